@@ -1,0 +1,1 @@
+//! The judge: a pure function from a recorded run to a judgement.

@@ -1,0 +1,1 @@
+//! What load and probe pods write down, as JSON lines. Plain data: nothing here writes a file.

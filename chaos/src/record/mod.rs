@@ -1,0 +1,1 @@
+//! What the harness writes down about a run. Plain data and its reader.
