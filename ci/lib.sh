@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# What every script of this folder shares: where the cache is, how a step is announced, how a missing tool is installed.
+# Sourced, never run. It changes nothing by itself.
+
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${CHAOS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/etcd-chaos}
+target_directory=${CARGO_TARGET_DIR:-$repository/target}
+
+# say TEXT: one line of progress that stands out from the output of tools.
+say() { printf '\n== %s\n' "$*"; }
+
+# fail TEXT: what is wrong and what to do about it; exit code 2, as for every error of ours.
+fail() { printf 'error: %s\n' "$*" >&2; exit 2; }
+
+# need_debian_packages NAME…: installs the ones that are missing, and says which.
+need_debian_packages() {
+    local missing=() package
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    [ ${#missing[@]} -eq 0 ] && return 0
+    [ "$(id -u)" -eq 0 ] || fail "missing Debian packages: ${missing[*]}; run this as root, or install them yourself"
+    say "installing from Debian: ${missing[*]}"
+    local apt=(apt-get -o DPkg::Lock::Timeout=300 -qq)
+    DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null 2>&1 && return 0
+    "${apt[@]}" update >/dev/null || fail "apt-get update failed: is the Debian mirror reachable?"
+    DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null \
+        || fail "could not install: ${missing[*]}"
+}
+
+# need_command NAME HINT: refuses to go on without a tool that we do not install ourselves.
+need_command() { command -v "$1" >/dev/null || fail "$1 is missing: $2"; }
+
+# need_build_tools: what `cargo build` needs beside Rust: the etcd client compiles protocol definitions.
+need_build_tools() {
+    need_command cargo "install Rust 1.95 or newer (https://rustup.rs)"
+    need_command cc "install a C compiler (Debian: gcc libc6-dev)"
+    need_debian_packages protobuf-compiler libprotobuf-dev
+}
+
+# seconds_since START: whole seconds since a value of $SECONDS.
+seconds_since() { echo $((SECONDS - $1)); }
