@@ -1,0 +1,95 @@
+//! Command line of the binary: names, help and defaults. It reads nothing but arguments and environment.
+
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Runs etcd clusters on Kubernetes: creates, heals and resizes them without losing an acknowledged write.
+#[derive(Debug, Parser)]
+#[command(name = "etcd-operator", version, args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    /// What to do; without it the operator runs, configured by its environment.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Everything this one binary does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator (the default)
+    Run(Run),
+    /// Decide whether etcd may start on this pod's volume, then become etcd. Runs as a member's entrypoint
+    Gate {
+        /// The member's static configuration, as the operator wrote it into the pod: one JSON document
+        configuration: String,
+    },
+    /// Copy this binary to DESTINATION, so that the etcd container can run it as its gate
+    InstallGate {
+        /// File to write, for example /gate/etcd-operator
+        destination: PathBuf,
+    },
+    /// Print the CustomResourceDefinitions that the operator registers when it starts
+    Crd,
+    /// Print the manifest that installs the operator
+    Manifest,
+}
+
+impl Command {
+    /// `run` with everything taken from the environment, which is what the Deployment does.
+    pub fn default_run() -> Self {
+        Command::Run(Run::parse_from(["etcd-operator"]))
+    }
+}
+
+/// Settings of the running operator. The Deployment in `deploy/install.yaml` sets each through its environment.
+#[derive(Debug, Clone, Parser)]
+pub struct Run {
+    /// Identity of this process and the image that the members' gate comes from
+    #[command(flatten)]
+    pub pod: OwnPod,
+    /// Address on which /metrics, /healthz and /readyz are served
+    #[arg(long, env = "LISTEN_ADDRESS", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Act only on EtcdClusters in this namespace; without it, in all
+    #[arg(long, env = "WATCH_NAMESPACE", value_name = "NAMESPACE")]
+    pub watch_namespace: Option<String>,
+    /// Reconcile at most this many clusters at the same time
+    #[arg(long, env = "CONCURRENCY", default_value_t = 16, value_name = "COUNT")]
+    pub concurrency: usize,
+}
+
+/// What the process knows of the pod it runs in, given by the downward API.
+#[derive(Debug, Clone, Args)]
+pub struct OwnPod {
+    /// Name of the operator's pod
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub pod_name: String,
+    /// UID of the operator's pod: together with the name, the identity in the Lease
+    #[arg(long, env = "POD_UID", value_name = "UID")]
+    pub pod_uid: String,
+    /// Namespace of the operator's pod: the Lease lives here
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    pub pod_namespace: String,
+    /// Image of the operator, from which each member's init container copies the gate
+    #[arg(long, env = "OPERATOR_IMAGE", value_name = "IMAGE")]
+    pub operator_image: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_gate_takes_its_configuration_as_one_argument() {
+        let arguments = Arguments::try_parse_from(["etcd-operator", "gate", "{\"format\":1}"]).unwrap();
+        assert!(
+            matches!(arguments.command, Some(Command::Gate { configuration }) if configuration == "{\"format\":1}")
+        );
+    }
+}

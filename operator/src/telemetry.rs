@@ -1,0 +1,15 @@
+//! Logs: one line an event on stderr, JSON in a container and text at a terminal. It never decides what is logged.
+
+use std::io::IsTerminal;
+use tracing_subscriber::EnvFilter;
+
+/// Sends this process's events to stderr, filtered by `RUST_LOG` (default: `info`).
+pub fn start() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        subscriber.init();
+    } else {
+        subscriber.json().flatten_event(true).init();
+    }
+}
