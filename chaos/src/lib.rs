@@ -11,7 +11,9 @@ pub mod report;
 pub mod scenario;
 
 // Runs inside pods of the chaos image.
-// (agent, load, probe)
+pub mod agent;
+pub mod load;
+pub mod probe;
 
 // Runs where the user is: talks to Kubernetes and carries the schedule out.
 // (cluster, subject, target, faults, runner)
