@@ -1,0 +1,220 @@
+//! What was measured about a fault: that it took effect, and that it is over. Never what was merely asked for.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::history::MemberId;
+use crate::scenario::{ClusterObject, ClusterSize};
+
+/// A pod that a fault is aimed at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TargetedPod {
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's uid.
+    pub uid: String,
+    /// The member's name (its incarnation); none for the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
+    /// The member's identity in etcd, where it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_id: Option<MemberId>,
+    /// What it was at that moment.
+    pub role: TargetRole,
+}
+
+/// What a target was when it was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetRole {
+    /// The leader.
+    Leader,
+    /// A voter that does not lead.
+    Follower,
+    /// A learner.
+    Learner,
+    /// The operator.
+    Operator,
+}
+
+impl fmt::Display for TargetRole {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            TargetRole::Leader => "leader",
+            TargetRole::Follower => "follower",
+            TargetRole::Learner => "learner",
+            TargetRole::Operator => "operator",
+        })
+    }
+}
+
+/// An object of Kubernetes: its name may be used again, its uid never.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ObjectIdentity {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+}
+
+/// A container's process: each start has an identity of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProcessIdentity {
+    /// `containerStatuses[].containerID`.
+    pub container_id: String,
+    /// `containerStatuses[].state.running.startedAt`, as the API server wrote it.
+    pub started_at: String,
+    /// `containerStatuses[].restartCount`.
+    pub restart_count: u32,
+}
+
+/// One attempt to open a fresh connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Dial {
+    /// Whom.
+    pub peer: String,
+    /// Whether it was opened.
+    pub connected: bool,
+}
+
+/// Something that was measured about a fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "measured", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Proof {
+    /// In one and the same pod another process runs.
+    ProcessReplaced {
+        /// Before the fault.
+        before: ProcessIdentity,
+        /// After it.
+        after: ProcessIdentity,
+    },
+    /// Another pod is there.
+    PodReplaced {
+        /// Before the fault.
+        before: ObjectIdentity,
+        /// After it.
+        after: ObjectIdentity,
+    },
+    /// Another volume claim is there: its uid is new, its name usually too.
+    VolumeReplaced {
+        /// The claim that was lost.
+        before: ObjectIdentity,
+        /// The claim of the member's replacement.
+        after: ObjectIdentity,
+    },
+    /// The data directory was seen empty before the process started again.
+    DirectoryEmptied {
+        /// The directory.
+        path: String,
+        /// How many entries it had.
+        entries_before: u64,
+        /// How many it has.
+        entries_after: u64,
+    },
+    /// Threads of the process were stopped.
+    Stopped {
+        /// How many were seen stopped.
+        stopped: u32,
+        /// How many there were.
+        threads: u32,
+    },
+    /// All threads run again.
+    Resumed {
+        /// How many still stand.
+        stopped: u32,
+    },
+    /// Packets were dropped and fresh connections tried while the partition stood.
+    PartitionFelt {
+        /// How many packets the kernel counted as dropped.
+        dropped_packets: u64,
+        /// To peers that are cut off.
+        cut: Vec<Dial>,
+        /// To addresses that are not.
+        uncut: Vec<Dial>,
+    },
+    /// Fresh connections were tried after the partition.
+    PartitionOver {
+        /// To those that had been cut off.
+        dials: Vec<Dial>,
+    },
+    /// The object was seen changed for the worse, or with the addition.
+    ObjectChanged {
+        /// Which object.
+        object: ClusterObject,
+        /// Its identity.
+        identity: ObjectIdentity,
+        /// Where it was seen so.
+        resource_version: String,
+        /// The field.
+        field: String,
+        /// What it held before.
+        before: String,
+        /// What it was seen to hold.
+        after: String,
+    },
+    /// The corruption was felt while it stood.
+    CorruptionFelt {
+        /// What was observed, such as a member that restarted, or a Service without endpoints.
+        observation: String,
+    },
+    /// The object was seen as it should be again.
+    ObjectRepaired {
+        /// Which object.
+        object: ClusterObject,
+        /// Its identity.
+        identity: ObjectIdentity,
+        /// Where it was seen so.
+        resource_version: String,
+        /// The field.
+        field: String,
+        /// What it holds.
+        value: String,
+        /// Who wrote it, by `metadata.managedFields`.
+        manager: String,
+    },
+    /// The object was deleted.
+    ObjectDeleted {
+        /// Which object.
+        object: ClusterObject,
+        /// What was deleted.
+        identity: ObjectIdentity,
+    },
+    /// The object is there again.
+    ObjectRecreated {
+        /// Which object.
+        object: ClusterObject,
+        /// What is there now.
+        identity: ObjectIdentity,
+        /// Who created it, by `metadata.managedFields`.
+        manager: String,
+    },
+    /// The declared size was changed.
+    SizeDeclared {
+        /// Before.
+        from: ClusterSize,
+        /// After.
+        to: ClusterSize,
+        /// Where.
+        resource_version: String,
+    },
+    /// A linearizable member list had as many voters as declared.
+    SizeReached {
+        /// So many.
+        voters: u64,
+    },
+    /// The claim was seen with a deletion time and still there.
+    VolumeHeld {
+        /// The claim.
+        claim: ObjectIdentity,
+    },
+    /// The claim is gone after its finalizer was taken off.
+    VolumeReleased {
+        /// The claim.
+        claim: ObjectIdentity,
+    },
+}

@@ -1,0 +1,95 @@
+//! `run.json`: what was run, with which versions, and whether it came to its end. Plain data.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::history::UnixNanoseconds;
+use crate::scenario::{ScenarioName, Seed};
+
+/// The head of a run's record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Run {
+    /// Always [`super::RUN_FORMAT`].
+    pub format: String,
+    /// The scenario's name.
+    pub scenario: ScenarioName,
+    /// The seed that the schedule was made with.
+    pub seed: Seed,
+    /// The scenario file as the user named it.
+    pub scenario_file: String,
+    /// The whole text of the scenario file.
+    pub scenario_text: String,
+    /// When the run started.
+    pub started: UnixNanoseconds,
+    /// When it ended; nothing while it runs or if it was killed.
+    #[serde(default)]
+    pub ended: Option<UnixNanoseconds>,
+    /// Whether it came to its end.
+    pub state: RunState,
+    /// The kind of cluster that it ran on.
+    pub cluster: ClusterKind,
+    /// The namespace that the run made.
+    pub namespace: String,
+    /// The name of the cluster under test.
+    pub subject: String,
+    /// What ran.
+    pub versions: Versions,
+}
+
+/// How far a run came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum RunState {
+    /// It runs, or it was killed.
+    Running,
+    /// It came to its end and left the record whole.
+    Complete,
+    /// The user stopped it.
+    Interrupted,
+    /// It could not go on.
+    Errored {
+        /// What the harness was doing, and the chain of causes.
+        error: String,
+    },
+}
+
+/// The kinds of cluster that runs happen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClusterKind {
+    /// The embedded one.
+    Sandbox,
+    /// Real Kubernetes without Docker.
+    Bare,
+    /// kind.
+    Kind,
+    /// One that was already there.
+    Current,
+}
+
+impl fmt::Display for ClusterKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            ClusterKind::Sandbox => "sandbox",
+            ClusterKind::Bare => "bare",
+            ClusterKind::Kind => "kind",
+            ClusterKind::Current => "current",
+        })
+    }
+}
+
+/// What ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Versions {
+    /// This harness.
+    pub chaos: String,
+    /// The operator's image.
+    pub operator: String,
+    /// The etcd version of the cluster under test.
+    pub etcd: String,
+    /// What the API server calls itself.
+    pub kubernetes: String,
+}

@@ -1,0 +1,66 @@
+//! What a run will do, with every random choice already made. Byte-identical for the same scenario and seed.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Allow, Condition, Expect, Fault, FaultName, Load, Period, ScenarioName, Seed, Subject, Target};
+
+/// The format that this build writes. A reader refuses any other.
+pub const SCHEDULE_FORMAT: &str = "etcd-chaos/schedule/v1";
+
+/// All that the runner needs and all that the judge holds a run to. Replaying it needs no scenario file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Schedule {
+    /// Always [`SCHEDULE_FORMAT`].
+    pub format: String,
+    /// The scenario it was made from.
+    pub scenario: ScenarioName,
+    /// The seed it was made with.
+    pub seed: Seed,
+    /// The cluster under test.
+    pub subject: Subject,
+    /// The load during the run.
+    pub load: Load,
+    /// What the load's clients draw their choices from.
+    pub load_seed: Seed,
+    /// The faults, in the order of the scenario file.
+    pub steps: Vec<Step>,
+    /// What must hold.
+    pub expect: Expect,
+    /// What is permitted beyond the ordinary.
+    pub allow: Allow,
+}
+
+/// One fault of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Step {
+    /// Its name, unique in the run.
+    pub name: FaultName,
+    /// When it is injected.
+    pub trigger: Trigger,
+    /// What is broken.
+    pub fault: Fault,
+    /// In whom.
+    pub target: Target,
+    /// The seeded order in which candidates are preferred: the first that fits is taken.
+    pub preference: Vec<u8>,
+}
+
+/// When a fault is injected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Trigger {
+    /// So long after the faults' phase began; jitter is already in it.
+    At(Period),
+    /// Once a fact is seen.
+    When {
+        /// The fact. It counts from the moment that the step before this one was injected, or, for the first, from the
+        /// beginning of the faults' phase. [`Condition::Members`] and [`Condition::Healthy`] may already hold then.
+        condition: Condition,
+        /// How long to wait for it from that same moment. If it is not seen, the run proves nothing.
+        within: Period,
+        /// How long to wait after it is seen.
+        delay: Period,
+    },
+}
