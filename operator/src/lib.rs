@@ -4,6 +4,11 @@
 
 pub mod args;
 pub mod clock;
+pub mod etcd;
+pub mod http;
 pub mod kubernetes;
+pub mod lease;
 pub mod manifest;
+pub mod metrics;
+pub mod server;
 pub mod telemetry;

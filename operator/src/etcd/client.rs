@@ -1,0 +1,259 @@
+//! The etcd port on real members, by one single-endpoint client each. It retries nothing and decides nothing.
+
+use super::{
+    Alarm, AlarmKind, BoxFuture, EtcdError, EtcdMember, EtcdPort, ListedMember, MemberList, MemberStatus,
+    RawMemberId,
+};
+use etcd_client::{
+    AlarmAction, AlarmOptions, AlarmType, Client, ConnectOptions, Error, GetOptions, MemberAddOptions,
+};
+use std::future::Future;
+use std::time::Duration;
+
+/// How members are reached. TLS settings will stand here.
+#[derive(Debug, Clone)]
+pub struct ConnectionSettings {
+    /// Bound of each call, connecting included.
+    pub call_timeout: Duration,
+    /// Bound of connecting alone.
+    pub connect_timeout: Duration,
+}
+
+impl Default for ConnectionSettings {
+    /// Two seconds are twenty times etcd's usual election-free answer, and short enough to probe a dead member often.
+    fn default() -> Self {
+        Self { call_timeout: Duration::from_secs(2), connect_timeout: Duration::from_secs(1) }
+    }
+}
+
+/// Makes connections to real members.
+#[derive(Debug, Clone, Default)]
+pub struct Connector {
+    settings: ConnectionSettings,
+}
+
+impl Connector {
+    /// Connects as the settings say.
+    pub fn new(settings: ConnectionSettings) -> Self {
+        Self { settings }
+    }
+}
+
+impl EtcdPort for Connector {
+    fn member(&self, endpoint: &str) -> Box<dyn EtcdMember> {
+        Box::new(Connection { endpoint: endpoint.to_owned(), settings: self.settings.clone() })
+    }
+
+    fn call_timeout(&self) -> Duration {
+        self.settings.call_timeout
+    }
+}
+
+/// One endpoint. A client is made for each call: membership is looked at every few seconds, and a connection kept
+/// across a member's restart would answer with the old one's silence.
+#[derive(Debug)]
+pub struct Connection {
+    endpoint: String,
+    settings: ConnectionSettings,
+}
+
+impl Connection {
+    async fn client(&self) -> Result<Client, Error> {
+        let options = ConnectOptions::new()
+            .with_connect_timeout(self.settings.connect_timeout)
+            .with_timeout(self.settings.call_timeout);
+        Client::connect([&self.endpoint], Some(options)).await
+    }
+
+    /// Bounds a call as a whole: the client's own time-outs do not cover a connection that is accepted and then
+    /// never answers.
+    async fn bounded<T>(&self, call: impl Future<Output = Result<T, Error>> + Send) -> Result<T, EtcdError> {
+        match tokio::time::timeout(self.settings.call_timeout, call).await {
+            Ok(answer) => answer.map_err(|error| classify(&self.endpoint, error)),
+            Err(_) => Err(EtcdError::Unclear {
+                endpoint: self.endpoint.clone(),
+                reason: format!("no answer within {:?}", self.settings.call_timeout),
+            }),
+        }
+    }
+
+    async fn list(&self) -> Result<MemberList, EtcdError> {
+        self.bounded(async {
+            let mut client = self.client().await?;
+            // A linearizable read waits until this member has applied everything committed before the read, so its
+            // member list is at least that new. The key need not exist.
+            let options = GetOptions::new().with_keys_only().with_limit(1);
+            client.get("etcd.operators.rs/linearizable-read", Some(options)).await?;
+            let response = client.member_list().await?;
+            let mut members: Vec<_> = response.members().iter().map(listed).collect();
+            members.sort_by_key(|member| member.id);
+            Ok(MemberList { cluster_id: response.header().map_or(0, |header| header.cluster_id()), members })
+        })
+        .await
+    }
+
+    async fn own_status(&self) -> Result<MemberStatus, EtcdError> {
+        self.bounded(async {
+            let response = self.client().await?.status().await?;
+            let header = response.header();
+            Ok(MemberStatus {
+                cluster_id: header.map_or(0, |header| header.cluster_id()),
+                member_id: RawMemberId(header.map_or(0, |header| header.member_id())),
+                leader: Some(response.leader()).filter(|leader| *leader != 0).map(RawMemberId),
+                version: response.version().to_owned(),
+                term: response.raft_term(),
+                index: response.raft_index(),
+                applied_index: response.raft_applied_index(),
+                revision: header.map_or(0, |header| header.revision()),
+                database_bytes: response.db_size(),
+                is_learner: response.is_learner(),
+                errors: response.errors().to_vec(),
+            })
+        })
+        .await
+    }
+
+    async fn add(&self, peer_url: &str) -> Result<RawMemberId, EtcdError> {
+        let added = self
+            .bounded(async {
+                let options = MemberAddOptions::new().with_is_learner();
+                self.client().await?.member_add([peer_url], Some(options)).await
+            })
+            .await?;
+        let member = added.member().ok_or_else(|| EtcdError::Unclear {
+            endpoint: self.endpoint.clone(),
+            reason: "the answer to an addition names no member".to_owned(),
+        })?;
+        Ok(RawMemberId(member.id()))
+    }
+
+    async fn raised(&self) -> Result<Vec<Alarm>, EtcdError> {
+        let response = self
+            .bounded(async { self.client().await?.alarm(AlarmAction::Get, AlarmType::None, None).await })
+            .await?;
+        let mut alarms: Vec<_> = response
+            .alarms()
+            .iter()
+            .filter_map(|alarm| {
+                let kind = match alarm.alarm() {
+                    AlarmType::None => return None,
+                    AlarmType::Nospace => AlarmKind::NoSpace,
+                    AlarmType::Corrupt => AlarmKind::Corrupt,
+                };
+                Some(Alarm { member: RawMemberId(alarm.member_id()), kind })
+            })
+            .collect();
+        alarms.sort();
+        Ok(alarms)
+    }
+
+    async fn clear(&self, alarm: Alarm) -> Result<(), EtcdError> {
+        let kind = match alarm.kind {
+            AlarmKind::NoSpace => AlarmType::Nospace,
+            AlarmKind::Corrupt => AlarmType::Corrupt,
+        };
+        let mut options = AlarmOptions::new();
+        options.with_member(alarm.member.0);
+        self.bounded(async { self.client().await?.alarm(AlarmAction::Deactivate, kind, Some(options)).await })
+            .await
+            .map(drop)
+    }
+}
+
+impl EtcdMember for Connection {
+    fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    fn status(&self) -> BoxFuture<'_, Result<MemberStatus, EtcdError>> {
+        Box::pin(self.own_status())
+    }
+
+    fn members(&self) -> BoxFuture<'_, Result<MemberList, EtcdError>> {
+        Box::pin(self.list())
+    }
+
+    fn add_learner<'a>(&'a self, peer_url: &'a str) -> BoxFuture<'a, Result<RawMemberId, EtcdError>> {
+        Box::pin(self.add(peer_url))
+    }
+
+    fn promote(&self, member: RawMemberId) -> BoxFuture<'_, Result<(), EtcdError>> {
+        Box::pin(async move {
+            self.bounded(async { self.client().await?.member_promote(member.0).await }).await.map(drop)
+        })
+    }
+
+    fn remove(&self, member: RawMemberId) -> BoxFuture<'_, Result<(), EtcdError>> {
+        Box::pin(async move {
+            self.bounded(async { self.client().await?.member_remove(member.0).await }).await.map(drop)
+        })
+    }
+
+    fn move_leader(&self, to: RawMemberId) -> BoxFuture<'_, Result<(), EtcdError>> {
+        Box::pin(async move {
+            self.bounded(async { self.client().await?.move_leader(to.0).await }).await.map(drop)
+        })
+    }
+
+    fn alarms(&self) -> BoxFuture<'_, Result<Vec<Alarm>, EtcdError>> {
+        Box::pin(self.raised())
+    }
+
+    fn disarm(&self, alarm: Alarm) -> BoxFuture<'_, Result<(), EtcdError>> {
+        Box::pin(self.clear(alarm))
+    }
+}
+
+fn listed(member: &etcd_client::Member) -> ListedMember {
+    ListedMember {
+        id: RawMemberId(member.id()),
+        name: member.name().to_owned(),
+        peer_urls: member.peer_urls().iter().cloned().collect(),
+        client_urls: member.client_urls().iter().cloned().collect(),
+        is_learner: member.is_learner(),
+    }
+}
+
+/// gRPC codes by which etcd says that it looked at a request and did not carry it out
+/// (`etcd/api/v3rpc/rpctypes/error.go`). All others, Cancelled and Unavailable among them, also come from time-outs
+/// and broken connections.
+const REFUSALS: [i32; 8] = [3, 5, 6, 7, 8, 9, 11, 16];
+
+/// gRPC's code for "the server can't be used now".
+const UNAVAILABLE: i32 = 14;
+
+/// What is known of a failed call's effect. In doubt it is unclear.
+fn classify(endpoint: &str, error: Error) -> EtcdError {
+    let endpoint = endpoint.to_owned();
+    match error {
+        Error::GRpcStatus(status) => {
+            let code = status.code() as i32;
+            let message = status.message().to_owned();
+            if REFUSALS.contains(&code) {
+                EtcdError::Refused { endpoint, message }
+            } else if code == UNAVAILABLE && is_connect_failure(&status) {
+                EtcdError::Unreachable { endpoint, source: Box::new(Error::GRpcStatus(status)) }
+            } else {
+                EtcdError::Unclear { endpoint, reason: format!("{:?}: {message}", status.code()) }
+            }
+        }
+        Error::InvalidArgs(_) | Error::InvalidUri(_) | Error::EndpointError(_) => {
+            EtcdError::Unreachable { endpoint, source: Box::new(error) }
+        }
+        other => EtcdError::Unclear { endpoint, reason: other.to_string() },
+    }
+}
+
+/// Whether the chain of causes says that no connection was made, so that nothing was sent.
+fn is_connect_failure(status: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(status), |error| error.source()).any(|error| {
+        error.downcast_ref::<std::io::Error>().is_some_and(|error| {
+            matches!(
+                error.kind(),
+                std::io::ErrorKind::ConnectionRefused
+                    | std::io::ErrorKind::HostUnreachable
+                    | std::io::ErrorKind::NetworkUnreachable
+            )
+        })
+    })
+}

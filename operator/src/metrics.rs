@@ -1,0 +1,201 @@
+//! What the operator counts, in Prometheus' terms. It only records; nothing decides by it.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::time::Duration;
+
+/// How a reconcile ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+/// What kind of action was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ActionLabel {
+    action: String,
+    outcome: &'static str,
+}
+
+/// One cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClusterLabel {
+    namespace: String,
+    cluster: String,
+}
+
+/// Why something was held back in one cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HoldLabel {
+    namespace: String,
+    cluster: String,
+    reason: String,
+}
+
+/// What is known of one cluster after a reconcile.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClusterHealth {
+    /// Members that the specification asks for.
+    pub wanted: i64,
+    /// Voting members in etcd's list.
+    pub voters: i64,
+    /// Members that answered healthily.
+    pub healthy: i64,
+    /// Whether a linearizable read succeeded.
+    pub has_quorum: bool,
+    /// Why actions were held back, one entry each.
+    pub holds: Vec<String>,
+}
+
+/// All metrics of the process. Clones share their values.
+#[derive(Clone)]
+pub struct Metrics {
+    reconciles: Family<OutcomeLabel, Counter>,
+    reconcile_seconds: Histogram,
+    actions: Family<ActionLabel, Counter>,
+    holds: Family<HoldLabel, Gauge>,
+    wanted: Family<ClusterLabel, Gauge>,
+    voters: Family<ClusterLabel, Gauge>,
+    healthy: Family<ClusterLabel, Gauge>,
+    has_quorum: Family<ClusterLabel, Gauge>,
+    lease_held: Gauge,
+}
+
+/// From one quick pass without writes to one that waits for every time-out in it.
+const RECONCILE_SECONDS_BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+impl Metrics {
+    /// Creates all metrics and registers them by their public names.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            reconciles: Family::default(),
+            reconcile_seconds: Histogram::new(RECONCILE_SECONDS_BUCKETS),
+            actions: Family::default(),
+            holds: Family::default(),
+            wanted: Family::default(),
+            voters: Family::default(),
+            healthy: Family::default(),
+            has_quorum: Family::default(),
+            lease_held: Gauge::default(),
+        };
+        let operator = registry.sub_registry_with_prefix("etcd_operator");
+        operator.register("reconciles", "Reconciles by outcome", metrics.reconciles.clone());
+        operator.register("reconcile_seconds", "Duration of reconciles", metrics.reconcile_seconds.clone());
+        operator.register("actions", "Actions by kind and outcome", metrics.actions.clone());
+        operator.register("holds", "What is being held back, by reason", metrics.holds.clone());
+        operator.register("cluster_members_wanted", "Members asked for", metrics.wanted.clone());
+        operator.register("cluster_voters", "Voters in etcd's member list", metrics.voters.clone());
+        operator.register(
+            "cluster_members_healthy",
+            "Members that answer healthily",
+            metrics.healthy.clone(),
+        );
+        operator.register(
+            "cluster_has_quorum",
+            "1 if a linearizable read succeeded",
+            metrics.has_quorum.clone(),
+        );
+        operator.register("lease_held", "1 while this process is the leader", metrics.lease_held.clone());
+        metrics
+    }
+
+    /// Counts one reconcile.
+    pub fn reconciled(&self, succeeded: bool, duration: Duration) {
+        self.reconciles.get_or_create(&OutcomeLabel { outcome: outcome(succeeded) }).inc();
+        self.reconcile_seconds.observe(duration.as_secs_f64());
+    }
+
+    /// Counts one action.
+    pub fn acted(&self, action: &str, succeeded: bool) {
+        let label = ActionLabel { action: action.to_owned(), outcome: outcome(succeeded) };
+        self.actions.get_or_create(&label).inc();
+    }
+
+    /// Shows whether this process holds the Lease.
+    pub fn set_lease_held(&self, held: bool) {
+        self.lease_held.set(i64::from(held));
+    }
+
+    /// Replaces all that is shown of a cluster: reasons that no longer hold disappear.
+    pub fn show_cluster(
+        &self,
+        namespace: &str,
+        cluster: &str,
+        previous: Option<&ClusterHealth>,
+        health: &ClusterHealth,
+    ) {
+        let label = ClusterLabel { namespace: namespace.to_owned(), cluster: cluster.to_owned() };
+        self.wanted.get_or_create(&label).set(health.wanted);
+        self.voters.get_or_create(&label).set(health.voters);
+        self.healthy.get_or_create(&label).set(health.healthy);
+        self.has_quorum.get_or_create(&label).set(i64::from(health.has_quorum));
+        self.clear_holds(namespace, cluster, previous);
+        for reason in &health.holds {
+            self.holds.get_or_create(&hold_label(namespace, cluster, reason)).inc();
+        }
+    }
+
+    /// Forgets a cluster that no longer exists.
+    pub fn forget_cluster(&self, namespace: &str, cluster: &str, previous: Option<&ClusterHealth>) {
+        let label = ClusterLabel { namespace: namespace.to_owned(), cluster: cluster.to_owned() };
+        for family in [&self.wanted, &self.voters, &self.healthy, &self.has_quorum] {
+            family.remove(&label);
+        }
+        self.clear_holds(namespace, cluster, previous);
+    }
+
+    fn clear_holds(&self, namespace: &str, cluster: &str, previous: Option<&ClusterHealth>) {
+        for reason in previous.iter().flat_map(|health| &health.holds) {
+            self.holds.remove(&hold_label(namespace, cluster, reason));
+        }
+    }
+}
+
+fn hold_label(namespace: &str, cluster: &str, reason: &str) -> HoldLabel {
+    HoldLabel { namespace: namespace.to_owned(), cluster: cluster.to_owned(), reason: reason.to_owned() }
+}
+
+fn outcome(succeeded: bool) -> &'static str {
+    if succeeded { "ok" } else { "error" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus_client::encoding::text::encode;
+
+    fn text(registry: &Registry) -> String {
+        let mut text = String::new();
+        encode(&mut text, registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_hold_disappears_from_the_metrics_once_it_no_longer_holds() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let held = ClusterHealth { holds: vec!["QuorumLost".to_owned()], ..ClusterHealth::default() };
+        metrics.show_cluster("ns", "c", None, &held);
+        assert!(text(&registry).contains("reason=\"QuorumLost\"} 1"));
+        metrics.show_cluster("ns", "c", Some(&held), &ClusterHealth::default());
+        assert!(!text(&registry).contains("QuorumLost"));
+    }
+
+    #[test]
+    fn actions_are_counted_by_kind_and_outcome() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        metrics.acted("RemoveMember", true);
+        metrics.acted("RemoveMember", false);
+        let text = text(&registry);
+        assert!(
+            text.contains("etcd_operator_actions_total{action=\"RemoveMember\",outcome=\"ok\"} 1"),
+            "{text}"
+        );
+        assert!(text.contains("outcome=\"error\"} 1"), "{text}");
+    }
+}
