@@ -1,1 +1,28 @@
-//! Placeholder, replaced as the crate grows.
+//! The deciding half of the etcd operator, in reading order:
+//!
+//! 1. [`api`]: what users write and read, `EtcdCluster`.
+//! 2. [`names`]: every name, label, annotation, port and path.
+//! 3. [`quorum`]: counting votes.
+//! 4. [`desired`]: the spec, parsed once.
+//! 5. [`observed`]: what the shell saw of the world, plain data.
+//! 6. [`gate`]: whether a member's etcd may start on the disk that it found.
+//! 7. [`render`]: the Kubernetes objects and the etcd configuration as they should be.
+//! 8. [`plan`]: what happens next, and what is held back and why.
+//! 9. [`status`] and [`events`]: what the user is told.
+//!
+//! Nothing here does anything: no clock, no randomness, no file, no network, no task. Time is
+//! [`observed::Observed::as_of`], randomness is [`names::Entropy`]; both come from the shell. Equal inputs give equal
+//! outputs, byte for byte.
+
+pub mod api;
+pub mod desired;
+pub mod events;
+pub mod gate;
+pub mod mutant;
+pub mod names;
+pub mod observed;
+pub mod plan;
+pub mod quorum;
+pub mod render;
+pub mod status;
+pub mod world;

@@ -1,0 +1,138 @@
+//! The spec, parsed once. Nobody reads the spec after this, and what parses can be carried out. Never reads the
+//! status or the world.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use crate::api::{EtcdCluster, EtcdClusterSpec};
+use crate::names::ClusterIdentity;
+
+mod version;
+
+pub use version::EtcdVersion;
+
+/// What is wanted of one cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    /// Whose.
+    pub cluster: ClusterIdentity,
+    /// Number of voters: 1, 3, 5 or 7.
+    pub size: usize,
+    /// The version wanted. What the members run is [`crate::world::World::version`].
+    pub version: EtcdVersion,
+    /// Size of each volume.
+    pub storage_size: Quantity,
+    /// StorageClass of each volume; the default class if `None`.
+    pub storage_class_name: Option<String>,
+    /// Requests and limits of the etcd container.
+    pub resources: ResourceRequirements,
+    /// Repository of the etcd image.
+    pub image_repository: String,
+    /// Whether the members should be stopped.
+    pub suspend: bool,
+}
+
+/// A spec that cannot be carried out. The API server refuses most of these itself; an older or patched CRD may not.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+pub enum Invalid {
+    /// The object lacks its identity: it never came from an API server.
+    #[error("metadata.{0} is missing")]
+    Identity(&'static str),
+    /// The size is not one that is supported.
+    #[error("spec.size is {0}; it must be 1, 3, 5 or 7")]
+    Size(i32),
+    /// The version is not three numbers.
+    #[error("spec.version is {0:?}; it must be three numbers, for example 3.6.16")]
+    Version(String),
+    /// The version has known defects or is not known.
+    #[error(
+        "spec.version {0} is not supported: use 3.5.32 or later, 3.6.11 or later, or 3.7, \
+         or set spec.allowUnsupportedVersion"
+    )]
+    UnsupportedVersion(EtcdVersion),
+    /// A quantity cannot be read, or is not positive.
+    #[error("{field} is {value:?}; it must be a positive quantity, for example {example}")]
+    Quantity {
+        /// The field.
+        field: String,
+        /// What it says.
+        value: String,
+        /// What it could say.
+        example: &'static str,
+    },
+    /// The repository is empty or holds a tag.
+    #[error("spec.image.repository is {0:?}; it must be a repository without tag or digest")]
+    Repository(String),
+}
+
+impl Desired {
+    /// Parses the spec.
+    ///
+    /// # Errors
+    /// The first field that cannot be carried out.
+    pub fn parse(cluster: &EtcdCluster) -> Result<Desired, Invalid> {
+        // Destructured without `..`, so that a new field cannot be forgotten here.
+        let EtcdClusterSpec { size, version, allow_unsupported_version, storage, resources, image, suspend } =
+            &cluster.spec;
+        let parsed = EtcdVersion::parse(version).ok_or_else(|| Invalid::Version(version.clone()))?;
+        if !parsed.is_supported() && !allow_unsupported_version {
+            return Err(Invalid::UnsupportedVersion(parsed));
+        }
+        let resources = resources.clone().unwrap_or_default();
+        check_quantities("spec.resources.requests", resources.requests.as_ref())?;
+        check_quantities("spec.resources.limits", resources.limits.as_ref())?;
+        Ok(Desired {
+            cluster: identity(cluster)?,
+            size: parse_size(*size)?,
+            version: parsed,
+            storage_size: check_quantity("spec.storage.size", &storage.size, "8Gi")?,
+            storage_class_name: storage.storage_class_name.clone(),
+            resources,
+            image_repository: parse_repository(&image.repository)?,
+            suspend: *suspend,
+        })
+    }
+}
+
+/// The identity of a cluster object.
+///
+/// # Errors
+/// The object lacks name, namespace or UID.
+pub fn identity(cluster: &EtcdCluster) -> Result<ClusterIdentity, Invalid> {
+    let metadata = &cluster.metadata;
+    Ok(ClusterIdentity {
+        name: metadata.name.clone().ok_or(Invalid::Identity("name"))?,
+        namespace: metadata.namespace.clone().ok_or(Invalid::Identity("namespace"))?,
+        uid: metadata.uid.clone().ok_or(Invalid::Identity("uid"))?,
+    })
+}
+
+fn parse_size(size: i32) -> Result<usize, Invalid> {
+    match size {
+        1 | 3 | 5 | 7 => usize::try_from(size).map_err(|_| Invalid::Size(size)),
+        _ => Err(Invalid::Size(size)),
+    }
+}
+
+fn parse_repository(repository: &str) -> Result<String, Invalid> {
+    let last = repository.rsplit('/').next().unwrap_or_default();
+    let is_plain = !last.is_empty() && !last.contains([':', '@', ' ']);
+    if is_plain { Ok(repository.to_owned()) } else { Err(Invalid::Repository(repository.to_owned())) }
+}
+
+fn check_quantities(field: &str, quantities: Option<&BTreeMap<String, Quantity>>) -> Result<(), Invalid> {
+    for (name, quantity) in quantities.into_iter().flatten() {
+        check_quantity(&format!("{field}.{name}"), quantity, "500m")?;
+    }
+    Ok(())
+}
+
+fn check_quantity(field: &str, quantity: &Quantity, example: &'static str) -> Result<Quantity, Invalid> {
+    let is_positive = crate::render::quantity::parse(&quantity.0).is_some_and(|value| value > 0);
+    if is_positive {
+        return Ok(quantity.clone());
+    }
+    Err(Invalid::Quantity { field: field.to_owned(), value: quantity.0.clone(), example })
+}

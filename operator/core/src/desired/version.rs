@@ -1,0 +1,49 @@
+//! etcd versions: three numbers, and which of them are safe to run. Never looks at a running member.
+
+use std::fmt;
+
+/// An etcd version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EtcdVersion {
+    /// Always 3 today.
+    pub major: u32,
+    /// The minor.
+    pub minor: u32,
+    /// The patch.
+    pub patch: u32,
+}
+
+impl EtcdVersion {
+    /// Reads `3.6.16`. Anything else, a leading `v` included, is none.
+    pub fn parse(text: &str) -> Option<EtcdVersion> {
+        let mut parts = text.split('.').map(parse_number);
+        let version = EtcdVersion { major: parts.next()??, minor: parts.next()??, patch: parts.next()?? };
+        parts.next().is_none().then_some(version)
+    }
+
+    /// Whether the version is one that may be run without being asked twice.
+    ///
+    /// 3.5 below 32 and 3.6 below 11 are what etcd's own guides refuse as a start for an upgrade: they can leave members
+    /// in the list that were removed (<https://etcd.io/docs/v3.6/upgrades/upgrade_3_6/>,
+    /// <https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/>).
+    pub fn is_supported(self) -> bool {
+        match (self.major, self.minor) {
+            (3, 5) => self.patch >= 32,
+            (3, 6) => self.patch >= 11,
+            (3, 7) => true,
+            _ => false,
+        }
+    }
+}
+
+/// A number without a sign and without leading zeros.
+fn parse_number(text: &str) -> Option<u32> {
+    let is_plain = text == "0" || (!text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()));
+    if is_plain { text.parse().ok() } else { None }
+}
+
+impl fmt::Display for EtcdVersion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}

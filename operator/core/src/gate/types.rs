@@ -1,0 +1,252 @@
+//! What the gate reads, writes and answers. Formats carry a version; unknown fields are ignored, so that a gate
+//! installed by an earlier operator understands a later one. Never decides.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{ClusterId, ClusterIdentity, MemberId, MemberName, PermitId};
+
+/// The gate's only argument, one JSON object, the same at every start of the pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GateConfiguration {
+    /// Always [`super::FORMAT`].
+    pub format: u32,
+    /// The `EtcdCluster` that the member belongs to.
+    pub cluster: ClusterIdentity,
+    /// The member that this pod is.
+    pub member: MemberName,
+    /// The etcd version in the image, because configuration keys differ between minors.
+    pub etcd_version: String,
+}
+
+/// `member.json` beside the data directory: whose disk this is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stamp {
+    /// Always [`super::FORMAT`].
+    pub format: u32,
+    /// UID of the `EtcdCluster`.
+    pub cluster_uid: String,
+    /// etcd's cluster ID, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<ClusterId>,
+    /// The member.
+    pub member: MemberName,
+    /// etcd's member ID, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_id: Option<MemberId>,
+    /// The initial cluster token that the data directory was made with.
+    pub token: String,
+    /// How often etcd was started on this disk. A number that goes back shows an old copy of the volume.
+    pub boot_counter: u64,
+    /// Starts are refused while the pod's fence epoch is above this.
+    #[serde(default)]
+    pub fence_epoch: u64,
+}
+
+/// Leave to start etcd once on an empty disk. Annotation of one live pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Permit {
+    /// Always [`super::FORMAT`].
+    pub format: u32,
+    /// Its identity, recorded on the claim before it is given.
+    pub id: PermitId,
+    /// The only pod that may spend it.
+    pub pod_uid: String,
+    /// UID of the `EtcdCluster`.
+    pub cluster_uid: String,
+    /// etcd's cluster ID; absent before the cluster formed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<ClusterId>,
+    /// The member.
+    pub member: MemberName,
+    /// etcd's member ID; absent before the cluster formed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_id: Option<MemberId>,
+    /// etcd's initial cluster token.
+    pub token: String,
+    /// Whether a cluster is formed or joined.
+    pub state: ClusterState,
+    /// Every member that etcd must know at its first start, this one included.
+    pub initial_cluster: Vec<InitialMember>,
+    /// The fence epoch that the stamp gets.
+    #[serde(default)]
+    pub fence_epoch: u64,
+}
+
+/// etcd's `initial-cluster-state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClusterState {
+    /// Forms a cluster from the list. Never used once the cluster has formed.
+    New,
+    /// Joins, or restarts in, a cluster that is there.
+    Existing,
+}
+
+/// One entry of etcd's `initial-cluster`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InitialMember {
+    /// The member.
+    pub name: MemberName,
+    /// Where its peers reach it.
+    pub peer_url: String,
+}
+
+/// What the shell found on the volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskState {
+    /// The stamp.
+    pub stamp: StampState,
+    /// The data directory.
+    pub data: DataState,
+}
+
+/// The stamp as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StampState {
+    /// There is no such file.
+    Absent,
+    /// It is there and has the shape of a stamp, of whatever format number.
+    Present(Stamp),
+    /// It is there and cannot be read; says why.
+    Unreadable(String),
+}
+
+/// The data directory as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DataState {
+    /// Absent, or without any file below it.
+    Empty,
+    /// Files, but no segment of a write-ahead log.
+    WithoutLog,
+    /// At least one segment (`*.wal`) of a write-ahead log, with the identity in its first record if it could be read.
+    Log(Option<LogIdentity>),
+}
+
+/// The metadata record at the head of etcd's write-ahead log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogIdentity {
+    /// etcd's cluster ID.
+    pub cluster_id: ClusterId,
+    /// etcd's member ID.
+    pub member_id: MemberId,
+}
+
+/// The permit annotation as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PermitReading {
+    /// The pod has no such annotation.
+    Absent,
+    /// A permit, not necessarily for this pod.
+    Given(Permit),
+    /// The annotation is no permit; says why. Counts as none.
+    Malformed(String),
+}
+
+/// Everything that the decision depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateInputs {
+    /// The gate's argument.
+    pub configuration: GateConfiguration,
+    /// UID of the pod that the gate runs in.
+    pub pod_uid: String,
+    /// The volume.
+    pub disk: DiskState,
+    /// The permit.
+    pub permit: PermitReading,
+    /// The pod's fence epoch; 0 if the annotation is absent. An annotation that is no number counts as `u64::MAX`.
+    pub fence_epoch: u64,
+    /// Permits that this pod has spent (markers in the emptyDir).
+    pub spent: BTreeSet<PermitId>,
+}
+
+/// What the gate must do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GateDecision {
+    /// In this order: write and sync the stamp, mark the permit spent and sync, write the configuration, exec etcd.
+    Start(Box<Start>),
+    /// Do not start. Report, and look again when the annotations change. Delete nothing.
+    Hold(GateHoldReason),
+}
+
+/// How etcd starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The stamp to write before anything else.
+    pub stamp: Stamp,
+    /// The permit to mark as spent before etcd runs.
+    pub spend: Option<PermitId>,
+    /// What etcd is told of its cluster; render it with [`crate::render::etcd_configuration`].
+    pub initial: InitialCluster,
+}
+
+/// etcd's `initial-*` settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InitialCluster {
+    /// Forms or joins.
+    pub state: ClusterState,
+    /// The token.
+    pub token: String,
+    /// The members.
+    pub members: Vec<InitialMember>,
+}
+
+/// Why the gate does not start etcd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GateHoldReason {
+    /// There is no log, and no permit to start without one.
+    Lost,
+    /// There is data, and it is not known to be this member's.
+    Foreign,
+    /// The pod is fenced off by a recovery.
+    Fenced,
+}
+
+impl GateHoldReason {
+    /// The word in the report and in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            GateHoldReason::Lost => "lost",
+            GateHoldReason::Foreign => "foreign",
+            GateHoldReason::Fenced => "fenced",
+        }
+    }
+}
+
+/// What the gate answers to `GET /gate` while it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GateReport {
+    /// Always [`super::FORMAT`].
+    pub format: u32,
+    /// Always `holding`: a gate that started etcd is etcd, and answers no more.
+    pub state: GateState,
+    /// Why.
+    pub reason: GateHoldReason,
+    /// UID of the pod, so that an answer is never taken for another pod's.
+    pub pod_uid: String,
+    /// The stamp on the disk, if one could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<Stamp>,
+    /// The stamp's boot counter; 0 without a stamp.
+    #[serde(default)]
+    pub boot_counter: u64,
+    /// Permits that this pod has spent. One of them beside the reason `lost` says: the disk was empty, was started on,
+    /// and is empty again.
+    #[serde(default)]
+    pub spent_permits: Vec<PermitId>,
+}
+
+/// The state in a [`GateReport`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GateState {
+    /// etcd does not run.
+    Holding,
+}

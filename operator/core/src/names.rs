@@ -1,0 +1,327 @@
+//! Every name that the operator forms or reads: objects, labels, annotations, ports, paths, etcd's IDs and URLs.
+//! Nothing else in the crate spells one out. Never decides.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Who writes, as Kubernetes' managed fields show it.
+pub const FIELD_MANAGER: &str = "etcd-operator";
+
+/// Port of etcd's client API.
+pub const CLIENT_PORT: u16 = 2379;
+/// Port on which members speak to each other.
+pub const PEER_PORT: u16 = 2380;
+/// Port of etcd's metrics and health, and of the gate's report while it holds.
+pub const METRICS_PORT: u16 = 2381;
+
+/// Where a member's volume is mounted.
+pub const VOLUME_PATH: &str = "/var/lib/etcd";
+/// etcd's data directory, below the volume's root so that the stamp stands beside it.
+pub const DATA_DIRECTORY: &str = "/var/lib/etcd/data";
+/// The write-ahead log, inside the data directory.
+pub const WAL_DIRECTORY: &str = "/var/lib/etcd/data/member/wal";
+/// The disk stamp.
+pub const STAMP_PATH: &str = "/var/lib/etcd/member.json";
+/// The file that the gate locks, so that one process at a time uses the volume.
+pub const LOCK_PATH: &str = "/var/lib/etcd/lock";
+/// The emptyDir that the gate's binary, its markers and etcd's configuration live in.
+pub const GATE_DIRECTORY: &str = "/gate";
+/// The gate's binary, inside the etcd container.
+pub const GATE_BINARY: &str = "/gate/etcd-operator";
+/// The configuration that the gate writes for etcd.
+pub const ETCD_CONFIGURATION_PATH: &str = "/gate/etcd.yaml";
+/// The downward API volume.
+pub const POD_INFO_DIRECTORY: &str = "/etc/pod-info";
+
+/// Name of the container that runs the gate and then etcd.
+pub const ETCD_CONTAINER: &str = "etcd";
+/// Name of the init container that copies the gate's binary.
+pub const INSTALL_GATE_CONTAINER: &str = "install-gate";
+
+/// Label and prefix: the cluster that an object belongs to.
+pub const LABEL_CLUSTER: &str = "etcd.operators.rs/cluster";
+/// Label: the member that an object belongs to.
+pub const LABEL_MEMBER: &str = "etcd.operators.rs/member";
+/// Label of pods: `voter` or `learner`. The client Service and the budget select voters.
+pub const LABEL_ROLE: &str = "etcd.operators.rs/role";
+/// Kubernetes' recommended label: what the application is.
+pub const LABEL_NAME: &str = "app.kubernetes.io/name";
+/// Kubernetes' recommended label: which instance of the application.
+pub const LABEL_INSTANCE: &str = "app.kubernetes.io/instance";
+/// Kubernetes' recommended label: who manages the object.
+pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// Annotation of a live pod: the permit, as JSON ([`crate::gate::Permit`]).
+pub const ANNOTATION_PERMIT: &str = "etcd.operators.rs/permit";
+/// Annotation of a live pod: the fence epoch, a decimal number.
+pub const ANNOTATION_FENCE_EPOCH: &str = "etcd.operators.rs/fence-epoch";
+/// Annotation of a claim: the permit issued for this incarnation ([`crate::observed::IssuedPermit`]).
+pub const ANNOTATION_PERMIT_ISSUED: &str = "etcd.operators.rs/permit-issued";
+/// Annotation of a claim: UID of the `EtcdCluster` object that it was made for.
+pub const ANNOTATION_CLUSTER_UID: &str = "etcd.operators.rs/cluster-uid";
+/// Annotation of a claim: how its member came to be, as JSON ([`crate::world::Origin`]).
+pub const ANNOTATION_ORIGIN: &str = "etcd.operators.rs/origin";
+/// Annotation of a claim: the cluster's ID in hexadecimal. Its presence says that the cluster has formed.
+pub const ANNOTATION_FORMED: &str = "etcd.operators.rs/formed";
+/// Annotation of a claim: the member's ID in hexadecimal, written once etcd answered from this volume.
+pub const ANNOTATION_MEMBER_ID: &str = "etcd.operators.rs/member-id";
+/// Annotation of a claim: the etcd version that its member runs.
+pub const ANNOTATION_VERSION: &str = "etcd.operators.rs/version";
+/// Annotation of a claim: it is kept for a person to look at; the operator uses it no more. The value says why.
+pub const ANNOTATION_SET_ASIDE: &str = "etcd.operators.rs/set-aside";
+/// Annotation of a StatefulSet and of its pod template: a digest of what was rendered.
+pub const ANNOTATION_FINGERPRINT: &str = "etcd.operators.rs/fingerprint";
+/// Annotation of a StatefulSet: an earlier revision whose pods differ in the role label only, and so need no restart.
+pub const ANNOTATION_ACCEPTED_REVISION: &str = "etcd.operators.rs/accepted-revision";
+
+/// How a member takes part; the value of [`LABEL_ROLE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Votes and serves clients.
+    Voter,
+    /// Follows and has no vote.
+    Learner,
+}
+
+impl Role {
+    /// The label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Voter => "voter",
+            Role::Learner => "learner",
+        }
+    }
+}
+
+/// The identity of one `EtcdCluster` object, from which all other names are formed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterIdentity {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.uid`.
+    pub uid: String,
+}
+
+impl ClusterIdentity {
+    /// The headless Service through which members find each other.
+    pub fn peers_service(&self) -> String {
+        format!("{}-peers", self.name)
+    }
+
+    /// The Service for clients.
+    pub fn client_service(&self) -> String {
+        self.name.clone()
+    }
+
+    /// The PodDisruptionBudget.
+    pub fn disruption_budget(&self) -> String {
+        self.name.clone()
+    }
+
+    /// etcd's initial cluster token for one attempt to form the cluster.
+    pub fn token(&self, attempt: i64) -> String {
+        format!("{}-{attempt}", self.uid)
+    }
+
+    /// Labels of every object of the cluster.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        [
+            (LABEL_NAME, "etcd"),
+            (LABEL_INSTANCE, self.name.as_str()),
+            (LABEL_MANAGED_BY, FIELD_MANAGER),
+            (LABEL_CLUSTER, self.name.as_str()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    /// Labels of every object of one member.
+    pub fn member_labels(&self, member: &MemberName) -> BTreeMap<String, String> {
+        let mut labels = self.labels();
+        labels.insert(LABEL_MEMBER.to_owned(), member.to_string());
+        labels
+    }
+
+    /// The URL under which the other members reach this one. Being formed from the incarnation's name it is never
+    /// used again.
+    pub fn peer_url(&self, member: &MemberName) -> String {
+        format!("http://{}:{PEER_PORT}", self.host(member))
+    }
+
+    /// The URL under which clients inside the Kubernetes cluster reach this member.
+    pub fn client_url(&self, member: &MemberName) -> String {
+        format!("http://{}:{CLIENT_PORT}", self.host(member))
+    }
+
+    fn host(&self, member: &MemberName) -> String {
+        format!("{}.{}.{}.svc", member.pod(), self.peers_service(), self.namespace)
+    }
+
+    /// The member whose peer URL this is, if it is exactly what [`Self::peer_url`] forms.
+    pub fn member_of_peer_url(&self, url: &str) -> Option<MemberName> {
+        let host = url.strip_prefix("http://")?;
+        let name = host.split('.').next()?.strip_suffix("-0")?;
+        let member = MemberName::parse(self, name)?;
+        (self.peer_url(&member) == url).then_some(member)
+    }
+}
+
+/// The name of one member incarnation: the cluster's name, a hyphen and five letters. It names the StatefulSet and the
+/// etcd member, and is never used again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MemberName(String);
+
+impl MemberName {
+    /// Letters after the hyphen.
+    pub const SUFFIX_LENGTH: usize = 5;
+
+    /// The name, if it is one of this cluster's members'.
+    pub fn parse(cluster: &ClusterIdentity, text: &str) -> Option<MemberName> {
+        let suffix = text.strip_prefix(cluster.name.as_str())?.strip_prefix('-')?;
+        let is_letters =
+            suffix.len() == Self::SUFFIX_LENGTH && suffix.bytes().all(|b| b.is_ascii_lowercase());
+        is_letters.then(|| MemberName(text.to_owned()))
+    }
+
+    /// The member whose claim has this name.
+    pub fn of_claim(cluster: &ClusterIdentity, claim: &str) -> Option<MemberName> {
+        MemberName::parse(cluster, claim.strip_prefix("data-")?)
+    }
+
+    /// The member whose pod has this name.
+    pub fn of_pod(cluster: &ClusterIdentity, pod: &str) -> Option<MemberName> {
+        MemberName::parse(cluster, pod.strip_suffix("-0")?)
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Its only pod.
+    pub fn pod(&self) -> String {
+        format!("{}-0", self.0)
+    }
+
+    /// Its PersistentVolumeClaim.
+    pub fn claim(&self) -> String {
+        format!("data-{}", self.0)
+    }
+}
+
+impl fmt::Display for MemberName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Declares an etcd ID: a 64-bit number that is written in hexadecimal, as etcd's own logs do.
+macro_rules! etcd_id {
+    ($(#[$documentation:meta])* $name:ident) => {
+        $(#[$documentation])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(pub u64);
+
+        impl $name {
+            /// The ID that this hexadecimal text spells.
+            pub fn parse(text: &str) -> Option<Self> {
+                u64::from_str_radix(text, 16).ok().map($name)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, "{:x}", self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, "{}({:x})", stringify!($name), self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                $name::parse(&text).ok_or_else(|| format!("{text:?} is no hexadecimal 64-bit number"))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.to_string()
+            }
+        }
+    };
+}
+
+etcd_id!(
+    /// A member's ID in etcd. A member that is added again always gets another one.
+    MemberId
+);
+etcd_id!(
+    /// A cluster's ID in etcd, fixed when it formed.
+    ClusterId
+);
+
+/// The identity of one permit; no two permits share it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PermitId(pub String);
+
+impl fmt::Display for PermitId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Random bytes from the shell, fresh for each plan. Names and identifiers are derived from them, so that the same
+/// bytes give the same plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Entropy(pub [u8; 32]);
+
+impl Entropy {
+    /// A member name that `is_taken` denies.
+    pub fn member_name(
+        &self,
+        cluster: &ClusterIdentity,
+        is_taken: impl Fn(&MemberName) -> bool,
+    ) -> MemberName {
+        (0_u64..)
+            .map(|draw| self.draw_member_name(cluster, draw))
+            .find(|name| !is_taken(name))
+            .expect("twelve million names are more than one cluster ever has")
+    }
+
+    fn draw_member_name(&self, cluster: &ClusterIdentity, draw: u64) -> MemberName {
+        let digest = self.derive("member", &draw.to_string());
+        let suffix = digest[..MemberName::SUFFIX_LENGTH].iter().map(|byte| char::from(b'a' + byte % 26));
+        MemberName(format!("{}-{}", cluster.name, suffix.collect::<String>()))
+    }
+
+    /// The identity of the permit that this plan gives to a member.
+    pub fn permit_id(&self, member: &MemberName) -> PermitId {
+        let digest = self.derive("permit", member.as_str());
+        PermitId(digest[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    fn derive(&self, purpose: &str, subject: &str) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        hasher.update(self.0);
+        hasher.update(purpose.as_bytes());
+        hasher.update([0]);
+        hasher.update(subject.as_bytes());
+        hasher.finalize().into()
+    }
+}

@@ -1,0 +1,85 @@
+//! Kubernetes quantities, as far as comparing two of them needs: the API server rewrites `1024Mi` as `1Gi`, and that is
+//! no change. See `k8s.io/apimachinery/pkg/api/resource`. Never formats one.
+
+/// The value in thousandths of its unit, rounded up as Kubernetes does for what is finer. `None` if the text is no
+/// quantity or is beyond what 128 bits hold.
+pub fn parse(text: &str) -> Option<i128> {
+    let digits_end =
+        text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(text.len());
+    let (number, suffix) = text.split_at(digits_end);
+    let (mantissa, decimals) = parse_decimal(number)?;
+    let (multiplier, divisor) = scale(suffix)?;
+    let numerator = mantissa.checked_mul(multiplier)?.checked_mul(1000)?;
+    let denominator = divisor.checked_mul(10_i128.checked_pow(decimals)?)?;
+    Some(numerator.div_euclid(denominator) + i128::from(numerator.rem_euclid(denominator) != 0))
+}
+
+/// Whether two quantities are the same amount. Texts that are no quantities are compared as they are.
+pub fn same(left: &str, right: &str) -> bool {
+    match (parse(left), parse(right)) {
+        (Some(left), Some(right)) => left == right,
+        _ => left == right,
+    }
+}
+
+/// A decimal number as an integer and the number of its decimal places.
+fn parse_decimal(text: &str) -> Option<(i128, u32)> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if fraction.contains(['+', '-', '.'])
+        || (whole.trim_start_matches(['+', '-']).is_empty() && fraction.is_empty())
+    {
+        return None;
+    }
+    let mantissa = format!("{whole}{fraction}").parse().ok()?;
+    Some((mantissa, u32::try_from(fraction.len()).ok()?))
+}
+
+/// The suffix as a multiplier and a divisor.
+fn scale(suffix: &str) -> Option<(i128, i128)> {
+    let scale = match suffix {
+        "n" => (1, 1_000_000_000),
+        "u" => (1, 1_000_000),
+        "m" => (1, 1000),
+        "" => (1, 1),
+        "k" => (1000, 1),
+        "M" => (1_000_000, 1),
+        "G" => (1_000_000_000, 1),
+        "T" => (1_000_000_000_000, 1),
+        "P" => (1_000_000_000_000_000, 1),
+        "E" => (1_000_000_000_000_000_000, 1),
+        "Ki" => (1 << 10, 1),
+        "Mi" => (1 << 20, 1),
+        "Gi" => (1 << 30, 1),
+        "Ti" => (1 << 40, 1),
+        "Pi" => (1 << 50, 1),
+        "Ei" => (1 << 60, 1),
+        exponent => {
+            let power: i32 = exponent.strip_prefix(['e', 'E'])?.parse().ok()?;
+            let size = 10_i128.checked_pow(power.unsigned_abs())?;
+            if power < 0 { (1, size) } else { (size, 1) }
+        }
+    };
+    Some(scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_that_the_api_server_rewrites_are_the_same() {
+        assert!(same("1024Mi", "1Gi"));
+        assert!(same("0.5", "500m"));
+        assert!(same("1e3", "1k"));
+        assert!(same("1.5Gi", "1536Mi"));
+        assert!(!same("1G", "1Gi"));
+        assert!(!same("1", "2"));
+    }
+
+    #[test]
+    fn what_is_no_quantity_is_none() {
+        for text in ["", "Gi", "1Zi", "1.2.3", "--1", "1 Gi", "1e", "."] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+}
