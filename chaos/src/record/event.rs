@@ -49,6 +49,13 @@ pub enum Event {
         /// Which fault.
         fault: FaultName,
     },
+    /// The fault was not injected: its targets are not there, or the quorum would not survive it now.
+    FaultRefused {
+        /// Which fault.
+        fault: FaultName,
+        /// Why.
+        reason: String,
+    },
     /// The targets are chosen; the next thing that happens is the fault.
     FaultInjecting {
         /// Which fault.

@@ -1,12 +1,24 @@
 //! The scenario file: parsed, validated and turned into a schedule by a seed. Never reads a clock or the network.
+//!
+//! [`parse`] → [`Scenario`] → [`schedule`] → [`Schedule`]. The reference of the format is `scenarios/README.md`.
 
 mod duration;
+mod error;
 mod fault;
+mod guard;
 mod model;
 mod names;
+mod parse;
+mod plan;
+mod raw;
 mod schedule;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod validate_fault;
 
 pub use duration::{LONGEST_PERIOD, Period, PeriodError};
+pub use error::ScenarioError;
 pub use fault::{ClusterObject, Condition, Direction, Fault, Peers, Target};
 pub use model::{
     Allow, Expect, Load, Mix, PlannedFault, QuorumLoss, Scenario, Subject, SubjectCluster, SubjectSelector,
@@ -15,4 +27,21 @@ pub use model::{
 pub use names::{
     ClusterSize, EtcdVersion, FaultName, NameError, ScenarioName, Seed, SizeError, VersionError,
 };
+pub use parse::{LARGEST_FILE, parse};
+pub use plan::{schedule, schedule_json, stream};
 pub use schedule::{SCHEDULE_FORMAT, Schedule, Step, Trigger};
+
+/// Reads a scenario file and parses it. The only function here that touches a disk, and it reads one file once.
+///
+/// # Errors
+/// A file that cannot be read, or the first thing that is wrong in it.
+pub fn load(path: &std::path::Path) -> Result<Scenario, ScenarioError> {
+    use std::io::Read;
+    let file = path.display().to_string();
+    let failed = |error: std::io::Error| ScenarioError::of_file(&file, format!("cannot be read: {error}"));
+    let mut bytes = Vec::new();
+    // One byte above the limit is enough to refuse the rest, however long it is.
+    let limit = LARGEST_FILE as u64 + 1;
+    std::fs::File::open(path).map_err(failed)?.take(limit).read_to_end(&mut bytes).map_err(failed)?;
+    parse(&file, &bytes)
+}

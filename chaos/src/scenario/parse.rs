@@ -1,0 +1,113 @@
+//! From the bytes of a scenario file to a [`Scenario`]. Pure: the caller reads the file.
+
+use serde_saphyr::Location;
+
+use super::error::{ScenarioError, Source};
+use super::raw::RawScenario;
+use super::{Scenario, guard, validate};
+
+/// A scenario is read by people. What is longer is an accident, and refusing it early keeps the parser out of trouble.
+pub const LARGEST_FILE: usize = 256 * 1024;
+
+/// Parses and validates one scenario. `file` is how errors call it.
+///
+/// # Errors
+/// The first thing that is wrong, with file, line, column and field where there is one.
+pub fn parse(file: &str, bytes: &[u8]) -> Result<Scenario, ScenarioError> {
+    let text = text_of(file, bytes)?;
+    let source = Source { file, text };
+    let raw = read(&source)?;
+    let scenario = validate::validate(&source, &raw)?;
+    guard::check(&source, &raw, &scenario)?;
+    Ok(scenario)
+}
+
+fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, ScenarioError> {
+    if bytes.len() > LARGEST_FILE {
+        let message = format!("the file is too large: a scenario has at most {} KiB", LARGEST_FILE / 1024);
+        return Err(ScenarioError::of_file(file, message));
+    }
+    let binary = |offset: usize| {
+        let line = bytes[..offset].iter().filter(|byte| **byte == b'\n').count() + 1;
+        ScenarioError::of_file(
+            &format!("{file}:{line}"),
+            "this is not text: a scenario is a YAML file in UTF-8",
+        )
+    };
+    let text = std::str::from_utf8(bytes).map_err(|error| binary(error.valid_up_to()))?;
+    let control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t');
+    if let Some(offset) = bytes.iter().position(control) {
+        return Err(binary(offset));
+    }
+    let empty = text.lines().all(|line| {
+        let line = line.trim();
+        line.is_empty() || line.starts_with('#') || line == "---"
+    });
+    if empty {
+        let help = "a scenario has at least `name`, `subject` and `faults`; see scenarios/README.md";
+        return Err(ScenarioError::of_file(file, "the file is empty").with_help(help));
+    }
+    Ok(text)
+}
+
+fn read(source: &Source<'_>) -> Result<RawScenario, ScenarioError> {
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        budget: serde_saphyr::budget! {
+            max_depth: 16,
+            max_events: 20_000,
+            max_nodes: 20_000,
+            max_documents: 1,
+            // Anchors keep nothing short that a scenario needs, and they are how small files become huge ones.
+            max_aliases: 0,
+            max_anchors: 0,
+            max_merge_keys: 0,
+        },
+    };
+    serde_saphyr::from_str_with_options(source.text, options).map_err(|error| explain(source, &error))
+}
+
+/// The parser's words without its own picture of the place: ours follows, with the file's name.
+fn explain(source: &Source<'_>, error: &serde_saphyr::Error) -> ScenarioError {
+    let plain = error.without_snippet();
+    let location: Option<Location> = error.location();
+    let message = match plain {
+        serde_saphyr::Error::Eof { .. } => "the file ends in the middle".to_owned(),
+        serde_saphyr::Error::Budget { .. } if uses_anchors(source.text) => {
+            "anchors (`&name`) and aliases (`*name`) are not accepted in scenarios".to_owned()
+        }
+        serde_saphyr::Error::Budget { .. } if documents(source.text) > 1 => {
+            "a second document begins here: one file is one scenario".to_owned()
+        }
+        serde_saphyr::Error::DuplicateMappingKey { .. } => {
+            "this key stands here for the second time".to_owned()
+        }
+        serde_saphyr::Error::InvalidScalar { ty, .. } if ty.starts_with('u') => {
+            "a whole number is expected".to_owned()
+        }
+        // The parser points at whatever follows; the missing name itself says more.
+        serde_saphyr::Error::SerdeMissingField { field, .. } => {
+            return source.error(location, Some((*field).to_string()), "this field is missing");
+        }
+        other => first_line(&other.to_string()),
+    };
+    source.error(location, None, message)
+}
+
+fn uses_anchors(text: &str) -> bool {
+    text.split_whitespace().any(|word| {
+        let word = word.trim_start_matches(['[', '{', ',']);
+        word.len() > 1 && (word.starts_with('&') || word.starts_with('*'))
+    })
+}
+
+fn documents(text: &str) -> usize {
+    1 + text.lines().skip(1).filter(|line| line.trim_end() == "---").count()
+}
+
+/// Drops the position that the parser repeats at the end of its message.
+fn first_line(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    let end = line.find(" at line ").or_else(|| line.find(" (line ")).unwrap_or(line.len());
+    line[..end].trim_end_matches([',', ':', ' ']).to_owned()
+}

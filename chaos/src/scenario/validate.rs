@@ -1,0 +1,263 @@
+//! From what is written to what is meant: every value checked once, with its place at hand. Pure.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use super::error::{ScenarioError, Source};
+use super::raw::{At, RawAllow, RawCluster, RawExpect, RawLoad, RawScenario, RawSelector, RawSubject};
+use super::{
+    Allow, ClusterSize, EtcdVersion, Expect, Load, Mix, Period, QuorumLoss, Scenario, Seed, Subject,
+    SubjectCluster, SubjectSelector, validate_fault,
+};
+
+/// The seed of a scenario that names none.
+const DEFAULT_SEED: Seed = Seed(1);
+/// The newest release that the project tests first.
+const DEFAULT_VERSION: &str = "3.6.16";
+const DEFAULT_STORAGE: &str = "1Gi";
+/// The oldest release of each line that is supported, by the project's policy.
+const SUPPORTED: [(u16, u16, u16); 3] = [(3, 5, 32), (3, 6, 11), (3, 7, 0)];
+
+/// Checks everything that one value, or one fault by itself, can have wrong.
+pub(super) fn validate(source: &Source<'_>, raw: &RawScenario) -> Result<Scenario, ScenarioError> {
+    let fields = Fields::of(source);
+    let subject = subject(&fields, &raw.subject)?;
+    Ok(Scenario {
+        name: fields.parsed("name", &raw.name)?,
+        seed: raw.seed.map_or(DEFAULT_SEED, Seed),
+        load: load(&fields, &raw.load)?,
+        faults: validate_fault::faults(&fields, raw, &subject)?,
+        expect: expect(&fields, &raw.expect)?,
+        allow: allow(&fields, &raw.allow)?,
+        subject,
+    })
+}
+
+/// Reads single fields and says where they are wrong.
+pub(super) struct Fields<'a> {
+    source: &'a Source<'a>,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of one file.
+    pub(super) fn of(source: &'a Source<'a>) -> Fields<'a> {
+        Fields { source }
+    }
+
+    /// An error about a field.
+    pub(super) fn error<T>(&self, field: &str, at: &At<T>, message: impl Into<String>) -> ScenarioError {
+        self.source.error(Some(at.referenced), Some(field.to_owned()), message)
+    }
+
+    /// A text that is parsed into a type of its own.
+    pub(super) fn parsed<T>(&self, field: &str, at: &At<String>) -> Result<T, ScenarioError>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        at.value.parse().map_err(|error: T::Err| self.error(field, at, error.to_string()))
+    }
+
+    /// A size of a cluster.
+    pub(super) fn size(&self, field: &str, at: &At<u64>) -> Result<ClusterSize, ScenarioError> {
+        ClusterSize::new(at.value).map_err(|error| self.error(field, at, error.to_string()))
+    }
+
+    /// A duration within bounds.
+    pub(super) fn period(
+        &self,
+        field: &str,
+        at: &At<String>,
+        bounds: RangeInclusive<Period>,
+    ) -> Result<Period, ScenarioError> {
+        let period: Period = self.parsed(field, at)?;
+        if bounds.contains(&period) {
+            return Ok(period);
+        }
+        let message = format!("{period} is out of bounds: write {} to {}", bounds.start(), bounds.end());
+        Err(self.error(field, at, message))
+    }
+
+    fn period_or(
+        &self,
+        field: &str,
+        at: Option<&At<String>>,
+        bounds: RangeInclusive<Period>,
+        default: Period,
+    ) -> Result<Period, ScenarioError> {
+        at.map_or(Ok(default), |at| self.period(field, at, bounds))
+    }
+
+    fn number_or(
+        &self,
+        field: &str,
+        at: Option<&At<u64>>,
+        bounds: RangeInclusive<u64>,
+        default: u64,
+    ) -> Result<u64, ScenarioError> {
+        let Some(at) = at else { return Ok(default) };
+        if bounds.contains(&at.value) {
+            return Ok(at.value);
+        }
+        let message = format!("{} is out of bounds: write {} to {}", at.value, bounds.start(), bounds.end());
+        Err(self.error(field, at, message))
+    }
+
+    fn small_number_or(
+        &self,
+        field: &str,
+        at: Option<&At<u64>>,
+        bounds: RangeInclusive<u64>,
+        default: u32,
+    ) -> Result<u32, ScenarioError> {
+        let number = self.number_or(field, at, bounds, u64::from(default))?;
+        Ok(u32::try_from(number).expect("the bounds of these fields are below 2^32"))
+    }
+}
+
+fn subject(fields: &Fields<'_>, raw: &At<RawSubject>) -> Result<Subject, ScenarioError> {
+    match (&raw.value.cluster, &raw.value.selector) {
+        (Some(cluster), None) => Ok(Subject::Cluster(cluster_of(fields, cluster)?)),
+        (None, Some(selector)) => Ok(Subject::Selector(selector_of(fields, selector)?)),
+        (Some(_), Some(_)) => {
+            Err(fields.error("subject", raw, "`cluster` and `selector` exclude each other"))
+        }
+        (None, None) => Err(fields.error("subject", raw, "write `cluster` or `selector`")),
+    }
+}
+
+fn cluster_of(fields: &Fields<'_>, raw: &RawCluster) -> Result<SubjectCluster, ScenarioError> {
+    let version = match &raw.version {
+        Some(at) => {
+            let version: EtcdVersion = fields.parsed("subject.cluster.version", at)?;
+            if !is_supported(&version) {
+                let message =
+                    format!("etcd {version} is not supported: use 3.5.32 or later, 3.6.11 or later, or 3.7");
+                return Err(fields.error("subject.cluster.version", at, message));
+            }
+            version
+        }
+        None => DEFAULT_VERSION.parse().expect("the default version is a version"),
+    };
+    let storage = match &raw.storage {
+        Some(at) if is_quantity(&at.value) => at.value.clone(),
+        Some(at) => {
+            let message = format!("`{}` is not a size of a volume: write 512Mi, 1Gi or 10Gi", at.value);
+            return Err(fields.error("subject.cluster.storage", at, message));
+        }
+        None => DEFAULT_STORAGE.to_owned(),
+    };
+    Ok(SubjectCluster { size: fields.size("subject.cluster.size", &raw.size)?, version, storage })
+}
+
+fn is_supported(version: &EtcdVersion) -> bool {
+    let parts: Vec<u16> = version.as_str().split('.').filter_map(|part| part.parse().ok()).collect();
+    let [major, minor, patch] = parts[..] else { return false };
+    SUPPORTED.iter().any(|oldest| (major, minor) == (oldest.0, oldest.1) && patch >= oldest.2)
+}
+
+/// A whole number with a binary unit: the part of Kubernetes' quantities that sizes of volumes are written in.
+fn is_quantity(text: &str) -> bool {
+    let Some(digits) = ["Mi", "Gi", "Ti"].iter().find_map(|unit| text.strip_suffix(unit)) else {
+        return false;
+    };
+    digits.len() <= 6
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && !digits.trim_start_matches('0').is_empty()
+}
+
+fn selector_of(fields: &Fields<'_>, raw: &RawSelector) -> Result<SubjectSelector, ScenarioError> {
+    if raw.labels.value.is_empty() {
+        let message = "without a label every pod of the namespace would be a member";
+        return Err(fields.error("subject.selector.labels", &raw.labels, message));
+    }
+    Ok(SubjectSelector {
+        namespace: raw.namespace.value.clone(),
+        labels: raw.labels.value.clone(),
+        size: fields.size("subject.selector.size", &raw.size)?,
+        container: raw.container.as_ref().map_or_else(|| "etcd".to_owned(), |at| at.value.clone()),
+    })
+}
+
+fn load(fields: &Fields<'_>, raw: &RawLoad) -> Result<Load, ScenarioError> {
+    let millisecond = Period::from_milliseconds;
+    let second = Period::from_seconds;
+    let mix = match &raw.mix {
+        None => Mix { put: 50, get: 35, transaction: 15 },
+        Some(at) => Mix { put: at.value.put, get: at.value.get, transaction: at.value.transaction },
+    };
+    if let Some(at) = raw.mix.as_ref().filter(|_| mix.put == 0) {
+        let message = "`put` must not be 0: without writes a run proves nothing";
+        return Err(fields.error("load.mix", at, message));
+    }
+    if let Some(at) =
+        raw.mix.as_ref().filter(|_| [mix.put, mix.get, mix.transaction].iter().any(|w| *w > 1000))
+    {
+        return Err(fields.error("load.mix", at, "a weight is at most 1000"));
+    }
+    let timeout_bounds = millisecond(50)..=second(60);
+    let pause_bounds = Period::default()..=second(600);
+    Ok(Load {
+        clients: fields.small_number_or("load.clients", raw.clients.as_ref(), 1..=256, 8)?,
+        requests_per_second: fields.small_number_or(
+            "load.requestsPerSecond",
+            raw.requests_per_second.as_ref(),
+            1..=20_000,
+            200,
+        )?,
+        keys: fields.small_number_or("load.keys", raw.keys.as_ref(), 1..=100_000, 32)?,
+        value_bytes: fields.small_number_or("load.valueBytes", raw.value_bytes.as_ref(), 32..=65_536, 128)?,
+        mix,
+        request_timeout: fields.period_or(
+            "load.requestTimeout",
+            raw.request_timeout.as_ref(),
+            timeout_bounds,
+            second(2),
+        )?,
+        warm_up: fields.period_or("load.warmUp", raw.warm_up.as_ref(), pause_bounds.clone(), second(3))?,
+        cool_down: fields.period_or("load.coolDown", raw.cool_down.as_ref(), pause_bounds, second(3))?,
+    })
+}
+
+fn expect(fields: &Fields<'_>, raw: &RawExpect) -> Result<Expect, ScenarioError> {
+    let bounds = Period::from_seconds(1)..=Period::from_seconds(3600);
+    let seconds = Period::from_seconds;
+    let period = |field: &str, at: Option<&At<String>>, default: Period| {
+        fields.period_or(&format!("expect.{field}"), at, bounds.clone(), default)
+    };
+    let longest_outage = match &raw.longest_outage {
+        Some(at) => Some(fields.period("expect.longestOutage", at, bounds.clone())?),
+        None => None,
+    };
+    Ok(Expect {
+        quorum_back_within: period("quorumBackWithin", raw.quorum_back_within.as_ref(), seconds(30))?,
+        recovery_within: period("recoveryWithin", raw.recovery_within.as_ref(), seconds(120))?,
+        status_lag_within: period("statusLagWithin", raw.status_lag_within.as_ref(), seconds(10))?,
+        longest_outage,
+        acknowledged_writes: fields.number_or(
+            "expect.acknowledgedWrites",
+            raw.acknowledged_writes.as_ref(),
+            1..=10_000_000,
+            100,
+        )?,
+        acknowledged_writes_per_fault: fields.number_or(
+            "expect.acknowledgedWritesPerFault",
+            raw.acknowledged_writes_per_fault.as_ref(),
+            1..=1_000_000,
+            5,
+        )?,
+    })
+}
+
+fn allow(fields: &Fields<'_>, raw: &RawAllow) -> Result<Allow, ScenarioError> {
+    let bounds = Period::from_seconds(1)..=Period::from_seconds(3600);
+    let quorum_loss = match &raw.quorum_loss {
+        None => None,
+        Some(raw) => {
+            let field = "allow.quorumLoss.quorumBackWithin";
+            Some(QuorumLoss { quorum_back_within: fields.period(field, &raw.quorum_back_within, bounds)? })
+        }
+    };
+    Ok(Allow { quorum_loss })
+}
