@@ -1,0 +1,5 @@
+//! Tests that need more than one function: processes, network namespaces, real etcd. One binary, one module for each area.
+
+mod agent_partition;
+mod agent_process;
+mod support;
