@@ -1,8 +1,8 @@
 //! Time and identifiers as inputs. Nothing else in this crate asks the machine for either, so that a whole operator
 //! can run in simulated time.
 
+use etcd_operator_core::names::Entropy;
 use jiff::Timestamp;
-use rand::RngExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -15,11 +15,10 @@ pub trait Clock: Send + Sync + 'static {
     fn monotonic(&self) -> Duration;
 }
 
-/// A source of identifiers that are never given twice.
+/// A source of randomness, from which the core derives names and identifiers.
 pub trait Identifiers: Send + Sync + 'static {
-    /// `length` characters out of `bcdfghjklmnpqrstvwxz2456789`, the alphabet of Kubernetes' generated names.
-    /// It has no vowels, so that no words appear.
-    fn suffix(&self, length: usize) -> String;
+    /// Bytes that were never given before.
+    fn entropy(&self) -> Entropy;
 }
 
 /// Shared handle on a clock.
@@ -60,24 +59,8 @@ impl Clock for SystemClock {
 #[derive(Debug, Default)]
 pub struct RandomIdentifiers;
 
-/// The alphabet of `k8s.io/apimachinery/pkg/util/rand`: letters and digits without vowels and look-alikes.
-const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-
 impl Identifiers for RandomIdentifiers {
-    fn suffix(&self, length: usize) -> String {
-        let mut random = rand::rng();
-        (0..length).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())])).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_suffix_has_the_asked_length_and_only_letters_that_names_allow() {
-        let suffix = RandomIdentifiers.suffix(200);
-        assert_eq!(suffix.len(), 200);
-        assert!(suffix.bytes().all(|byte| ALPHABET.contains(&byte)), "{suffix}");
+    fn entropy(&self) -> Entropy {
+        Entropy(rand::random())
     }
 }

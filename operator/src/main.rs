@@ -1,5 +1,23 @@
 //! The `etcd-operator` binary: reads its arguments and hands over. It decides nothing.
 
-fn main() -> anyhow::Result<()> {
-    etcd_operator::manifest::print_install()
+use clap::Parser;
+use etcd_operator::args::{Arguments, Command};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command.unwrap_or_else(Command::default_run) {
+        Command::Run(run) => etcd_operator::run::run(run),
+        Command::Gate { configuration } => etcd_operator::gate::run(&configuration),
+        Command::InstallGate { destination } => etcd_operator::gate::install(&destination),
+        Command::Crd => etcd_operator::manifest::print_resource_types(),
+        Command::Manifest => etcd_operator::manifest::print_install(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("etcd-operator: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

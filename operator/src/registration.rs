@@ -3,9 +3,10 @@
 //! Each CustomResourceDefinition carries a schema generation. A newer one in the cluster was written by a newer
 //! operator and is left alone: a downgrade would drop fields that are already in use.
 
+use etcd_operator_core::api::EtcdCluster;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, Patch, PatchParams, PostParams};
-use kube::{Client, ResourceExt};
+use kube::{Client, CustomResourceExt as _, ResourceExt};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -51,7 +52,7 @@ enum Step {
 
 /// The definitions of this build, each with its schema generation.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    let mut definitions = etcd_operator_core::api::custom_resource_definitions();
+    let mut definitions = vec![EtcdCluster::crd()];
     for definition in &mut definitions {
         definition
             .annotations_mut()

@@ -1,12 +1,11 @@
 //! The etcd port on real members, by one single-endpoint client each. It retries nothing and decides nothing.
 
-use super::{
-    Alarm, AlarmKind, BoxFuture, EtcdError, EtcdMember, EtcdPort, ListedMember, MemberList, MemberStatus,
-    RawMemberId,
-};
+use super::{BoxFuture, EtcdError, EtcdMember, EtcdPort, MemberList};
 use etcd_client::{
     AlarmAction, AlarmOptions, AlarmType, Client, ConnectOptions, Error, GetOptions, MemberAddOptions,
 };
+use etcd_operator_core::names::{ClusterId, MemberId};
+use etcd_operator_core::observed::{Alarm, AlarmKind, EtcdAnswer, ListedMember};
 use std::future::Future;
 use std::time::Duration;
 
@@ -87,25 +86,24 @@ impl Connection {
             let response = client.member_list().await?;
             let mut members: Vec<_> = response.members().iter().map(listed).collect();
             members.sort_by_key(|member| member.id);
-            Ok(MemberList { cluster_id: response.header().map_or(0, |header| header.cluster_id()), members })
+            Ok(MemberList { cluster_id: cluster_id(response.header()), members })
         })
         .await
     }
 
-    async fn own_status(&self) -> Result<MemberStatus, EtcdError> {
+    async fn own_status(&self) -> Result<EtcdAnswer, EtcdError> {
         self.bounded(async {
             let response = self.client().await?.status().await?;
             let header = response.header();
-            Ok(MemberStatus {
-                cluster_id: header.map_or(0, |header| header.cluster_id()),
-                member_id: RawMemberId(header.map_or(0, |header| header.member_id())),
-                leader: Some(response.leader()).filter(|leader| *leader != 0).map(RawMemberId),
+            Ok(EtcdAnswer {
+                cluster_id: cluster_id(header),
+                member_id: MemberId(header.map_or(0, |header| header.member_id())),
                 version: response.version().to_owned(),
-                term: response.raft_term(),
-                index: response.raft_index(),
-                applied_index: response.raft_applied_index(),
-                revision: header.map_or(0, |header| header.revision()),
-                database_bytes: response.db_size(),
+                leader: Some(response.leader()).filter(|leader| *leader != 0).map(MemberId),
+                raft_term: response.raft_term(),
+                raft_index: response.raft_index(),
+                raft_applied_index: response.raft_applied_index(),
+                database_size: response.db_size(),
                 is_learner: response.is_learner(),
                 errors: response.errors().to_vec(),
             })
@@ -113,7 +111,7 @@ impl Connection {
         .await
     }
 
-    async fn add(&self, peer_url: &str) -> Result<RawMemberId, EtcdError> {
+    async fn add(&self, peer_url: &str) -> Result<MemberId, EtcdError> {
         let added = self
             .bounded(async {
                 let options = MemberAddOptions::new().with_is_learner();
@@ -124,7 +122,7 @@ impl Connection {
             endpoint: self.endpoint.clone(),
             reason: "the answer to an addition names no member".to_owned(),
         })?;
-        Ok(RawMemberId(member.id()))
+        Ok(MemberId(member.id()))
     }
 
     async fn raised(&self) -> Result<Vec<Alarm>, EtcdError> {
@@ -140,20 +138,20 @@ impl Connection {
                     AlarmType::Nospace => AlarmKind::NoSpace,
                     AlarmType::Corrupt => AlarmKind::Corrupt,
                 };
-                Some(Alarm { member: RawMemberId(alarm.member_id()), kind })
+                Some(Alarm { member_id: MemberId(alarm.member_id()), kind })
             })
             .collect();
-        alarms.sort();
+        alarms.sort_by_key(|alarm| (alarm.member_id, alarm.kind));
         Ok(alarms)
     }
 
-    async fn clear(&self, alarm: Alarm) -> Result<(), EtcdError> {
+    async fn clear(&self, alarm: &Alarm) -> Result<(), EtcdError> {
         let kind = match alarm.kind {
             AlarmKind::NoSpace => AlarmType::Nospace,
             AlarmKind::Corrupt => AlarmType::Corrupt,
         };
         let mut options = AlarmOptions::new();
-        options.with_member(alarm.member.0);
+        options.with_member(alarm.member_id.0);
         self.bounded(async { self.client().await?.alarm(AlarmAction::Deactivate, kind, Some(options)).await })
             .await
             .map(drop)
@@ -165,7 +163,7 @@ impl EtcdMember for Connection {
         &self.endpoint
     }
 
-    fn status(&self) -> BoxFuture<'_, Result<MemberStatus, EtcdError>> {
+    fn status(&self) -> BoxFuture<'_, Result<EtcdAnswer, EtcdError>> {
         Box::pin(self.own_status())
     }
 
@@ -173,23 +171,23 @@ impl EtcdMember for Connection {
         Box::pin(self.list())
     }
 
-    fn add_learner<'a>(&'a self, peer_url: &'a str) -> BoxFuture<'a, Result<RawMemberId, EtcdError>> {
+    fn add_learner<'a>(&'a self, peer_url: &'a str) -> BoxFuture<'a, Result<MemberId, EtcdError>> {
         Box::pin(self.add(peer_url))
     }
 
-    fn promote(&self, member: RawMemberId) -> BoxFuture<'_, Result<(), EtcdError>> {
+    fn promote(&self, member: MemberId) -> BoxFuture<'_, Result<(), EtcdError>> {
         Box::pin(async move {
             self.bounded(async { self.client().await?.member_promote(member.0).await }).await.map(drop)
         })
     }
 
-    fn remove(&self, member: RawMemberId) -> BoxFuture<'_, Result<(), EtcdError>> {
+    fn remove(&self, member: MemberId) -> BoxFuture<'_, Result<(), EtcdError>> {
         Box::pin(async move {
             self.bounded(async { self.client().await?.member_remove(member.0).await }).await.map(drop)
         })
     }
 
-    fn move_leader(&self, to: RawMemberId) -> BoxFuture<'_, Result<(), EtcdError>> {
+    fn move_leader(&self, to: MemberId) -> BoxFuture<'_, Result<(), EtcdError>> {
         Box::pin(async move {
             self.bounded(async { self.client().await?.move_leader(to.0).await }).await.map(drop)
         })
@@ -199,17 +197,21 @@ impl EtcdMember for Connection {
         Box::pin(self.raised())
     }
 
-    fn disarm(&self, alarm: Alarm) -> BoxFuture<'_, Result<(), EtcdError>> {
+    fn disarm<'a>(&'a self, alarm: &'a Alarm) -> BoxFuture<'a, Result<(), EtcdError>> {
         Box::pin(self.clear(alarm))
     }
 }
 
+fn cluster_id(header: Option<&etcd_client::ResponseHeader>) -> ClusterId {
+    ClusterId(header.map_or(0, |header| header.cluster_id()))
+}
+
 fn listed(member: &etcd_client::Member) -> ListedMember {
     ListedMember {
-        id: RawMemberId(member.id()),
+        id: MemberId(member.id()),
         name: member.name().to_owned(),
-        peer_urls: member.peer_urls().iter().cloned().collect(),
-        client_urls: member.client_urls().iter().cloned().collect(),
+        peer_urls: member.peer_urls().to_vec(),
+        client_urls: member.client_urls().to_vec(),
         is_learner: member.is_learner(),
     }
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 pub(super) fn everywhere() -> Vec<Value> {
     let mut rules = vec![
         // The resources it serves. Status is written through its own subresource, so the spec stays the user's.
-        rule(&["etcd.operators.rs"], &["etcdclusters"], &["get", "list", "watch", "patch"]),
-        rule(&["etcd.operators.rs"], &["etcdclusters/status"], &["get", "patch", "update"]),
+        rule(&["etcd.operators.rs"], &["etcdclusters"], &["get", "list", "watch"]),
+        rule(&["etcd.operators.rs"], &["etcdclusters/status"], &["patch"]),
         // Owner references that block deletion need this where OwnerReferencesPermissionEnforcement is on.
         rule(&["etcd.operators.rs"], &["etcdclusters/finalizers"], &["update"]),
         // One StatefulSet for each member.
@@ -18,7 +18,7 @@ pub(super) fn everywhere() -> Vec<Value> {
         rule(&[""], &["pods"], &["get", "list", "watch", "patch", "delete"]),
         rule(&["policy"], &["poddisruptionbudgets"], MANAGE),
         // What it did, and what it holds back, for `kubectl describe`.
-        rule(&["events.k8s.io"], &["events"], &["create", "patch"]),
+        rule(&["events.k8s.io"], &["events"], &["get", "create", "patch"]),
     ];
     // It registers its own resource types when it starts. `create` cannot be narrowed by name.
     rules.push(rule(&["apiextensions.k8s.io"], &["customresourcedefinitions"], &["create"]));
@@ -26,7 +26,7 @@ pub(super) fn everywhere() -> Vec<Value> {
         "apiGroups": ["apiextensions.k8s.io"],
         "resources": ["customresourcedefinitions"],
         "resourceNames": ["etcdclusters.etcd.operators.rs"],
-        "verbs": ["get", "patch", "update"],
+        "verbs": ["get", "patch"],
     }));
     rules
 }
@@ -44,7 +44,7 @@ pub(super) fn at_home() -> Vec<Value> {
     ]
 }
 
-const MANAGE: &[&str] = &["get", "list", "watch", "create", "patch", "update", "delete"];
+const MANAGE: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 
 fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> Value {
     json!({ "apiGroups": groups, "resources": resources, "verbs": verbs })

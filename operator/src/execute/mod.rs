@@ -1,0 +1,113 @@
+//! Carries out a plan's actions in order and stops at the first that fails: the next plan starts from what is there.
+//! It chooses nothing; each action says what it was planned on, and is refused if that no longer holds.
+
+mod kubernetes;
+mod membership;
+
+use crate::etcd::{EtcdError, EtcdPort};
+use crate::lease::Leadership;
+use crate::observe::Contact;
+use etcd_operator_core::api::EtcdCluster;
+use etcd_operator_core::plan::Action;
+use kube::Client;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+
+/// No call to the API server takes longer ([`crate::kubernetes`]).
+const KUBERNETES_CALL: Duration = Duration::from_secs(10);
+
+/// Why an action was not carried out.
+#[derive(Debug, Error)]
+pub enum ExecuteError {
+    /// The world is no longer what the action was planned on. Nothing was done; the next plan will see it.
+    #[error("{0}, so this is planned anew")]
+    Overtaken(String),
+    /// The API server failed or refused.
+    #[error("ask the API server")]
+    Kubernetes(#[source] kube::Error),
+    /// An object can't be written.
+    #[error("write the request")]
+    Request(#[source] serde_json::Error),
+    /// etcd failed or refused.
+    #[error("ask etcd")]
+    Etcd(#[source] EtcdError),
+    /// No member that could be asked has answered.
+    #[error("no member answered that could be asked")]
+    NoContact,
+    /// The Lease may end before the call would.
+    #[error("the Lease is held for {remaining:?} more and the call may take {needed:?}")]
+    LeaseTooShort {
+        /// Time left.
+        remaining: Duration,
+        /// Time that the call may take.
+        needed: Duration,
+    },
+}
+
+/// All that is needed to act.
+pub struct Executor {
+    /// For changing objects.
+    pub client: Client,
+    /// For changing membership.
+    pub etcd: Arc<dyn EtcdPort>,
+    /// For how long this process may act.
+    pub leadership: Leadership,
+}
+
+impl Executor {
+    /// Carries out one action. Executing an old one is harmless.
+    pub async fn execute(
+        &self,
+        cluster: &EtcdCluster,
+        action: &Action,
+        contact: &Contact,
+    ) -> Result<(), ExecuteError> {
+        self.check_lease(action)?;
+        match action {
+            Action::RecordBootstrap { record, resource_version } => {
+                kubernetes::record_bootstrap(&self.client, cluster, record, resource_version).await
+            }
+            Action::Create(object) => kubernetes::create(&self.client, object).await,
+            Action::Patch(patch) => kubernetes::patch(&self.client, patch).await,
+            Action::Delete(delete) => kubernetes::delete(&self.client, delete).await,
+            Action::AddLearner { member: _, peer_url, planned_on } => {
+                self.membership(contact).add_learner(peer_url, planned_on).await
+            }
+            Action::PromoteMember { member: _, id, planned_on } => {
+                self.membership(contact).promote(*id, planned_on).await
+            }
+            Action::RemoveMember { member: _, id, because: _, planned_on } => {
+                self.membership(contact).remove(*id, planned_on).await
+            }
+            Action::MoveLeader { from: _, from_id, to: _, to_id, planned_on } => {
+                self.membership(contact).move_leader(*from_id, *to_id, planned_on).await
+            }
+            Action::DisarmAlarm { member_id, alarm } => {
+                self.membership(contact).disarm(*member_id, *alarm).await
+            }
+        }
+    }
+
+    fn membership<'a>(&'a self, contact: &'a Contact) -> membership::Membership<'a> {
+        membership::Membership { etcd: self.etcd.as_ref(), contact }
+    }
+
+    /// Whether everything that the action may do would end before the Lease could be somebody else's. A change of
+    /// membership is a list, a call, and after an unclear answer another list.
+    fn check_lease(&self, action: &Action) -> Result<(), ExecuteError> {
+        let etcd_calls = self.etcd.call_timeout() * 3;
+        let needed = match action {
+            Action::RecordBootstrap { .. } | Action::Create(_) | Action::Patch(_) | Action::Delete(_) => {
+                KUBERNETES_CALL
+            }
+            Action::AddLearner { .. }
+            | Action::PromoteMember { .. }
+            | Action::RemoveMember { .. }
+            | Action::MoveLeader { .. }
+            | Action::DisarmAlarm { .. } => etcd_calls,
+        };
+        let remaining = self.leadership.remaining();
+        if remaining > needed { Ok(()) } else { Err(ExecuteError::LeaseTooShort { remaining, needed }) }
+    }
+}

@@ -1,0 +1,56 @@
+//! Where the gate reads and writes. In a pod these are fixed; tests put all of them below one directory.
+
+use etcd_operator_core::names;
+use std::path::{Path, PathBuf};
+
+/// Every path that the gate uses.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    /// File whose lock says who uses the volume.
+    pub lock: PathBuf,
+    /// The stamp, beside the data directory.
+    pub stamp: PathBuf,
+    /// etcd's data directory.
+    pub data: PathBuf,
+    /// etcd's write-ahead log, below the data directory.
+    pub wal: PathBuf,
+    /// Permits that this pod has spent. On the pod's own emptyDir, so it is as old as the pod.
+    pub spent_permits: PathBuf,
+    /// The configuration file that etcd gets.
+    pub etcd_configuration: PathBuf,
+    /// Annotations of the pod, as the downward API writes them.
+    pub annotations: PathBuf,
+    /// UID of the pod, likewise.
+    pub pod_uid: PathBuf,
+    /// The etcd binary.
+    pub etcd: PathBuf,
+}
+
+/// Where etcd's own images have their binary.
+const ETCD_BINARY: &str = "/usr/local/bin/etcd";
+
+/// Name of the list of spent permits in the gate's directory.
+const SPENT_PERMITS: &str = "spent-permits.json";
+
+impl Paths {
+    /// The paths in a member's pod.
+    pub fn in_pod() -> Self {
+        Self::below(Path::new("/"))
+    }
+
+    /// The same paths below another root.
+    pub fn below(root: &Path) -> Self {
+        let path = |absolute: &str| root.join(absolute.trim_start_matches('/'));
+        Self {
+            lock: path(names::LOCK_PATH),
+            stamp: path(names::STAMP_PATH),
+            data: path(names::DATA_DIRECTORY),
+            wal: path(names::WAL_DIRECTORY),
+            spent_permits: path(names::GATE_DIRECTORY).join(SPENT_PERMITS),
+            etcd_configuration: path(names::ETCD_CONFIGURATION_PATH),
+            annotations: path(names::POD_INFO_DIRECTORY).join("annotations"),
+            pod_uid: path(names::POD_INFO_DIRECTORY).join("uid"),
+            etcd: path(ETCD_BINARY),
+        }
+    }
+}

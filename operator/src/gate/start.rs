@@ -1,0 +1,62 @@
+//! Becoming etcd: first everything that must be on disk, in the order that makes a crash in between harmless, then the
+//! exec. It does exactly what the decision says.
+
+use super::paths::Paths;
+use super::volume::{spend, write_durably};
+use anyhow::Context as _;
+use etcd_operator_core::gate::{GateConfiguration, Start};
+use etcd_operator_core::render::etcd_configuration;
+use nix::fcntl::{FcntlArg, FdFlag, Flock, fcntl};
+use std::fs::File;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+/// Writes stamp, spent permit and etcd's configuration.
+///
+/// A crash after the stamp leaves an empty disk with an unspent permit, which may start once more. A crash after the
+/// permit is spent leaves a member that never ran: it is lost and will be replaced. No crash leaves a disk on which
+/// etcd could run twice as new.
+pub(super) fn prepare(configuration: &GateConfiguration, paths: &Paths, start: &Start) -> anyhow::Result<()> {
+    write_durably(&paths.stamp, &start.stamp)?;
+    if let Some(permit) = &start.spend {
+        spend(&paths.spent_permits, permit)?;
+    }
+    write_durably(&paths.etcd_configuration, &etcd_configuration(configuration, &start.initial))
+}
+
+/// Replaces this process by etcd. Returns only if that failed.
+///
+/// The volume's lock goes with it, so that no gate starts a second etcd on the same volume as long as this one runs.
+pub(super) fn become_etcd(paths: &Paths, lock: Flock<File>) -> anyhow::Result<()> {
+    fcntl(&*lock, FcntlArg::F_SETFD(FdFlag::empty())).context("keep the volume's lock for etcd")?;
+    let error = command(paths, std::env::vars_os().map(|(name, _)| name)).exec();
+    Err(error).with_context(|| format!("start {}", paths.etcd.display()))
+}
+
+/// etcd reads `ETCD_*` variables as settings, for example those that Kubernetes injects for a Service named `etcd`; its
+/// configuration file must be all it reads.
+fn command(paths: &Paths, variables: impl Iterator<Item = std::ffi::OsString>) -> Command {
+    let mut command = Command::new(&paths.etcd);
+    command.arg("--config-file").arg(&paths.etcd_configuration);
+    for name in variables.filter(|name| name.to_string_lossy().starts_with("ETCD_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::{OsStr, OsString};
+
+    #[test]
+    fn etcd_gets_its_configuration_file_and_no_variable_of_its_own() {
+        let paths = Paths::in_pod();
+        let variables = ["PATH", "ETCD_FORCE_NEW_CLUSTER", "ETCD_PORT"].map(OsString::from);
+        let command = command(&paths, variables.into_iter());
+        assert_eq!(command.get_program(), "/usr/local/bin/etcd");
+        assert_eq!(command.get_args().collect::<Vec<_>>(), ["--config-file", "/gate/etcd.yaml"]);
+        let changed: Vec<_> = command.get_envs().collect();
+        assert_eq!(changed, [(OsStr::new("ETCD_FORCE_NEW_CLUSTER"), None), (OsStr::new("ETCD_PORT"), None)]);
+    }
+}

@@ -1,0 +1,231 @@
+//! The gate's reading and writing, on real directories; the decision itself is tested in the core.
+
+use super::*;
+use etcd_operator_core::gate::{
+    ClusterState, DataState, GateHoldReason, GateReport, InitialMember, Permit, Stamp, StampState,
+};
+use etcd_operator_core::names::{
+    ANNOTATION_FENCE_EPOCH, ANNOTATION_PERMIT, ClusterIdentity, MemberName, PermitId,
+};
+use std::fs;
+use tempfile::TempDir;
+
+/// A pod's file system below a temporary directory.
+struct Pod {
+    _directory: TempDir,
+    paths: Paths,
+    configuration: GateConfiguration,
+}
+
+const POD_UID: &str = "pod-uid-1";
+
+impl Pod {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = Paths::below(directory.path());
+        for path in [&paths.stamp, &paths.spent_permits, &paths.annotations] {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+        }
+        fs::write(&paths.pod_uid, POD_UID).unwrap();
+        fs::write(&paths.annotations, "").unwrap();
+        let cluster = ClusterIdentity {
+            name: "c".to_owned(),
+            namespace: "ns".to_owned(),
+            uid: "cluster-uid".to_owned(),
+        };
+        let member = MemberName::parse(&cluster, "c-abcde").unwrap();
+        let configuration =
+            GateConfiguration { format: FORMAT, cluster, member, etcd_version: "3.6.16".to_owned() };
+        Self { _directory: directory, paths, configuration }
+    }
+
+    fn permit(&self, id: &str) -> Permit {
+        let cluster = &self.configuration.cluster;
+        let member = self.configuration.member.clone();
+        Permit {
+            format: FORMAT,
+            id: PermitId(id.to_owned()),
+            pod_uid: POD_UID.to_owned(),
+            cluster_uid: cluster.uid.clone(),
+            cluster_id: None,
+            member_id: None,
+            token: cluster.token(1),
+            state: ClusterState::New,
+            initial_cluster: vec![InitialMember {
+                peer_url: cluster.peer_url(&member),
+                name: member.clone(),
+            }],
+            member,
+            fence_epoch: 0,
+        }
+    }
+
+    fn annotate(&self, key: &str, value: &str) {
+        let quoted = serde_json::to_string(value).unwrap();
+        fs::write(&self.paths.annotations, format!("{key}={quoted}\n")).unwrap();
+    }
+
+    fn give(&self, permit: &Permit) {
+        self.annotate(ANNOTATION_PERMIT, &serde_json::to_string(permit).unwrap());
+    }
+
+    fn decide(&self) -> GateDecision {
+        decide(&inputs(&self.configuration, &self.paths).unwrap())
+    }
+
+    fn start(&self) {
+        let GateDecision::Start(start) = self.decide() else { panic!("the gate holds: {:?}", self.decide()) };
+        start::prepare(&self.configuration, &self.paths, &start).unwrap();
+    }
+
+    /// What etcd leaves behind once it runs.
+    fn write_log(&self) {
+        fs::create_dir_all(&self.paths.wal).unwrap();
+        fs::write(self.paths.wal.join("0000000000000000-0000000000000000.wal"), [0; 64]).unwrap();
+    }
+
+    fn stamp(&self) -> Stamp {
+        serde_json::from_slice(&fs::read(&self.paths.stamp).unwrap()).unwrap()
+    }
+}
+
+fn held(decision: &GateDecision) -> Option<GateHoldReason> {
+    match decision {
+        GateDecision::Hold(reason) => Some(*reason),
+        GateDecision::Start(_) => None,
+    }
+}
+
+#[test]
+fn an_empty_disk_is_held_until_a_permit_appears_and_starts_once() {
+    let pod = Pod::new();
+    assert_eq!(held(&pod.decide()), Some(GateHoldReason::Lost));
+    pod.give(&pod.permit("one"));
+    pod.start();
+    assert_eq!(held(&pod.decide()), Some(GateHoldReason::Lost), "the permit is spent");
+}
+
+#[test]
+fn a_crash_before_the_permit_is_spent_may_start_once_more() {
+    let pod = Pod::new();
+    pod.give(&pod.permit("one"));
+    let GateDecision::Start(start) = pod.decide() else { panic!("the gate holds") };
+    volume::write_durably(&pod.paths.stamp, &start.stamp).unwrap();
+    assert_eq!(held(&pod.decide()), None);
+}
+
+#[test]
+fn a_restart_needs_no_permit_and_counts_up() {
+    let pod = Pod::new();
+    pod.give(&pod.permit("one"));
+    pod.start();
+    pod.write_log();
+    fs::write(&pod.paths.annotations, "").unwrap();
+    assert_eq!(pod.stamp().boot_counter, 1);
+    pod.start();
+    assert_eq!(pod.stamp().boot_counter, 2);
+}
+
+#[test]
+fn a_restart_joins_as_existing_and_lists_only_itself() {
+    let pod = Pod::new();
+    pod.give(&pod.permit("one"));
+    pod.start();
+    let first: serde_json::Value =
+        serde_json::from_slice(&fs::read(&pod.paths.etcd_configuration).unwrap()).unwrap();
+    assert_eq!(first["initial-cluster-state"], "new");
+    pod.write_log();
+    pod.start();
+    let second: serde_json::Value =
+        serde_json::from_slice(&fs::read(&pod.paths.etcd_configuration).unwrap()).unwrap();
+    assert_eq!(second["initial-cluster-state"], "existing");
+    assert_eq!(second["initial-cluster"], "c-abcde=http://c-abcde-0.c-peers.ns.svc:2380");
+}
+
+#[test]
+fn a_wiped_data_directory_is_lost_although_the_stamp_is_there() {
+    let pod = Pod::new();
+    pod.give(&pod.permit("one"));
+    pod.start();
+    pod.write_log();
+    fs::remove_dir_all(&pod.paths.data).unwrap();
+    assert_eq!(held(&pod.decide()), Some(GateHoldReason::Lost));
+}
+
+#[test]
+fn a_log_without_a_stamp_is_foreign_and_nothing_is_deleted() {
+    let pod = Pod::new();
+    pod.write_log();
+    pod.give(&pod.permit("one"));
+    assert_eq!(held(&pod.decide()), Some(GateHoldReason::Foreign));
+    assert!(pod.paths.wal.join("0000000000000000-0000000000000000.wal").exists());
+}
+
+#[test]
+fn a_torn_stamp_is_not_taken_for_an_absent_one() {
+    let pod = Pod::new();
+    fs::write(&pod.paths.stamp, "{\"format\":").unwrap();
+    let disk = volume::read(&pod.paths).unwrap();
+    assert!(matches!(disk.stamp, StampState::Unreadable(_)), "{disk:?}");
+}
+
+#[test]
+fn directories_alone_are_an_empty_disk_and_any_file_is_not() {
+    let pod = Pod::new();
+    fs::create_dir_all(&pod.paths.wal).unwrap();
+    assert_eq!(volume::read(&pod.paths).unwrap().data, DataState::Empty);
+    fs::write(pod.paths.data.join("member").join("db"), "").unwrap();
+    assert_eq!(volume::read(&pod.paths).unwrap().data, DataState::WithoutLog);
+}
+
+#[test]
+fn spent_permits_that_cannot_be_read_are_an_error_and_not_none() {
+    let pod = Pod::new();
+    fs::write(&pod.paths.spent_permits, "[").unwrap();
+    assert!(inputs(&pod.configuration, &pod.paths).is_err());
+}
+
+#[test]
+fn a_fence_in_the_annotations_holds() {
+    let pod = Pod::new();
+    pod.give(&pod.permit("one"));
+    pod.start();
+    pod.write_log();
+    pod.annotate(ANNOTATION_FENCE_EPOCH, "1");
+    assert_eq!(held(&pod.decide()), Some(GateHoldReason::Fenced));
+}
+
+#[test]
+fn a_second_gate_on_the_volume_waits_for_the_first() {
+    let pod = Pod::new();
+    let first = volume::try_lock(&pod.paths.lock).unwrap();
+    assert!(first.is_some());
+    assert!(volume::try_lock(&pod.paths.lock).unwrap().is_none());
+    drop(first);
+    assert!(volume::try_lock(&pod.paths.lock).unwrap().is_some());
+}
+
+#[test]
+fn a_configuration_of_another_format_is_refused() {
+    let mut configuration = serde_json::to_value(&Pod::new().configuration).unwrap();
+    configuration["format"] = 2.into();
+    let error = parse(&configuration.to_string()).unwrap_err();
+    assert!(error.to_string().contains("format 2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_holding_gate_reports_itself_and_is_not_ready() {
+    let pod = Pod::new();
+    let inputs = inputs(&pod.configuration, &pod.paths).unwrap();
+    let report = report::of(&inputs, GateHoldReason::Lost);
+    let holding = Holding::serve(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), report.clone()).await.unwrap();
+    let get = async |path: &str| {
+        let address = format!("http://{}{path}", holding.address).parse().unwrap();
+        crate::http::get(&address, Duration::from_secs(5)).await.unwrap()
+    };
+    let (status, body) = get("/gate").await;
+    assert_eq!(status, http::StatusCode::OK);
+    assert_eq!(serde_json::from_slice::<GateReport>(&body).unwrap(), report);
+    assert_eq!(get("/readyz").await.0, http::StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(get("/health").await.0, http::StatusCode::SERVICE_UNAVAILABLE);
+}

@@ -1,0 +1,139 @@
+//! Tells the user: the status, Events and metrics. The status is written only if it says something new, so that a
+//! cluster at rest causes no write. What is said comes from the core.
+
+use crate::events::Events;
+use crate::metrics::{ClusterHealth, Metrics};
+use crate::watch::ClusterKey;
+use etcd_operator_core::api::{EtcdCluster, EtcdClusterStatus};
+use etcd_operator_core::events::{of_action, of_new_holds};
+use etcd_operator_core::names::FIELD_MANAGER;
+use etcd_operator_core::observed::{MemberList, Observed};
+use etcd_operator_core::plan::{Action, Plan};
+use etcd_operator_core::status::status;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::api::{Api, Patch, PatchParams};
+use kube::{Client, Resource, ResourceExt};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use thiserror::Error;
+
+/// Why the user was not told.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    /// The status is not JSON: a bug of ours.
+    #[error("write the status as JSON")]
+    Json(#[from] serde_json::Error),
+    /// The API server failed or refused.
+    #[error("write the status")]
+    Write(#[source] kube::Error),
+}
+
+/// All that is needed to tell.
+pub struct Reporter {
+    /// For the status.
+    pub client: Client,
+    /// For Events.
+    pub events: Events,
+    /// For metrics.
+    pub metrics: Metrics,
+    /// What the metrics show of each cluster, so that it can be taken back.
+    pub shown: Mutex<BTreeMap<ClusterKey, ClusterHealth>>,
+}
+
+impl Reporter {
+    /// Tells of one action that was carried out.
+    pub async fn acted(&self, cluster: &EtcdCluster, action: &Action) {
+        if let Some(event) = of_action(action) {
+            self.events.publish(&cluster.object_ref(&()), &event).await;
+        }
+    }
+
+    /// Tells what was seen and planned.
+    pub async fn report(
+        &self,
+        key: &ClusterKey,
+        observed: &Observed,
+        plan: &Plan,
+    ) -> Result<(), ReportError> {
+        let status = status(observed, plan);
+        self.show(key, health(observed, plan, &status));
+        let regarding: ObjectReference = observed.cluster.object_ref(&());
+        for event in of_new_holds(observed, plan) {
+            self.events.publish(&regarding, &event).await;
+        }
+        self.write(&observed.cluster, &status).await
+    }
+
+    /// Takes back what the metrics show of a cluster that no longer exists.
+    pub fn forget(&self, key: &ClusterKey) {
+        let previous = self.shown.lock().ok().and_then(|mut shown| shown.remove(key));
+        self.metrics.forget_cluster(&key.namespace, &key.name, previous.as_ref());
+    }
+
+    fn show(&self, key: &ClusterKey, health: ClusterHealth) {
+        let Ok(mut shown) = self.shown.lock() else { return };
+        self.metrics.show_cluster(&key.namespace, &key.name, shown.get(key), &health);
+        shown.insert(key.clone(), health);
+    }
+
+    async fn write(&self, cluster: &EtcdCluster, status: &EtcdClusterStatus) -> Result<(), ReportError> {
+        let old = serde_json::to_value(cluster.status.clone().unwrap_or_default())?;
+        let new = serde_json::to_value(status)?;
+        let changes = if cluster.status.is_some() { merge_patch(&old, &new) } else { new };
+        if changes.as_object().is_some_and(Map::is_empty) {
+            return Ok(());
+        }
+        // The UID makes sure that a cluster made anew under the same name does not inherit this status.
+        let patch = json!({ "metadata": { "uid": cluster.uid() }, "status": changes });
+        let namespace = cluster.namespace().unwrap_or_default();
+        let api: Api<EtcdCluster> = Api::namespaced(self.client.clone(), &namespace);
+        let parameters =
+            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        match api.patch_status(&cluster.name_any(), &parameters, &Patch::Merge(patch)).await {
+            Ok(_) => Ok(()),
+            // It is gone, or another one bears its name.
+            Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => Ok(()),
+            Err(error) => Err(ReportError::Write(error)),
+        }
+    }
+}
+
+fn health(observed: &Observed, plan: &Plan, status: &EtcdClusterStatus) -> ClusterHealth {
+    let (voters, has_quorum) = match &observed.member_list {
+        MemberList::Known(known) => (known.members.iter().filter(|member| !member.is_learner).count(), true),
+        MemberList::Unknown(_) => (0, false),
+    };
+    ClusterHealth {
+        wanted: i64::from(observed.cluster.spec.size),
+        voters: i64::try_from(voters).unwrap_or(i64::MAX),
+        healthy: i64::from(status.ready_members),
+        has_quorum,
+        holds: plan.holds.iter().map(|hold| hold.reason().to_owned()).collect(),
+    }
+}
+
+/// The merge patch (RFC 7396) that turns one JSON object into another.
+fn merge_patch(old: &Value, new: &Value) -> Value {
+    let (Value::Object(old), Value::Object(new)) = (old, new) else { return new.clone() };
+    let removed = old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    let changed = new.iter().filter(|(key, value)| old.get(*key) != Some(value)).map(|(key, value)| {
+        let value = old.get(key).map_or_else(|| value.clone(), |old| merge_patch(old, value));
+        (key.clone(), value)
+    });
+    Value::Object(removed.chain(changed).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_merge_patch_names_only_what_differs_and_nulls_what_is_gone() {
+        let old = json!({ "same": 1, "gone": 2, "list": [1, 2], "deep": { "a": 1, "b": 2 } });
+        let new = json!({ "same": 1, "list": [2], "deep": { "a": 1, "c": 3 } });
+        let expected = json!({ "gone": null, "list": [2], "deep": { "b": null, "c": 3 } });
+        assert_eq!(merge_patch(&old, &new), expected);
+        assert_eq!(merge_patch(&old, &old), json!({}));
+    }
+}

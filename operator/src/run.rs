@@ -1,0 +1,156 @@
+//! The running operator: serves its health, waits for the Lease, registers its resource types and reconciles, until it
+//! is told to end or loses the Lease. It only puts the parts together.
+
+use crate::args::{OwnPod, Run};
+use crate::clock::{RandomIdentifiers, SharedClock, SystemClock};
+use crate::controller::Controller;
+use crate::etcd::{Connector, EtcdPort};
+use crate::events::Events;
+use crate::execute::Executor;
+use crate::kubernetes::Clients;
+use crate::lease::election::Durations;
+use crate::lease::{Elector, Identity, Leadership};
+use crate::metrics::Metrics;
+use crate::observe::Observer;
+use crate::reconcile::Reconciler;
+use crate::report::Reporter;
+use crate::server::{Shown, serve};
+use anyhow::{Context as _, anyhow};
+use etcd_operator_core::mutant::Mutant;
+use etcd_operator_core::observed::Settings;
+use kube::Api;
+use prometheus_client::registry::Registry;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+
+/// Name of the Lease in the operator's own namespace.
+const LEASE: &str = "etcd-operator";
+/// The environment variable that chooses a deliberately wrong operator, in builds that have them.
+const MUTANT_VARIABLE: &str = "ETCD_OPERATOR_MUTANT";
+/// Pause after a failed attempt to register the resource types.
+const REGISTER_AGAIN: Duration = Duration::from_secs(1);
+/// The process waits this long at most for its Lease to be given back.
+const RELEASE: Duration = Duration::from_secs(2);
+
+/// Runs the operator until SIGTERM or SIGINT, which is success, or until the Lease is lost, which is not.
+pub fn run(arguments: Run) -> anyhow::Result<()> {
+    crate::telemetry::start();
+    // The first user of TLS in a process installs the provider for all; another one being there would do as well.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start a runtime")?;
+    runtime.block_on(operate(arguments))
+}
+
+async fn operate(arguments: Run) -> anyhow::Result<()> {
+    let settings = settings(&arguments.pod)?;
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let shown = Shown::new(registry);
+    let listener = TcpListener::bind(arguments.listen)
+        .await
+        .with_context(|| format!("listen on {}", arguments.listen))?;
+    let mut server = JoinSet::new();
+    server.spawn(serve(listener, shown.clone()));
+    let clients = Clients::connect().await?;
+    shown.set_ready(true);
+    let clock: SharedClock = Arc::new(SystemClock::new());
+    let mut elector = elector(&clients, &arguments.pod, &clock, &metrics);
+    let controller = controller(&arguments, settings, &clients, &clock, &metrics, elector.leadership());
+    let ended = tokio::select! {
+        biased;
+        ended = told_to_end() => ended,
+        ended = server.join_next() => Err(anyhow!("the HTTP server ended: {ended:?}")),
+        ended = lead(&mut elector, &clients, &controller) => ended,
+    };
+    let _ = tokio::time::timeout(RELEASE, elector.release()).await;
+    ended
+}
+
+/// Waits for the Lease, then works until it is lost.
+async fn lead(elector: &mut Elector, clients: &Clients, controller: &Controller) -> anyhow::Result<()> {
+    elector.acquire().await;
+    tokio::select! {
+        biased;
+        lost = elector.keep() => Err(lost.into()),
+        () = work(clients, controller) => Ok(()),
+    }
+}
+
+/// Registers the resource types, then reconciles for ever.
+async fn work(clients: &Clients, controller: &Controller) {
+    while let Err(error) = crate::registration::register(clients.calls.clone()).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "register the resource types");
+        tokio::time::sleep(REGISTER_AGAIN).await;
+    }
+    controller.run().await;
+}
+
+async fn told_to_end() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    tokio::select! {
+        biased;
+        _ = terminate.recv() => tracing::info!("told to end"),
+        _ = interrupt.recv() => tracing::info!("interrupted"),
+    }
+    Ok(())
+}
+
+/// What the plans are told of this operator.
+fn settings(pod: &OwnPod) -> anyhow::Result<Settings> {
+    let mutant = match std::env::var(MUTANT_VARIABLE) {
+        Ok(name) => Some(name.parse::<Mutant>().with_context(|| format!("understand {MUTANT_VARIABLE}"))?),
+        Err(std::env::VarError::NotPresent) => None,
+        Err(error) => return Err(error).with_context(|| format!("read {MUTANT_VARIABLE}")),
+    };
+    if let Some(mutant) = mutant {
+        tracing::warn!(mutant = mutant.name(), "this operator is deliberately wrong");
+    }
+    Ok(Settings {
+        operator_image: pod.operator_image.clone(),
+        silence_grace: Settings::DEFAULT_SILENCE_GRACE,
+        mutant,
+    })
+}
+
+fn elector(clients: &Clients, pod: &OwnPod, clock: &SharedClock, metrics: &Metrics) -> Elector {
+    let api = Api::namespaced(clients.calls.clone(), &pod.pod_namespace);
+    let identity = Identity::new(&pod.pod_name, &pod.pod_uid);
+    Elector::new(api, LEASE, identity, Durations::default(), clock.clone(), metrics.clone())
+}
+
+fn controller(
+    arguments: &Run,
+    settings: Settings,
+    clients: &Clients,
+    clock: &SharedClock,
+    metrics: &Metrics,
+    leadership: Leadership,
+) -> Controller {
+    let etcd: Arc<dyn EtcdPort> = Arc::new(Connector::default());
+    let client = clients.calls.clone();
+    let observer = Observer {
+        client: client.clone(),
+        etcd: etcd.clone(),
+        clock: clock.clone(),
+        identifiers: Arc::new(RandomIdentifiers),
+        settings,
+    };
+    let executor = Executor { client: client.clone(), etcd, leadership };
+    let events = Events::new(client.clone(), &arguments.pod.pod_name, clock.clone());
+    let reporter =
+        Reporter { client: client.clone(), events, metrics: metrics.clone(), shown: Mutex::default() };
+    let reconciler =
+        Reconciler { client, observer, executor, reporter, clock: clock.clone(), metrics: metrics.clone() };
+    Controller {
+        watch_client: clients.watches.clone(),
+        namespace: arguments.watch_namespace.clone(),
+        concurrency: arguments.concurrency,
+        clock: clock.clone(),
+        reconciler: Arc::new(reconciler),
+    }
+}
