@@ -1,1 +1,6 @@
-//! Placeholder, replaced as the crate grows.
+//! Kubernetes for tests, in one process: an API server with Kubernetes' semantics, the built-in controllers, a node.
+//!
+//! Never a place for knowledge of etcd or of the operator: it only knows Kubernetes.
+
+pub mod apiserver;
+pub mod store;

@@ -1,0 +1,202 @@
+//! What Kubernetes' admission plugins and small controllers add to objects: service accounts, finalizers, addresses.
+//!
+//! Pure. Each rule names its plugin.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, Inputs, Target};
+use super::error::ApiError;
+use super::json::{list, object, set_default, text};
+use super::service;
+use super::write::{WriteOptions, create};
+use crate::store::{GroupResource, ObjectKey};
+
+/// Holds a CRD until its instances are gone.
+pub(crate) const CUSTOM_RESOURCE_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// Completes an object that is about to be created.
+pub(crate) fn on_create(cluster: &Cluster, target: &Target, new: &mut Value) -> Result<(), ApiError> {
+    match (target.definition.id.group.as_str(), target.definition.id.resource.as_str()) {
+        ("", "pods") => service_account(cluster, target, new)?,
+        ("", "namespaces") => {
+            object(new, "spec").insert("finalizers".to_owned(), json!(["kubernetes"]));
+            new["status"] = json!({"phase": "Active"});
+            let name = text(new, "/metadata/name").to_owned();
+            let labels = object(object_value(new, "metadata"), "labels");
+            labels.insert("kubernetes.io/metadata.name".to_owned(), json!(name));
+        }
+        ("", "services") => service::allocate(cluster, new)?,
+        ("", "persistentvolumeclaims") => claim(cluster, new),
+        ("", "persistentvolumes") => add_finalizer(new, "kubernetes.io/pv-protection"),
+        ("apiextensions.k8s.io", "customresourcedefinitions") => {
+            add_finalizer(new, CUSTOM_RESOURCE_FINALIZER);
+            new["status"] = accepted_status(new);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Keeps what an update may leave out.
+pub(crate) fn on_update(old: &Value, target: &Target, new: &mut Value) {
+    if target.definition.is("", "services") {
+        service::keep_addresses(old, new);
+    }
+    if target.definition.is("apiextensions.k8s.io", "customresourcedefinitions")
+        && target.subresource.is_none()
+    {
+        let stored = new.pointer("/status/storedVersions").cloned();
+        new["status"] = accepted_status(new);
+        let mut versions: Vec<Value> = list(stored.as_ref()).cloned().collect();
+        for version in list(new.pointer("/status/storedVersions")) {
+            if !versions.contains(version) {
+                versions.push(version.clone());
+            }
+        }
+        new["status"]["storedVersions"] = Value::Array(versions);
+        // The conditions don't change by an update; their times stay.
+        if let Some(conditions) = old.pointer("/status/conditions") {
+            new["status"]["conditions"] = conditions.clone();
+        }
+    }
+}
+
+/// What follows a write: a namespace gets its content, a CRD is served.
+pub(crate) fn after_write(
+    cluster: &mut Cluster,
+    inputs: &mut Inputs<'_>,
+    key: &ObjectKey,
+    stored: &Arc<Value>,
+) {
+    if key.resource == GroupResource::new("apiextensions.k8s.io", "customresourcedefinitions") {
+        cluster.refresh_definition(stored, false);
+    }
+    let is_namespace = key.resource == GroupResource::new("", "namespaces");
+    if is_namespace && stored.pointer("/metadata/deletionTimestamp").is_none() {
+        fill_namespace(cluster, inputs, &key.name);
+    }
+}
+
+/// The ServiceAccount `default` and the ConfigMap `kube-root-ca.crt` of every namespace.
+fn fill_namespace(cluster: &mut Cluster, inputs: &mut Inputs<'_>, namespace: &str) {
+    let contents = [
+        ("serviceaccounts", "default", json!({})),
+        ("configmaps", "kube-root-ca.crt", json!({"data": {"ca.crt": cluster.root_certificate}})),
+    ];
+    for (resource, name, mut body) in contents {
+        let target = Target { namespace: Some(namespace.to_owned()), ..cluster.own_target("", resource) };
+        if cluster.store.get(&target.definition.key(Some(namespace), name)).is_some() {
+            continue;
+        }
+        body["metadata"] = json!({"name": name});
+        let made = create(cluster, inputs, &target, body, &WriteOptions::own());
+        debug_assert!(made.is_ok(), "a namespace's own content is valid: {made:?}");
+    }
+}
+
+/// Plugin `ServiceAccount`: the default account, its existence, and the mounted token.
+fn service_account(cluster: &Cluster, target: &Target, pod: &mut Value) -> Result<(), ApiError> {
+    let spec = object(pod, "spec");
+    set_default(spec, "serviceAccountName", "default");
+    let name = spec["serviceAccountName"].as_str().unwrap_or_default().to_owned();
+    let key = ObjectKey {
+        resource: GroupResource::new("", "serviceaccounts"),
+        namespace: target.namespace.clone(),
+        name: name.clone(),
+    };
+    let Some(account) = cluster.store.get(&key) else {
+        let namespace = target.namespace.as_deref().unwrap_or_default();
+        let why = format!(
+            "error looking up service account {namespace}/{name}: serviceaccount \"{name}\" not found"
+        );
+        return Err(ApiError::forbidden(&target.definition.id, text(pod, "/metadata/name"), &why));
+    };
+    spec.insert("serviceAccount".to_owned(), json!(name));
+    let no = Value::Bool(false);
+    let wanted =
+        spec.get("automountServiceAccountToken").or_else(|| account.get("automountServiceAccountToken"));
+    if wanted != Some(&no) {
+        mount_token(pod);
+    }
+    Ok(())
+}
+
+fn mount_token(pod: &mut Value) {
+    const PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+    const VOLUME: &str = "kube-api-access";
+    let mut mounted = false;
+    for containers in ["initContainers", "containers"] {
+        let found = pod["spec"].get_mut(containers).and_then(Value::as_array_mut);
+        for container in found.into_iter().flatten() {
+            if list(container.get("volumeMounts")).any(|mount| mount["mountPath"] == PATH) {
+                continue;
+            }
+            let mount = json!({"name": VOLUME, "mountPath": PATH, "readOnly": true});
+            push(container, "volumeMounts", mount);
+            mounted = true;
+        }
+    }
+    if mounted {
+        let volume = json!({"name": VOLUME, "projected": {"defaultMode": 0o644, "sources": [
+            {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+            {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {"downwardAPI": {"items": [
+                {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+            ]}},
+        ]}});
+        push(object_value(pod, "spec"), "volumes", volume);
+    }
+}
+
+/// Plugins `DefaultStorageClass` and `StorageObjectInUseProtection`.
+fn claim(cluster: &Cluster, claim: &mut Value) {
+    add_finalizer(claim, "kubernetes.io/pvc-protection");
+    if claim.pointer("/spec/storageClassName").is_none() {
+        let classes = cluster.store.list(&GroupResource::new("storage.k8s.io", "storageclasses"), None);
+        let default = classes.iter().find(|(_, class)| {
+            text(class, "/metadata/annotations/storageclass.kubernetes.io~1is-default-class") == "true"
+        });
+        if let Some((key, _)) = default {
+            claim["spec"]["storageClassName"] = json!(key.name);
+        }
+    }
+    claim["status"] = json!({"phase": "Pending"});
+}
+
+fn add_finalizer(value: &mut Value, finalizer: &str) {
+    let metadata = object_value(value, "metadata");
+    if !list(metadata.get("finalizers")).any(|one| one == finalizer) {
+        push(metadata, "finalizers", json!(finalizer));
+    }
+}
+
+fn object_value<'a>(value: &'a mut Value, field: &str) -> &'a mut Value {
+    object(value, field);
+    &mut value[field]
+}
+
+fn push(value: &mut Value, field: &str, item: Value) {
+    if !value[field].is_array() {
+        value[field] = json!([]);
+    }
+    if let Some(items) = value[field].as_array_mut() {
+        items.push(item);
+    }
+}
+
+/// The status of a CRD that is accepted and served, which here happens within the write.
+fn accepted_status(crd: &Value) -> Value {
+    let since = crd.pointer("/metadata/creationTimestamp").cloned().unwrap_or(Value::Null);
+    let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since});
+    let stored = list(crd.pointer("/spec/versions")).filter(|version| version["storage"] == true);
+    json!({
+        "acceptedNames": crd.pointer("/spec/names"),
+        "storedVersions": stored.map(|version| version["name"].clone()).collect::<Vec<_>>(),
+        "conditions": [
+            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        ],
+    })
+}

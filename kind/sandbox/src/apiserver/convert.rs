@@ -1,0 +1,56 @@
+//! Between the version that a client speaks and the one that is stored.
+//!
+//! Custom resources convert by strategy `None` (only `apiVersion` differs); the two event APIs show one object in two
+//! forms, as in `k8s.io/kubernetes/pkg/apis/events/v1/conversion.go`. Pure.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::cluster::Target;
+use super::definition::Shape;
+
+/// Core event fields and what the events API calls them.
+const EVENT_FIELDS: [(&str, &str); 7] = [
+    ("involvedObject", "regarding"),
+    ("message", "note"),
+    ("reportingComponent", "reportingController"),
+    ("source", "deprecatedSource"),
+    ("firstTimestamp", "deprecatedFirstTimestamp"),
+    ("lastTimestamp", "deprecatedLastTimestamp"),
+    ("count", "deprecatedCount"),
+];
+
+/// An object in the stored form.
+pub(crate) fn to_storage(target: &Target, mut object: Value) -> Value {
+    if target.definition.is("events.k8s.io", "events") {
+        rename(&mut object, |(core, events)| (events, core));
+        object["apiVersion"] = json!("v1");
+    }
+    if let Shape::Custom(schema) = &target.definition.shape {
+        object["apiVersion"] = json!(target.definition.api_version(&schema.storage_version));
+    }
+    object
+}
+
+/// A stored object in the target's version.
+pub(crate) fn from_storage(target: &Target, object: &Arc<Value>) -> Arc<Value> {
+    if object["apiVersion"] == json!(target.api_version()) {
+        return object.clone();
+    }
+    let mut object = Value::clone(object);
+    if target.definition.is("events.k8s.io", "events") {
+        rename(&mut object, |pair| pair);
+    }
+    object["apiVersion"] = json!(target.api_version());
+    Arc::new(object)
+}
+
+fn rename(object: &mut Value, direction: fn((&'static str, &'static str)) -> (&'static str, &'static str)) {
+    let Some(members) = object.as_object_mut() else { return };
+    for (from, to) in EVENT_FIELDS.map(direction) {
+        if let Some(value) = members.remove(from) {
+            members.insert(to.to_owned(), value);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! From what a client sent to an object of the resource: identity checked, unknown fields dropped or refused.
+//!
+//! Pure. Defaults and validation come later, in their own modules.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Value, json};
+
+use super::cluster::Target;
+use super::definition::Shape;
+use super::error::ApiError;
+use super::json::{drop_nulls, text};
+use super::structural;
+
+/// What to do about fields that the resource does not have (query parameter `fieldValidation`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FieldValidation {
+    /// Drop them.
+    Lenient,
+    /// Refuse the object.
+    Strict,
+}
+
+impl FieldValidation {
+    /// `Strict` refuses; `Warn`, `Ignore` and nothing drop.
+    pub(crate) fn from_query(text: Option<&str>) -> Self {
+        if text == Some("Strict") { Self::Strict } else { Self::Lenient }
+    }
+}
+
+/// Reads an object of the target's resource and version.
+pub(crate) fn decode(target: &Target, mut value: Value, mode: FieldValidation) -> Result<Value, ApiError> {
+    check_identity(target, &value)?;
+    value["apiVersion"] = json!(target.api_version());
+    value["kind"] = json!(target.definition.kind);
+    let kind = &target.definition.kind;
+    let refused = |why: String| {
+        let version = &target.version;
+        ApiError::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
+    };
+    let (decoded, unknown) = match &target.definition.shape {
+        Shape::BuiltIn(through) => {
+            drop_nulls(&mut value);
+            let decoded = through(value.clone()).map_err(|error| refused(error.to_string()))?;
+            let unknown = missing_from(&value, &decoded);
+            (decoded, unknown)
+        }
+        Shape::Custom(schema) => {
+            let metadata = decode_metadata(&value).map_err(|error| refused(error.to_string()))?;
+            let mut unknown =
+                missing_from(&json!({"metadata": value["metadata"]}), &json!({"metadata": metadata}));
+            value["metadata"] = metadata;
+            let version = schema.versions.get(&target.version).ok_or_else(ApiError::no_such_path)?;
+            unknown.extend(structural::prune(&version.schema, &mut value));
+            (value, unknown)
+        }
+    };
+    if mode == FieldValidation::Strict && !unknown.is_empty() {
+        let list =
+            unknown.iter().map(|path| format!("unknown field \"{path}\"")).collect::<Vec<_>>().join(", ");
+        return Err(refused(format!("strict decoding error: {list}")));
+    }
+    Ok(decoded)
+}
+
+fn decode_metadata(value: &Value) -> Result<Value, serde_json::Error> {
+    let mut metadata = value.get("metadata").cloned().unwrap_or_else(|| json!({}));
+    drop_nulls(&mut metadata);
+    serde_json::from_value::<ObjectMeta>(metadata).and_then(serde_json::to_value)
+}
+
+fn check_identity(target: &Target, value: &Value) -> Result<(), ApiError> {
+    if !value.is_object() {
+        return Err(ApiError::bad_request("the body is not an object"));
+    }
+    let expected = [("apiVersion", target.api_version()), ("kind", target.definition.kind.clone())];
+    for (field, expected) in expected {
+        let sent = text(value, &format!("/{field}"));
+        if !sent.is_empty() && sent != expected {
+            let why =
+                format!("{field} in the data ({sent}) does not match the expected {field} ({expected})");
+            return Err(ApiError::bad_request(why));
+        }
+    }
+    Ok(())
+}
+
+/// The paths of object members that decoding dropped.
+fn missing_from(sent: &Value, decoded: &Value) -> Vec<String> {
+    fn walk(sent: &Value, decoded: &Value, path: &str, found: &mut Vec<String>) {
+        match (sent, decoded) {
+            (Value::Object(sent), Value::Object(decoded)) => {
+                for (name, child) in sent {
+                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    match decoded.get(name) {
+                        Some(kept) => walk(child, kept, &path, found),
+                        None => found.push(path),
+                    }
+                }
+            }
+            (Value::Array(sent), Value::Array(decoded)) => {
+                for (index, (child, kept)) in sent.iter().zip(decoded).enumerate() {
+                    walk(child, kept, &format!("{path}[{index}]"), found);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    walk(sent, decoded, "", &mut found);
+    found
+}

@@ -1,0 +1,233 @@
+//! Errors of the API as Kubernetes' `Status` objects: code, reason, message and details.
+//!
+//! Reasons and their codes follow `k8s.io/apimachinery/pkg/apis/meta/v1` (`StatusReason`), because clients decide by them.
+
+use serde_json::{Value, json};
+
+use crate::store::GroupResource;
+
+/// One field that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cause {
+    /// For example `FieldValueInvalid`.
+    pub(crate) reason: &'static str,
+    /// The path from the object's root, for example `spec.size`.
+    pub(crate) field: String,
+    /// Without the field's name in front.
+    pub(crate) message: String,
+}
+
+impl Cause {
+    /// `Required value`.
+    pub(crate) fn required(field: impl Into<String>, detail: &str) -> Self {
+        let message = join_detail("Required value", detail);
+        Self { reason: "FieldValueRequired", field: field.into(), message }
+    }
+
+    /// `Invalid value`, showing it.
+    pub(crate) fn invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
+        let message = format!("Invalid value: {}: {detail}", shown(value));
+        Self { reason: "FieldValueInvalid", field: field.into(), message }
+    }
+
+    /// `Forbidden`, most often a field that can't change.
+    pub(crate) fn forbidden(field: impl Into<String>, detail: &str) -> Self {
+        Self { reason: "FieldValueForbidden", field: field.into(), message: format!("Forbidden: {detail}") }
+    }
+
+    /// `Unsupported value`, listing those that are.
+    pub(crate) fn unsupported(field: impl Into<String>, value: &Value, supported: &[String]) -> Self {
+        let list = supported.iter().map(|one| format!("\"{one}\"")).collect::<Vec<_>>().join(", ");
+        let message = format!("Unsupported value: {}: supported values: {list}", shown(value));
+        Self { reason: "FieldValueNotSupported", field: field.into(), message }
+    }
+
+    /// `Duplicate value`, in a list that is a set or a map.
+    pub(crate) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
+        let message = format!("Duplicate value: {}", shown(value));
+        Self { reason: "FieldValueDuplicate", field: field.into(), message }
+    }
+
+    fn sentence(&self) -> String {
+        format!("{}: {}", self.field, self.message)
+    }
+
+    fn to_json(&self) -> Value {
+        json!({"reason": self.reason, "message": self.message, "field": self.field})
+    }
+}
+
+fn join_detail(text: &str, detail: &str) -> String {
+    if detail.is_empty() { text.to_owned() } else { format!("{text}: {detail}") }
+}
+
+/// Objects and lists are shown as JSON, as Go would show a map is of no use to anybody.
+fn shown(value: &Value) -> String {
+    value.to_string()
+}
+
+/// A refusal, ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct ApiError {
+    /// HTTP status code.
+    pub(crate) code: u16,
+    /// Machine-readable reason.
+    pub(crate) reason: &'static str,
+    /// For people.
+    pub(crate) message: String,
+    details: Value,
+}
+
+impl ApiError {
+    fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into(), details: json!({}) }
+    }
+
+    fn about(mut self, resource: &GroupResource, name: &str) -> Self {
+        self.details = json!({"name": name, "kind": resource.resource});
+        if !resource.group.is_empty() {
+            self.details["group"] = json!(resource.group);
+        }
+        self
+    }
+
+    /// 404 for an object.
+    pub(crate) fn not_found(resource: &GroupResource, name: &str) -> Self {
+        Self::new(404, "NotFound", format!("{resource} \"{name}\" not found")).about(resource, name)
+    }
+
+    /// 404 for a path that is not served.
+    pub(crate) fn no_such_path() -> Self {
+        Self::new(404, "NotFound", "the server could not find the requested resource")
+    }
+
+    /// 409 on create.
+    pub(crate) fn already_exists(resource: &GroupResource, name: &str) -> Self {
+        Self::new(409, "AlreadyExists", format!("{resource} \"{name}\" already exists")).about(resource, name)
+    }
+
+    /// 409 for a failed precondition.
+    pub(crate) fn conflict(resource: &GroupResource, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}");
+        Self::new(409, "Conflict", message).about(resource, name)
+    }
+
+    /// 409 because the caller's resourceVersion is old.
+    pub(crate) fn modified(resource: &GroupResource, name: &str) -> Self {
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
+        Self::conflict(resource, name, why)
+    }
+
+    /// 409 of server-side apply; `causes` are the fields and the managers that own them.
+    pub(crate) fn apply_conflict(causes: &[(String, String)]) -> Self {
+        let shown = |(field, with): &(String, String)| format!("conflict with {with}: {field}");
+        let message = match causes {
+            [one] => format!("Apply failed with 1 conflict: {}", shown(one)),
+            many => {
+                let lines = many.iter().map(|cause| format!("\n- {}", shown(cause))).collect::<String>();
+                format!("Apply failed with {} conflicts: conflicts{lines}", many.len())
+            }
+        };
+        let mut error = Self::new(409, "Conflict", message);
+        let causes = causes.iter().map(|(field, with)| {
+            json!({"reason": "FieldManagerConflict", "message": format!("conflict with {with}"), "field": field})
+        });
+        error.details = json!({"causes": causes.collect::<Vec<_>>()});
+        error
+    }
+
+    /// 422 with every cause.
+    pub(crate) fn invalid(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
+        let sentences: Vec<_> = causes.iter().map(Cause::sentence).collect();
+        let all = match sentences.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let mut error = Self::new(422, "Invalid", format!("{qualified} \"{name}\" is invalid: {all}"));
+        error = error.about(&GroupResource::new(group, kind), name);
+        error.details["causes"] = causes.iter().map(Cause::to_json).collect();
+        error
+    }
+
+    /// 422 for a patch that can't be applied.
+    pub(crate) fn unprocessable(why: &str) -> Self {
+        Self::new(422, "Invalid", why)
+    }
+
+    /// 403.
+    pub(crate) fn forbidden(resource: &GroupResource, name: &str, why: &str) -> Self {
+        Self::new(403, "Forbidden", format!("{resource} \"{name}\" is forbidden: {why}"))
+            .about(resource, name)
+    }
+
+    /// 403 because the namespace is being deleted; clients look for the cause.
+    pub(crate) fn namespace_terminating(resource: &GroupResource, name: &str, namespace: &str) -> Self {
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let mut error = Self::forbidden(resource, name, &why);
+        let message = format!("namespace {namespace} is being terminated");
+        error.details["causes"] =
+            json!([{"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}]);
+        error
+    }
+
+    /// 400.
+    pub(crate) fn bad_request(why: impl Into<String>) -> Self {
+        Self::new(400, "BadRequest", why)
+    }
+
+    /// 401.
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(401, "Unauthorized", "Unauthorized")
+    }
+
+    /// 405.
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+    }
+
+    /// 410: the history asked for is gone.
+    pub(crate) fn expired(why: impl Into<String>) -> Self {
+        Self::new(410, "Expired", why)
+    }
+
+    /// 415.
+    pub(crate) fn unsupported_media_type(got: &str) -> Self {
+        let why = format!(
+            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml (got {got})"
+        );
+        Self::new(415, "UnsupportedMediaType", why)
+    }
+
+    /// 429: an eviction that a PodDisruptionBudget does not allow now.
+    pub(crate) fn disruption_budget(message: &str) -> Self {
+        let mut error = Self::new(
+            429,
+            "TooManyRequests",
+            "Cannot evict pod as it would violate the pod's disruption budget.",
+        );
+        error.details = json!({"causes": [{"reason": "DisruptionBudget", "message": message}]});
+        error
+    }
+
+    /// 500.
+    pub(crate) fn internal(why: impl Into<String>) -> Self {
+        Self::new(500, "InternalError", format!("Internal error occurred: {}", why.into()))
+    }
+
+    /// 503: nothing answers behind a proxied request.
+    pub(crate) fn unavailable(why: impl Into<String>) -> Self {
+        Self::new(503, "ServiceUnavailable", why)
+    }
+
+    /// The body to send.
+    pub(crate) fn to_status(&self) -> Value {
+        json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": self.message, "reason": self.reason, "details": self.details, "code": self.code,
+        })
+    }
+}

@@ -1,0 +1,190 @@
+//! Create and update: the one road by which objects enter the store.
+//!
+//! Pure. Patches compute the new object and then come here, so that no write avoids defaults, validation or ownership.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, Inputs, Target};
+use super::decode::{FieldValidation, decode};
+use super::error::ApiError;
+use super::json::{list, object, text};
+use super::{admission, collect, convert, defaults, fields, strategy, validation};
+use crate::store::ObjectKey;
+
+/// How a write is recorded and how strict it is.
+#[derive(Clone, Debug)]
+pub(crate) struct WriteOptions {
+    pub(crate) manager: String,
+    pub(crate) field_validation: FieldValidation,
+    /// The write is a server-side apply, whose ownership has been computed already.
+    pub(crate) applied: bool,
+}
+
+impl WriteOptions {
+    /// For the server's own writes.
+    pub(crate) fn own() -> Self {
+        let manager = "kube-apiserver".to_owned();
+        Self { manager, field_validation: FieldValidation::Lenient, applied: false }
+    }
+}
+
+/// Creates an object. The target names a collection, or for an apply the object itself.
+pub(crate) fn create(
+    cluster: &mut Cluster,
+    inputs: &mut Inputs<'_>,
+    target: &Target,
+    sent: Value,
+    options: &WriteOptions,
+) -> Result<Arc<Value>, ApiError> {
+    let mut new = decode(target, sent, options.field_validation)?;
+    place_in_namespace(cluster, target, &mut new)?;
+    if !text(&new, "/metadata/resourceVersion").is_empty() && text(&new, "/metadata/resourceVersion") != "0" {
+        return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+    }
+    let name = choose_name(cluster, inputs, target, &mut new)?;
+    strategy::prepare_create(target, inputs, &mut new);
+    defaults::apply(target, &mut new);
+    admission::on_create(cluster, target, &mut new)?;
+    let causes = validation::on_create(target, &new);
+    refuse(target, &name, &causes)?;
+    if !options.applied {
+        fields::track(target, None, &mut new, &options.manager, inputs.now);
+    }
+    let key = target.definition.key(target.namespace.as_deref(), &name);
+    if cluster.store.get(&key).is_some() {
+        return Err(ApiError::already_exists(&target.definition.id, &name));
+    }
+    let stored = cluster.store.put(&key, convert::to_storage(target, new));
+    after_write(cluster, inputs, &key, &stored);
+    Ok(convert::from_storage(target, &stored))
+}
+
+/// Replaces an object, or its status, by what was sent.
+pub(crate) fn update(
+    cluster: &mut Cluster,
+    inputs: &mut Inputs<'_>,
+    target: &Target,
+    sent: Value,
+    options: &WriteOptions,
+) -> Result<Arc<Value>, ApiError> {
+    let (key, stored) = cluster.existing(target)?;
+    let old = convert::from_storage(target, &stored);
+    let mut new = decode(target, sent, options.field_validation)?;
+    let sent_name = text(&new, "/metadata/name");
+    if !sent_name.is_empty() && sent_name != key.name {
+        let why =
+            format!("the name of the object ({sent_name}) does not match the name on the URL ({})", key.name);
+        return Err(ApiError::bad_request(why));
+    }
+    strategy::check_preconditions(target, &old, &new)?;
+    let forbidden = strategy::check_metadata_update(&old, &new);
+    refuse(target, &key.name, &forbidden)?;
+    strategy::prepare_update(target, &old, &mut new);
+    defaults::apply(target, &mut new);
+    admission::on_update(&old, target, &mut new);
+    let causes = validation::on_update(target, &old, &new);
+    refuse(target, &key.name, &causes)?;
+    if !options.applied {
+        fields::track(target, Some(&old), &mut new, &options.manager, inputs.now);
+    }
+    if strategy::same(&old, &new) {
+        return Ok(old);
+    }
+    let stored = cluster.store.put(&key, convert::to_storage(target, new));
+    after_write(cluster, inputs, &key, &stored);
+    Ok(convert::from_storage(target, &stored))
+}
+
+/// Everything that follows from a write: definitions, namespace contents, collection, the end of a deletion.
+pub(crate) fn after_write(
+    cluster: &mut Cluster,
+    inputs: &mut Inputs<'_>,
+    key: &ObjectKey,
+    stored: &Arc<Value>,
+) {
+    admission::after_write(cluster, inputs, key, stored);
+    if collect::is_finished(stored) {
+        collect::remove(cluster, inputs, key);
+    } else {
+        collect::check_owners(cluster, inputs, key);
+    }
+}
+
+fn refuse(target: &Target, name: &str, causes: &[super::error::Cause]) -> Result<(), ApiError> {
+    match causes {
+        [] => Ok(()),
+        causes => Err(ApiError::invalid(&target.definition.id.group, &target.definition.kind, name, causes)),
+    }
+}
+
+fn place_in_namespace(cluster: &Cluster, target: &Target, new: &mut Value) -> Result<(), ApiError> {
+    let Some(namespace) = target.namespace.as_deref().filter(|_| target.definition.namespaced) else {
+        if target.definition.namespaced {
+            return Err(ApiError::method_not_allowed());
+        }
+        object(new, "metadata").remove("namespace");
+        return Ok(());
+    };
+    let sent = text(new, "/metadata/namespace");
+    if !sent.is_empty() && sent != namespace {
+        let why = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(ApiError::bad_request(why));
+    }
+    object(new, "metadata").insert("namespace".to_owned(), json!(namespace));
+    let name = text(new, "/metadata/name");
+    match cluster.namespace(namespace) {
+        None => Err(ApiError::not_found(&crate::store::GroupResource::new("", "namespaces"), namespace)),
+        Some(found) if found.pointer("/metadata/deletionTimestamp").is_some() => {
+            Err(ApiError::namespace_terminating(&target.definition.id, name, namespace))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// The name sent, or a free one made from `generateName`.
+fn choose_name(
+    cluster: &Cluster,
+    inputs: &mut Inputs<'_>,
+    target: &Target,
+    new: &mut Value,
+) -> Result<String, ApiError> {
+    let sent = text(new, "/metadata/name");
+    if let Some(expected) = target.name.as_deref().filter(|expected| !sent.is_empty() && sent != *expected) {
+        let why = format!("the name of the object ({sent}) does not match the name on the URL ({expected})");
+        return Err(ApiError::bad_request(why));
+    }
+    let name = match (target.name.as_deref().unwrap_or(sent), text(new, "/metadata/generateName")) {
+        ("", "") => {
+            let cause = super::error::Cause::required("metadata.name", "name or generateName is required");
+            return Err(ApiError::invalid(
+                &target.definition.id.group,
+                &target.definition.kind,
+                "",
+                &[cause],
+            ));
+        }
+        ("", prefix) => {
+            // Kubernetes shortens the prefix so that the name fits 63 characters, and tries again on a collision.
+            let prefix: String = prefix.chars().take(58).collect();
+            let taken =
+                |name: &str| cluster.store.get(&target.definition.key(target.namespace.as_deref(), name));
+            let mut made = format!("{prefix}{}", inputs.identifiers.name_suffix());
+            for _ in 0..8 {
+                if taken(&made).is_none() {
+                    break;
+                }
+                made = format!("{prefix}{}", inputs.identifiers.name_suffix());
+            }
+            made
+        }
+        (name, _) => name.to_owned(),
+    };
+    object(new, "metadata").insert("name".to_owned(), json!(name));
+    let mut seen = std::collections::BTreeSet::new();
+    if let Some(twice) = list(new.pointer("/metadata/finalizers")).find(|one| !seen.insert(one.to_string())) {
+        return Err(ApiError::bad_request(format!("metadata.finalizers: duplicate {twice}")));
+    }
+    Ok(name)
+}

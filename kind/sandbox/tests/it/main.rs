@@ -1,0 +1,3 @@
+//! The sandbox's integration tests, one binary so that it links once.
+
+mod apiserver;
