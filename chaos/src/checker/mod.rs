@@ -1,1 +1,47 @@
 //! The judge: a pure function from a recorded run to a judgement.
+//!
+//! Every acknowledged write of etcd carries the revision that it made, and the committed log is read back whole at the
+//! end. So nothing has to be searched: each call is pinned to its revision, and what remains is to check that the log
+//! says the same at that revision and that revisions follow real time. Sorting is the most expensive step.
+//!
+//! Nothing here believes what was merely asked for. What cannot be checked is said to be so and never counted as held.
+
+mod context;
+mod evidence;
+mod experiment;
+mod faults;
+mod findings;
+pub mod human;
+mod judgement;
+mod ledger;
+mod log;
+mod members;
+mod reads;
+mod statistics;
+mod status;
+mod timeline;
+mod transactions;
+mod verdict;
+mod writes;
+
+pub use judgement::{
+    Assertion, Finding, Judgement, MOST_FINDINGS, NotChecked, Outcome, Rule, Statistics, Verdict,
+};
+pub use timeline::{Round, Story, Timeline};
+
+use context::Context;
+
+use crate::record::RunRecord;
+
+/// Judges a run. The same record always gets the same judgement.
+pub fn judge(record: &RunRecord) -> Judgement {
+    let context = Context::new(record);
+    let mut assertions = writes::check(&context);
+    assertions.extend(reads::check(&context));
+    assertions.push(transactions::check(&context));
+    assertions.extend(members::check(&context));
+    assertions.extend(status::check(&context));
+    assertions.extend(faults::check(&context));
+    assertions.extend(experiment::check(&context));
+    verdict::conclude(&context, assertions)
+}

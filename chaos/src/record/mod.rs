@@ -18,7 +18,7 @@ mod tests;
 
 pub use assemble::{AssembleError, Operations, Probes, Problem, ProblemKind, RunRecord};
 pub use event::{Event, EventLine, Phase};
-pub use folder::{RecordFiles, read_folder};
+pub use folder::{OpenError, RecordFiles, open, read_folder};
 pub use proof::{Dial, ObjectIdentity, ProcessIdentity, Proof, TargetRole, TargetedPod};
 pub use run::{ClusterKind, Run, RunState, Versions};
 pub use sample::{ConditionSample, ConditionStatus, KubernetesEvent, PodSample, StatusMember, StatusSample};

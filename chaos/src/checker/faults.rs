@@ -1,0 +1,276 @@
+//! Rules about each fault: it took effect, it ended, what it broke was repaired. Pure. Nothing is believed that was not
+//! measured.
+
+use super::context::Context;
+use super::evidence::{self, Lack};
+use super::findings::Check;
+use super::human;
+use super::judgement::{Assertion, Rule};
+use super::timeline::Story;
+use crate::record::{ObjectIdentity, Proof};
+use crate::scenario::{ClusterObject, Fault, Target};
+
+/// The name under which the operator writes.
+const OPERATOR: &str = "etcd-operator";
+
+/// All rules about faults, fault by fault.
+pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
+    let mut assertions = Vec::new();
+    for story in &context.timeline.faults {
+        assertions.push(proved(story));
+        assertions.push(ended(story));
+        assertions.extend(repaired(context, story));
+        assertions.extend(resized(context, story));
+        assertions.push(loaded(context, story));
+    }
+    assertions
+}
+
+fn proved(story: &Story<'_>) -> Assertion {
+    let mut check = Check::of_fault(Rule::FaultProved, &story.step.name);
+    for error in &story.failed {
+        check.wrong(None, || format!("the harness failed: {error}"));
+    }
+    if let Some(why) = absent(story) {
+        check.wrong(None, || why.clone());
+        return check.conclude_experiment(why);
+    }
+    let targets = story.targets.unwrap_or_default();
+    if targets.is_empty() && story.step.target != Target::Cluster {
+        check.wrong(story.injecting, || "it had no target".to_owned());
+        return check.conclude_experiment("there was nobody to hit");
+    }
+    let mut measured = Vec::new();
+    if targets.is_empty() {
+        match evidence::of_effect(&story.step.fault, &proofs_in(story, None)) {
+            Ok(text) => measured.push(text),
+            Err(lack) => check.wrong(story.injected, || lacking(lack)),
+        }
+    }
+    for target in targets {
+        match evidence::of_effect(&story.step.fault, &proofs_in(story, Some(&target.pod))) {
+            Ok(text) => measured.push(format!("{} ({}): {text}", target.pod, target.role)),
+            Err(lack) => check.wrong(story.injected, || format!("{}: {}", target.pod, lacking(lack))),
+        }
+    }
+    let evidence =
+        if measured.is_empty() { "its effect was not measured".to_owned() } else { measured.join("; ") };
+    check.conclude_experiment(evidence)
+}
+
+fn lacking(lack: Lack) -> String {
+    match lack {
+        Lack::Missing(what) => format!("no measurement of {what}"),
+        Lack::Contrary(what) => what,
+    }
+}
+
+/// Why the fault did not take place, if it did not.
+fn absent(story: &Story<'_>) -> Option<String> {
+    if story.injected.is_some() {
+        return None;
+    }
+    Some(match (story.not_triggered, story.refused) {
+        (true, _) => "the fact that it waited for was not seen".to_owned(),
+        (false, Some(reason)) => format!("it was refused: {reason}"),
+        (false, None) => "it was never injected".to_owned(),
+    })
+}
+
+/// The measurements made in one pod; for a fault of the cluster as a whole, all of them.
+fn proofs_in<'a>(story: &Story<'a>, pod: Option<&str>) -> Vec<&'a Proof> {
+    let of_pod = story.proofs.iter().filter(|(_, in_pod, _)| pod.is_none() || *in_pod == pod);
+    of_pod.map(|(_, _, proof)| *proof).collect()
+}
+
+fn ended(story: &Story<'_>) -> Assertion {
+    let mut check = Check::of_fault(Rule::FaultEnded, &story.step.name);
+    if absent(story).is_some() {
+        return check.not_checked("the fault was not injected");
+    }
+    let Some(healed) = story.healed else {
+        check.wrong(None, || "it was not ended".to_owned());
+        return check.conclude_experiment("its end is not in the record");
+    };
+    let lasted = story.injected.map_or(std::time::Duration::ZERO, |injected| healed.since(injected));
+    let mut measured = Vec::new();
+    let targets = story.targets.unwrap_or_default();
+    let pods: Vec<Option<&str>> = if targets.is_empty() {
+        vec![None]
+    } else {
+        targets.iter().map(|target| Some(target.pod.as_str())).collect()
+    };
+    for pod in pods {
+        match evidence::of_end(&story.step.fault, &proofs_in(story, pod)) {
+            Ok(text) => measured.push(text),
+            Err(lack) => {
+                let whose = pod.map_or_else(String::new, |pod| format!("{pod}: "));
+                check.wrong(Some(healed), || format!("{whose}{}", lacking(lack)));
+            }
+        }
+    }
+    measured.dedup();
+    check.conclude_experiment(format!("it lasted {}; {}", human::duration(lasted), measured.join("; ")))
+}
+
+/// What the harness changed, added or deleted must be put back, later, by the operator.
+fn repaired(context: &Context<'_>, story: &Story<'_>) -> Option<Assertion> {
+    let object = match &story.step.fault {
+        Fault::Corrupt { object, .. } | Fault::DeleteObject { object } | Fault::Intrude { object } => *object,
+        Fault::PodKill { .. }
+        | Fault::ProcessKill
+        | Fault::ProcessPause { .. }
+        | Fault::DiskLost
+        | Fault::DirectoryWiped
+        | Fault::Partition { .. }
+        | Fault::Resize { .. }
+        | Fault::OperatorKill
+        | Fault::OperatorPause { .. }
+        | Fault::VolumeDeletionStuck { .. } => return None,
+    };
+    let mut check = Check::of_fault(Rule::DriftRepaired, &story.step.name);
+    let broken: Vec<&Proof> =
+        story.proofs.iter().map(|(_, _, proof)| *proof).filter(|proof| is_broken(proof)).collect();
+    if broken.is_empty() {
+        return Some(check.not_checked("the object was not seen broken"));
+    }
+    let mut repairs = Vec::new();
+    for proof in &broken {
+        let answers =
+            story.proofs.iter().map(|(_, _, proof)| *proof).filter_map(|later| repair(proof, later));
+        match answers.max_by_key(|repair| matches!(repair, Repair::Good(_))) {
+            Some(Repair::Good(text)) => repairs.push(text),
+            Some(Repair::Bad(text)) => check.wrong(story.healed, || text),
+            Some(Repair::Untold(text)) => check.undecided(&text),
+            None if context.is_complete() && context.events_whole => {
+                check.wrong(story.healed, || format!("{object} was not repaired before the run ended"));
+            }
+            None => check.undecided("the run ended before a repair was seen"),
+        }
+    }
+    Some(check.conclude(if repairs.is_empty() { format!("{object} was broken") } else { repairs.join("; ") }))
+}
+
+fn is_broken(proof: &Proof) -> bool {
+    matches!(proof, Proof::ObjectChanged { .. } | Proof::ObjectDeleted { .. })
+}
+
+/// What a later measurement says about a broken object.
+enum Repair {
+    Good(String),
+    Bad(String),
+    Untold(String),
+}
+
+fn repair(broken: &Proof, later: &Proof) -> Option<Repair> {
+    match (broken, later) {
+        (
+            Proof::ObjectChanged { object, identity, resource_version: seen, field, before, .. },
+            Proof::ObjectRepaired {
+                object: repaired,
+                identity: now,
+                resource_version: later,
+                field: now_field,
+                value,
+                manager,
+            },
+        ) if object == repaired && identity.name == now.name && field == now_field => {
+            Some(repaired_field(*object, (seen, later), (field, before, value), manager))
+        }
+        (
+            Proof::ObjectDeleted { object, identity },
+            Proof::ObjectRecreated { object: recreated, identity: now, manager },
+        ) if object == recreated => Some(recreated_object(*object, identity, now, manager)),
+        _ => None,
+    }
+}
+
+fn repaired_field(
+    object: ClusterObject,
+    (seen, later): (&str, &str),
+    (field, before, value): (&str, &str, &str),
+    manager: &str,
+) -> Repair {
+    if value != before {
+        return Repair::Bad(format!("{object}: {field} is {value} instead of {before}"));
+    }
+    if !manager.contains(OPERATOR) {
+        return Repair::Bad(format!("{object}: {field} was put back by {manager}, not by the operator"));
+    }
+    match (seen.parse::<u128>(), later.parse::<u128>()) {
+        (Ok(seen_number), Ok(later_number)) if later_number > seen_number => Repair::Good(format!(
+            "{object}: broken at resource version {seen}, repaired by {manager} at {later}"
+        )),
+        (Ok(_), Ok(_)) => Repair::Untold(format!(
+            "{object} was seen repaired at {later}, not after it was broken at {seen}"
+        )),
+        _ => Repair::Untold(format!("resource versions {seen} and {later} have no order that is known here")),
+    }
+}
+
+fn recreated_object(
+    object: ClusterObject,
+    before: &ObjectIdentity,
+    now: &ObjectIdentity,
+    manager: &str,
+) -> Repair {
+    if before.uid == now.uid {
+        return Repair::Untold(format!("{object} was seen with its old uid {}", now.uid));
+    }
+    if !manager.contains(OPERATOR) {
+        return Repair::Bad(format!("{object} was created again by {manager}, not by the operator"));
+    }
+    Repair::Good(format!("{object}: deleted as {}, created again by {manager} as {}", before.uid, now.uid))
+}
+
+fn resized(context: &Context<'_>, story: &Story<'_>) -> Option<Assertion> {
+    let Fault::Resize { size } = story.step.fault else { return None };
+    let mut check = Check::of_fault(Rule::ResizeCarriedOut, &story.step.name);
+    let Some(declared) = story.injected else {
+        return Some(check.not_checked("the size was not changed"));
+    };
+    // The probes tell by themselves; a measurement of the harness only dates it more exactly.
+    let listed = context.timeline.rounds.iter().filter(|round| round.start >= declared).find(|round| {
+        let mut lists = round.seen.members.iter().filter_map(|member| member.members.answer());
+        lists.any(|list| list.iter().filter(|member| !member.learner).count() == size.members())
+    });
+    let measured = story.proofs.iter().find_map(|(at, _, proof)| match proof {
+        Proof::SizeReached { voters } if *voters == size.members() as u64 => Some(*at),
+        _ => None,
+    });
+    match listed.map(|round| round.end).into_iter().chain(measured).min() {
+        Some(reached) => {
+            let took = human::duration(reached.since(declared));
+            Some(check.conclude(format!("{size} voters were listed {took} after the size was declared")))
+        }
+        None if context.is_complete() && context.probes_whole => {
+            check.wrong(context.timeline.last_seen(), || format!("the member list never had {size} voters"));
+            Some(check.conclude(format!("size {size} was declared")))
+        }
+        None => Some(check.not_checked("the run ended before the size was reached")),
+    }
+}
+
+/// Writes around the fault: from its injection until a quorum must be back. Without them harm could go unseen.
+fn loaded(context: &Context<'_>, story: &Story<'_>) -> Assertion {
+    let mut check = Check::of_fault(Rule::LoadDuringFault, &story.step.name);
+    let expect = &context.record.schedule.expect;
+    let Some(from) = story.injecting.or(story.injected) else {
+        return check.not_checked("the fault was not injected");
+    };
+    let until = story.healed.unwrap_or(from).plus(expect.quorum_back_within.as_duration());
+    let during = |at: crate::history::UnixNanoseconds| from <= at && at <= until;
+    let writes = context
+        .ledger
+        .acknowledged()
+        .filter(|(write, _)| context.wall(write.operation.end).is_some_and(during))
+        .count() as u64;
+    let minimum = expect.acknowledged_writes_per_fault;
+    if writes < minimum {
+        check.wrong(Some(from), || format!("{writes} writes were acknowledged, {minimum} are needed"));
+    }
+    check.conclude_experiment(format!(
+        "{} writes were acknowledged (at least {minimum})",
+        human::count(writes)
+    ))
+}

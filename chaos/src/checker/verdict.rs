@@ -1,0 +1,125 @@
+//! From assertions to the verdict and its reason: fail over invalid over pass. Pure.
+
+use super::context::Context;
+use super::human;
+use super::judgement::{Assertion, Judgement, NotChecked, Outcome, Rule, Statistics, Verdict};
+use super::statistics;
+use crate::scenario::Subject;
+
+/// What no rule of this judge looks at. A reader must not take a pass to speak about it.
+const NEVER_CHECKED: [(&str, &str); 5] = [
+    (
+        "Watches",
+        "the load keeps none open during the run; the committed log itself is read by a watch at the end",
+    ),
+    ("Leases and locks", "the load takes none"),
+    ("Deletions and compaction", "the load only writes, reads and compares"),
+    (
+        "Serializable reads",
+        "all reads of the load are linearizable; etcd promises nothing about the age of others",
+    ),
+    ("Files on the members' disks", "data is compared through etcd's HashKV, not read from the disks"),
+];
+
+/// Adds the verdict, its reason and what was not checked.
+pub(super) fn conclude(context: &Context<'_>, assertions: Vec<Assertion>) -> Judgement {
+    let statistics = statistics::of(context);
+    let verdict = verdict(&assertions);
+    Judgement {
+        verdict,
+        reason: reason(context, verdict, &assertions, &statistics),
+        not_checked: not_checked(context, &assertions),
+        assertions,
+        statistics,
+    }
+}
+
+fn verdict(assertions: &[Assertion]) -> Verdict {
+    let of = |assertion: &Assertion| match assertion.outcome {
+        Outcome::Held => Verdict::Pass,
+        Outcome::NotChecked | Outcome::ProvesNothing => Verdict::Invalid,
+        Outcome::Violated => Verdict::Fail,
+    };
+    // Without a single assertion nothing was proved.
+    assertions.iter().map(of).max().unwrap_or(Verdict::Invalid)
+}
+
+fn reason(
+    context: &Context<'_>,
+    verdict: Verdict,
+    assertions: &[Assertion],
+    statistics: &Statistics,
+) -> String {
+    let faults = context.timeline.faults.len();
+    match verdict {
+        Verdict::Pass => {
+            let writes = human::count(statistics.acknowledged_writes);
+            let slowest = statistics
+                .quorum_back_nanoseconds
+                .iter()
+                .filter_map(|(_, took)| *took)
+                .max()
+                .unwrap_or_default();
+            let slowest = human::duration(std::time::Duration::from_nanos(slowest));
+            let survived = human::plural(faults, "fault");
+            format!(
+                "{survived} survived: all {writes} acknowledged writes are there, and a quorum answered within {slowest} of each fault's end."
+            )
+        }
+        Verdict::Fail => worst(assertions, Outcome::Violated),
+        Verdict::Invalid => {
+            let what = [Outcome::ProvesNothing, Outcome::NotChecked]
+                .into_iter()
+                .map(|outcome| worst(assertions, outcome));
+            let first = what.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+            format!("This run proves nothing. {first}")
+        }
+    }
+}
+
+fn worst(assertions: &[Assertion], outcome: Outcome) -> String {
+    let mut wrong: Vec<&Assertion> =
+        assertions.iter().filter(|assertion| assertion.outcome == outcome).collect();
+    // Rules stand in the order of their weight: lost data before lost time.
+    wrong.sort_by_key(|assertion| assertion.rule);
+    // That a run did not come to its end explains most of what could not be checked.
+    let explains =
+        |assertion: &&Assertion| assertion.rule == Rule::RunComplete && outcome == Outcome::ProvesNothing;
+    let Some(first) = wrong.iter().find(|assertion| explains(assertion)).or(wrong.first()) else {
+        return String::new();
+    };
+    let fault = first.fault.as_ref().map_or_else(String::new, |fault| format!(" [{fault}]"));
+    let finding = first.findings.first().map_or(first.evidence.as_str(), |finding| finding.text.as_str());
+    let also = match wrong.len() - 1 {
+        0 => String::new(),
+        more => format!(" ({} more)", human::plural(more, "assertion")),
+    };
+    format!("Not so: “{}”{fault}: {finding}{also}.", first.rule.statement())
+}
+
+fn not_checked(context: &Context<'_>, assertions: &[Assertion]) -> Vec<NotChecked> {
+    let open =
+        assertions.iter().filter(|assertion| assertion.outcome == Outcome::NotChecked).map(|assertion| {
+            let fault = assertion.fault.as_ref().map_or_else(String::new, |fault| format!(" [{fault}]"));
+            let what = format!("{}{fault}", assertion.rule.statement());
+            NotChecked { what, why: assertion.evidence.clone(), required: true }
+        });
+    let mut list: Vec<NotChecked> = open.collect();
+    if matches!(context.record.schedule.subject, Subject::Selector(_)) {
+        let what = "The operator's status".to_owned();
+        let why = "the subject was found by a selector; only our operator's status is known to the judge"
+            .to_owned();
+        list.push(NotChecked { what, why, required: false });
+    }
+    if context.record.schedule.expect.longest_outage.is_none() {
+        let what = "How long writes paused".to_owned();
+        let why = "the scenario gives no expect.longestOutage".to_owned();
+        list.push(NotChecked { what, why, required: false });
+    }
+    list.extend(NEVER_CHECKED.iter().map(|(what, why)| NotChecked {
+        what: (*what).to_owned(),
+        why: (*why).to_owned(),
+        required: false,
+    }));
+    list
+}
