@@ -10,12 +10,12 @@ use etcd_operator_core::gate::LogIdentity;
 use etcd_operator_core::names::{ClusterId, MemberId};
 
 /// How much of a segment is needed: the first two records are far shorter.
-pub(super) const HEAD_BYTES: usize = 4096;
+pub const HEAD_BYTES: usize = 4096;
 
 const METADATA_RECORD: u64 = 1;
 
 /// The identity in the head of a segment, if it has one that can be read.
-pub(super) fn parse(head: &[u8]) -> Option<LogIdentity> {
+pub fn parse(head: &[u8]) -> Option<LogIdentity> {
     let mut rest = head;
     loop {
         let (record, after) = frame(rest)?;

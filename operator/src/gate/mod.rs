@@ -2,7 +2,7 @@
 //! and then either becomes etcd or holds and says why. It deletes nothing, and it decides nothing itself: see
 //! [`etcd_operator_core::gate::decide`].
 
-mod log_identity;
+pub mod log_identity;
 mod paths;
 mod pod_info;
 mod report;

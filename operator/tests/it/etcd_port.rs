@@ -1,0 +1,106 @@
+//! One suite for the etcd port, run against a real member and against the model that other tests use.
+
+use crate::support::etcd::RealEtcd;
+use crate::support::fake_etcd::FakeEtcd;
+use assert_matches::assert_matches;
+use etcd_operator::etcd::{ConnectionSettings, Connector, EtcdError, EtcdPort, MemberList};
+use etcd_operator::gate::log_identity;
+use etcd_operator_core::names::MemberId;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::time::{Duration, Instant};
+
+const LEARNER: &str = "http://127.0.0.1:1";
+
+/// Everything that the operator relies on.
+async fn suite(port: &dyn EtcdPort, endpoint: &str) {
+    let member = port.member(endpoint);
+    let before = wait_for_list(port, endpoint).await;
+    let status = member.status().await.unwrap();
+    assert_eq!(before.members.len(), 1);
+    assert_eq!(before.members[0].id, status.member_id);
+    assert_eq!(before.cluster_id, status.cluster_id);
+    assert_eq!(status.leader, Some(status.member_id));
+    assert!(member.alarms().await.unwrap().is_empty());
+
+    let id = member.add_learner(LEARNER).await.unwrap();
+    let listed = member.members().await.unwrap();
+    let learner = listed.members.iter().find(|member| member.id == id).unwrap();
+    assert!(learner.is_learner);
+    assert_eq!((learner.name.as_str(), learner.peer_urls.as_slice()), ("", [LEARNER.to_owned()].as_slice()));
+
+    let again = member.add_learner(LEARNER).await;
+    assert_matches!(again, Err(EtcdError::Refused { .. }), "a peer URL is added once");
+    let second = member.add_learner("http://127.0.0.1:3").await;
+    assert_matches!(second, Err(EtcdError::Refused { .. }), "there is one learner at a time");
+    let promoted = member.promote(id).await;
+    assert_matches!(promoted, Err(EtcdError::Refused { .. }), "a learner that never started is not in sync");
+    let unknown = member.remove(MemberId(0x1234)).await;
+    assert_matches!(unknown, Err(EtcdError::Refused { .. }), "nobody is removed who is not there");
+
+    member.remove(id).await.unwrap();
+    assert_eq!(member.members().await.unwrap(), before);
+
+    let nobody = port.member("http://127.0.0.1:2").remove(id).await;
+    assert_matches!(nobody, Err(EtcdError::Unreachable { .. }), "a refused connection had no effect");
+}
+
+/// The list, as soon as the member can give one.
+async fn wait_for_list(port: &dyn EtcdPort, endpoint: &str) -> MemberList {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match port.member(endpoint).members().await {
+            Ok(list) => return list,
+            Err(error) => assert!(Instant::now() < deadline, "{endpoint} never answered: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn connector() -> Connector {
+    Connector::new(ConnectionSettings {
+        call_timeout: Duration::from_secs(5),
+        connect_timeout: Duration::from_secs(2),
+    })
+}
+
+#[tokio::test]
+async fn a_real_member_passes_the_suite() {
+    let etcd = RealEtcd::start();
+    suite(&connector(), etcd.endpoint()).await;
+}
+
+#[tokio::test]
+async fn the_modelled_member_passes_the_suite() {
+    let endpoint = "http://10.0.0.1:2379";
+    let fake = FakeEtcd::default().with_voter("only", endpoint, "http://10.0.0.1:2380");
+    suite(&fake, endpoint).await;
+}
+
+#[tokio::test]
+async fn a_member_that_stands_still_gives_an_unclear_answer_within_the_bound() {
+    let etcd = RealEtcd::start();
+    wait_for_list(&connector(), etcd.endpoint()).await;
+    kill(Pid::from_raw(etcd.process_id()), Signal::SIGSTOP).unwrap();
+    let hasty = Connector::new(ConnectionSettings {
+        call_timeout: Duration::from_millis(300),
+        connect_timeout: Duration::from_millis(200),
+    });
+    let answer = hasty.member(etcd.endpoint()).add_learner(LEARNER).await;
+    assert_matches!(answer, Err(EtcdError::Unclear { .. }));
+}
+
+#[tokio::test]
+async fn the_gate_reads_the_identity_in_a_real_log() {
+    let etcd = RealEtcd::start();
+    let list = wait_for_list(&connector(), etcd.endpoint()).await;
+    let segment = std::fs::read_dir(etcd.log())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "wal"))
+        .unwrap();
+    let bytes = std::fs::read(segment).unwrap();
+    let identity = log_identity::parse(&bytes[..log_identity::HEAD_BYTES]).unwrap();
+    assert_eq!(identity.cluster_id, list.cluster_id);
+    assert_eq!(identity.member_id, list.members[0].id);
+}

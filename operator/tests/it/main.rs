@@ -1,0 +1,4 @@
+//! Integration tests of the operator's shell: one binary, so that linking stays cheap.
+
+mod etcd_port;
+mod support;

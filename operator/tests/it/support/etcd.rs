@@ -1,0 +1,73 @@
+//! A real etcd member on loopback, from the cache of built images.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+const VERSION: &str = "v3.6.16";
+
+/// A member that runs alone and is killed when dropped.
+pub(crate) struct RealEtcd {
+    directory: TempDir,
+    endpoint: String,
+    process: Child,
+}
+
+/// The etcd binary. Fails with the command that builds it when it is missing.
+fn binary() -> PathBuf {
+    let cache = std::env::var_os("CHAOS_CACHE").map(PathBuf::from).unwrap_or_else(|| {
+        let home = std::env::var_os("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache"));
+        home.join("etcd-chaos")
+    });
+    let binary = cache.join("images/etcd").join(VERSION).join("etcd");
+    assert!(binary.exists(), "{} is missing; ci/images builds it", binary.display());
+    binary
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+impl RealEtcd {
+    /// Starts a cluster of one; it may not answer yet.
+    pub(crate) fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let client = format!("http://{}", free_address());
+        let peer = format!("http://{}", free_address());
+        let process = Command::new(binary())
+            .args(["--name", "only", "--data-dir"])
+            .arg(directory.path().join("data"))
+            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+            .args(["--initial-cluster", &format!("only={peer}"), "--logger", "zap"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { directory, endpoint: client, process }
+    }
+
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    pub(crate) fn process_id(&self) -> i32 {
+        i32::try_from(self.process.id()).unwrap()
+    }
+
+    /// The directory of the write-ahead log.
+    pub(crate) fn log(&self) -> PathBuf {
+        let wal: &Path = Path::new("data/member/wal");
+        self.directory.path().join(wal)
+    }
+}
+
+impl Drop for RealEtcd {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

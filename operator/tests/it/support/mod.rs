@@ -1,0 +1,4 @@
+//! What several tests stand on.
+
+pub(crate) mod etcd;
+pub(crate) mod fake_etcd;
