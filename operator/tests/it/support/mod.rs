@@ -2,3 +2,4 @@
 
 pub(crate) mod etcd;
 pub(crate) mod fake_etcd;
+pub(crate) mod kubernetes;
