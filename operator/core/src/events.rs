@@ -1,7 +1,7 @@
-//! Which Event tells of which action or hold.
+//! Which Event tells of which action or hold. Never writes one.
 
 use crate::observed::Observed;
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Delete, Hold, Kind, Patch, PatchPurpose, Plan};
 
 /// An Event about the cluster object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct Event {
     pub severity: Severity,
     /// One CamelCase word.
     pub reason: &'static str,
-    /// What the operator did, or would do: `events.k8s.io`'s `action`.
+    /// What the operator did, or would do: `action` of `events.k8s.io/v1`.
     pub action: &'static str,
     /// A sentence.
     pub note: String,
@@ -36,11 +36,54 @@ impl Severity {
 }
 
 /// The Event to write once this action has been carried out. Actions that only keep records tell nothing.
-pub fn of_action(_action: &Action) -> Option<Event> {
-    None
+pub fn of_action(action: &Action) -> Option<Event> {
+    let (severity, reason, verb) = match action {
+        Action::RecordBootstrap { .. } => (Severity::Normal, "BootstrapStarted", "Bootstrap"),
+        Action::Create(_) => (Severity::Normal, "Created", "Create"),
+        Action::Patch(patch) => of_patch(patch)?,
+        Action::Delete(delete) => of_delete(delete),
+        Action::AddLearner { .. } => (Severity::Normal, "LearnerAdded", "AddMember"),
+        Action::PromoteMember { .. } => (Severity::Normal, "MemberPromoted", "PromoteMember"),
+        Action::RemoveMember { .. } => (Severity::Normal, "MemberRemoved", "RemoveMember"),
+        Action::MoveLeader { .. } => (Severity::Normal, "LeaderMoved", "MoveLeader"),
+        Action::DisarmAlarm { .. } => (Severity::Normal, "AlarmDisarmed", "DisarmAlarm"),
+    };
+    Some(Event { severity, reason, action: verb, note: action.to_string() })
 }
 
-/// The Events for what this plan holds back and the observed status does not show yet.
-pub fn of_new_holds(_observed: &Observed, _plan: &Plan) -> Vec<Event> {
-    Vec::new()
+fn of_patch(patch: &Patch) -> Option<(Severity, &'static str, &'static str)> {
+    match &patch.purpose {
+        PatchPurpose::Restore { .. } => Some((Severity::Warning, "DriftRepaired", "Restore")),
+        PatchPurpose::Follow { .. } => Some((Severity::Normal, "Updated", "Update")),
+        PatchPurpose::GivePermit { .. } => Some((Severity::Normal, "PermitGiven", "GivePermit")),
+        PatchPurpose::SetAside { .. } => Some((Severity::Warning, "VolumeSetAside", "SetAside")),
+        PatchPurpose::RecordPermit { .. }
+        | PatchPurpose::RecordFacts { .. }
+        | PatchPurpose::LabelRole { .. } => None,
+    }
+}
+
+fn of_delete(delete: &Delete) -> (Severity, &'static str, &'static str) {
+    match delete.target.kind {
+        Kind::PersistentVolumeClaim => (Severity::Normal, "VolumeDeleted", "Delete"),
+        Kind::StatefulSet | Kind::Pod | Kind::Service | Kind::PodDisruptionBudget => {
+            (Severity::Normal, "Deleted", "Delete")
+        }
+    }
+}
+
+/// The Events for what this plan holds back and the observed status does not show yet. So an Event is written when a
+/// hold begins, and not at each look.
+pub fn of_new_holds(observed: &Observed, plan: &Plan) -> Vec<Event> {
+    let shown = observed.cluster.status.as_ref().map(|status| status.holds.as_slice()).unwrap_or_default();
+    plan.holds
+        .iter()
+        .filter(|hold| shown.iter().all(|shown| shown.reason != hold.reason()))
+        .map(of_hold)
+        .collect()
+}
+
+fn of_hold(hold: &Hold) -> Event {
+    let severity = if hold.is_a_wait() { Severity::Normal } else { Severity::Warning };
+    Event { severity, reason: hold.reason(), action: "Hold", note: hold.to_string() }
 }

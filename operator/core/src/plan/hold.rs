@@ -21,8 +21,6 @@ pub enum Hold {
         /// Members that may still come.
         waiting_for: Vec<MemberName>,
     },
-    /// An attempt to form the cluster can never succeed, yet a member gives a sign that it did.
-    MayHaveFormed,
     /// No linearizable member list: nothing that could cost data is done.
     QuorumUnknown {
         /// What was tried.
@@ -127,7 +125,6 @@ impl Hold {
             Hold::BeingDeleted => "BeingDeleted",
             Hold::InvalidSpec { .. } => "InvalidSpec",
             Hold::Forming { .. } => "Forming",
-            Hold::MayHaveFormed => "MayHaveFormed",
             Hold::QuorumUnknown { .. } => "QuorumUnknown",
             Hold::ClusterIdMismatch { .. } => "ClusterIdMismatch",
             Hold::UnknownMember { .. } => "UnknownMember",
@@ -159,7 +156,6 @@ impl Hold {
             | Hold::WaitingToRestart { .. }
             | Hold::WaitingForPod { .. } => true,
             Hold::InvalidSpec { .. }
-            | Hold::MayHaveFormed
             | Hold::QuorumUnknown { .. }
             | Hold::ClusterIdMismatch { .. }
             | Hold::UnknownMember { .. }
@@ -186,11 +182,6 @@ impl fmt::Display for Hold {
             Hold::Forming { waiting_for } => {
                 write!(formatter, "waiting for the first members to form the cluster: {}", list(waiting_for))
             }
-            Hold::MayHaveFormed => write!(
-                formatter,
-                "too many first members are lost to form the cluster, but one of the others knows a leader; \
-                 nothing is abandoned"
-            ),
             Hold::QuorumUnknown { message } => {
                 write!(formatter, "no quorum answered, so nothing that could cost data is done: {message}")
             }

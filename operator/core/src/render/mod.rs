@@ -1,6 +1,57 @@
-//! The objects as they should be.
+//! The objects as they should be, and the comparison with those that are. A rendering is a function of the spec, the
+//! member and its role: it knows nothing of the world, so that what somebody else added never looks intended.
 
+mod budget;
+mod claim;
+pub mod compare;
 mod etcd_configuration;
+mod pod;
 pub mod quantity;
+mod service;
+mod stateful_set;
 
+pub use budget::disruption_budget;
+pub use claim::claim;
 pub use etcd_configuration::etcd_configuration;
+pub use service::{client_service, peers_service};
+pub use stateful_set::{fingerprint, stateful_set};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+
+use crate::api;
+use crate::desired::{Desired, EtcdVersion};
+use crate::names::ClusterIdentity;
+
+/// What the objects of all members have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Common<'a> {
+    /// The spec.
+    pub desired: &'a Desired,
+    /// The version that the members run, which is not always the one that is wanted.
+    pub version: EtcdVersion,
+    /// The image that the gate is copied from.
+    pub operator_image: &'a str,
+}
+
+/// The reference that makes an object go with its cluster. Claims bear none: volumes outlive the cluster.
+pub(crate) fn owner(cluster: &ClusterIdentity) -> OwnerReference {
+    OwnerReference {
+        api_version: format!("{}/{}", api::GROUP, api::VERSION),
+        kind: api::KIND.to_owned(),
+        name: cluster.name.clone(),
+        uid: cluster.uid.clone(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+/// Metadata of an object of the cluster as a whole.
+fn cluster_metadata(cluster: &ClusterIdentity, name: String) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name),
+        namespace: Some(cluster.namespace.clone()),
+        labels: Some(cluster.labels()),
+        owner_references: Some(vec![owner(cluster)]),
+        ..ObjectMeta::default()
+    }
+}

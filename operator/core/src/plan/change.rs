@@ -1,0 +1,79 @@
+//! Builds single changes: patches and deletions with their preconditions. Never decides which.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Resource, ResourceExt};
+use serde_json::{Value, json};
+
+use super::{Action, Delete, Kind, Patch, PatchOperation, PatchPurpose, Target};
+use crate::render::compare::escape;
+
+/// The live object as a target.
+pub(super) fn target(kind: Kind, object: &impl Resource) -> Target {
+    Target {
+        kind,
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        uid: object.uid().unwrap_or_default(),
+    }
+}
+
+/// A patch that is sent only to the object that was seen.
+pub(super) fn patch(target: Target, operations: Vec<PatchOperation>, purpose: PatchPurpose) -> Action {
+    let same_object = PatchOperation::Test { path: "/metadata/uid".to_owned(), value: json!(target.uid) };
+    let operations = [vec![same_object], operations].concat();
+    Action::Patch(Patch { target, operations, purpose })
+}
+
+/// Deletes the object that was seen.
+pub(super) fn delete(kind: Kind, object: &impl Resource, because: &str) -> Action {
+    Action::Delete(Delete {
+        target: target(kind, object),
+        resource_version: None,
+        grace_period_seconds: None,
+        because: because.to_owned(),
+    })
+}
+
+/// The test that nobody has written to the object since it was seen.
+pub(super) fn unchanged(object: &impl Resource) -> PatchOperation {
+    PatchOperation::Test {
+        path: "/metadata/resourceVersion".to_owned(),
+        value: json!(object.resource_version().unwrap_or_default()),
+    }
+}
+
+/// Sets annotations, whether or not the object has any.
+pub(super) fn annotate(metadata: &ObjectMeta, values: &BTreeMap<String, String>) -> Vec<PatchOperation> {
+    set_entries("/metadata/annotations", metadata.annotations.as_ref(), values)
+}
+
+/// Sets labels, whether or not the object has any.
+pub(super) fn label(metadata: &ObjectMeta, values: &BTreeMap<String, String>) -> Vec<PatchOperation> {
+    set_entries("/metadata/labels", metadata.labels.as_ref(), values)
+}
+
+fn set_entries(
+    path: &str,
+    present: Option<&BTreeMap<String, String>>,
+    values: &BTreeMap<String, String>,
+) -> Vec<PatchOperation> {
+    if present.is_none_or(BTreeMap::is_empty) {
+        return vec![PatchOperation::Add { path: path.to_owned(), value: json!(values) }];
+    }
+    let set = |(key, value): (&String, &String)| PatchOperation::Add {
+        path: format!("{path}/{}", escape(key)),
+        value: Value::String(value.clone()),
+    };
+    values.iter().map(set).collect()
+}
+
+/// Those of the wanted entries that are missing or different.
+pub(super) fn differing(
+    present: Option<&BTreeMap<String, String>>,
+    wanted: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let is_there = |key: &String, value: &String| present.and_then(|present| present.get(key)) == Some(value);
+    wanted.into_iter().filter(|(key, value)| !is_there(key, value)).collect()
+}

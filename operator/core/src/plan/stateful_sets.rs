@@ -1,0 +1,101 @@
+//! The members' StatefulSets: made when missing, put back when changed, followed when the role or the spec changes.
+//! Never restarts a pod: a changed template waits for the pod's own turn.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::ResourceExt;
+
+use super::{Action, Context, Flow, Kind, Object, PatchPurpose, Plan, change};
+use crate::names::{ANNOTATION_ACCEPTED_REVISION, ANNOTATION_FINGERPRINT, LABEL_ROLE, Role};
+use crate::render::{self, compare};
+use crate::world::{Issued, Member};
+
+/// Of every member in the list whose volume is there.
+pub(super) fn of_listed(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    for member in context.world.listed().filter(|member| member.live_claim().is_some()) {
+        let role = if member.is_voter() { Role::Voter } else { Role::Learner };
+        keep(context, plan, member, role);
+    }
+    Flow::Next
+}
+
+/// Of every member that has a used volume, when the list cannot be read: who is a member cannot be known then, and a pod
+/// too many does no harm, because its gate or its peers refuse it.
+pub(super) fn of_volumes(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    for member in context.world.members.values().filter(|member| has_used_volume(context, member)) {
+        keep(context, plan, member, live_role(member));
+    }
+    Flow::Next
+}
+
+fn has_used_volume(context: &Context<'_>, member: &Member<'_>) -> bool {
+    member.live_claim().is_some()
+        && member.facts.as_ref().is_some_and(|facts| {
+            facts.is_of(&context.world.cluster) && !facts.set_aside && facts.issued != Issued::Never
+        })
+}
+
+/// The role that the live template bears; a voter's if it bears none.
+fn live_role(member: &Member<'_>) -> Role {
+    let labels =
+        member.stateful_set.and_then(|live| live.spec.as_ref()?.template.metadata.as_ref()?.labels.as_ref());
+    match labels.and_then(|labels| labels.get(LABEL_ROLE)) {
+        Some(role) if role == Role::Learner.as_str() => Role::Learner,
+        Some(_) | None => Role::Voter,
+    }
+}
+
+/// Makes or mends one.
+pub(super) fn keep(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, role: Role) {
+    let rendered = render::stateful_set(&context.common, &member.name, role);
+    let Some(live) = member.stateful_set else {
+        plan.act(Action::Create(Box::new(Object::StatefulSet(rendered))));
+        return;
+    };
+    if live.metadata.deletion_timestamp.is_some() {
+        return;
+    }
+    let difference = compare::difference(live, &rendered);
+    let fingerprint = rendered.annotations().clone();
+    let stale = change::differing(live.metadata.annotations.as_ref(), fingerprint);
+    if difference.is_empty() && stale.is_empty() {
+        return;
+    }
+    let mut annotations: BTreeMap<String, String> = stale.clone();
+    if let Some(revision) = revision_that_differs_in_role_only(context, member, live, role) {
+        annotations.insert(ANNOTATION_ACCEPTED_REVISION.to_owned(), revision);
+    }
+    let mut operations = difference.operations;
+    if !annotations.is_empty() {
+        operations.extend(change::annotate(&live.metadata, &annotations));
+    }
+    // The digest on the live object is the one that we would write: what differs is somebody else's doing.
+    let fields = if difference.fields.is_empty() {
+        vec![format!("/metadata/annotations/{}", compare::escape(ANNOTATION_FINGERPRINT))]
+    } else {
+        difference.fields
+    };
+    let purpose =
+        if stale.is_empty() { PatchPurpose::Restore { fields } } else { PatchPurpose::Follow { fields } };
+    plan.act(change::patch(change::target(Kind::StatefulSet, live), operations, purpose));
+}
+
+/// The pod's revision, if its template was this one but for the role. The role is a label, which the live pod is given
+/// without a restart; the revision's hash changes all the same, and this is how the pod's is known not to be outdated.
+fn revision_that_differs_in_role_only(
+    context: &Context<'_>,
+    member: &Member<'_>,
+    live: &StatefulSet,
+    role: Role,
+) -> Option<String> {
+    let other = match role {
+        Role::Voter => Role::Learner,
+        Role::Learner => Role::Voter,
+    };
+    let as_before = render::stateful_set(&context.common, &member.name, other);
+    let status = live.status.as_ref()?;
+    let is_settled = status.observed_generation == live.metadata.generation;
+    let is_role_only = compare::difference(live, &as_before).is_empty();
+    status.update_revision.clone().filter(|_| is_settled && is_role_only)
+}

@@ -1,0 +1,53 @@
+//! One StatefulSet of one replica for each member incarnation. It restarts the member while the operator is away, and
+//! never more than that: it has no claim template, so it cannot make a blank volume.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use sha2::{Digest, Sha256};
+
+use super::{Common, compare, owner, pod};
+use crate::names::{ANNOTATION_FINGERPRINT, LABEL_CLUSTER, LABEL_MEMBER, MemberName, Role};
+
+/// The StatefulSet of a member. With the strategy `OnDelete` a changed template reaches a pod in its own turn, when
+/// the operator deletes it, and never because somebody touched the template.
+pub fn stateful_set(common: &Common<'_>, member: &MemberName, role: Role) -> StatefulSet {
+    let cluster = &common.desired.cluster;
+    let selector: BTreeMap<String, String> =
+        [(LABEL_CLUSTER.to_owned(), cluster.name.clone()), (LABEL_MEMBER.to_owned(), member.to_string())]
+            .into();
+    let spec = StatefulSetSpec {
+        replicas: Some(1),
+        service_name: Some(cluster.peers_service()),
+        selector: LabelSelector { match_labels: Some(selector), ..LabelSelector::default() },
+        // A single pod has no order; `Parallel` spares it the rule that a broken revision blocks its own repair.
+        pod_management_policy: Some("Parallel".to_owned()),
+        update_strategy: Some(StatefulSetUpdateStrategy {
+            type_: Some("OnDelete".to_owned()),
+            ..StatefulSetUpdateStrategy::default()
+        }),
+        template: pod::template(common, member, role),
+        ..StatefulSetSpec::default()
+    };
+    StatefulSet {
+        metadata: ObjectMeta {
+            name: Some(member.to_string()),
+            namespace: Some(cluster.namespace.clone()),
+            labels: Some(cluster.member_labels(member)),
+            annotations: Some([(ANNOTATION_FINGERPRINT.to_owned(), fingerprint(&spec))].into()),
+            owner_references: Some(vec![owner(cluster)]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(spec),
+        status: None,
+    }
+}
+
+/// A digest of what was rendered. It tells a change of ours (the digest on the live object is an old one) from a change
+/// by somebody else (the digest is ours, the content is not).
+pub fn fingerprint(spec: &StatefulSetSpec) -> String {
+    let value = serde_json::to_value(spec).expect("a rendered spec is plain data");
+    let digest = Sha256::digest(compare::normalised(&value).to_string());
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}

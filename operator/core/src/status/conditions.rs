@@ -1,0 +1,199 @@
+//! The four conditions. Each is computed from this observation alone; the status before it lends only the time since
+//! when a condition has been what it is. Never reads a condition to decide another.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::api::condition::{ConditionReason, ConditionType};
+use crate::api::{EtcdClusterStatus, MemberHealth};
+use crate::mutant::Mutant;
+use crate::observed::MemberList;
+use crate::plan::{Hold, Plan};
+use crate::world::{Health, World};
+
+/// What a condition says before it gets its times.
+struct Finding {
+    status: Truth,
+    reason: &'static str,
+    message: String,
+}
+
+/// The three values of a condition.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Truth {
+    True,
+    False,
+    Unknown,
+}
+
+impl Truth {
+    fn as_str(self) -> &'static str {
+        match self {
+            Truth::True => "True",
+            Truth::False => "False",
+            Truth::Unknown => "Unknown",
+        }
+    }
+}
+
+fn finding(status: Truth, reason: ConditionReason, message: impl Into<String>) -> Finding {
+    Finding { status, reason: reason.as_str(), message: message.into() }
+}
+
+/// All conditions, in their fixed order.
+pub(super) fn conditions(
+    world: &World<'_>,
+    plan: &Plan,
+    status: &EtcdClusterStatus,
+    before: &EtcdClusterStatus,
+) -> Vec<Condition> {
+    let is_blind = world.observed.settings.mutant == Some(Mutant::ReadyWithoutLooking);
+    ConditionType::ALL
+        .into_iter()
+        .map(|kind| {
+            let finding = match kind {
+                ConditionType::Available if is_blind => blind(Truth::True),
+                ConditionType::Ready if is_blind => blind(Truth::True),
+                ConditionType::Degraded if is_blind => blind(Truth::False),
+                ConditionType::Available => available(world),
+                ConditionType::Ready => ready(world, plan, status),
+                ConditionType::Progressing => progressing(plan),
+                ConditionType::Degraded => degraded(world, status),
+            };
+            with_times(world, kind, finding, before)
+        })
+        .collect()
+}
+
+/// The rule broken on purpose.
+fn blind(status: Truth) -> Finding {
+    finding(status, ConditionReason::AllMembersHealthy, "every member is healthy")
+}
+
+fn with_times(
+    world: &World<'_>,
+    kind: ConditionType,
+    finding: Finding,
+    before: &EtcdClusterStatus,
+) -> Condition {
+    let same = before
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == kind.as_str() && condition.status == finding.status.as_str());
+    Condition {
+        type_: kind.as_str().to_owned(),
+        status: finding.status.as_str().to_owned(),
+        reason: finding.reason.to_owned(),
+        message: finding.message,
+        observed_generation: world.observed.cluster.metadata.generation,
+        last_transition_time: match same {
+            Some(condition) => condition.last_transition_time.clone(),
+            None => Time(world.observed.as_of),
+        },
+    }
+}
+
+/// Available rests on one fact: a linearizable read went through just now.
+fn available(world: &World<'_>) -> Finding {
+    if world.list.is_some() {
+        return finding(Truth::True, ConditionReason::QuorumServes, "a quorum answered a linearizable read");
+    }
+    if !world.formed {
+        return finding(
+            Truth::False,
+            ConditionReason::Forming,
+            "the first members have not formed a cluster yet",
+        );
+    }
+    let why = match &world.observed.member_list {
+        MemberList::Unknown(message) => message.clone(),
+        MemberList::Known(_) => {
+            return finding(Truth::Unknown, ConditionReason::ProbeTooOld, "the last answer is too old");
+        }
+    };
+    let answered = world.members.values().any(|member| member.etcd().is_some());
+    let all_stopped = world
+        .members
+        .values()
+        .all(|member| matches!(member.health(), Health::NotRunning(_) | Health::GateHolds(_)));
+    if answered {
+        finding(Truth::False, ConditionReason::QuorumLost, why)
+    } else if all_stopped {
+        finding(Truth::False, ConditionReason::NoMemberRuns, "no member runs")
+    } else {
+        finding(Truth::Unknown, ConditionReason::MembersUnreachable, why)
+    }
+}
+
+fn ready(world: &World<'_>, plan: &Plan, status: &EtcdClusterStatus) -> Finding {
+    let available = available(world);
+    if available.status != Truth::True {
+        return available;
+    }
+    if let Some(hold) = plan.holds.iter().find(|hold| keeps_from_ready(hold)) {
+        return Finding { status: Truth::False, reason: hold.reason(), message: hold.to_string() };
+    }
+    if let Some(message) = size_differs(world, status) {
+        return finding(Truth::False, ConditionReason::SizeDiffers, message);
+    }
+    if let Some(message) = unhealthy(status) {
+        return finding(Truth::False, ConditionReason::MemberUnhealthy, message);
+    }
+    if let Some(action) = plan.actions.first() {
+        return finding(Truth::False, ConditionReason::Changing, action.to_string());
+    }
+    finding(Truth::True, ConditionReason::AsSpecified, "every member is healthy and all is as the spec says")
+}
+
+/// A volume that is kept for a person to look at takes nothing from a cluster that is as specified.
+fn keeps_from_ready(hold: &Hold) -> bool {
+    !hold.is_a_wait() && !matches!(hold, Hold::VolumeConflict { .. })
+}
+
+fn size_differs(world: &World<'_>, status: &EtcdClusterStatus) -> Option<String> {
+    let voters = status.members.iter().filter(|member| !member.learner).count();
+    let wanted = usize::try_from(world.observed.cluster.spec.size).unwrap_or_default();
+    let learners = status.members.len() - voters;
+    (voters != wanted || learners > 0)
+        .then(|| format!("{voters} members vote and {learners} learn; {wanted} voters are wanted"))
+}
+
+fn unhealthy(status: &EtcdClusterStatus) -> Option<String> {
+    let describe = |member: &crate::api::MemberStatus| match &member.message {
+        Some(message) => format!("{}: {message}", member.name),
+        None => member.name.clone(),
+    };
+    let members: Vec<String> =
+        status.members.iter().filter(|member| member.health != MemberHealth::Healthy).map(describe).collect();
+    (!members.is_empty()).then(|| members.join("; "))
+}
+
+fn progressing(plan: &Plan) -> Finding {
+    if let Some(hold) = plan.holds.iter().find(|hold| !hold.is_a_wait()) {
+        return Finding { status: Truth::False, reason: hold.reason(), message: hold.to_string() };
+    }
+    if let Some(action) = plan.actions.first() {
+        return finding(Truth::True, ConditionReason::Changing, action.to_string());
+    }
+    match plan.holds.first() {
+        Some(hold) => Finding { status: Truth::True, reason: hold.reason(), message: hold.to_string() },
+        None => finding(Truth::False, ConditionReason::AsSpecified, "nothing is left to do"),
+    }
+}
+
+fn degraded(world: &World<'_>, status: &EtcdClusterStatus) -> Finding {
+    if !world.formed {
+        return finding(Truth::False, ConditionReason::Forming, "the cluster has not formed yet");
+    }
+    let available = available(world);
+    match available.status {
+        Truth::Unknown => available,
+        Truth::False => Finding { status: Truth::True, ..available },
+        Truth::True => match (unhealthy(status), size_differs(world, status)) {
+            (Some(message), _) => finding(Truth::True, ConditionReason::MemberUnhealthy, message),
+            (None, Some(message)) => finding(Truth::True, ConditionReason::SizeDiffers, message),
+            (None, None) => {
+                finding(Truth::False, ConditionReason::AllMembersHealthy, "every member is healthy")
+            }
+        },
+    }
+}

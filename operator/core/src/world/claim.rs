@@ -1,0 +1,110 @@
+//! What a claim's annotations record of its member. They may have been changed by anybody, so nothing here fails:
+//! what cannot be read counts as the safer of the things that it could have been.
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::ResourceExt;
+use serde::{Deserialize, Serialize};
+
+use crate::desired::EtcdVersion;
+use crate::names::{
+    ANNOTATION_CLUSTER_UID, ANNOTATION_FORMED, ANNOTATION_MEMBER_ID, ANNOTATION_ORIGIN,
+    ANNOTATION_PERMIT_ISSUED, ANNOTATION_SET_ASIDE, ANNOTATION_VERSION, ClusterId, ClusterIdentity, MemberId,
+};
+use crate::observed::IssuedPermit;
+
+/// How a member came to be; on its claim from the claim's first moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Origin {
+    /// One of the first members. Repeats the record in the status, so that it survives that.
+    First {
+        /// The attempt.
+        attempt: i64,
+        /// etcd's token.
+        token: String,
+        /// All first members of the attempt.
+        members: Vec<String>,
+    },
+    /// Added to a cluster that had formed.
+    Added {
+        /// etcd's token.
+        token: String,
+    },
+}
+
+impl Origin {
+    /// The annotation's value.
+    pub fn to_annotation(&self) -> String {
+        serde_json::to_string(self).expect("an origin is plain data")
+    }
+
+    /// etcd's token.
+    pub fn token(&self) -> &str {
+        match self {
+            Origin::First { token, .. } | Origin::Added { token } => token,
+        }
+    }
+
+    /// The attempt to form the cluster that it belongs to, if to any.
+    pub fn attempt(&self) -> Option<i64> {
+        match self {
+            Origin::First { attempt, .. } => Some(*attempt),
+            Origin::Added { .. } => None,
+        }
+    }
+}
+
+/// Whether a permit was issued for an incarnation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Issued {
+    /// None was.
+    Never,
+    /// This one.
+    To(IssuedPermit),
+    /// Something is recorded that cannot be read: counts as issued to a pod that is gone.
+    Unreadable,
+}
+
+/// What the annotations of a claim say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimFacts {
+    /// The cluster object that the claim was made for.
+    pub cluster_uid: Option<String>,
+    /// How its member came to be.
+    pub origin: Option<Origin>,
+    /// The permit.
+    pub issued: Issued,
+    /// The cluster's ID, once formed.
+    pub formed: Option<ClusterId>,
+    /// The member's ID, once etcd answered from the volume.
+    pub member_id: Option<MemberId>,
+    /// The version that the member runs.
+    pub version: Option<EtcdVersion>,
+    /// Whether the volume is kept for a person to look at.
+    pub set_aside: bool,
+}
+
+impl ClaimFacts {
+    /// Reads the annotations.
+    pub fn read(claim: &PersistentVolumeClaim) -> ClaimFacts {
+        let text = |key: &str| claim.annotations().get(key).map(String::as_str);
+        ClaimFacts {
+            cluster_uid: text(ANNOTATION_CLUSTER_UID).map(str::to_owned),
+            origin: text(ANNOTATION_ORIGIN).and_then(|json| serde_json::from_str(json).ok()),
+            issued: match text(ANNOTATION_PERMIT_ISSUED).map(serde_json::from_str) {
+                None => Issued::Never,
+                Some(Ok(permit)) => Issued::To(permit),
+                Some(Err(_)) => Issued::Unreadable,
+            },
+            formed: text(ANNOTATION_FORMED).and_then(ClusterId::parse),
+            member_id: text(ANNOTATION_MEMBER_ID).and_then(MemberId::parse),
+            version: text(ANNOTATION_VERSION).and_then(EtcdVersion::parse),
+            set_aside: text(ANNOTATION_SET_ASIDE).is_some(),
+        }
+    }
+
+    /// Whether the claim was made for this cluster object, and not for an earlier one of the same name.
+    pub fn is_of(&self, cluster: &ClusterIdentity) -> bool {
+        self.cluster_uid.as_deref() == Some(cluster.uid.as_str())
+    }
+}

@@ -1,0 +1,157 @@
+//! All traces of one member incarnation, and what they say together. Never decides what to do about them.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+
+use super::ClaimFacts;
+use crate::gate::{GateHoldReason, GateReport};
+use crate::names::{ETCD_CONTAINER, MemberId, MemberName};
+use crate::observed::{Answer, EtcdAnswer, ListedMember};
+
+/// One member incarnation.
+#[derive(Clone, Debug)]
+pub struct Member<'a> {
+    /// Its name.
+    pub name: MemberName,
+    /// Its StatefulSet.
+    pub stateful_set: Option<&'a StatefulSet>,
+    /// Its pod.
+    pub pod: Option<&'a Pod>,
+    /// Its volume.
+    pub claim: Option<&'a PersistentVolumeClaim>,
+    /// What the claim records.
+    pub facts: Option<ClaimFacts>,
+    /// What the pod answered, if that is fresh.
+    pub answer: Option<&'a Answer>,
+    /// Its entry in the member list, found by its peer URL.
+    pub listed: Option<&'a ListedMember>,
+}
+
+/// What a member's answer says of its health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It answered, knows a leader and reports no error.
+    Healthy,
+    /// It answered, and is not well; says how.
+    Unwell(String),
+    /// Its gate answered and refuses to start etcd.
+    GateHolds(GateHoldReason),
+    /// It does not run, as Kubernetes says; says how.
+    NotRunning(String),
+    /// Nobody answered, or not lately, and Kubernetes knows no better.
+    Unknown(String),
+}
+
+impl<'a> Member<'a> {
+    pub(super) fn new(name: MemberName) -> Member<'a> {
+        Member { name, stateful_set: None, pod: None, claim: None, facts: None, answer: None, listed: None }
+    }
+
+    /// Its ID, if it is listed.
+    pub fn id(&self) -> Option<MemberId> {
+        self.listed.map(|listed| listed.id)
+    }
+
+    /// Whether it is listed and votes.
+    pub fn is_voter(&self) -> bool {
+        self.listed.is_some_and(|listed| !listed.is_learner)
+    }
+
+    /// Whether it ever started: etcd publishes the client URLs at the first start, and they stay.
+    pub fn has_started(&self) -> bool {
+        self.listed.is_some_and(|listed| !listed.client_urls.is_empty())
+    }
+
+    /// etcd's fresh answer, if etcd answered.
+    pub fn etcd(&self) -> Option<&'a EtcdAnswer> {
+        match self.answer? {
+            Answer::Etcd(etcd) => Some(etcd),
+            Answer::Gate(_) | Answer::Silent(_) => None,
+        }
+    }
+
+    /// The gate's fresh report, if the gate answered.
+    pub fn gate(&self) -> Option<&'a GateReport> {
+        match self.answer? {
+            Answer::Gate(report) => Some(report),
+            Answer::Etcd(_) | Answer::Silent(_) => None,
+        }
+    }
+
+    /// Whether its vote can be counted on: it answered just now as the member that the list names, and knows a leader.
+    pub fn votes(&self) -> bool {
+        self.is_voter()
+            && self.etcd().is_some_and(|etcd| Some(etcd.member_id) == self.id() && etcd.leader.is_some())
+    }
+
+    /// What is known of its health.
+    pub fn health(&self) -> Health {
+        match self.answer {
+            Some(Answer::Etcd(etcd)) => self.health_of_answer(etcd),
+            Some(Answer::Gate(report)) => Health::GateHolds(report.reason),
+            Some(Answer::Silent(how)) => self.health_without_answer(how),
+            None => self.health_without_answer("it was not asked lately"),
+        }
+    }
+
+    fn health_of_answer(&self, etcd: &EtcdAnswer) -> Health {
+        if self.id().is_some_and(|id| id != etcd.member_id) {
+            Health::Unwell(format!("it answers as another member, {}", etcd.member_id))
+        } else if etcd.leader.is_none() {
+            Health::Unwell("it knows no leader".to_owned())
+        } else if let Some(error) = etcd.errors.first() {
+            Health::Unwell(error.clone())
+        } else {
+            Health::Healthy
+        }
+    }
+
+    fn health_without_answer(&self, how: &str) -> Health {
+        match self.pod {
+            None => Health::NotRunning("it has no pod".to_owned()),
+            Some(_) if self.claim.is_none() => Health::NotRunning("its volume is gone".to_owned()),
+            Some(_) if !self.etcd_container_runs() => {
+                Health::NotRunning("its container does not run".to_owned())
+            }
+            Some(_) => Health::Unknown(how.to_owned()),
+        }
+    }
+
+    /// Whether the kubelet says that the pod is ready. A second pair of eyes: the operator may be the one who is cut off.
+    pub fn is_ready_by_kubelet(&self) -> bool {
+        let conditions = self.pod.and_then(|pod| pod.status.as_ref()?.conditions.as_ref());
+        conditions
+            .into_iter()
+            .flatten()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    }
+
+    /// Whether the kubelet says that the etcd container runs, be it the gate or etcd.
+    pub fn etcd_container_runs(&self) -> bool {
+        let statuses = self.pod.and_then(|pod| pod.status.as_ref()?.container_statuses.as_ref());
+        statuses.into_iter().flatten().any(|status| {
+            status.name == ETCD_CONTAINER
+                && status.state.as_ref().is_some_and(|state| state.running.is_some())
+        })
+    }
+
+    /// The pod, if it is there to stay.
+    pub fn live_pod(&self) -> Option<&'a Pod> {
+        self.pod.filter(|pod| pod.metadata.deletion_timestamp.is_none())
+    }
+
+    /// UID of the pod, if it is there to stay.
+    pub fn live_pod_uid(&self) -> Option<&'a str> {
+        self.live_pod()?.metadata.uid.as_deref()
+    }
+
+    /// The claim, if it is there to stay.
+    pub fn live_claim(&self) -> Option<&'a PersistentVolumeClaim> {
+        self.claim.filter(|claim| claim.metadata.deletion_timestamp.is_none())
+    }
+
+    /// Whether Kubernetes holds anything of it.
+    pub fn has_objects(&self) -> bool {
+        self.stateful_set.is_some() || self.pod.is_some() || self.claim.is_some()
+    }
+}
