@@ -2,4 +2,5 @@
 
 mod agent_partition;
 mod agent_process;
+mod judge;
 mod support;

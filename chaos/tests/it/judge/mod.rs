@@ -1,0 +1,8 @@
+//! The judging side from outside: recorded runs in, judgements and reports out. No cluster, no clock.
+
+mod corpus;
+mod model;
+mod properties;
+mod record;
+mod reports;
+mod schedules;
