@@ -19,7 +19,6 @@ use super::subresource;
 use super::watch::WatchPlan;
 use super::write::{self, WriteOptions};
 use super::{discovery, patch, review};
-use crate::store::selector::Selector;
 
 /// What is to be sent.
 pub(crate) enum Answer {
@@ -190,9 +189,4 @@ pub(crate) fn read_delete_options(body: &Value, query: &Query) -> Result<DeleteO
         uid: precondition("uid").map(str::to_owned),
         resource_version: precondition("resourceVersion").map(str::to_owned),
     })
-}
-
-/// The selector of a watch: the request's, plus the name when the path has one.
-pub(crate) fn watch_selector(target: &Target, query: &Query) -> Result<Selector, ApiError> {
-    read::selector(target, query)
 }

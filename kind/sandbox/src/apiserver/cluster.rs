@@ -40,6 +40,10 @@ pub(crate) struct Cluster {
     pub(crate) definitions: BTreeMap<GroupResource, Arc<Definition>>,
     /// The certificate that `kube-root-ca.crt` carries, in PEM.
     pub(crate) root_certificate: String,
+    /// Signs the tokens of ServiceAccounts.
+    pub(crate) signing_key: [u8; 32],
+    /// The bearer token of the administrator, if there is one.
+    pub(crate) administrator_token: Option<String>,
 }
 
 /// What a path means: a resource in a version, perhaps one object, perhaps a subresource.
@@ -75,7 +79,13 @@ impl Target {
 impl Cluster {
     pub(crate) fn new(history_length: usize) -> Self {
         let definitions = built_in().into_iter().map(|one| (one.id.clone(), Arc::new(one))).collect();
-        Self { store: Store::new(history_length), definitions, root_certificate: String::new() }
+        Self {
+            store: Store::new(history_length),
+            definitions,
+            root_certificate: String::new(),
+            signing_key: [0; 32],
+            administrator_token: None,
+        }
     }
 
     /// Resolves a path.

@@ -32,6 +32,7 @@ mod strategic;
 mod strategy;
 mod structural;
 mod subresource;
+mod tls;
 mod validation;
 mod watch;
 mod write;
@@ -44,6 +45,7 @@ use cluster::Cluster;
 use inputs::{Clock, Identifiers, NodeAccess, RandomIdentifiers, SystemClock};
 pub use serve::ResponseBody;
 use serve::{Guarded, Shared, Trust};
+pub use tls::{ServerCertificate, TlsError, kubeconfig};
 
 /// What an API server is made from.
 pub struct ApiServerConfig {
@@ -59,6 +61,8 @@ pub struct ApiServerConfig {
     pub root_certificate: String,
     /// Where pods find this server behind the Service `kubernetes`; no endpoint is made without it.
     pub advertise: Option<SocketAddrV4>,
+    /// The bearer token of the administrator over HTTPS; nobody is, without it.
+    pub administrator_token: Option<String>,
 }
 
 impl Default for ApiServerConfig {
@@ -71,6 +75,7 @@ impl Default for ApiServerConfig {
             history_length: 10_000,
             root_certificate: String::new(),
             advertise: None,
+            administrator_token: None,
         }
     }
 }
@@ -90,9 +95,11 @@ impl fmt::Debug for ApiServer {
 
 impl ApiServer {
     /// An API server with the namespaces that every cluster has.
-    pub fn new(config: ApiServerConfig) -> Self {
+    pub fn new(mut config: ApiServerConfig) -> Self {
         let mut cluster = Cluster::new(config.history_length);
         cluster.root_certificate = config.root_certificate;
+        cluster.administrator_token = config.administrator_token;
+        cluster.signing_key = config.identifiers.signing_key();
         let revision = cluster.store.revision();
         let shared = Arc::new(Shared {
             guarded: Mutex::new(Guarded { cluster, identifiers: config.identifiers }),

@@ -86,6 +86,25 @@ pub(crate) fn patched(target: &Target, kind: PatchKind, old: &Value, body: &[u8]
     Ok(new)
 }
 
+/// A view of an object (a `Scale`, a pod for its ephemeral containers) after the request's patch.
+pub(crate) fn patched_by_request(
+    target: &Target,
+    view: &Value,
+    request: &ApiRequest,
+) -> Result<Value, ApiError> {
+    match PatchKind::of(&request.content_type)? {
+        // These views have no owners of their own, so an apply is laid over them like a strategic merge.
+        PatchKind::Apply => {
+            let mut new = view.clone();
+            strategic::merge(&mut new, &yaml(&request.body)?)?;
+            Ok(new)
+        }
+        kind @ (PatchKind::Json | PatchKind::Merge | PatchKind::Strategic) => {
+            patched(target, kind, view, &request.body)
+        }
+    }
+}
+
 fn apply_patch(
     cluster: &mut Cluster,
     inputs: &mut Inputs<'_>,

@@ -5,8 +5,10 @@
 use serde_json::{Value, json};
 
 use super::answer::Answer;
+use super::auth::authenticate;
 use super::cluster::{Cluster, Inputs};
 use super::error::ApiError;
+use super::json::text;
 use super::request::{ApiRequest, ResourcePath};
 
 /// Whether a path leads to a review.
@@ -16,8 +18,8 @@ pub(crate) fn serves(path: &ResourcePath) -> bool {
 
 /// Answers a review.
 pub(crate) fn answer(
-    _cluster: &Cluster,
-    _inputs: &Inputs<'_>,
+    cluster: &Cluster,
+    inputs: &Inputs<'_>,
     path: &ResourcePath,
     request: &ApiRequest,
 ) -> Result<Answer, ApiError> {
@@ -34,6 +36,12 @@ pub(crate) fn answer(
             json!({"allowed": true})
         }
         ("authentication.k8s.io", "selfsubjectreviews") => json!({"userInfo": request.user.to_json()}),
+        ("authentication.k8s.io", "tokenreviews") => {
+            match authenticate(cluster, text(&review, "/spec/token"), inputs.now) {
+                Some(user) => json!({"authenticated": true, "user": user.to_json()}),
+                None => json!({"authenticated": false}),
+            }
+        }
         _ => return Err(ApiError::no_such_path()),
     };
     Ok(Answer::Object(201, None, std::sync::Arc::new(review)))

@@ -26,7 +26,7 @@ use super::error::ApiError;
 use super::inputs::{Clock, Identifiers, NodeAccess};
 use super::request::{ApiRequest, Query, route};
 use super::watch::{WatchEvent, WatchPlan};
-use super::{forward, render};
+use super::{auth, forward, render};
 
 /// Larger bodies are refused, as by a real server.
 const MAXIMUM_BODY_BYTES: usize = 3 * 1024 * 1024;
@@ -156,8 +156,16 @@ fn read(
     })
 }
 
-fn authenticate(_shared: &Shared, _trust: Trust, _headers: &HeaderMap) -> Result<User, ApiError> {
-    Ok(User::administrator())
+fn authenticate(shared: &Shared, trust: Trust, headers: &HeaderMap) -> Result<User, ApiError> {
+    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    match (header.and_then(|value| value.strip_prefix("Bearer ")), trust) {
+        (Some(token), _) => {
+            let now = shared.clock.now();
+            auth::authenticate(&shared.lock().cluster, token.trim(), now).ok_or_else(ApiError::unauthorized)
+        }
+        (None, Trust::InProcess) => Ok(User::administrator()),
+        (None, Trust::Network) => Err(ApiError::unauthorized()),
+    }
 }
 
 pub(super) fn json_response(code: u16, value: &Value) -> Response<ResponseBody> {

@@ -86,12 +86,25 @@ pub(crate) fn update(
     admission::on_update(&old, target, &mut new);
     let causes = validation::on_update(target, &old, &new);
     refuse(target, &key.name, &causes)?;
+    replace(cluster, inputs, target, &old, new, options)
+}
+
+/// Stores a checked object in place of the old one, unless nothing changed, and records whose change it was.
+pub(crate) fn replace(
+    cluster: &mut Cluster,
+    inputs: &mut Inputs<'_>,
+    target: &Target,
+    old: &Arc<Value>,
+    mut new: Value,
+    options: &WriteOptions,
+) -> Result<Arc<Value>, ApiError> {
     if !options.applied {
-        fields::track(target, Some(&old), &mut new, &options.manager, inputs.now);
+        fields::track(target, Some(old), &mut new, &options.manager, inputs.now);
     }
-    if strategy::same(&old, &new) {
-        return Ok(old);
+    if strategy::same(old, &new) {
+        return Ok(old.clone());
     }
+    let key = target.key()?;
     let stored = cluster.store.put(&key, convert::to_storage(target, new));
     after_write(cluster, inputs, &key, &stored);
     Ok(convert::from_storage(target, &stored))

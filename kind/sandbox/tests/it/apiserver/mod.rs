@@ -1,6 +1,9 @@
 //! The API server as its clients see it.
 
+mod apply;
+mod https;
 mod objects;
+mod subresources;
 
 use std::fmt::Debug;
 

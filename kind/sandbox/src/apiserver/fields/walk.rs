@@ -1,0 +1,156 @@
+//! Walking objects by their topology: which fields one has, in which two differ, merging and removing.
+//!
+//! The algorithms of Kubernetes' `structured-merge-diff`, on JSON. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::set::FieldSet;
+use super::topology::{ListKind, Place, item_element};
+
+/// The fields that a value sets: its leaves, and the items of its keyed lists.
+pub(crate) fn fields_of(place: Place<'_>, value: &Value) -> FieldSet {
+    match value {
+        Value::Object(members) if !members.is_empty() && !place.is_atomic_map() => {
+            let mut set = FieldSet::default();
+            for (name, child) in members {
+                set.insert(format!("f:{name}"), fields_of(place.member(name), child));
+            }
+            set
+        }
+        Value::Array(items) if !items.is_empty() && place.list_kind() != ListKind::Atomic => {
+            let kind = place.list_kind();
+            let mut set = FieldSet::default();
+            for item in items {
+                let Some(element) = item_element(&kind, item) else { return FieldSet::leaf() };
+                let mut below =
+                    if kind == ListKind::Set { FieldSet::leaf() } else { fields_of(place.item(), item) };
+                below.owned = true;
+                set.insert(element, below);
+            }
+            set
+        }
+        _ => FieldSet::leaf(),
+    }
+}
+
+/// The fields of `new` that `old` lacks or has with another value.
+pub(crate) fn changed(place: Place<'_>, old: Option<&Value>, new: &Value) -> FieldSet {
+    let Some(old) = old else { return fields_of(place, new) };
+    if old == new {
+        return FieldSet::default();
+    }
+    match (old, new) {
+        (Value::Object(before), Value::Object(members)) if !members.is_empty() && !place.is_atomic_map() => {
+            let mut set = FieldSet::default();
+            for (name, child) in members {
+                set.insert(format!("f:{name}"), changed(place.member(name), before.get(name), child));
+            }
+            set
+        }
+        (Value::Array(before), Value::Array(items))
+            if !items.is_empty() && place.list_kind() != ListKind::Atomic =>
+        {
+            let kind = place.list_kind();
+            let Some(before) = by_element(&kind, before) else { return FieldSet::leaf() };
+            let mut set = FieldSet::default();
+            for item in items {
+                let Some(element) = item_element(&kind, item) else { return FieldSet::leaf() };
+                let below = match before.get(&element) {
+                    Some(_) if kind == ListKind::Set => FieldSet::default(),
+                    Some(old) => changed(place.item(), Some(old), item),
+                    None => FieldSet { owned: true, ..fields_of(place.item(), item) },
+                };
+                set.insert(element, below);
+            }
+            set
+        }
+        _ => FieldSet::leaf(),
+    }
+}
+
+/// What results when `applied` is laid over `live`.
+pub(crate) fn merge(place: Place<'_>, live: Option<&Value>, applied: &Value) -> Value {
+    match (live, applied) {
+        (Some(Value::Object(before)), Value::Object(members)) if !place.is_atomic_map() => {
+            let mut result = before.clone();
+            for (name, child) in members {
+                result.insert(name.clone(), merge(place.member(name), before.get(name), child));
+            }
+            Value::Object(result)
+        }
+        (Some(Value::Array(before)), Value::Array(items)) if place.list_kind() != ListKind::Atomic => {
+            merge_lists(place, before, items).unwrap_or_else(|| applied.clone())
+        }
+        _ => applied.clone(),
+    }
+}
+
+fn merge_lists(place: Place<'_>, live: &[Value], applied: &[Value]) -> Option<Value> {
+    let kind = place.list_kind();
+    let before = by_element(&kind, live)?;
+    let wanted = by_element(&kind, applied)?;
+    let merged = |element: &str| match (before.get(element), wanted.get(element)) {
+        (old, Some(new)) if kind != ListKind::Set => merge(place.item(), old.copied(), new),
+        (Some(one), _) | (None, Some(one)) => Value::clone(one),
+        (None, None) => Value::Null,
+    };
+    let order =
+        |items: &[Value]| items.iter().filter_map(|item| item_element(&kind, item)).collect::<Vec<_>>();
+    // The applied order counts where it names every item; else the rest keeps its place and new items follow.
+    let elements = if before.keys().all(|element| wanted.contains_key(element)) {
+        order(applied)
+    } else {
+        let mut all = order(live);
+        all.extend(order(applied).into_iter().filter(|element| !before.contains_key(element)));
+        all
+    };
+    Some(Value::Array(elements.iter().map(|element| merged(element)).collect()))
+}
+
+/// Removes the fields of a set from a value; containers that become empty by it go too. `None`: nothing is left.
+pub(crate) fn remove(place: Place<'_>, value: &Value, gone: &FieldSet) -> Option<Value> {
+    if gone.owned && gone.children.is_empty() {
+        return None;
+    }
+    match value {
+        Value::Object(members) => {
+            let mut left = Map::new();
+            for (name, child) in members {
+                let kept = match gone.children.get(&format!("f:{name}")) {
+                    Some(below) => remove(place.member(name), child, below),
+                    None => Some(child.clone()),
+                };
+                if let Some(kept) = kept {
+                    left.insert(name.clone(), kept);
+                }
+            }
+            (!left.is_empty() || members.is_empty()).then_some(Value::Object(left))
+        }
+        Value::Array(items) => {
+            let kind = place.list_kind();
+            let below =
+                |item: &Value| item_element(&kind, item).and_then(|element| gone.children.get(&element));
+            let kept = items.iter().filter_map(|item| match below(item) {
+                Some(below) if below.owned => None,
+                Some(below) => remove(place.item(), item, below),
+                None => Some(item.clone()),
+            });
+            let kept: Vec<Value> = kept.collect();
+            (!kept.is_empty() || items.is_empty()).then_some(Value::Array(kept))
+        }
+        scalar => Some(scalar.clone()),
+    }
+}
+
+/// Items by their path element; `None` when one has no key or a key is there twice.
+fn by_element<'a>(kind: &ListKind, items: &'a [Value]) -> Option<BTreeMap<String, &'a Value>> {
+    let mut found = BTreeMap::new();
+    for item in items {
+        if found.insert(item_element(kind, item)?, item).is_some() {
+            return None;
+        }
+    }
+    Some(found)
+}

@@ -1,0 +1,258 @@
+//! Subresources of pods: binding, eviction, ephemeral containers, log and proxy.
+//!
+//! Pure; log and proxy end in a plan that [`crate::apiserver::forward`] carries out.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::apiserver::answer::{Answer, read_delete_options, write_options};
+use crate::apiserver::cluster::{Cluster, Inputs, Target, time_text};
+use crate::apiserver::error::{ApiError, Cause};
+use crate::apiserver::inputs::LogRequest;
+use crate::apiserver::json::{list, text};
+use crate::apiserver::request::{ApiRequest, ResourcePath};
+use crate::apiserver::{collect, patch, read, write};
+use crate::store::selector::Selector;
+use crate::store::{GroupResource, ObjectKey};
+
+/// A request to forward to a pod.
+#[derive(Clone, Debug)]
+pub(crate) struct ProxyPlan {
+    pub(crate) pod: Value,
+    pub(crate) address: IpAddr,
+    pub(crate) port: u16,
+    /// Path and query, beginning with `/`.
+    pub(crate) path: String,
+}
+
+fn success() -> Answer {
+    Answer::Object(
+        201,
+        None,
+        Arc::new(
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}),
+        ),
+    )
+}
+
+/// Binds a pod to a node, once.
+pub(super) fn bind(
+    cluster: &mut Cluster,
+    inputs: &mut Inputs<'_>,
+    target: &Target,
+    request: &ApiRequest,
+) -> Result<Answer, ApiError> {
+    let binding = request.body_object()?;
+    let node = text(&binding, "/target/name");
+    let pod = read::get(cluster, target)?;
+    let name = text(&pod, "/metadata/name");
+    let conflict = |why: String| Err(ApiError::conflict(&GroupResource::new("", "pods/binding"), name, &why));
+    let uid = text(&binding, "/metadata/uid");
+    if !uid.is_empty() && uid != text(&pod, "/metadata/uid") {
+        return conflict(format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            text(&pod, "/metadata/uid")
+        ));
+    }
+    if pod.pointer("/metadata/deletionTimestamp").is_some() {
+        return conflict(format!("pod {name} is being deleted, cannot be assigned to a host"));
+    }
+    let assigned = text(&pod, "/spec/nodeName");
+    if !assigned.is_empty() {
+        return conflict(format!("pod {name} is already assigned to node \"{assigned}\""));
+    }
+    let mut new = Value::clone(&pod);
+    new["spec"]["nodeName"] = json!(node);
+    let mut conditions: Vec<Value> = list(pod.pointer("/status/conditions"))
+        .filter(|one| one["type"] != "PodScheduled")
+        .cloned()
+        .collect();
+    conditions
+        .push(json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": inputs.now_text()}));
+    new["status"]["conditions"] = Value::Array(conditions);
+    write::replace(cluster, inputs, target, &pod, new, &write_options(request))?;
+    Ok(success())
+}
+
+/// Deletes a pod if its PodDisruptionBudget allows it now.
+pub(super) fn evict(
+    cluster: &mut Cluster,
+    inputs: &mut Inputs<'_>,
+    target: &Target,
+    request: &ApiRequest,
+) -> Result<Answer, ApiError> {
+    let eviction = request.body_object()?;
+    let pod = read::get(cluster, target)?;
+    let options = read_delete_options(eviction.get("deleteOptions").unwrap_or(&json!({})), &request.query)?;
+    let unguarded = matches!(text(&pod, "/status/phase"), "Succeeded" | "Failed" | "Pending")
+        || pod.pointer("/metadata/deletionTimestamp").is_some();
+    if !unguarded && let Some((key, budget)) = budget_of(cluster, &pod)? {
+        spend(cluster, inputs, &key, &budget, &pod)?;
+    }
+    collect::delete(cluster, inputs, &target.definition.id, &target.key()?, &options)?;
+    Ok(success())
+}
+
+fn budget_of(cluster: &Cluster, pod: &Value) -> Result<Option<(ObjectKey, Arc<Value>)>, ApiError> {
+    let resource = GroupResource::new("policy", "poddisruptionbudgets");
+    let namespace = text(pod, "/metadata/namespace");
+    let mut found = cluster.store.list(&resource, Some(namespace)).into_iter().filter(|(_, budget)| {
+        let selector = budget.pointer("/spec/selector");
+        selector.and_then(|one| Selector::from_object(one).ok()).is_some_and(|selector| selector.matches(pod))
+    });
+    let first = found.next();
+    if found.next().is_some() {
+        return Err(ApiError::internal(
+            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+        ));
+    }
+    Ok(first)
+}
+
+/// Takes one allowed disruption, or refuses.
+fn spend(
+    cluster: &mut Cluster,
+    inputs: &mut Inputs<'_>,
+    key: &ObjectKey,
+    budget: &Value,
+    pod: &Value,
+) -> Result<(), ApiError> {
+    let number = |pointer: &str| budget.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    if number("/status/observedGeneration") < number("/metadata/generation") {
+        let message = format!("The disruption budget {} is still being processed by the server.", key.name);
+        return Err(ApiError::disruption_budget(&message));
+    }
+    let (healthy, desired) = (number("/status/currentHealthy"), number("/status/desiredHealthy"));
+    let ready =
+        list(pod.pointer("/status/conditions")).any(|one| one["type"] == "Ready" && one["status"] == "True");
+    let always = text(budget, "/spec/unhealthyPodEvictionPolicy") == "AlwaysAllow";
+    if !ready && (always || (desired > 0 && healthy >= desired)) {
+        return Ok(());
+    }
+    let allowed = number("/status/disruptionsAllowed");
+    if allowed <= 0 {
+        let message = format!(
+            "The disruption budget {} needs {desired} healthy pods and has {healthy} currently",
+            key.name
+        );
+        return Err(ApiError::disruption_budget(&message));
+    }
+    let mut spent = budget.clone();
+    spent["status"]["disruptionsAllowed"] = json!(allowed - 1);
+    spent["status"]["disruptedPods"][text(pod, "/metadata/name")] = json!(time_text(inputs.now));
+    let stored = cluster.store.put(key, spent);
+    write::after_write(cluster, inputs, key, &stored);
+    Ok(())
+}
+
+/// Reads a pod, or adds ephemeral containers to it; those that are there can't change.
+pub(super) fn ephemeral_containers(
+    cluster: &mut Cluster,
+    inputs: &mut Inputs<'_>,
+    target: &Target,
+    request: &ApiRequest,
+) -> Result<Answer, ApiError> {
+    let pod = read::get(cluster, target)?;
+    let sent = match request.method {
+        Method::GET => return Ok(Answer::Object(200, Some(target.clone()), pod)),
+        Method::PUT => request.body_object()?,
+        Method::PATCH => patch::patched_by_request(target, &pod, request)?,
+        _ => return Err(ApiError::method_not_allowed()),
+    };
+    let before: Vec<&Value> = list(pod.pointer("/spec/ephemeralContainers")).collect();
+    let mut new = Value::clone(&pod);
+    let wanted = sent.pointer("/spec/ephemeralContainers").cloned().unwrap_or_else(|| json!([]));
+    let name = |container: &Value| text(container, "/name").to_owned();
+    let kept = before.iter().all(|old| list(Some(&wanted)).any(|one| name(one) == name(old)));
+    if !kept {
+        let why = "existing ephemeral containers may not be removed";
+        let cause = Cause::forbidden("spec.ephemeralContainers", why);
+        return Err(ApiError::invalid("", "Pod", text(&pod, "/metadata/name"), &[cause]));
+    }
+    new["spec"]["ephemeralContainers"] = wanted;
+    new["metadata"]["resourceVersion"] =
+        sent["metadata"].get("resourceVersion").cloned().unwrap_or(Value::Null);
+    let updated = write::update(cluster, inputs, target, new, &write_options(request))?;
+    Ok(Answer::Object(200, Some(target.clone()), updated))
+}
+
+/// Finds the container whose log is meant.
+pub(super) fn log(cluster: &Cluster, target: &Target, request: &ApiRequest) -> Result<Answer, ApiError> {
+    let pod = read::get(cluster, target)?;
+    let query = &request.query;
+    let name = text(&pod, "/metadata/name");
+    let of = |field: &str| {
+        list(pod.pointer(&format!("/spec/{field}"))).map(|one| text(one, "/name")).collect::<Vec<_>>()
+    };
+    let containers = of("containers");
+    let all = [containers.clone(), of("initContainers"), of("ephemeralContainers")].concat();
+    let preferred = text(&pod, "/metadata/annotations/kubectl.kubernetes.io~1default-container");
+    let container = match (query.get("container").filter(|name| !name.is_empty()), containers.as_slice()) {
+        (Some(named), _) if all.contains(&named) => named,
+        (Some(named), _) => {
+            return Err(ApiError::bad_request(format!("container {named} is not valid for pod {name}")));
+        }
+        (None, _) if all.contains(&preferred) => preferred,
+        (None, [only]) => only,
+        (None, many) => {
+            let choice = many.join(" ");
+            let why = format!("a container name must be specified for pod {name}, choose one of: [{choice}]");
+            return Err(ApiError::bad_request(why));
+        }
+    };
+    if text(&pod, "/spec/nodeName").is_empty() {
+        return Err(ApiError::bad_request(format!("pod {name} does not have a host assigned")));
+    }
+    Ok(Answer::Log(LogRequest {
+        namespace: text(&pod, "/metadata/namespace").to_owned(),
+        pod: name.to_owned(),
+        uid: text(&pod, "/metadata/uid").to_owned(),
+        container: container.to_owned(),
+        follow: query.flag("follow"),
+        previous: query.flag("previous"),
+        timestamps: query.flag("timestamps"),
+        tail_lines: query.number("tailLines")?,
+        since_seconds: query.number("sinceSeconds")?,
+        limit_bytes: query.number("limitBytes")?,
+    }))
+}
+
+/// Finds the address behind `pods/[scheme:]name[:port]/proxy/path`.
+pub(super) fn proxy(
+    cluster: &Cluster,
+    target: &Target,
+    path: &ResourcePath,
+    request: &ApiRequest,
+) -> Result<Answer, ApiError> {
+    let named = target.name.clone().unwrap_or_default();
+    let (name, port) = match named.split(':').collect::<Vec<_>>().as_slice() {
+        [name] => (*name, ""),
+        [name, port] | ["http", name, port] => (*name, *port),
+        _ => return Err(ApiError::bad_request(format!("invalid pod request \"{named}\""))),
+    };
+    let pod = read::get(cluster, &target.named(target.namespace.as_deref(), name))?;
+    let address = text(&pod, "/status/podIP").parse();
+    let address = address.map_err(|_| ApiError::unavailable(format!("pod {name} has no address yet")))?;
+    let mut rest = format!("/{}", path.rest);
+    if !request.raw_query.is_empty() {
+        rest = format!("{rest}?{}", request.raw_query);
+    }
+    let port = port_of(&pod, port)
+        .ok_or_else(|| ApiError::bad_request(format!("no port {port:?} in pod {name}")))?;
+    Ok(Answer::Proxy(Box::new(ProxyPlan { pod: Value::clone(&pod), address, port, path: rest })))
+}
+
+fn port_of(pod: &Value, wanted: &str) -> Option<u16> {
+    if let Ok(number) = wanted.parse() {
+        return Some(number);
+    }
+    let mut ports = list(pod.pointer("/spec/containers")).flat_map(|container| list(container.get("ports")));
+    let found = ports.find(|port| wanted.is_empty() || text(port, "/name") == wanted);
+    match found.and_then(|port| port["containerPort"].as_u64()) {
+        Some(number) => u16::try_from(number).ok(),
+        None => wanted.is_empty().then_some(80),
+    }
+}

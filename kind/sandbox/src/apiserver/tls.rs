@@ -1,0 +1,151 @@
+//! The API server over HTTPS: a certificate authority of its own, an accept loop, and the kubeconfig for it.
+//!
+//! The loop owns every connection; dropping its future closes them all.
+
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::sync::Arc;
+
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, SanType,
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::ApiServer;
+use super::serve::Trust;
+
+/// Names under which clients inside the cluster reach the server.
+const NAMES: [&str; 5] = [
+    "localhost",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+];
+
+/// Why the server could not be offered over HTTPS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// Making a key or a certificate failed.
+    #[error("making the API server's certificate")]
+    Certificate(#[from] rcgen::Error),
+    /// The TLS library refused the certificate.
+    #[error("setting up TLS for the API server")]
+    Tls(#[from] rustls::Error),
+    /// The listener could not be used.
+    #[error("using the API server's listener")]
+    Listener(#[from] std::io::Error),
+}
+
+/// The server's certificate and the authority that signed it.
+#[derive(Debug)]
+pub struct ServerCertificate {
+    authority: String,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl ServerCertificate {
+    /// Makes an authority and a certificate for loopback, the Service `kubernetes` and the given addresses.
+    /// Both are valid from 2020 to 2120, whatever a container's clock says.
+    ///
+    /// # Errors
+    /// When key generation fails.
+    pub fn generate(addresses: &[IpAddr]) -> Result<Self, TlsError> {
+        let mut authority = parameters("sandbox-ca");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
+        let mut server = parameters("kube-apiserver");
+        server.use_authority_key_identifier_extension = true;
+        server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let own = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1))];
+        server.subject_alt_names = own.iter().chain(addresses).copied().map(SanType::IpAddress).collect();
+        for name in NAMES {
+            server.subject_alt_names.push(SanType::DnsName(name.try_into()?));
+        }
+        let key = KeyPair::generate()?;
+        let certificate = server.signed_by(&key, &authority)?;
+        Ok(Self {
+            authority: authority.pem(),
+            chain: vec![certificate.der().clone()],
+            key: PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        })
+    }
+
+    /// The authority's certificate in PEM: for kubeconfigs and `kube-root-ca.crt`.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
+fn parameters(name: &str) -> CertificateParams {
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name.push(DnType::CommonName, name);
+    parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    parameters.not_after = rcgen::date_time_ymd(2120, 1, 1);
+    parameters
+}
+
+impl ApiServer {
+    /// Serves HTTPS on a bound listener until the future is dropped. Callers must show a bearer token.
+    ///
+    /// # Errors
+    /// When TLS can't be set up or the listener breaks; a single connection's failure is only logged.
+    pub async fn serve(self, listener: TcpListener, certificate: ServerCertificate) -> Result<(), TlsError> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut configuration = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(certificate.chain, certificate.key)?;
+        configuration.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(configuration));
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let service = Self { trust: Trust::Network, ..self };
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                Some(_ended) = connections.join_next(), if !connections.is_empty() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => drop(connections.spawn(connection(acceptor.clone(), stream, service.clone()))),
+                    // Out of descriptors, or a peer that left before it was accepted: others may still come.
+                    Err(error) => tracing::warn!(%error, "accepting a connection"),
+                },
+            }
+        }
+    }
+}
+
+async fn connection(acceptor: TlsAcceptor, stream: TcpStream, service: ApiServer) {
+    // Small answers must not wait for each other.
+    let _best_effort = stream.set_nodelay(true);
+    let stream = match acceptor.accept(stream).await {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%error, "TLS handshake"),
+    };
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "serving a connection");
+    }
+}
+
+/// A kubeconfig whose one context is the administrator of this server.
+pub fn kubeconfig(name: &str, server: &str, authority: &str, token: &str) -> String {
+    use base64::Engine as _;
+    let authority = base64::engine::general_purpose::STANDARD.encode(authority);
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: {name}\nclusters:\n- name: {name}\n  cluster:\n    server: {server}\n    \
+         certificate-authority-data: {authority}\ncontexts:\n- name: {name}\n  context:\n    cluster: {name}\n    \
+         user: {name}-admin\n    namespace: default\nusers:\n- name: {name}-admin\n  user:\n    token: {token}\n"
+    )
+}
