@@ -10,7 +10,7 @@ use crate::watch::ClusterKey;
 use etcd_operator_core::api::EtcdCluster;
 use etcd_operator_core::desired::Desired;
 use etcd_operator_core::observed::Observed;
-use etcd_operator_core::plan::{Hold, Plan, plan};
+use etcd_operator_core::plan::{Hold, Plan, of_invalid, plan};
 use kube::Client;
 use kube::api::Api;
 use std::time::Duration;
@@ -124,9 +124,7 @@ impl Reconciler {
 fn parse_and_plan(observed: &Observed) -> Plan {
     match Desired::parse(&observed.cluster) {
         Ok(desired) => plan(observed, &desired),
-        Err(invalid) => {
-            Plan { actions: Vec::new(), holds: vec![Hold::InvalidSpec { message: invalid.to_string() }] }
-        }
+        Err(invalid) => of_invalid(&invalid),
     }
 }
 

@@ -62,6 +62,10 @@ impl Reporter {
         for event in of_new_holds(observed, plan) {
             self.events.publish(&regarding, &event).await;
         }
+        if plan.actions.iter().any(|action| matches!(action, Action::RecordBootstrap { .. })) {
+            // That action wrote the status itself; what else is to say follows from the next look.
+            return Ok(());
+        }
         self.write(&observed.cluster, &status).await
     }
 
@@ -84,15 +88,17 @@ impl Reporter {
         if changes.as_object().is_some_and(Map::is_empty) {
             return Ok(());
         }
-        // The UID makes sure that a cluster made anew under the same name does not inherit this status.
-        let patch = json!({ "metadata": { "uid": cluster.uid() }, "status": changes });
+        // A status speaks of the object that was seen: if that has changed or was made anew, the next look follows soon.
+        let patch = json!({
+            "metadata": { "uid": cluster.uid(), "resourceVersion": cluster.resource_version() },
+            "status": changes,
+        });
         let namespace = cluster.namespace().unwrap_or_default();
         let api: Api<EtcdCluster> = Api::namespaced(self.client.clone(), &namespace);
         let parameters =
             PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         match api.patch_status(&cluster.name_any(), &parameters, &Patch::Merge(patch)).await {
             Ok(_) => Ok(()),
-            // It is gone, or another one bears its name.
             Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => Ok(()),
             Err(error) => Err(ReportError::Write(error)),
         }

@@ -3,5 +3,6 @@
 mod etcd_port;
 mod lease;
 mod membership;
+mod reconcile;
 mod registration;
 mod support;
