@@ -3,4 +3,5 @@
 //! Never a place for knowledge of etcd or of the operator: it only knows Kubernetes.
 
 pub mod apiserver;
+pub mod controllers;
 pub mod store;

@@ -1,0 +1,181 @@
+//! Carries out one write of a controller, and returns what the API server's answer says of the object. It decides
+//! nothing and tries nothing twice: a refused write means that the controller has to look again.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Client;
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::snapshot::{Kind, Object, ObjectKey};
+use super::write::{Action, Announcement, Part, Severity, Target, Write, to_json};
+
+/// How long a call may take before it counts as failed.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a write was not made, or is not known to have been made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExecuteError {
+    /// The object changed or went since the decision; or one of that name is there already.
+    #[error("the decision was based on an outdated state")]
+    Outdated(#[source] kube::Error),
+    /// The API server refused, or could not be reached.
+    #[error("asking the API server")]
+    Client(#[source] kube::Error),
+    /// No answer in time.
+    #[error("the API server did not answer in time")]
+    Slow,
+    /// The answer is not an object of the kind.
+    #[error("reading the API server's answer")]
+    Answer(#[source] serde_json::Error),
+}
+
+impl From<kube::Error> for ExecuteError {
+    fn from(error: kube::Error) -> Self {
+        match &error {
+            kube::Error::Api(status) if matches!(status.code, 404 | 409) => ExecuteError::Outdated(error),
+            _ => ExecuteError::Client(error),
+        }
+    }
+}
+
+/// What an answer says.
+#[derive(Debug)]
+pub(crate) enum Learned {
+    /// The object is this now.
+    Exists(Object),
+    /// The object is gone.
+    Gone(Kind, ObjectKey, String),
+    /// Nothing that matters to a snapshot.
+    Nothing,
+}
+
+/// Makes one write.
+pub(crate) async fn execute(client: &Client, action: &Action) -> Result<Learned, ExecuteError> {
+    timeout(CALL_TIMEOUT, call(client, action)).await.map_err(|_| ExecuteError::Slow)?
+}
+
+async fn call(client: &Client, action: &Action) -> Result<Learned, ExecuteError> {
+    match action {
+        Action::Create { kind, namespace, body } => {
+            let object = serde_json::from_value(body.clone()).map_err(ExecuteError::Answer)?;
+            let created =
+                api(client, *kind, namespace.as_deref()).create(&PostParams::default(), &object).await?;
+            exists(*kind, &created)
+        }
+        Action::Patch { target, part, patch } => {
+            let api = api(client, target.kind, target.namespace.as_deref());
+            let guarded = guard(target, patch.clone());
+            let (parameters, patch) = (PatchParams::default(), Patch::Merge(guarded));
+            let patched = match part {
+                Part::Main => api.patch(&target.name, &parameters, &patch).await?,
+                Part::Status => api.patch_status(&target.name, &parameters, &patch).await?,
+            };
+            if has_left(&patched) { Ok(gone(target)) } else { exists(target.kind, &patched) }
+        }
+        Action::Delete { target, grace_seconds } => {
+            let api = api(client, target.kind, target.namespace.as_deref());
+            let answer = api.delete(&target.name, &deletion(target, *grace_seconds)).await?;
+            match answer.left().filter(|object| !has_left(object)) {
+                Some(object) => exists(target.kind, &object),
+                None => Ok(gone(target)),
+            }
+        }
+        Action::Bind { target, node } => bind(client, target, node).await,
+    }
+}
+
+fn api(client: &Client, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
+    let resource = kind.api_resource();
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
+}
+
+/// Binds a patch to the incarnation and the version that the decision was based on.
+fn guard(target: &Target, mut patch: Value) -> Value {
+    let version = json!({"metadata": {"uid": target.uid, "resourceVersion": target.resource_version}});
+    json_patch::merge(&mut patch, &version);
+    patch
+}
+
+fn deletion(target: &Target, grace_seconds: Option<u32>) -> DeleteParams {
+    DeleteParams {
+        grace_period_seconds: grace_seconds,
+        preconditions: Some(Preconditions { uid: Some(target.uid.clone()), resource_version: None }),
+        ..DeleteParams::background()
+    }
+}
+
+/// Whether an answered object is the last state of one that is gone: under deletion, and nothing holds it any more.
+fn has_left(object: &DynamicObject) -> bool {
+    let meta = &object.metadata;
+    let is_held = meta.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
+    let has_grace = meta.deletion_grace_period_seconds.is_some_and(|seconds| seconds > 0);
+    meta.deletion_timestamp.is_some() && !is_held && !has_grace
+}
+
+fn exists(kind: Kind, object: &DynamicObject) -> Result<Learned, ExecuteError> {
+    Object::parse(kind, to_json(object)).map(Learned::Exists).map_err(ExecuteError::Answer)
+}
+
+fn gone(target: &Target) -> Learned {
+    let key =
+        ObjectKey { namespace: target.namespace.clone().unwrap_or_default(), name: target.name.clone() };
+    Learned::Gone(target.kind, key, target.uid.clone())
+}
+
+async fn bind(client: &Client, target: &Target, node: &str) -> Result<Learned, ExecuteError> {
+    let body = json!({
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": target.name, "namespace": target.namespace, "uid": target.uid},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+    });
+    let namespace = target.namespace.as_deref();
+    let pods = api(client, Kind::Pod, namespace);
+    let _: Value = pods.create_subresource("binding", &target.name, &PostParams::default(), &body).await?;
+    Ok(Learned::Nothing)
+}
+
+/// Writes the Event of a write that was made. A lost Event loses nothing that matters.
+pub(crate) async fn announce(client: &Client, controller: &str, write: &Write, now: Timestamp) {
+    let Some(announcement) = &write.announcement else { return };
+    let namespace = announcement.about.namespace.as_deref().unwrap_or("default");
+    let events: Api<k8s_openapi::api::core::v1::Event> = Api::namespaced(client.clone(), namespace);
+    let Ok(event) = serde_json::from_value(event(controller, announcement, namespace, now)) else { return };
+    let written = timeout(CALL_TIMEOUT, events.create(&PostParams::default(), &event)).await;
+    if let Ok(Err(error)) = written {
+        tracing::debug!(controller, %error, "an Event of a controller was not written");
+    }
+}
+
+fn event(controller: &str, announcement: &Announcement, namespace: &str, now: Timestamp) -> Value {
+    let Announcement { about, severity, reason, message } = announcement;
+    let resource = about.kind.api_resource();
+    let time = to_json(&Time(now));
+    json!({
+        "metadata": {"generateName": format!("{}.", about.name), "namespace": namespace},
+        "involvedObject": {
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "namespace": about.namespace,
+            "name": about.name,
+            "uid": about.uid,
+            "resourceVersion": about.resource_version,
+        },
+        "type": match severity { Severity::Normal => "Normal", Severity::Warning => "Warning" },
+        "reason": reason,
+        "message": message,
+        "count": 1,
+        "firstTimestamp": time,
+        "lastTimestamp": time,
+        "source": {"component": format!("{controller}-controller")},
+        "reportingComponent": format!("{controller}-controller"),
+        "reportingInstance": "",
+    })
+}

@@ -1,0 +1,291 @@
+//! What a controller wants changed: fully specified writes that leave no choice to the one who executes them. Every
+//! change to an existing object names the uid and the resourceVersion that the decision was based on, so that
+//! executing an outdated write is refused by the API server instead of doing harm.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Resource, ResourceExt};
+use serde_json::{Map, Value, json};
+
+use super::snapshot::{Kind, Stored};
+
+/// What a reconcile decided: the writes, in order, and when to look again although nothing has changed by then.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outcome {
+    /// The writes, in the order in which they are to be made.
+    pub(crate) writes: Vec<Write>,
+    /// The next moment at which the passing of time alone changes the decision.
+    pub(crate) due: Option<Timestamp>,
+}
+
+impl Outcome {
+    /// Adds a write.
+    pub(crate) fn push(&mut self, write: Write) {
+        self.writes.push(write);
+    }
+
+    /// Asks for another look at this moment at the latest.
+    pub(crate) fn look_again_at(&mut self, moment: Timestamp) {
+        self.due = Some(self.due.map_or(moment, |due| due.min(moment)));
+    }
+
+    /// Takes in what another part decided.
+    pub(crate) fn extend(&mut self, other: Outcome) {
+        let Outcome { writes, due } = other;
+        self.writes.extend(writes);
+        if let Some(due) = due {
+            self.look_again_at(due);
+        }
+    }
+}
+
+/// One change, and the Event that tells the user of it once it is made.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Write {
+    /// The change.
+    pub(crate) action: Action,
+    /// What to tell the user.
+    pub(crate) announcement: Option<Announcement>,
+}
+
+/// A change to one object.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Action {
+    /// Creates an object.
+    Create {
+        /// The object's kind.
+        kind: Kind,
+        /// Its namespace; none for cluster-scoped kinds.
+        namespace: Option<String>,
+        /// The whole object.
+        body: Value,
+    },
+    /// Changes an object, or its status alone.
+    Patch {
+        /// The object, at the version that the decision was based on.
+        target: Target,
+        /// Whether the patch goes to the object or to its status.
+        part: Part,
+        /// A JSON merge patch (RFC 7396).
+        patch: Value,
+    },
+    /// Deletes an object.
+    Delete {
+        /// The object; deletion is bound to its uid, not to its version.
+        target: Target,
+        /// Overrides the grace period of the object.
+        grace_seconds: Option<u32>,
+    },
+    /// Assigns a pod to a node.
+    Bind {
+        /// The pod.
+        target: Target,
+        /// The node's name.
+        node: String,
+    },
+}
+
+/// The part of an object that a patch goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Everything but the status.
+    Main,
+    /// The status subresource.
+    Status,
+}
+
+/// One version of one incarnation of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The object's kind.
+    pub(crate) kind: Kind,
+    /// Its namespace; none for cluster-scoped kinds.
+    pub(crate) namespace: Option<String>,
+    /// Its name.
+    pub(crate) name: String,
+    /// Its uid.
+    pub(crate) uid: String,
+    /// The version that the decision was based on.
+    pub(crate) resource_version: String,
+}
+
+impl Target {
+    /// Names the object as it stands in the snapshot.
+    pub(crate) fn of<K: Stored>(object: &K) -> Target {
+        Target {
+            kind: K::KIND,
+            namespace: object.namespace(),
+            name: object.name_any(),
+            uid: object.uid().unwrap_or_default(),
+            resource_version: object.resource_version().unwrap_or_default(),
+        }
+    }
+}
+
+/// Whether an Event tells of the ordinary or of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// As expected.
+    Normal,
+    /// Something stands in the way.
+    Warning,
+}
+
+/// An Event to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Announcement {
+    /// The object that the Event is about.
+    pub(crate) about: Target,
+    /// Normal or warning.
+    pub(crate) severity: Severity,
+    /// The reason, one word in camel case.
+    pub(crate) reason: &'static str,
+    /// What happened, in words.
+    pub(crate) message: String,
+}
+
+impl Write {
+    /// Creates an object.
+    pub(crate) fn create<K: Stored>(object: &K) -> Write {
+        let mut body = to_json(object);
+        body["apiVersion"] = json!(K::api_version(&()));
+        body["kind"] = json!(K::kind(&()));
+        if let Some(fields) = body.as_object_mut() {
+            fields.remove("status");
+        }
+        Action::Create { kind: K::KIND, namespace: object.namespace(), body }.into()
+    }
+
+    /// Brings everything but the status from what it is to what it should be; nothing if it is that already.
+    pub(crate) fn update<K: Stored>(current: &K, desired: &K) -> Option<Write> {
+        if current == desired {
+            return None;
+        }
+        let (mut current_json, mut desired_json) = (to_json(current), to_json(desired));
+        for value in [&mut current_json, &mut desired_json] {
+            value.as_object_mut().map(|fields| fields.remove("status"));
+        }
+        let patch = merge_difference(&current_json, &desired_json)?;
+        Some(Self::patch(current, Part::Main, patch))
+    }
+
+    /// Brings the status from what it is to what it should be; nothing if it is that already.
+    pub(crate) fn update_status<K: Stored>(current: &K, desired: &K) -> Option<Write> {
+        if current == desired {
+            return None;
+        }
+        let status = merge_difference(&to_json(current)["status"], &to_json(desired)["status"])?;
+        Some(Self::patch(current, Part::Status, json!({ "status": status })))
+    }
+
+    fn patch<K: Stored>(current: &K, part: Part, patch: Value) -> Write {
+        Action::Patch { target: Target::of(current), part, patch }.into()
+    }
+
+    /// Deletes an object; its own grace period holds.
+    pub(crate) fn delete<K: Stored>(object: &K) -> Write {
+        Action::Delete { target: Target::of(object), grace_seconds: None }.into()
+    }
+
+    /// Deletes an object at once.
+    pub(crate) fn delete_at_once<K: Stored>(object: &K) -> Write {
+        Action::Delete { target: Target::of(object), grace_seconds: Some(0) }.into()
+    }
+
+    /// Tells the user of the change once it is made.
+    pub(crate) fn announce<K: Stored>(
+        mut self,
+        about: &K,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Write {
+        let about = Target::of(about);
+        self.announcement =
+            Some(Announcement { about, severity: Severity::Normal, reason, message: message.into() });
+        self
+    }
+
+    /// Like [`Write::announce`], for trouble.
+    pub(crate) fn warn<K: Stored>(
+        self,
+        about: &K,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Write {
+        let mut write = self.announce(about, reason, message);
+        if let Some(announcement) = &mut write.announcement {
+            announcement.severity = Severity::Warning;
+        }
+        write
+    }
+}
+
+impl From<Action> for Write {
+    fn from(action: Action) -> Self {
+        Write { action, announcement: None }
+    }
+}
+
+/// The owner reference of a controller to what it controls.
+pub(crate) fn controlled_by<K: Resource<DynamicType = ()>>(owner: &K) -> OwnerReference {
+    OwnerReference { block_owner_deletion: Some(true), ..owner.controller_owner_ref(&()).unwrap_or_default() }
+}
+
+/// An API object as JSON.
+pub(crate) fn to_json<T: serde::Serialize>(object: &T) -> Value {
+    serde_json::to_value(object).expect("API types have string keys only, so they serialise")
+}
+
+/// The JSON merge patch that turns one value into the other; none if they are equal.
+pub(crate) fn merge_difference(current: &Value, desired: &Value) -> Option<Value> {
+    if current == desired {
+        return None;
+    }
+    let (Value::Object(current), Value::Object(desired)) = (current, desired) else {
+        return Some(desired.clone());
+    };
+    let mut patch = Map::new();
+    for (name, value) in desired {
+        let held = current.get(name).unwrap_or(&Value::Null);
+        if let Some(difference) = merge_difference(held, value) {
+            patch.insert(name.clone(), difference);
+        }
+    }
+    for name in current.keys().filter(|name| !desired.contains_key(*name)) {
+        patch.insert(name.clone(), Value::Null);
+    }
+    Some(Value::Object(patch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::Pod;
+
+    #[test]
+    fn a_difference_applied_as_merge_patch_gives_the_desired_value() {
+        let current = json!({"a": 1, "b": {"x": 1, "y": 2}, "c": [1, 2], "gone": true});
+        let desired = json!({"a": 1, "b": {"x": 3}, "c": [2], "new": {"z": 1}});
+        let patch = merge_difference(&current, &desired).unwrap();
+        assert_eq!(patch, json!({"b": {"x": 3, "y": null}, "c": [2], "gone": null, "new": {"z": 1}}));
+        let mut patched = current;
+        json_patch::merge(&mut patched, &patch);
+        assert_eq!(patched, desired);
+    }
+
+    #[test]
+    fn an_object_that_is_as_desired_is_not_written() {
+        let pod = Pod::default();
+        assert_eq!(Write::update(&pod, &pod.clone()), None);
+        assert_eq!(Write::update_status(&pod, &pod.clone()), None);
+    }
+
+    #[test]
+    fn the_earlier_of_two_due_times_counts() {
+        let mut outcome = Outcome::default();
+        outcome.look_again_at(Timestamp::from_second(20).unwrap());
+        outcome.look_again_at(Timestamp::from_second(10).unwrap());
+        outcome.look_again_at(Timestamp::from_second(30).unwrap());
+        assert_eq!(outcome.due, Some(Timestamp::from_second(10).unwrap()));
+    }
+}
