@@ -30,7 +30,10 @@ pub const JUNIT_FILE: &str = "junit.xml";
 ///
 /// # Errors
 /// JUnit's XML cannot be written.
-pub fn render(record: &RunRecord, judgement: &Judgement) -> Result<BTreeMap<&'static str, String>, JunitError> {
+pub fn render(
+    record: &RunRecord,
+    judgement: &Judgement,
+) -> Result<BTreeMap<&'static str, String>, JunitError> {
     let timeline = Timeline::new(record);
     Ok(BTreeMap::from([
         (HTML_FILE, html::page(record, judgement, &timeline)),
