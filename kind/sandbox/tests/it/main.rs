@@ -1,3 +1,4 @@
 //! The sandbox's integration tests, one binary so that it links once.
 
 mod apiserver;
+mod controllers;
