@@ -108,9 +108,9 @@ async fn hold_until_start(configuration: &GateConfiguration, paths: &Paths) -> a
             GateDecision::Start(start) => {
                 tracing::info!(
                     member = %start.stamp.member,
-                    state = ?start.initial.state,
+                    cluster_state = ?start.initial.state,
                     boot_counter = start.stamp.boot_counter,
-                    permit = ?start.spend,
+                    permit = start.spend.as_ref().map(|permit| permit.0.as_str()),
                     "etcd may start"
                 );
                 return Ok(start);

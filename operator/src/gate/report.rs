@@ -69,14 +69,8 @@ impl Holding {
 }
 
 fn tell(report: &GateReport) {
-    tracing::warn!(
-        reason = report.reason.as_str(),
-        pod_uid = report.pod_uid,
-        boot_counter = report.boot_counter,
-        stamp = ?report.stamp,
-        spent_permits = ?report.spent_permits,
-        "etcd is not started"
-    );
+    let text = serde_json::to_string(report).unwrap_or_default();
+    tracing::warn!(reason = report.reason.as_str(), report = text, "etcd is not started");
 }
 
 async fn accept(listener: TcpListener, report: Arc<RwLock<GateReport>>) {

@@ -27,7 +27,8 @@ fn binary() -> PathBuf {
     binary
 }
 
-fn free_address() -> SocketAddr {
+/// An address on loopback that nobody uses at this moment.
+pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
