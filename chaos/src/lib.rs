@@ -14,6 +14,7 @@ pub mod scenario;
 pub mod agent;
 pub mod load;
 pub mod probe;
+pub mod recorder;
 
 // Runs where the user is: talks to Kubernetes and carries the schedule out.
 // (cluster, subject, target, faults, runner)

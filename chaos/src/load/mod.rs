@@ -4,11 +4,41 @@
 pub mod configuration;
 pub mod progress;
 
+mod choice;
+mod client;
+mod connection;
+mod counters;
+mod dump;
+mod outcome;
+mod service;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
 pub use configuration::Configuration;
+pub(crate) use connection::resolve;
 pub use progress::{Progress, StateReport};
+
+use client::Shared;
+use counters::Counters;
+use service::Service;
+
+use crate::history::{ClientId, Header, Writer};
+use crate::recorder::{Clock, HistoryFile, serve, until_told_to_end};
 
 /// The port of the load's HTTP server.
 pub const PORT: u16 = 8079;
+/// The file of the clients' calls.
+pub const LOAD_FILE: &str = "load.jsonl";
+/// The file of the final dump.
+pub const FINAL_FILE: &str = "final.jsonl";
 
 /// The arguments of `chaos load`, which the harness runs inside a pod.
 #[derive(Debug, Clone, clap::Args)]
@@ -18,7 +48,7 @@ pub struct Arguments {
     pub config: String,
     /// The directory that the history is written to.
     #[arg(long, default_value = "/history")]
-    pub history: std::path::PathBuf,
+    pub history: PathBuf,
     /// Where the HTTP server listens.
     #[arg(long, default_value_t = std::net::SocketAddr::from(([0, 0, 0, 0], PORT)))]
     pub listen: std::net::SocketAddr,
@@ -30,6 +60,81 @@ impl Arguments {
     /// # Errors
     /// When the configuration cannot be read, the port is taken, or the history cannot be written.
     pub async fn run(self) -> anyhow::Result<()> {
-        anyhow::bail!("not built yet")
+        let configuration: Configuration =
+            serde_json::from_str(&self.config).context("reading --config of the load")?;
+        configuration.check().context("checking --config of the load")?;
+        let listener = TcpListener::bind(self.listen)
+            .await
+            .with_context(|| format!("listening on {} for the harness", self.listen))?;
+        std::fs::create_dir_all(&self.history)
+            .with_context(|| format!("making the history directory {}", self.history.display()))?;
+        let clock = Clock::start();
+        let file = self.create_file(LOAD_FILE, Writer::Load, &configuration, clock)?;
+        let (stop, stopped) = watch::channel(false);
+        let shared = Shared {
+            configuration: Arc::new(configuration),
+            clock,
+            recorder: file.recorder(),
+            counters: Arc::new(Counters::default()),
+            stop: stopped,
+        };
+        let service = Arc::new(Service::new(self.history.clone(), clock, shared.counters.clone(), stop));
+        tokio::select! {
+            biased;
+            ended = until_told_to_end() => ended.context("waiting for the signal to end"),
+            () = serve(listener, service.clone()) => Ok(()),
+            never = self.load_then_dump(shared, file, &service) => match never {},
+        }
     }
+
+    /// The clients' work and the dump after it. Stays for ever: the result is to be read over HTTP.
+    async fn load_then_dump(
+        &self,
+        shared: Shared,
+        file: HistoryFile,
+        service: &Service,
+    ) -> std::convert::Infallible {
+        let result = self.until_dumped(shared, file, service).await;
+        service.finish(result.unwrap_or_else(|error| StateReport::Failed { error: format!("{error:#}") }));
+        std::future::pending().await
+    }
+
+    async fn until_dumped(
+        &self,
+        shared: Shared,
+        file: HistoryFile,
+        service: &Service,
+    ) -> anyhow::Result<StateReport> {
+        run_clients(&shared).await;
+        file.close(shared.clock.now()).await.context("writing the history of the clients")?;
+        service.dumping();
+        let dump = dump::take(&shared.configuration, shared.clock).await.context("taking the final dump")?;
+        let (revision, events) = (dump.read.revision.0, dump.events.len());
+        let file = self.create_file(FINAL_FILE, Writer::FinalRead, &shared.configuration, shared.clock)?;
+        let recorder = file.recorder();
+        dump.into_lines().for_each(|line| recorder.record(line));
+        file.close(shared.clock.now()).await.context("writing the final dump")?;
+        Ok(StateReport::Done { revision, events: u64::try_from(events).unwrap_or(u64::MAX) })
+    }
+
+    fn create_file(
+        &self,
+        name: &str,
+        writer: Writer,
+        configuration: &Configuration,
+        clock: Clock,
+    ) -> anyhow::Result<HistoryFile> {
+        let header = Header::new(writer, clock.wall_at_zero(), configuration.prefix.clone());
+        let path = self.history.join(name);
+        HistoryFile::create(&path, header).with_context(|| format!("making {}", path.display()))
+    }
+}
+
+/// Runs all clients until they are told to stop.
+async fn run_clients(shared: &Shared) {
+    let mut clients = JoinSet::new();
+    for number in 0..shared.configuration.clients {
+        clients.spawn(client::run(ClientId(number), shared.clone()));
+    }
+    clients.join_all().await;
 }

@@ -1,13 +1,40 @@
 //! The probe: asks each etcd member, from inside a pod, what it knows, and records answers and silence alike. It looks only
 //! at etcd: what the operator says is not asked here.
 
+mod hashes;
+mod members;
+mod questions;
+mod rounds;
+mod samples;
+mod service;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use tokio::net::TcpListener;
+
+pub use samples::{Sample, Samples};
+
+use rounds::Prober;
+use service::Service;
+
+use crate::history::{Header, Writer};
+use crate::recorder::{Clock, HistoryFile, serve, until_told_to_end};
+
 /// The port of the probe's HTTP server.
 pub const PORT: u16 = 8078;
+/// The file of rounds and hashes.
+pub const PROBE_FILE: &str = "probe.jsonl";
 
 /// The arguments of `chaos probe`, which the harness runs inside a pod.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
-    /// A DNS name that resolves to each member's address, with the client port, such as `demo-peers.namespace.svc:2379`.
+    /// DNS names that resolve to each member's address, with the client port, separated by commas; such as
+    /// `demo-peers.namespace.svc:2379`.
     #[arg(long)]
     pub peers_dns: String,
     /// From the start of one round to the start of the next, in milliseconds.
@@ -16,23 +43,56 @@ pub struct Arguments {
     /// How long a member may take to answer one question, in milliseconds.
     #[arg(long, default_value_t = 1000)]
     pub call_limit_milliseconds: u64,
-    /// The key that the linearizable read asks for.
+    /// The key that the linearizable read asks for; it need not exist.
     #[arg(long, default_value = "chaos/probe")]
     pub key: String,
     /// The directory that the history is written to.
     #[arg(long, default_value = "/history")]
-    pub history: std::path::PathBuf,
+    pub history: PathBuf,
     /// Where the HTTP server listens.
     #[arg(long, default_value_t = std::net::SocketAddr::from(([0, 0, 0, 0], PORT)))]
     pub listen: std::net::SocketAddr,
 }
 
 impl Arguments {
-    /// Runs until the process is told to end.
+    /// Runs until the process is told to end, or is asked to stop over HTTP and then told to end.
     ///
     /// # Errors
     /// When the arguments make no sense, the port is taken, or the history cannot be written.
     pub async fn run(self) -> anyhow::Result<()> {
-        anyhow::bail!("not built yet")
+        ensure!(
+            (10..=60_000).contains(&self.interval_milliseconds),
+            "--interval-milliseconds must be 10 to 60000"
+        );
+        ensure!(
+            (10..=60_000).contains(&self.call_limit_milliseconds),
+            "--call-limit-milliseconds must be 10 to 60000"
+        );
+        let listener = TcpListener::bind(self.listen)
+            .await
+            .with_context(|| format!("listening on {} for the harness", self.listen))?;
+        std::fs::create_dir_all(&self.history)
+            .with_context(|| format!("making the history directory {}", self.history.display()))?;
+        let clock = Clock::start();
+        let header = Header::new(Writer::Probe, clock.wall_at_zero(), "");
+        let path = self.history.join(PROBE_FILE);
+        let file = HistoryFile::create(&path, header.clone())
+            .with_context(|| format!("making {}", path.display()))?;
+        let prober = Arc::new(Prober::new(
+            self.peers_dns.clone(),
+            self.key.clone(),
+            Duration::from_millis(self.call_limit_milliseconds),
+            clock,
+        ));
+        let service = Arc::new(Service::new(self.history.clone(), header, prober.clone(), file.recorder()));
+        let interval = Duration::from_millis(self.interval_milliseconds);
+        tokio::select! {
+            biased;
+            ended = until_told_to_end() => ended.context("waiting for the signal to end"),
+            () = serve(listener, service.clone()) => Ok(()),
+            failed = service.sample_for_ever(interval, file) => {
+                failed.with_context(|| format!("writing {}", path.display())).map(|never| match never {})
+            }
+        }
     }
 }

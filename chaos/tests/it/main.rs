@@ -3,4 +3,6 @@
 mod agent_partition;
 mod agent_process;
 mod judge;
+mod load;
+mod probe;
 mod support;

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod etcd;
+pub(crate) mod http;
 pub(crate) mod namespace;
 
 use std::process::{Child, Command, Stdio};

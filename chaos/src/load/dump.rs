@@ -1,0 +1,201 @@
+//! The final dump: what the cluster says it has committed, from its first revision on. Reads only, so it may try as often as it
+//! likes; it never claims to be complete when it is not.
+
+use std::time::Duration;
+
+use etcd_client::{Client, Event, EventType, GetOptions, SortOrder, SortTarget, WatchOptions, WatchStream};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::configuration::Configuration;
+use super::connection::Connection;
+use crate::history::{
+    ClientId, ClusterId, CommittedChange, CommittedEvent, FinalRead, Key, Line, Revision, Value,
+};
+use crate::recorder::Clock;
+
+/// How long the dump may take, attempts included. The cluster is healed by then.
+const DUMP_LIMIT: Duration = Duration::from_secs(60);
+/// How long one attempt may be without a message of the watch.
+const SILENCE_LIMIT: Duration = Duration::from_secs(5);
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(200);
+const LARGEST_MESSAGE_BYTES: usize = 512 * 1024 * 1024;
+
+/// Why there is no final dump.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DumpError {
+    /// The cluster has forgotten the beginning.
+    #[error(
+        "the cluster has compacted its history up to revision {compacted}: the first writes cannot be checked"
+    )]
+    Compacted {
+        /// The oldest revision that is left.
+        compacted: i64,
+    },
+    /// One attempt did not succeed.
+    #[error("{doing}: {cause}")]
+    Attempt {
+        /// What was tried.
+        doing: &'static str,
+        /// What came of it.
+        cause: String,
+    },
+}
+
+/// The dump as it is written down.
+pub(super) struct Dump {
+    /// What it covers.
+    pub(super) read: FinalRead,
+    /// Every committed change of the load's keys, oldest first.
+    pub(super) events: Vec<CommittedEvent>,
+}
+
+impl Dump {
+    /// The lines between header and end.
+    pub(super) fn into_lines(self) -> impl Iterator<Item = Line> {
+        std::iter::once(Line::FinalRead(self.read)).chain(self.events.into_iter().map(Line::Committed))
+    }
+}
+
+/// Takes the dump; tries again, elsewhere, as long as only the connection is at fault.
+///
+/// # Errors
+/// When the history was compacted, or no attempt succeeded in time.
+pub(super) async fn take(configuration: &Configuration, clock: Clock) -> Result<Dump, DumpError> {
+    let mut connection = Connection::new(configuration, ClientId(0));
+    let limit = Instant::now() + DUMP_LIMIT;
+    loop {
+        match attempt(&mut connection, &configuration.prefix, clock).await {
+            Err(DumpError::Attempt { .. }) if Instant::now() < limit => {
+                connection.give_up();
+                sleep(ATTEMPT_INTERVAL).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn attempt(connection: &mut Connection, prefix: &str, clock: Clock) -> Result<Dump, DumpError> {
+    let connect = "connecting for the final read";
+    let mut client = limited(connect, connection.client()).await?;
+    let (read, newest) = read_revision(&mut client, prefix, clock).await?;
+    let events = watch_until(&mut client, prefix, read.revision, newest).await?;
+    Ok(Dump { read, events })
+}
+
+/// The store's revision, and that of the newest change of a key that still exists.
+async fn read_revision(
+    client: &mut Client,
+    prefix: &str,
+    clock: Clock,
+) -> Result<(FinalRead, Revision), DumpError> {
+    let doing = "reading the final revision";
+    let newest_first = GetOptions::new()
+        .with_prefix()
+        .with_keys_only()
+        .with_limit(1)
+        .with_sort(SortTarget::Mod, SortOrder::Descend);
+    let answer = limited(doing, client.get(prefix, Some(newest_first))).await?;
+    let header = answer.header().ok_or_else(|| failed(doing, "an answer without a header"))?;
+    let read = FinalRead {
+        revision: Revision(positive(header.revision())?),
+        first_revision: Revision(1),
+        cluster_id: ClusterId(header.cluster_id()),
+        at: clock.now(),
+    };
+    let newest = answer.kvs().first().map_or(Ok(0), |pair| positive(pair.mod_revision()))?;
+    Ok((read, Revision(newest)))
+}
+
+/// Every event from the first revision to the last. Two things say that none is missing: the newest change of a living key was
+/// seen, and etcd reports the watch's progress at or after the last revision.
+async fn watch_until(
+    client: &mut Client,
+    prefix: &str,
+    last: Revision,
+    newest: Revision,
+) -> Result<Vec<CommittedEvent>, DumpError> {
+    let options = WatchOptions::new().with_prefix().with_start_revision(1);
+    let mut watcher = client.watch_client().max_decoding_message_size(LARGEST_MESSAGE_BYTES);
+    let mut stream = limited("starting the final watch", watcher.watch(prefix, Some(options))).await?;
+    let mut events: Vec<CommittedEvent> = Vec::new();
+    let mut reached = Revision(0);
+    let mut patience = Instant::now() + SILENCE_LIMIT;
+    while reached < last || events.last().map_or(Revision(0), |event| event.revision) < newest {
+        if Instant::now() >= patience {
+            return Err(failed("watching from the first revision", "etcd is silent"));
+        }
+        let Some(progress) = next_events(&mut stream, &mut events).await? else { continue };
+        patience = Instant::now() + SILENCE_LIMIT;
+        reached = reached.max(progress);
+    }
+    events.retain(|event| event.revision <= last);
+    Ok(events)
+}
+
+/// Adds the events of the next message. A message without events reports progress: everything up to its revision was sent.
+/// Nothing if no message came for a moment; then progress is asked for.
+async fn next_events(
+    stream: &mut WatchStream,
+    events: &mut Vec<CommittedEvent>,
+) -> Result<Option<Revision>, DumpError> {
+    let doing = "watching from the first revision";
+    let message = match timeout(ATTEMPT_INTERVAL, stream.message()).await {
+        Ok(Ok(Some(message))) => message,
+        Ok(Ok(None)) => return Err(failed(doing, "etcd ended the watch")),
+        Ok(Err(error)) => return Err(failed(doing, &error.to_string())),
+        Err(_) => {
+            limited("asking for the watch's progress", stream.request_progress()).await?;
+            return Ok(None);
+        }
+    };
+    if message.compact_revision() > 0 {
+        return Err(DumpError::Compacted { compacted: message.compact_revision() });
+    }
+    if message.canceled() {
+        return Err(failed(doing, &format!("etcd cancelled the watch: {}", message.cancel_reason())));
+    }
+    for event in message.events() {
+        events.push(committed(event)?);
+    }
+    let is_progress = message.events().is_empty() && !message.created();
+    let revision = message.header().map_or(Ok(0), |header| positive(header.revision()))?;
+    Ok(Some(if is_progress { Revision(revision) } else { Revision(0) }))
+}
+
+fn committed(event: &Event) -> Result<CommittedEvent, DumpError> {
+    let doing = "understanding an event of the final watch";
+    let pair = event.kv().ok_or_else(|| failed(doing, "an event without a key"))?;
+    let text = |bytes: &[u8]| {
+        String::from_utf8(bytes.to_vec()).map_err(|_| failed(doing, "something below our prefix is not text"))
+    };
+    let change = match event.event_type() {
+        EventType::Put => {
+            CommittedChange::Put { value: Value(text(pair.value())?), version: positive(pair.version())? }
+        }
+        EventType::Delete => CommittedChange::Delete,
+    };
+    Ok(CommittedEvent {
+        revision: Revision(positive(pair.mod_revision())?),
+        key: Key(text(pair.key())?),
+        change,
+    })
+}
+
+async fn limited<T, E: std::fmt::Display>(
+    doing: &'static str,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, DumpError> {
+    match timeout(SILENCE_LIMIT, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(failed(doing, &error.to_string())),
+        Err(_) => Err(failed(doing, "no answer in time")),
+    }
+}
+
+fn positive(number: i64) -> Result<u64, DumpError> {
+    u64::try_from(number).map_err(|_| failed("understanding a number of etcd", "it is negative"))
+}
+
+fn failed(doing: &'static str, cause: &str) -> DumpError {
+    DumpError::Attempt { doing, cause: cause.to_owned() }
+}

@@ -1,0 +1,74 @@
+//! What the load answers over HTTP: `GET /progress`, `GET /state`, `GET /history/<file>?offset=N`, `POST /stop`.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::future::BoxFuture;
+use http::Method;
+use tokio::sync::watch;
+
+use super::counters::Counters;
+use super::progress::StateReport;
+use crate::recorder::{Answer, Clock, Handler, Question, history_piece, json, not_found};
+
+/// The load as the harness sees it.
+pub(super) struct Service {
+    history: PathBuf,
+    clock: Clock,
+    counters: Arc<Counters>,
+    stop: watch::Sender<bool>,
+    state: Mutex<StateReport>,
+}
+
+impl Service {
+    pub(super) fn new(
+        history: PathBuf,
+        clock: Clock,
+        counters: Arc<Counters>,
+        stop: watch::Sender<bool>,
+    ) -> Service {
+        Service { history, clock, counters, stop, state: Mutex::new(StateReport::Running) }
+    }
+
+    /// The clients have stopped and the dump begins.
+    pub(super) fn dumping(&self) {
+        *self.state() = StateReport::Stopping { doing: "taking the final dump".to_owned() };
+    }
+
+    /// The load is over.
+    pub(super) fn finish(&self, state: StateReport) {
+        *self.state() = state;
+    }
+
+    /// Asking twice is asking once.
+    fn stop(&self) -> StateReport {
+        let mut state = self.state();
+        if *state == StateReport::Running {
+            *state = StateReport::Stopping { doing: "waiting for open calls".to_owned() };
+        }
+        self.stop.send_replace(true);
+        state.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, StateReport> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer_now(&self, question: &Question) -> Answer {
+        match (&question.method, question.path.as_str()) {
+            (&Method::GET, "/progress") => json(&self.counters.progress(self.clock.now())),
+            (&Method::GET, "/state") => json(&*self.state()),
+            (&Method::POST, "/stop") => json(&self.stop()),
+            (&Method::GET, _) => {
+                history_piece(&self.history, question).unwrap_or_else(|| not_found(question))
+            }
+            _ => not_found(question),
+        }
+    }
+}
+
+impl Handler for Service {
+    fn answer(self: Arc<Self>, question: Question) -> BoxFuture<'static, Answer> {
+        Box::pin(async move { self.answer_now(&question) })
+    }
+}

@@ -1,0 +1,60 @@
+//! One client for each member address. A client whose call got no answer is thrown away: its connection may wait for a
+//! retransmission long after the member is back.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use etcd_client::{Client, ConnectOptions, Error};
+
+/// The clients in use.
+#[derive(Default)]
+pub(super) struct Members(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    made: u64,
+    clients: BTreeMap<SocketAddr, Member>,
+}
+
+/// A client of one member only.
+#[derive(Clone)]
+pub(super) struct Member {
+    pub(super) client: Client,
+    /// Tells this client from an earlier one for the same address.
+    number: u64,
+}
+
+impl Members {
+    /// The client for an address. It connects with its first call.
+    pub(super) async fn get(&self, address: SocketAddr, limit: Duration) -> Result<Member, Error> {
+        if let Some(member) = self.state().clients.get(&address) {
+            return Ok(member.clone());
+        }
+        let options = ConnectOptions::new().with_connect_timeout(limit);
+        let client = Client::connect([format!("http://{address}")], Some(options)).await?;
+        let mut state = self.state();
+        state.made += 1;
+        let member = Member { client, number: state.made };
+        state.clients.insert(address, member.clone());
+        Ok(member)
+    }
+
+    /// Throws a client away, unless that was done already.
+    pub(super) fn discard(&self, address: SocketAddr, member: &Member) {
+        let mut state = self.state();
+        if state.clients.get(&address).is_some_and(|present| present.number == member.number) {
+            state.clients.remove(&address);
+        }
+    }
+
+    /// Throws away the clients of addresses that are gone.
+    pub(super) fn retain(&self, addresses: &[SocketAddr]) {
+        self.state().clients.retain(|address, _| addresses.contains(address));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
