@@ -1,4 +1,5 @@
-//! What the load answers over HTTP: `GET /progress`, `GET /state`, `GET /history/<file>?offset=N`, `POST /stop`.
+//! What the load answers over HTTP: `GET /progress`, `GET /state`, `GET /history/<file>?offset=N`,
+//! `GET /digest/<file>`, `POST /stop`.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,7 @@ use tokio::sync::watch;
 
 use super::counters::Counters;
 use super::progress::StateReport;
-use crate::recorder::{Answer, Clock, Handler, Question, history_piece, json, not_found};
+use crate::recorder::{Answer, Clock, Handler, Question, digest, history_piece, json, not_found};
 
 /// The load as the harness sees it.
 pub(super) struct Service {
@@ -60,7 +61,8 @@ impl Service {
             (&Method::GET, "/state") => json(&*self.state()),
             (&Method::POST, "/stop") => json(&self.stop()),
             (&Method::GET, _) => {
-                history_piece(&self.history, question).unwrap_or_else(|| not_found(question))
+                let file = history_piece(&self.history, question);
+                file.or_else(|| digest(&self.history, question)).unwrap_or_else(|| not_found(question))
             }
             _ => not_found(question),
         }

@@ -1,5 +1,5 @@
 //! The probe at work, and what it answers over HTTP: `GET /latest`, `GET /samples?since=N`, `POST /hash`, `POST /stop`,
-//! `GET /state`, `GET /history/<file>?offset=N`.
+//! `GET /state`, `GET /history/<file>?offset=N`, `GET /digest/<file>`.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -17,7 +17,9 @@ use super::hashes::hash_all;
 use super::rounds::Prober;
 use super::samples::Window;
 use crate::history::{Header, Line, ProbeRound};
-use crate::recorder::{Answer, Handler, HistoryFile, Question, Recorder, history_piece, json, not_found};
+use crate::recorder::{
+    Answer, Handler, HistoryFile, Question, Recorder, digest, history_piece, json, not_found,
+};
 
 /// The probe as the harness sees it.
 pub(super) struct Service {
@@ -123,7 +125,8 @@ impl Service {
             (&Method::POST, "/hash") => self.hash().await,
             (&Method::POST, "/stop") => self.stop().await,
             (&Method::GET, _) => {
-                history_piece(&self.history, question).unwrap_or_else(|| not_found(question))
+                let file = history_piece(&self.history, question);
+                file.or_else(|| digest(&self.history, question)).unwrap_or_else(|| not_found(question))
             }
             _ => not_found(question),
         }

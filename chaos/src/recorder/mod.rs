@@ -7,4 +7,6 @@ mod server;
 
 pub use clock::Clock;
 pub use file::{HistoryFile, Recorder};
-pub use server::{Answer, Handler, Question, history_piece, json, not_found, serve, until_told_to_end};
+pub use server::{
+    Answer, Digest, Handler, Question, digest, history_piece, json, not_found, serve, until_told_to_end,
+};

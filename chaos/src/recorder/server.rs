@@ -13,7 +13,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -110,11 +110,7 @@ pub fn not_found(question: &Question) -> Answer {
 /// `GET /history/<file>?offset=N`: the bytes of a file from there on, a few megabytes at most, with the file's size at this
 /// moment in the header `x-total-bytes`.
 pub fn history_piece(directory: &Path, question: &Question) -> Option<Answer> {
-    let name = question.path.strip_prefix("/history/")?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
-    if name.is_empty() || name.starts_with('.') || !name.bytes().all(plain) {
-        return None;
-    }
+    let name = file_name(question, "/history/")?;
     let offset = question.number("offset").unwrap_or(0);
     Some(match read_piece(&directory.join(name), offset) {
         Ok((bytes, total)) => {
@@ -122,9 +118,51 @@ pub fn history_piece(directory: &Path, question: &Question) -> Option<Answer> {
             answer.headers_mut().insert("x-total-bytes", total.into());
             answer
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => not_found(question),
-        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("reading {name}: {error}\n")),
+        Err(error) => unreadable(question, name, &error),
     })
+}
+
+/// The size and hash of a file, so that a reader can tell that it has all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Digest {
+    /// The size.
+    pub bytes: u64,
+    /// SHA-256, in hexadecimal.
+    pub sha256: String,
+}
+
+impl Digest {
+    /// The digest of some bytes.
+    pub fn of(bytes: &[u8]) -> Digest {
+        use sha2::Digest as _;
+        let hash = sha2::Sha256::digest(bytes);
+        let sha256 = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        Digest { bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX), sha256 }
+    }
+}
+
+/// `GET /digest/<file>`: the [`Digest`] of a file as it is at this moment.
+pub fn digest(directory: &Path, question: &Question) -> Option<Answer> {
+    let name = file_name(question, "/digest/")?;
+    Some(match std::fs::read(directory.join(name)) {
+        Ok(bytes) => json(&Digest::of(&bytes)),
+        Err(error) => unreadable(question, name, &error),
+    })
+}
+
+/// The name of a file of the history that a path asks for; nothing if it could lead elsewhere.
+fn file_name<'a>(question: &'a Question, prefix: &str) -> Option<&'a str> {
+    let name = question.path.strip_prefix(prefix)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
+    (!name.is_empty() && !name.starts_with('.') && name.bytes().all(plain)).then_some(name)
+}
+
+fn unreadable(question: &Question, name: &str, error: &std::io::Error) -> Answer {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return not_found(question);
+    }
+    text(StatusCode::INTERNAL_SERVER_ERROR, format!("reading {name}: {error}\n"))
 }
 
 fn read_piece(path: &Path, offset: u64) -> std::io::Result<(Vec<u8>, u64)> {
@@ -177,6 +215,13 @@ mod tests {
         assert_eq!(piece("offset=7").await, "789");
         assert_eq!(piece("offset=99").await, "");
         assert_eq!(piece("").await, "0123456789");
+    }
+
+    #[test]
+    fn a_digest_is_that_of_the_bytes() {
+        let digest = Digest::of(b"abc");
+        assert_eq!(digest.bytes, 3);
+        assert!(digest.sha256.starts_with("ba7816bf8f01cfea414140de5dae2223"), "{}", digest.sha256);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use chaos::history::{
 };
 use chaos::load::configuration::Mix;
 use chaos::load::{Configuration, Progress, StateReport};
+use chaos::recorder::Digest;
 use nix::sys::signal::Signal;
 
 use crate::support::agent::CHAOS;
@@ -81,6 +82,7 @@ impl Load {
     fn lines(&self, name: &str) -> Vec<Line> {
         let bytes = http::ask(self.address, "GET", &format!("/history/{name}"));
         assert_eq!(bytes, std::fs::read(self.history.path().join(name)).unwrap(), "{name} over HTTP");
+        assert_eq!(http::get::<Digest>(self.address, &format!("/digest/{name}")), Digest::of(&bytes));
         let lines = read_lines::<Line>(name, &bytes).unwrap();
         assert_eq!(lines.cut, None);
         lines.lines
