@@ -4,11 +4,14 @@ use crate::http::{Reply, serve_connection};
 use http::StatusCode;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+
+/// Pause after a connection that could not be accepted.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Content type of the OpenMetrics text format.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -50,17 +53,23 @@ impl Shown {
     }
 }
 
-/// Serves until dropped; its connections end with it.
-pub async fn serve(listener: TcpListener, shown: Shown) -> io::Result<()> {
+/// Serves until dropped; its connections end with it. A connection that could not be accepted is its client's loss.
+pub async fn serve(listener: TcpListener, shown: Shown) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             biased;
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = listener.accept() => {
-                let (stream, _) = accepted?;
-                let shown = shown.clone();
-                connections.spawn(serve_connection(stream, move |path| shown.answer(path)));
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let shown = shown.clone();
+                    connections.spawn(serve_connection(stream, move |path| shown.answer(path)));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "accept a connection");
+                    // Out of file descriptors, most likely: the next attempt would fail at once too.
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                }
             }
         }
     }

@@ -2,8 +2,9 @@
 //! once more, because none of these calls is idempotent: a change that did happen must not be taken for one that did
 //! not.
 
-use super::ExecuteError;
+use super::{ExecuteError, covered};
 use crate::etcd::{EtcdError, EtcdMember, EtcdPort, MemberList};
+use crate::lease::Leadership;
 use crate::observe::Contact;
 use etcd_operator_core::names::MemberId;
 use etcd_operator_core::observed::{Alarm, AlarmKind};
@@ -13,6 +14,7 @@ use etcd_operator_core::plan::PlannedOn;
 pub(super) struct Membership<'a> {
     pub(super) etcd: &'a dyn EtcdPort,
     pub(super) contact: &'a Contact,
+    pub(super) leadership: &'a Leadership,
 }
 
 impl Membership<'_> {
@@ -63,13 +65,16 @@ impl Membership<'_> {
         self.etcd.member(endpoint).disarm(&Alarm { member_id, kind }).await.map_err(ExecuteError::Etcd)
     }
 
-    /// A voter that has just confirmed the list that the change was planned on.
+    /// A voter that has just confirmed the list that the change was planned on, and this while the Lease still covers
+    /// the call that follows.
     async fn checked(&self, planned_on: &PlannedOn) -> Result<Box<dyn EtcdMember>, ExecuteError> {
         let mut failure = ExecuteError::NoContact;
         for endpoint in &self.contact.voters {
             let member = self.etcd.member(endpoint);
             match member.members().await {
-                Ok(list) if is_as_planned(&list, planned_on) => return Ok(member),
+                Ok(list) if is_as_planned(&list, planned_on) => {
+                    return covered(self.leadership, self.etcd.call_timeout()).map(|()| member);
+                }
                 Ok(_) => return Err(ExecuteError::Overtaken("the member list has changed".to_owned())),
                 Err(error) => failure = ExecuteError::Etcd(error),
             }

@@ -90,7 +90,7 @@ impl Executor {
     }
 
     fn membership<'a>(&'a self, contact: &'a Contact) -> membership::Membership<'a> {
-        membership::Membership { etcd: self.etcd.as_ref(), contact }
+        membership::Membership { etcd: self.etcd.as_ref(), contact, leadership: &self.leadership }
     }
 
     /// Whether everything that the action may do would end before the Lease could be somebody else's. A change of
@@ -107,7 +107,12 @@ impl Executor {
             | Action::MoveLeader { .. }
             | Action::DisarmAlarm { .. } => etcd_calls,
         };
-        let remaining = self.leadership.remaining();
-        if remaining > needed { Ok(()) } else { Err(ExecuteError::LeaseTooShort { remaining, needed }) }
+        covered(&self.leadership, needed)
     }
+}
+
+/// Whether the Lease is held for longer than a call may take.
+fn covered(leadership: &Leadership, needed: Duration) -> Result<(), ExecuteError> {
+    let remaining = leadership.remaining();
+    if remaining > needed { Ok(()) } else { Err(ExecuteError::LeaseTooShort { remaining, needed }) }
 }

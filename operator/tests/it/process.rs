@@ -171,3 +171,16 @@ async fn an_operator_whose_lease_is_taken_ends_with_an_error() {
     let status = eventually("the process ended", async || operator.process.try_wait().unwrap()).await;
     assert_eq!(status.code(), Some(1));
 }
+
+#[cfg(not(feature = "mutants"))]
+#[test]
+fn a_deliberately_wrong_operator_is_refused_by_a_build_that_has_none() {
+    let output = Command::new(env!("CARGO_BIN_EXE_etcd-operator"))
+        .envs([("POD_NAME", "pod"), ("POD_UID", "uid"), ("POD_NAMESPACE", HOME), ("OPERATOR_IMAGE", "image")])
+        .env("ETCD_OPERATOR_MUTANT", "second-permit")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("ETCD_OPERATOR_MUTANT") && message.contains("mutants"), "{message}");
+}
