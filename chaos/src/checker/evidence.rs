@@ -1,6 +1,7 @@
 //! Which measurements prove that a kind of fault took effect, and which that it is over. Pure; one arm for each kind, so
 //! that a new kind cannot be forgotten.
 
+use super::human;
 use crate::record::{Dial, Proof};
 use crate::scenario::Fault;
 
@@ -73,7 +74,7 @@ pub(super) fn of_end(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack> {
                 Some(Err("no peer was dialled afterwards".to_owned()))
             }
             Proof::PartitionOver { dials } => Some(match refused(dials) {
-                None => Ok(format!("{} cut peers could be dialled again", dials.len())),
+                None => Ok(format!("{} reachable again", human::plural(dials.len(), "cut peer"))),
                 Some(peer) => Err(format!("{peer} could not be dialled afterwards")),
             }),
             _ => None,
@@ -91,7 +92,7 @@ pub(super) fn of_end(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack> {
         | Fault::DeleteObject { .. }
         | Fault::Intrude { .. }
         | Fault::Resize { .. }
-        | Fault::OperatorKill => Ok("it holds nothing up".to_owned()),
+        | Fault::OperatorKill => Ok(String::new()),
     }
 }
 
@@ -204,11 +205,9 @@ fn felt(dropped: u64, cut: &[Dial], uncut: &[Dial]) -> Result<String, String> {
     if let Some(peer) = refused(uncut) {
         return Err(format!("{peer} is outside the partition and could not be dialled either"));
     }
-    Ok(format!(
-        "{dropped} packets dropped, {} cut peers unreachable, {} others reachable",
-        cut.len(),
-        uncut.len()
-    ))
+    let cut = human::plural(cut.len(), "cut peer");
+    let dropped = human::plural(usize::try_from(dropped).unwrap_or(usize::MAX), "packet");
+    Ok(format!("{dropped} dropped, {cut} unreachable, {} outside the partition reachable", uncut.len()))
 }
 
 fn refused(dials: &[Dial]) -> Option<&str> {

@@ -109,8 +109,16 @@ fn ended(story: &Story<'_>) -> Assertion {
             }
         }
     }
+    measured.retain(|text| !text.is_empty());
     measured.dedup();
-    check.conclude_experiment(format!("it lasted {}; {}", human::duration(lasted), measured.join("; ")))
+    measured.insert(
+        0,
+        match story.step.fault.lasting() {
+            Some(_) => format!("it lasted {}", human::duration(lasted)),
+            None => "over once it happened".to_owned(),
+        },
+    );
+    check.conclude_experiment(measured.join("; "))
 }
 
 /// What the harness changed, added or deleted must be put back, later, by the operator.

@@ -141,6 +141,36 @@ impl Rule {
         }
     }
 
+    /// What is wrong if the rule does not hold, as the beginning of a sentence.
+    pub fn complaint(self) -> &'static str {
+        match self {
+            Rule::AcknowledgedWritesKept => "An acknowledged write was lost or changed",
+            Rule::RefusedWritesAbsent => "A refused write took effect",
+            Rule::LogExplained => "The committed log holds what no client wrote, or lacks what one did",
+            Rule::ReadsNotStale => "A read was stale",
+            Rule::ReadsNotInvented => "A read showed a value that was never written",
+            Rule::ReadsMatchLog => "A read showed what was never committed at its revision",
+            Rule::RevisionsMonotone => "Revisions went backwards in real time",
+            Rule::TransactionsConsistent => "A transaction did not do what its comparisons demand",
+            Rule::MembersAgree => "Members hold different data",
+            Rule::OneCluster => "There was more than one cluster",
+            Rule::QuorumBack => "Quorum was not back in time",
+            Rule::Recovered => "The members were not all healthy again in time",
+            Rule::OutageBounded => "Writes paused for too long",
+            Rule::MembersMatchSpec => "The member list is not what the spec declares",
+            Rule::DriftRepaired => "The operator did not repair what was broken",
+            Rule::ResizeCarriedOut => "The operator did not carry out the new size",
+            Rule::StatusHonest => "The operator's status lied",
+            Rule::StatusReadyAtEnd => "The operator's status is not ready at the end",
+            Rule::FaultProved => "A fault had no measured effect",
+            Rule::FaultEnded => "A fault was not seen to end",
+            Rule::LoadDuringFault => "There was too little load around a fault",
+            Rule::LoadEnough => "There was too little load",
+            Rule::RunComplete => "The run did not come to its end",
+            Rule::RecordWhole => "The record is not whole",
+        }
+    }
+
     /// What is asserted, for people.
     pub fn statement(self) -> &'static str {
         match self {

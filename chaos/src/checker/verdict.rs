@@ -92,9 +92,14 @@ fn worst(assertions: &[Assertion], outcome: Outcome) -> String {
     let finding = first.findings.first().map_or(first.evidence.as_str(), |finding| finding.text.as_str());
     let also = match wrong.len() - 1 {
         0 => String::new(),
-        more => format!(" ({} more)", human::plural(more, "assertion")),
+        more => format!(" (and {} more)", human::plural(more, "assertion")),
     };
-    format!("Not so: “{}”{fault}: {finding}{also}.", first.rule.statement())
+    // What could not be checked is not known to be wrong.
+    let complaint = match outcome {
+        Outcome::NotChecked => format!("Not checked: {}", first.rule.statement()),
+        Outcome::Held | Outcome::ProvesNothing | Outcome::Violated => first.rule.complaint().to_owned(),
+    };
+    format!("{complaint}{fault}: {finding}{also}.")
 }
 
 fn not_checked(context: &Context<'_>, assertions: &[Assertion]) -> Vec<NotChecked> {
