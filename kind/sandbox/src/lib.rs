@@ -4,4 +4,12 @@
 
 pub mod apiserver;
 pub mod controllers;
+mod net;
+mod node;
+mod parent;
 pub mod store;
+mod sys;
+
+pub use parent::{
+    ImageReference, ImageSource, Lifetime, Sandbox, SandboxConfig, StartError, StopError, run_if_reexecuted,
+};

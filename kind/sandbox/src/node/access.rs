@@ -1,0 +1,59 @@
+//! What the API server asks of the node: logs of containers and connections to pods.
+
+use super::context::NodeContext;
+use super::log;
+use crate::apiserver::inputs::{Connection, LogRequest, LogStream, NodeAccess, NodeAccessError};
+use futures::StreamExt as _;
+use futures::future::{BoxFuture, FutureExt as _};
+use serde_json::Value;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The node as the API server sees it.
+#[derive(Clone)]
+pub(crate) struct Access(pub(crate) Arc<NodeContext>);
+
+impl NodeAccess for Access {
+    fn log(&self, request: LogRequest) -> BoxFuture<'static, Result<LogStream, NodeAccessError>> {
+        let node = self.0.clone();
+        async move {
+            let file = node.logs.find(&request.uid, &request.container, request.previous);
+            let file = file.ok_or_else(|| NodeAccessError::NotAvailable(no_log(&request)))?;
+            let options = log::Request {
+                follow: request.follow,
+                timestamps: request.timestamps,
+                tail_lines: request.tail_lines,
+                since_seconds: request.since_seconds,
+                limit_bytes: request.limit_bytes,
+            };
+            let stream = log::open(file, options).await;
+            let stream = stream.map_err(|error| NodeAccessError::NotAvailable(error.to_string()))?;
+            Ok(stream.boxed() as LogStream)
+        }
+        .boxed()
+    }
+
+    fn connect(
+        &self,
+        _pod: Value,
+        address: IpAddr,
+        port: u16,
+    ) -> BoxFuture<'static, Result<Box<dyn Connection>, NodeAccessError>> {
+        async move {
+            let connected = tokio::net::TcpStream::connect((address, port)).await;
+            let stream = connected.map_err(|source| NodeAccessError::Dial { address, port, source })?;
+            Ok(Box::new(stream) as Box<dyn Connection>)
+        }
+        .boxed()
+    }
+}
+
+/// The kubelet's words.
+fn no_log(request: &LogRequest) -> String {
+    let LogRequest { namespace, pod, container, previous, .. } = request;
+    if *previous {
+        format!("previous terminated container \"{container}\" in pod \"{pod}\" not found")
+    } else {
+        format!("container \"{container}\" in pod \"{namespace}/{pod}\" is waiting to start")
+    }
+}

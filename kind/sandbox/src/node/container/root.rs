@@ -1,0 +1,115 @@
+//! Assembles the root file system of a container from an image's files, volumes and the few devices every program
+//! expects. Runs in the container's own mount namespace; nothing of it is seen outside or outlives it.
+
+use super::spec::{MountSpec, RootSpec};
+use crate::sys::mount;
+use anyhow::{Context as _, Result};
+use nix::mount::MsFlags;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Component, Path, PathBuf};
+
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+const DEVICE_LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+
+/// Assembles the root and makes it the root of the calling process.
+pub(crate) fn assemble(spec: &RootSpec, working_directory: &Path) -> Result<()> {
+    let root = spec.directory.as_path();
+    mount::memory(root, MsFlags::empty(), "mode=0755").context("mounting the container's root")?;
+    for (target, source) in &spec.image {
+        let file = MountSpec { source: source.clone(), target: target.clone(), read_only: true };
+        show(root, &file).context("showing a file of the image")?;
+    }
+    mount_system(root, spec.privileged)?;
+    for volume in &spec.mounts {
+        show(root, volume).context("mounting a volume")?;
+    }
+    make_directory(&below(root, working_directory))?;
+    if spec.read_only {
+        mount::remount_read_only(root).context("making the root read-only")?;
+    }
+    mount::change_root(root).context("changing to the container's root")
+}
+
+/// /proc, /sys and /dev.
+fn mount_system(root: &Path, privileged: bool) -> Result<()> {
+    let (processes, system, devices) = (root.join("proc"), root.join("sys"), root.join("dev"));
+    for directory in [&processes, &system, &devices] {
+        make_directory(directory)?;
+    }
+    mount::process_information(&processes).context("mounting /proc")?;
+    mount::system_information(&system).context("mounting /sys")?;
+    if !privileged {
+        for path in ["sys", "sysrq-trigger", "irq", "bus", "fs"].map(|name| processes.join(name)) {
+            if path.exists() {
+                mount::bind(&path, &path, true).with_context(|| format!("protecting {}", path.display()))?;
+            }
+        }
+    }
+    mount_devices(&devices)
+}
+
+fn mount_devices(devices: &Path) -> Result<()> {
+    mount::memory(devices, MsFlags::MS_NOSUID, "mode=0755").context("mounting /dev")?;
+    for name in DEVICES {
+        let device =
+            MountSpec { source: Path::new("/dev").join(name), target: PathBuf::from(name), read_only: false };
+        show(devices, &device).with_context(|| format!("showing /dev/{name}"))?;
+    }
+    for (name, target) in DEVICE_LINKS {
+        symlink(target, devices.join(name)).with_context(|| format!("linking /dev/{name}"))?;
+    }
+    let shared = devices.join("shm");
+    make_directory(&shared)?;
+    mount::memory(&shared, MsFlags::MS_NOSUID | MsFlags::MS_NODEV, "mode=1777,size=64m")
+        .context("mounting /dev/shm")
+}
+
+/// Binds a file or a directory at its place below `root`, making that place first.
+fn show(root: &Path, what: &MountSpec) -> Result<()> {
+    let target = below(root, &what.target);
+    let describe = || format!("{} at {}", what.source.display(), what.target.display());
+    let metadata = std::fs::metadata(&what.source).with_context(describe)?;
+    if metadata.is_dir() {
+        make_directory(&target)?;
+    } else if !target.exists() {
+        make_directory(target.parent().unwrap_or(root))?;
+        std::fs::write(&target, []).with_context(describe)?;
+    }
+    mount::bind(&what.source, &target, what.read_only).with_context(describe)
+}
+
+fn make_directory(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(path).with_context(|| format!("making directory {}", path.display()))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("opening directory {}", path.display()))
+}
+
+/// A container's path below the root being assembled; `..` never leads out of it.
+fn below(root: &Path, path: &Path) -> PathBuf {
+    let names = path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name),
+        Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => None,
+    });
+    names.fold(root.to_path_buf(), |path, name| path.join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_dots_stays_below_the_root() {
+        assert_eq!(
+            below(Path::new("/root"), Path::new("/../../etc/./passwd")),
+            Path::new("/root/etc/passwd")
+        );
+    }
+}

@@ -1,0 +1,170 @@
+//! The `sandbox-container` process: enters the pod's namespaces, starts one program in a container and reports how it
+//! ended. It runs one thread, holds nothing that outlives it, and takes the container with it when it dies.
+
+use super::root;
+use super::spec::{NewContainer, Place, ProcessEvent, ProcessSpec};
+use crate::sys::{capability, mount, namespace, process};
+use anyhow::{Context as _, Result, bail};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{Gid, Pid, Uid};
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+/// Runs the role: the specification comes as one line on descriptor 0, events go back on it.
+pub(crate) fn run() -> Result<()> {
+    let socket = UnixStream::from(process::inherited_descriptor(0).context("taking the control socket")?);
+    let control = socket.try_clone().context("moving the control socket out of the way")?;
+    let spec = read_spec(&control)?;
+    let null = File::options().read(true).write(true).open("/dev/null").context("opening /dev/null")?;
+    nix::unistd::dup2_stdin(&null).context("giving the program an empty input")?;
+    std::mem::forget(socket);
+    let outcome = start(&spec);
+    nix::unistd::dup2_stdout(&null).context("letting go of the program's output")?;
+    nix::unistd::dup2_stderr(&null).context("letting go of the program's errors")?;
+    match outcome {
+        Err(error) => report(&control, &ProcessEvent::Failed { message: format!("{error:#}") }),
+        Ok(child) => {
+            report(&control, &ProcessEvent::Started { process: child.as_raw() })?;
+            let exit = process::wait_for(child).context("waiting for the program")?;
+            report(&control, &ProcessEvent::Exited(exit))
+        }
+    }
+}
+
+fn read_spec(control: &UnixStream) -> Result<ProcessSpec> {
+    let mut line = String::new();
+    BufReader::new(control).read_line(&mut line).context("reading the container's specification")?;
+    serde_json::from_str(&line).context("parsing the container's specification")
+}
+
+fn report(mut control: &UnixStream, event: &ProcessEvent) -> Result<()> {
+    let mut line = serde_json::to_string(event).context("writing an event")?;
+    line.push('\n');
+    control.write_all(line.as_bytes()).context("reporting to the node")
+}
+
+/// Forks the program's process and returns once the program has replaced it.
+fn start(spec: &ProcessSpec) -> Result<Pid> {
+    enter_namespaces(&spec.place)?;
+    let (mut failure, failed) = std::io::pipe().context("making a pipe for failures")?;
+    match process::fork_single_threaded().context("forking")? {
+        process::Fork::Child => {
+            drop(failure);
+            let Err(error) = become_program(spec);
+            let mut failed = failed;
+            // The parent sees a closed pipe without a message if even this fails.
+            let _ = failed.write_all(format!("{error:#}").as_bytes());
+            std::process::exit(127)
+        }
+        process::Fork::Parent(child) => {
+            drop(failed);
+            let mut message = String::new();
+            failure.read_to_string(&mut message).context("waiting for the program to start")?;
+            if message.is_empty() {
+                return Ok(child);
+            }
+            process::wait_for(child).context("reaping a program that did not start")?;
+            bail!(message)
+        }
+    }
+}
+
+/// Enters or makes the namespaces that must exist before the fork.
+fn enter_namespaces(place: &Place) -> Result<()> {
+    match place {
+        Place::New(container) => enter_pod(container),
+        Place::Existing { process } => {
+            for (name, kind) in [
+                ("net", CloneFlags::CLONE_NEWNET),
+                ("uts", CloneFlags::CLONE_NEWUTS),
+                ("ipc", CloneFlags::CLONE_NEWIPC),
+                ("pid", CloneFlags::CLONE_NEWPID),
+                ("mnt", CloneFlags::CLONE_NEWNS),
+            ] {
+                let path = process.join("ns").join(name);
+                namespace::enter(&path, kind).with_context(|| format!("entering {}", path.display()))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn enter_pod(container: &NewContainer) -> Result<()> {
+    namespace::enter(&container.network, CloneFlags::CLONE_NEWNET).context("entering the pod's network")?;
+    namespace::enter(&container.hostname, CloneFlags::CLONE_NEWUTS)
+        .context("entering the pod's host name")?;
+    namespace::enter(&container.ipc, CloneFlags::CLONE_NEWIPC).context("entering the pod's IPC")?;
+    match &container.processes {
+        Some(target) => {
+            namespace::enter(target, CloneFlags::CLONE_NEWPID)
+                .context("entering the target container's processes")?;
+        }
+        None => unshare(CloneFlags::CLONE_NEWPID).context("making a process namespace")?,
+    }
+    unshare(CloneFlags::CLONE_NEWNS).context("making a mount namespace")
+}
+
+/// In the child: assembles the root, gives up what the container must not have, executes the program.
+fn become_program(spec: &ProcessSpec) -> Result<std::convert::Infallible> {
+    process::die_with_parent().context("tying the program to its monitor")?;
+    nix::unistd::setsid().context("starting a session")?;
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    if let Place::New(container) = &spec.place {
+        mount::make_everything_private().context("making the mounts private")?;
+        root::assemble(&container.root, &spec.working_directory)?;
+    }
+    take_identity(spec)?;
+    nix::unistd::chdir(&spec.working_directory)
+        .with_context(|| format!("changing to the working directory {}", spec.working_directory.display()))?;
+    process::reset_signals().context("resetting signals")?;
+    execute(spec)
+}
+
+fn take_identity(spec: &ProcessSpec) -> Result<()> {
+    let identity = &spec.identity;
+    let (user, group) = (Uid::from_raw(identity.user), Gid::from_raw(identity.group));
+    // As the owner of its output, the program may also open /dev/stdout.
+    for output in [std::io::stdout().as_fd(), std::io::stderr().as_fd()] {
+        nix::unistd::fchown(output, Some(user), Some(group)).context("handing the output to the program")?;
+    }
+    capability::limit_bounding_set(identity.capabilities).context("limiting capabilities")?;
+    let groups: Vec<Gid> = identity.supplementary_groups.iter().copied().map(Gid::from_raw).collect();
+    nix::unistd::setgroups(&groups).context("setting supplementary groups")?;
+    nix::unistd::setresgid(group, group, group).with_context(|| format!("becoming group {group}"))?;
+    nix::unistd::setresuid(user, user, user).with_context(|| format!("becoming user {user}"))?;
+    // Changing the user clears this.
+    process::die_with_parent().context("tying the program to its monitor")?;
+    capability::keep_only(identity.capabilities).context("giving up capabilities")?;
+    if identity.no_new_privileges {
+        nix::sys::prctl::set_no_new_privs().context("forbidding new privileges")?;
+    }
+    Ok(())
+}
+
+fn execute(spec: &ProcessSpec) -> Result<std::convert::Infallible> {
+    let text = |value: &str| CString::new(value).with_context(|| format!("{value:?} contains a zero byte"));
+    let arguments = spec.command.iter().map(|one| text(one)).collect::<Result<Vec<_>>>()?;
+    let variables = spec
+        .environment
+        .iter()
+        .map(|(name, value)| text(&format!("{name}={value}")))
+        .collect::<Result<Vec<_>>>()?;
+    let program = spec.command.first().context("the command is empty")?;
+    let path = find_program(program, spec.environment.get("PATH").map(String::as_str))
+        .with_context(|| format!("exec: \"{program}\": executable file not found in $PATH"))?;
+    nix::unistd::execve(&text(&path)?, &arguments, &variables).with_context(|| format!("exec {path}"))
+}
+
+/// A name with a slash is a path; any other is looked for in `PATH`.
+fn find_program(program: &str, search: Option<&str>) -> Option<String> {
+    if program.contains('/') {
+        return Some(program.to_owned());
+    }
+    let search = search.unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    let mut candidates = search.split(':').map(|directory| format!("{directory}/{program}"));
+    candidates.find(|candidate| Path::new(candidate).is_file())
+}

@@ -1,0 +1,128 @@
+//! The `sandbox-server` process: API server, controllers and node in one tokio runtime. It ends only by being killed,
+//! or with an error when one of its parts gives up.
+
+use super::certificate::Certificates;
+use super::config::SandboxConfig;
+use super::https;
+use super::init::{self, Arguments};
+use super::kubeconfig::Kubeconfig;
+use super::state::{StartAnswer, kubeconfig_path};
+use crate::apiserver::inputs::SystemClock;
+use crate::apiserver::{ApiServer, ApiServerConfig};
+use crate::controllers::Controllers;
+use crate::net::{address, services};
+use crate::node::Node;
+use crate::sys::process;
+use anyhow::{Context as _, Result, bail};
+use std::net::{SocketAddrV4, TcpListener};
+use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
+
+/// Where the API server listens inside the sandbox; the Service `kubernetes` leads there.
+const INSIDE: SocketAddrV4 = SocketAddrV4::new(address::NODE, 6443);
+/// The name server of pods.
+const NAME_SERVER: SocketAddrV4 = SocketAddrV4::new(address::NAME_SERVER, 53);
+
+/// Runs the role.
+pub(super) fn run() -> Result<()> {
+    let outcome = start();
+    if let Err(error) = &outcome {
+        StartAnswer::Failed { message: format!("{error:#}") }.send();
+    }
+    outcome
+}
+
+fn start() -> Result<()> {
+    let arguments = Arguments::of_this_process()?;
+    let listener = process::inherited_descriptor(arguments.listener).context("taking the listener")?;
+    let lock = process::inherited_descriptor(arguments.lock).context("taking the lock")?;
+    init::close_on_exec(&listener).context("keeping the listener")?;
+    init::close_on_exec(&lock).context("keeping the lock")?;
+    start_logging();
+    allow_many_files().context("allowing many open files")?;
+    crate::net::root::configure().context("configuring the sandbox's network")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    runtime.block_on(serve(arguments.config, TcpListener::from(listener)))
+}
+
+/// Starts every part, says that all is ready, and watches the parts.
+async fn serve(config: SandboxConfig, listener: TcpListener) -> Result<()> {
+    let address = listener.local_addr().context("asking where the API server listens")?;
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let own = [address.ip(), address::NODE.into(), address::API_SERVER.into()];
+    let certificates = Certificates::make(&own, today).context("making certificates")?;
+    let token = uuid::Uuid::new_v4().simple().to_string();
+    let api = api_server(&certificates, &token);
+    let acceptor = https::acceptor(&certificates)?;
+    let on_host = tokio_listener(listener)?;
+    let inside =
+        tokio::net::TcpListener::bind(INSIDE).await.with_context(|| format!("listening on {INSIDE}"))?;
+
+    clear_remains(&config.state_directory).context("clearing the state directory")?;
+    let mut node = Node::start(api.client(), &config.state_directory, config.images)
+        .await
+        .context("registering the node")?;
+    api.set_node(Arc::new(node.access()));
+    let _controllers = Controllers::start(api.client(), Arc::new(SystemClock));
+    let kubeconfig =
+        Kubeconfig { name: &config.name, address, authority: &certificates.authority, token: &token };
+    kubeconfig.write(&kubeconfig_path(&config.state_directory)).context("writing the kubeconfig")?;
+    StartAnswer::Ready.send();
+    tokio::select! {
+        biased;
+        result = serve_on(on_host, &acceptor, &api) => result.context("serving on the host"),
+        result = serve_on(inside, &acceptor, &api) => result.context("serving inside the sandbox"),
+        result = services::run(api.client(), NAME_SERVER) => result.context("serving names and services"),
+        () = node.failed() => bail!("a part of the node ended"),
+    }
+}
+
+fn api_server(certificates: &Certificates, token: &str) -> ApiServer {
+    ApiServer::new(ApiServerConfig {
+        root_certificate: certificates.authority.clone(),
+        advertise: Some(INSIDE),
+        administrator_token: Some(token.to_owned()),
+        ..ApiServerConfig::default()
+    })
+}
+
+async fn serve_on(
+    listener: tokio::net::TcpListener,
+    acceptor: &TlsAcceptor,
+    api: &ApiServer,
+) -> std::io::Result<()> {
+    https::serve(listener, acceptor.clone(), api.clone()).await
+}
+
+fn tokio_listener(listener: TcpListener) -> Result<tokio::net::TcpListener> {
+    listener.set_nonblocking(true).context("preparing the listener")?;
+    tokio::net::TcpListener::from_std(listener).context("preparing the listener")
+}
+
+/// What an earlier sandbox left in the same directory: its pods, volumes and logs mean nothing to a new API server.
+fn clear_remains(state_directory: &std::path::Path) -> std::io::Result<()> {
+    for name in ["pods", "volumes", "logs"] {
+        match std::fs::remove_dir_all(state_directory.join(name)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+fn start_logging() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("SANDBOX_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}
+
+/// Every container costs some descriptors; the hard limit is the only one that means anything.
+fn allow_many_files() -> nix::Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+}

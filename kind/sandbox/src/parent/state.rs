@@ -1,0 +1,110 @@
+//! What a sandbox leaves in its state directory so that another process can find it: the lock, the guardian's process,
+//! where the API server listens. A file alone proves nothing: the process's start time must agree.
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The guardian of a running sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct GuardianRecord {
+    pub(super) process: i32,
+    /// Clock ticks since the machine started, so that a reused number is not taken for the guardian.
+    pub(super) start_time: u64,
+}
+
+/// What the guardian's tree answers on its standard output, one line, once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum StartAnswer {
+    /// The API server accepts connections and the node is ready.
+    Ready,
+    /// The sandbox could not start.
+    Failed {
+        /// What was tried and why it failed.
+        message: String,
+    },
+}
+
+impl StartAnswer {
+    /// Writes the answer to standard output.
+    pub(super) fn send(&self) {
+        use std::io::Write as _;
+        let line = serde_json::to_string(self).expect("an answer is plain data");
+        // If the caller has gone, nobody waits for an answer.
+        let _ = writeln!(io::stdout(), "{line}");
+    }
+}
+
+impl GuardianRecord {
+    /// The record of the calling process.
+    pub(super) fn own() -> io::Result<GuardianRecord> {
+        let process = i32::try_from(std::process::id()).map_err(io::Error::other)?;
+        Ok(GuardianRecord { process, start_time: start_time(process)? })
+    }
+
+    /// Reads the record, if its process still runs.
+    pub(super) fn read_living(state_directory: &Path) -> io::Result<Option<GuardianRecord>> {
+        let text = match std::fs::read_to_string(path(state_directory)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let record: GuardianRecord = serde_json::from_str(&text).map_err(io::Error::other)?;
+        Ok(record.is_alive().then_some(record))
+    }
+
+    /// Whether this very process still runs.
+    pub(super) fn is_alive(&self) -> bool {
+        start_time(self.process).is_ok_and(|start| start == self.start_time)
+    }
+
+    pub(super) fn write(&self, state_directory: &Path) -> io::Result<()> {
+        std::fs::write(path(state_directory), serde_json::to_vec(self).map_err(io::Error::other)?)
+    }
+
+    pub(super) fn remove(state_directory: &Path) -> io::Result<()> {
+        std::fs::remove_file(path(state_directory))
+    }
+}
+
+/// Takes the state directory for this process and those that inherit the lock.
+///
+/// # Errors
+/// `WouldBlock` when another sandbox holds it.
+pub(super) fn lock(state_directory: &Path) -> io::Result<Flock<File>> {
+    let file = File::options().create(true).truncate(false).write(true).open(state_directory.join("lock"))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| io::Error::from(error))
+}
+
+/// The kubeconfig of the sandbox.
+pub(super) fn kubeconfig_path(state_directory: &Path) -> PathBuf {
+    state_directory.join("kubeconfig")
+}
+
+/// What the sandbox's own processes have to say.
+pub(super) fn log_path(state_directory: &Path) -> PathBuf {
+    state_directory.join("sandbox.log")
+}
+
+fn path(state_directory: &Path) -> PathBuf {
+    state_directory.join("sandbox.json")
+}
+
+/// Field 22 of /proc/PID/stat, see proc(5); the command name before it may hold spaces, but ends at the last `)`.
+/// A zombie has ended: it is not found.
+fn start_time(process: i32) -> io::Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let fields = text.rsplit(')').next().unwrap_or_default();
+    let mut fields = fields.split_whitespace();
+    if matches!(fields.next(), Some("Z" | "X")) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    fields
+        .nth(18)
+        .and_then(|field| field.parse().ok())
+        .ok_or_else(|| io::Error::other("unreadable /proc/PID/stat"))
+}

@@ -1,0 +1,115 @@
+//! Runs tests one after the other and counts; waits for facts.
+
+use futures::future::LocalBoxFuture;
+use sandbox::{ImageReference, ImageSource, Lifetime, Sandbox, SandboxConfig};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A test by the name of its function.
+#[derive(Clone, Copy)]
+pub struct Test {
+    pub name: &'static str,
+    pub run: fn() -> LocalBoxFuture<'static, anyhow::Result<()>>,
+}
+
+/// Makes tests of functions.
+#[macro_export]
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        vec![$($crate::harness::Test { name: stringify!($name), run: || Box::pin($name()) }),*]
+    };
+}
+
+/// Runs all tests whose name contains one of the filters; the exit code.
+pub fn run(tests: &[Test], filters: &[String]) -> i32 {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    let (mut passed, mut failed) = (0, 0);
+    for test in
+        tests.iter().filter(|test| filters.is_empty() || filters.iter().any(|one| test.name.contains(one)))
+    {
+        let begin = Instant::now();
+        let limited = async { tokio::time::timeout(Duration::from_secs(120), (test.run)()).await };
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(limited)));
+        let seconds = begin.elapsed().as_secs_f64();
+        let problem = match outcome {
+            Ok(Ok(Ok(()))) => None,
+            Ok(Ok(Err(error))) => Some(format!("{error:#}")),
+            Ok(Err(_)) => Some("no end after 120 s".into()),
+            Err(_) => Some("panicked".into()),
+        };
+        match problem {
+            None => {
+                passed += 1;
+                println!("test {} ... ok ({seconds:.1} s)", test.name);
+            }
+            Some(problem) => {
+                failed += 1;
+                println!("test {} ... FAILED ({seconds:.1} s): {problem}", test.name);
+            }
+        }
+    }
+    println!("{passed} passed, {failed} failed");
+    i32::from(failed > 0 || passed == 0)
+}
+
+/// A sandbox with the test tool as its only image, and a client for it.
+pub struct Fixture {
+    pub sandbox: Sandbox,
+    pub client: kube::Client,
+    pub state: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Fixture {
+    pub async fn start() -> anyhow::Result<Fixture> {
+        let directory = tempfile::tempdir()?;
+        let config = config(directory.path(), Lifetime::WithParent)?;
+        let sandbox = Sandbox::start(config).await?;
+        let client = client(sandbox.kubeconfig_path()).await?;
+        Ok(Fixture { sandbox, client, state: directory.path().to_path_buf(), _directory: directory })
+    }
+}
+
+/// The configuration of every sandbox here.
+pub fn config(state: &Path, lifetime: Lifetime) -> anyhow::Result<SandboxConfig> {
+    let own = std::fs::read_link("/proc/self/exe")?;
+    let tool = ImageSource {
+        files: BTreeMap::from([("/tool".into(), own)]),
+        entrypoint: vec!["/tool".into()],
+        ..ImageSource::default()
+    };
+    Ok(SandboxConfig {
+        name: "test".into(),
+        state_directory: state.join("state"),
+        images: BTreeMap::from([(ImageReference::new("tool:v1"), tool)]),
+        listen: ([127, 0, 0, 1], 0).into(),
+        lifetime,
+    })
+}
+
+pub async fn client(kubeconfig: &Path) -> anyhow::Result<kube::Client> {
+    let file = kube::config::Kubeconfig::read_from(kubeconfig)?;
+    let config =
+        kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default()).await?;
+    Ok(kube::Client::try_from(config)?)
+}
+
+/// Asks again until there is an answer; says after 60 s what was waited for.
+pub async fn eventually<T, F: AsyncFnMut() -> anyhow::Result<Option<T>>>(
+    what: &str,
+    mut ask: F,
+) -> anyhow::Result<T> {
+    let begin = Instant::now();
+    loop {
+        let answer = ask().await;
+        match answer {
+            Ok(Some(answer)) => return Ok(answer),
+            other if begin.elapsed() > Duration::from_secs(60) => {
+                let last = other.err().map(|error| format!(": {error:#}")).unwrap_or_default();
+                anyhow::bail!("waited 60 s for {what}{last}")
+            }
+            Ok(None) | Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}

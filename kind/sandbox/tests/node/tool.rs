@@ -1,0 +1,99 @@
+//! What runs inside the containers of these tests: this very program as `/tool`.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+/// Runs the tool and ends, if this process is the first of a container.
+pub fn run_if_in_container() {
+    let mut arguments = std::env::args();
+    if arguments.next().as_deref() != Some("/tool") {
+        return;
+    }
+    let arguments: Vec<String> = arguments.collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    std::process::exit(match words.as_slice() {
+        ["print", text, code] => {
+            println!("{text}");
+            code.parse().unwrap_or(99)
+        }
+        ["serve", port] => serve(port),
+        ["sleep"] => loop {
+            std::thread::sleep(Duration::from_secs(1000));
+        },
+        ["touch", path] => i32::from(std::fs::write(path, "touched").is_err()),
+        other => {
+            eprintln!("unknown command {other:?}");
+            98
+        }
+    })
+}
+
+/// Answers questions about the container over HTTP; `GET /exit/3` ends it.
+fn serve(port: &str) -> i32 {
+    let listener = TcpListener::bind(format!("0.0.0.0:{port}")).expect("the port is free");
+    for stream in listener.incoming().flatten() {
+        std::thread::spawn(move || answer(stream));
+    }
+    97
+}
+
+fn answer(mut stream: TcpStream) {
+    let mut line = String::new();
+    let mut reader = BufReader::new(stream.try_clone().expect("a socket is cloned"));
+    if reader.read_line(&mut line).is_err() {
+        return;
+    }
+    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    let question = path.trim_start_matches('/');
+    let (what, rest) = question.split_once('/').unwrap_or((question, ""));
+    let outcome = match what {
+        "file" => std::fs::read_to_string(format!("/{rest}")),
+        "write" => std::fs::write(format!("/{rest}"), "written").map(|()| String::new()),
+        "environment" => Ok(std::env::vars().map(|(name, value)| format!("{name}={value}\n")).collect()),
+        "lookup" => lookup(rest),
+        "get" => get(rest),
+        "identity" => std::fs::read_to_string("/proc/self/status"),
+        "processes" => processes(),
+        "exit" => std::process::exit(rest.parse().unwrap_or(96)),
+        _ => Ok(String::new()),
+    };
+    let (status, body) = match outcome {
+        Ok(body) => ("200 OK", body),
+        Err(error) => ("500 Internal Server Error", error.to_string()),
+    };
+    let _ = write!(
+        stream,
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+}
+
+fn lookup(name: &str) -> std::io::Result<String> {
+    use std::net::ToSocketAddrs as _;
+    let mut found: Vec<String> =
+        (name, 0).to_socket_addrs()?.map(|address| address.ip().to_string()).collect();
+    found.sort();
+    found.dedup();
+    Ok(found.join(" "))
+}
+
+/// `address:port/path`.
+fn get(target: &str) -> std::io::Result<String> {
+    let (address, path) = target.split_once('/').unwrap_or((target, ""));
+    let mut stream = TcpStream::connect(address)?;
+    write!(stream, "GET /{path} HTTP/1.0\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+}
+
+fn processes() -> std::io::Result<String> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        numbers.extend(name.parse::<u32>().ok());
+    }
+    numbers.sort_unstable();
+    Ok(numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(" "))
+}
