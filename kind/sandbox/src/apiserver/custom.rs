@@ -3,8 +3,10 @@
 //! Pure. It trusts that the object passed the checks made when it was written.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
+use kube_cel::{CompiledSchema, compile_schema};
 use serde_json::Value;
 
 use super::definition::{Definition, Shape};
@@ -12,20 +14,27 @@ use super::json::{list, text};
 use crate::store::GroupResource;
 
 /// The schemas of a custom resource, one for each served version.
-#[derive(Debug)]
 pub(crate) struct CustomSchema {
     pub(crate) storage_version: String,
     pub(crate) versions: BTreeMap<String, CustomVersion>,
 }
 
 /// What one version of a custom resource says.
-#[derive(Debug)]
 pub(crate) struct CustomVersion {
     pub(crate) schema: Value,
+    /// The CEL rules in it.
+    pub(crate) rules: CompiledSchema,
     pub(crate) columns: Vec<Value>,
     pub(crate) status: bool,
     /// Paths of replicas in spec, in status, and of the selector.
     pub(crate) scale: Option<Value>,
+}
+
+impl fmt::Debug for CustomSchema {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let versions: Vec<&String> = self.versions.keys().collect();
+        formatter.debug_struct("CustomSchema").field("versions", &versions).finish_non_exhaustive()
+    }
 }
 
 /// The definition that a stored CRD object stands for; `None` when it serves no version.
@@ -68,8 +77,10 @@ pub(crate) fn definition(crd: &Value) -> Option<Definition> {
 }
 
 fn custom_version(version: &Value) -> CustomVersion {
+    let schema = version.pointer("/schema/openAPIV3Schema").cloned().unwrap_or(Value::Null);
     CustomVersion {
-        schema: version.pointer("/schema/openAPIV3Schema").cloned().unwrap_or(Value::Null),
+        rules: compile_schema(&schema),
+        schema,
         columns: list(version.get("additionalPrinterColumns")).cloned().collect(),
         status: version.pointer("/subresources/status").is_some(),
         scale: version.pointer("/subresources/scale").cloned(),

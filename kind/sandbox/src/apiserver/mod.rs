@@ -32,6 +32,7 @@ mod strategic;
 mod strategy;
 mod structural;
 mod subresource;
+mod table;
 mod tls;
 mod validation;
 mod watch;

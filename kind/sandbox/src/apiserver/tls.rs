@@ -80,6 +80,11 @@ impl ServerCertificate {
         })
     }
 
+    /// The same certificate, to serve a second listener.
+    pub fn again(&self) -> Self {
+        Self { authority: self.authority.clone(), chain: self.chain.clone(), key: self.key.clone_key() }
+    }
+
     /// The authority's certificate in PEM: for kubeconfigs and `kube-root-ca.crt`.
     pub fn authority(&self) -> &str {
         &self.authority
@@ -95,6 +100,11 @@ fn parameters(name: &str) -> CertificateParams {
 }
 
 impl ApiServer {
+    /// The same server for callers behind a socket: they must show a bearer token.
+    pub fn over_network(&self) -> Self {
+        Self { trust: Trust::Network, ..self.clone() }
+    }
+
     /// Serves HTTPS on a bound listener until the future is dropped. Callers must show a bearer token.
     ///
     /// # Errors
@@ -109,7 +119,7 @@ impl ApiServer {
         let acceptor = TlsAcceptor::from(Arc::new(configuration));
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let service = Self { trust: Trust::Network, ..self };
+        let service = self.over_network();
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {

@@ -1,6 +1,8 @@
 //! The API server as its clients see it.
 
 mod apply;
+mod custom;
+mod defaults;
 mod https;
 mod objects;
 mod subresources;

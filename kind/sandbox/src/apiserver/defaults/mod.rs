@@ -1,0 +1,183 @@
+//! What Kubernetes fills in when a client leaves it out, for built-in kinds; custom resources have their schema's.
+//!
+//! Follows the `SetDefaults_*` functions of Kubernetes' API groups. Pure.
+
+mod pod;
+
+use serde_json::{Map, Value, json};
+
+use super::cluster::Target;
+use super::definition::Shape;
+use super::json::{object, set_default, text};
+use super::structural;
+
+/// Fills in what the client left out.
+pub(crate) fn apply(target: &Target, new: &mut Value) {
+    match &target.definition.shape {
+        Shape::Custom(schema) => {
+            if let Some(version) = schema.versions.get(&target.version) {
+                structural::default(&version.schema, new);
+            }
+        }
+        Shape::BuiltIn(_) => built_in(target, new),
+    }
+}
+
+fn built_in(target: &Target, new: &mut Value) {
+    let id = &target.definition.id;
+    match (id.group.as_str(), id.resource.as_str()) {
+        ("", "pods") => {
+            pod::spec(object(new, "spec"));
+            set_default(object(new, "spec"), "enableServiceLinks", true);
+            pod::status(new);
+        }
+        ("", "services") => service(new),
+        ("", "secrets") => secret(new),
+        ("", "persistentvolumeclaims") => claim(new),
+        ("", "persistentvolumes") => {
+            set_all(new, json!({"persistentVolumeReclaimPolicy": "Retain", "volumeMode": "Filesystem"}));
+            set_default(object(new, "status"), "phase", "Pending");
+        }
+        ("apps", "statefulsets") => stateful_set(new),
+        ("apps", "deployments") => deployment(new),
+        ("apps", "replicasets") => {
+            set_all(new, json!({"replicas": 1}));
+            template(new);
+        }
+        ("apps", "daemonsets") => {
+            set_all(new, json!({"revisionHistoryLimit": 10}));
+            template(new);
+        }
+        ("batch", "jobs") => {
+            let defaults = json!({
+                "backoffLimit": 6, "completions": 1, "parallelism": 1, "completionMode": "NonIndexed", "suspend": false,
+                "podReplacementPolicy": "TerminatingOrFailed", "manualSelector": false,
+            });
+            set_all(new, defaults);
+            template(new);
+        }
+        ("batch", "cronjobs") => set_all(
+            new,
+            json!({
+                "concurrencyPolicy": "Allow", "suspend": false, "successfulJobsHistoryLimit": 3,
+                "failedJobsHistoryLimit": 1,
+            }),
+        ),
+        ("storage.k8s.io", "storageclasses") => {
+            if let Some(members) = new.as_object_mut() {
+                set_default(members, "reclaimPolicy", "Delete");
+                set_default(members, "volumeBindingMode", "Immediate");
+            }
+        }
+        ("apiextensions.k8s.io", "customresourcedefinitions") => definition(new),
+        _ => {}
+    }
+}
+
+/// Sets defaults in `spec`.
+fn set_all(new: &mut Value, defaults: Value) {
+    let spec = object(new, "spec");
+    if let Value::Object(defaults) = defaults {
+        for (field, value) in defaults {
+            set_default(spec, &field, value);
+        }
+    }
+}
+
+fn template(new: &mut Value) {
+    let spec = object(new, "spec");
+    if let Some(Value::Object(template)) = spec.get_mut("template") {
+        if let Some(Value::Object(metadata)) = template.get_mut("metadata") {
+            metadata.remove("creationTimestamp");
+        }
+        if let Some(Value::Object(spec)) = template.get_mut("spec") {
+            pod::spec(spec);
+        }
+    }
+}
+
+fn stateful_set(new: &mut Value) {
+    let defaults = json!({
+        "replicas": 1, "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": 10,
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+    });
+    set_all(new, defaults);
+    let strategy = nested(object(new, "spec"), "updateStrategy");
+    set_default(strategy, "type", "RollingUpdate");
+    if strategy["type"] == "RollingUpdate" {
+        set_default(nested(strategy, "rollingUpdate"), "partition", 0);
+    }
+    template(new);
+    let claims = new.pointer_mut("/spec/volumeClaimTemplates").and_then(Value::as_array_mut);
+    for one in claims.into_iter().flatten() {
+        claim(one);
+        one["apiVersion"] = json!("v1");
+        one["kind"] = json!("PersistentVolumeClaim");
+        set_default(object(one, "status"), "phase", "Pending");
+    }
+}
+
+fn deployment(new: &mut Value) {
+    set_all(new, json!({"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}));
+    let strategy = nested(object(new, "spec"), "strategy");
+    set_default(strategy, "type", "RollingUpdate");
+    if strategy["type"] == "RollingUpdate" {
+        let rolling = nested(strategy, "rollingUpdate");
+        set_default(rolling, "maxSurge", "25%");
+        set_default(rolling, "maxUnavailable", "25%");
+    }
+    template(new);
+}
+
+fn service(new: &mut Value) {
+    let external = text(new, "/spec/type") == "ExternalName";
+    set_all(new, json!({"type": "ClusterIP", "sessionAffinity": "None"}));
+    if !external {
+        let defaults = json!({"internalTrafficPolicy": "Cluster", "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"});
+        set_all(new, defaults);
+    }
+    let ports = new.pointer_mut("/spec/ports").and_then(Value::as_array_mut);
+    for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
+        set_default(port, "protocol", "TCP");
+        let number = port.get("port").cloned().unwrap_or(Value::Null);
+        set_default(port, "targetPort", number);
+    }
+    set_default(object(new, "status"), "loadBalancer", json!({}));
+}
+
+/// `stringData` is for writing only: it ends up in `data`.
+fn secret(new: &mut Value) {
+    use base64::Engine as _;
+    let Some(members) = new.as_object_mut() else { return };
+    set_default(members, "type", "Opaque");
+    if let Some(Value::Object(plain)) = members.remove("stringData") {
+        let data = nested(members, "data");
+        for (name, value) in plain {
+            let encoded =
+                base64::engine::general_purpose::STANDARD.encode(value.as_str().unwrap_or_default());
+            data.insert(name, json!(encoded));
+        }
+    }
+}
+
+fn claim(new: &mut Value) {
+    set_all(new, json!({"volumeMode": "Filesystem"}));
+}
+
+fn definition(new: &mut Value) {
+    let kind = text(new, "/spec/names/kind").to_owned();
+    let spec = object(new, "spec");
+    set_default(spec, "conversion", json!({"strategy": "None"}));
+    let names = nested(spec, "names");
+    set_default(names, "singular", kind.to_lowercase());
+    set_default(names, "listKind", format!("{kind}List"));
+}
+
+/// The object behind a member, made if it is missing.
+pub(super) fn nested<'a>(parent: &'a mut Map<String, Value>, field: &str) -> &'a mut Map<String, Value> {
+    let child = parent.entry(field).or_insert_with(|| json!({}));
+    if !child.is_object() {
+        *child = json!({});
+    }
+    child.as_object_mut().expect("it was just made an object")
+}

@@ -1,0 +1,146 @@
+//! Fields that can't change once an object exists.
+//!
+//! Pure.
+
+use serde_json::{Map, Value, json};
+
+use crate::apiserver::cluster::Target;
+use crate::apiserver::error::Cause;
+use crate::apiserver::json::{list, text};
+
+/// The forbidden changes between two states.
+pub(super) fn causes(target: &Target, old: &Value, new: &Value) -> Vec<Cause> {
+    let id = &target.definition.id;
+    let cause = match (id.group.as_str(), id.resource.as_str()) {
+        ("", "pods") => pod(target, old, new),
+        ("apps", "statefulsets") => stateful_set(old, new),
+        ("apps", "deployments" | "replicasets" | "daemonsets") => immutable(old, new, "spec.selector"),
+        ("", "persistentvolumeclaims") => claim(old, new),
+        ("", "services") => address(old, new),
+        ("", "secrets") => immutable(old, new, "type").or_else(|| sealed(old, new)),
+        ("", "configmaps") => sealed(old, new),
+        ("storage.k8s.io", "storageclasses") => immutable(old, new, "provisioner"),
+        ("apiextensions.k8s.io", "customresourcedefinitions") => {
+            immutable(old, new, "spec.scope").or_else(|| immutable(old, new, "spec.names.kind"))
+        }
+        _ => None,
+    };
+    cause.into_iter().collect()
+}
+
+fn at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
+    object.pointer(&format!("/{}", path.replace('.', "/")))
+}
+
+fn immutable(old: &Value, new: &Value, path: &str) -> Option<Cause> {
+    let value = at(new, path).unwrap_or(&Value::Null);
+    (at(old, path) != at(new, path)).then(|| Cause::invalid(path, value, "field is immutable"))
+}
+
+/// Spec without the members that may change.
+fn fixed(object: &Value, free: &[&str]) -> Map<String, Value> {
+    let mut spec = object["spec"].as_object().cloned().unwrap_or_default();
+    free.iter().for_each(|field| drop(spec.remove(*field)));
+    spec
+}
+
+fn stateful_set(old: &Value, new: &Value) -> Option<Cause> {
+    const FREE: [&str; 7] = [
+        "replicas",
+        "ordinals",
+        "template",
+        "updateStrategy",
+        "revisionHistoryLimit",
+        "persistentVolumeClaimRetentionPolicy",
+        "minReadySeconds",
+    ];
+    let why = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+    (fixed(old, &FREE) != fixed(new, &FREE)).then(|| Cause::forbidden("spec", why))
+}
+
+fn pod(target: &Target, old: &Value, new: &Value) -> Option<Cause> {
+    let free: &[&str] = match target.subresource.as_deref() {
+        Some("ephemeralcontainers") => &["ephemeralContainers"],
+        Some(_) | None => &["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"],
+    };
+    let without_images = |object: &Value| {
+        let mut spec = fixed(object, free);
+        for field in ["containers", "initContainers"] {
+            for container in spec.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
+                container["image"] = json!("");
+            }
+        }
+        spec
+    };
+    if without_images(old) == without_images(new) {
+        return changed_ephemeral(old, new);
+    }
+    let why = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+    Some(Cause::forbidden("spec", why))
+}
+
+fn changed_ephemeral(old: &Value, new: &Value) -> Option<Cause> {
+    let now: Vec<&Value> = list(new.pointer("/spec/ephemeralContainers")).collect();
+    let changed =
+        list(old.pointer("/spec/ephemeralContainers")).find(|container| !now.contains(container))?;
+    let why = format!("existing ephemeral containers \"{}\" may not be changed", text(changed, "/name"));
+    Some(Cause::forbidden("spec.ephemeralContainers", &why))
+}
+
+fn claim(old: &Value, new: &Value) -> Option<Cause> {
+    // Binding fills in the volume, and a default class may be set later.
+    let late = |field: &str| at(old, &format!("spec.{field}")).is_none();
+    let mut free = vec!["resources", "volumeAttributesClassName"];
+    free.extend(["volumeName", "storageClassName"].into_iter().filter(|field| late(field)));
+    let why = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+    if fixed(old, &free) != fixed(new, &free) {
+        return Some(Cause::forbidden("spec", why));
+    }
+    let size = |object: &Value| text(object, "/spec/resources/requests/storage").to_owned();
+    let (before, after) = (size(old), size(new));
+    if before == after {
+        return None;
+    }
+    if text(old, "/status/phase") != "Bound" {
+        return Some(Cause::forbidden("spec", why));
+    }
+    let shrinks = bytes(&after)? < bytes(&before)?;
+    let less = "field can not be less than previous value";
+    shrinks.then(|| Cause::forbidden("spec.resources.requests.storage", less))
+}
+
+/// A quantity of bytes; `None` for forms that no volume size has.
+fn bytes(quantity: &str) -> Option<f64> {
+    let split = quantity.find(|character: char| character.is_ascii_alphabetic()).unwrap_or(quantity.len());
+    let number: f64 = quantity[..split].parse().ok()?;
+    let power = |base: f64, exponent: i32| Some(number * base.powi(exponent));
+    match &quantity[split..] {
+        "" => Some(number),
+        "Ki" => power(1024.0, 1),
+        "Mi" => power(1024.0, 2),
+        "Gi" => power(1024.0, 3),
+        "Ti" => power(1024.0, 4),
+        "k" => power(1000.0, 1),
+        "M" => power(1000.0, 2),
+        "G" => power(1000.0, 3),
+        "T" => power(1000.0, 4),
+        _ => None,
+    }
+}
+
+fn address(old: &Value, new: &Value) -> Option<Cause> {
+    let (before, after) = (text(old, "/spec/clusterIP"), text(new, "/spec/clusterIP"));
+    let external = text(new, "/spec/type") == "ExternalName";
+    let changed = !before.is_empty() && before != after && !external;
+    changed.then(|| Cause::invalid("spec.clusterIPs[0]", &json!([after]), "may not change once set"))
+}
+
+/// `immutable: true` seals a ConfigMap or a Secret.
+fn sealed(old: &Value, new: &Value) -> Option<Cause> {
+    if old["immutable"] != true {
+        return None;
+    }
+    let changed =
+        ["data", "binaryData", "immutable"].into_iter().find(|field| old.get(*field) != new.get(*field))?;
+    Some(Cause::forbidden(changed, "field is immutable when `immutable` is set"))
+}
