@@ -228,14 +228,17 @@ impl Pods {
     /// Adds the container to the pod; tries again when somebody else has changed the pod in between.
     async fn append(&self, container: &Value) -> Result<(), AgentError> {
         let limit = Instant::now() + CALL_LIMIT;
-        loop {
-            let pod = self.read().await?;
-            let Some(patch) = append_patch(&pod, container) else { return Ok(()) };
-            match self.patch(&patch).await {
-                Err(AgentError::Api { source, .. }) if is_status(&source, 409) && Instant::now() < limit => {}
-                other => return other,
+        let mut pod = self.read().await?;
+        while let Some(patch) = append_patch(&pod, container) {
+            let Err(refusal) = self.patch(&patch).await else { return Ok(()) };
+            let changed = self.read().await?;
+            let overtaken = resource_version(&changed) != resource_version(&pod);
+            if !is_conflict(&refusal) || !overtaken || Instant::now() >= limit {
+                return Err(refusal);
             }
+            pod = changed;
         }
+        Ok(())
     }
 
     /// The pod as it is, with every field that the server knows; an error if it is not the target any more.
@@ -285,6 +288,16 @@ impl Pods {
 
 fn valid(request: http::Result<http::Request<Vec<u8>>>) -> http::Request<Vec<u8>> {
     request.expect("names of Kubernetes objects are valid in a path")
+}
+
+/// What a patch of an outdated pod is answered with: a conflict, or, by a server that validates first, a refusal to remove the
+/// containers that it does not name.
+fn is_conflict(error: &AgentError) -> bool {
+    matches!(error, AgentError::Api { source, .. } if is_status(source, 409) || is_status(source, 422))
+}
+
+fn resource_version(pod: &Value) -> Option<&str> {
+    pod.pointer("/metadata/resourceVersion").and_then(Value::as_str)
 }
 
 fn is_status(error: &kube::Error, code: u16) -> bool {

@@ -23,6 +23,14 @@ use anyhow::Context;
 
 use protocol::{AgentFault, AgentRequest, ProofEvent};
 
+/// Whether the packet filter of this thread's network namespace holds a table of ours, be it in force or expired.
+///
+/// # Errors
+/// When the kernel does not tell; it asks for CAP_NET_ADMIN.
+pub fn has_left_a_table() -> anyhow::Result<bool> {
+    nft::is_present().context("looking for our nftables table")
+}
+
 /// The arguments of `chaos agent`, which the harness runs inside pods.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {

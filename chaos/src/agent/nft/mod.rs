@@ -12,4 +12,4 @@ mod socket;
 mod tests;
 
 pub(super) use ruleset::TABLE;
-pub(super) use socket::{counters, cut_addresses, install, remove};
+pub(super) use socket::{counters, cut_addresses, install, is_present, remove};

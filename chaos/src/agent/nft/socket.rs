@@ -65,11 +65,19 @@ pub(in crate::agent) fn install(fault: &PartitionFault) -> Result<(), FirewallEr
 /// # Errors
 /// When the kernel refuses.
 pub(in crate::agent) fn remove() -> Result<bool, FirewallError> {
-    let present = !dump("looking for", table_request(), 0)?.is_empty();
+    let present = is_present()?;
     if present {
         transact("removing", removal())?;
     }
     Ok(present)
+}
+
+/// Whether our table is there.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(in crate::agent) fn is_present() -> Result<bool, FirewallError> {
+    Ok(!dump("looking for", table_request(), 0)?.is_empty())
 }
 
 /// The packets that our rules have dropped; zeros if our table is not there.

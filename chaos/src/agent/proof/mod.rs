@@ -1,9 +1,12 @@
 //! What a complete proof of a fault is. Pure: reads the lines that an agent wrote and names what is missing. It never
 //! gives the agent the benefit of the doubt: what was not measured is not proved.
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
-use super::protocol::{AgentFault, Observation, PartitionFault, ProofEvent, ProofLine};
+use crate::agent::protocol::{AgentFault, Observation, PartitionFault, ProofEvent, ProofLine};
 
 /// Everything that one agent wrote, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
