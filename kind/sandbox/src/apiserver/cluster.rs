@@ -113,11 +113,6 @@ impl Cluster {
         Target { definition, version, namespace: None, name: None, subresource: None }
     }
 
-    /// The definition by which the stored object at a key is handled.
-    pub(crate) fn definition_of(&self, key: &ObjectKey) -> Option<Arc<Definition>> {
-        self.definitions.get(&key.resource).cloned()
-    }
-
     /// The stored object, or 404.
     pub(crate) fn existing(&self, target: &Target) -> Result<(ObjectKey, Arc<Value>), ApiError> {
         let key = target.key()?;

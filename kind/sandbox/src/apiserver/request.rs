@@ -59,11 +59,12 @@ impl ApiRequest {
     /// The body as JSON, whether sent as JSON or as YAML.
     pub(crate) fn body_object(&self) -> Result<Value, ApiError> {
         let media_type = self.content_type.split(';').next().unwrap_or_default().trim();
-        match media_type {
-            "" | "application/json" => serde_json::from_slice(&self.body).map_err(unreadable),
-            "application/yaml" => yaml(&self.body),
-            other => Err(ApiError::unsupported_media_type(other)),
-        }
+        let value: Value = match media_type {
+            "" | "application/json" => serde_json::from_slice(&self.body).map_err(unreadable)?,
+            "application/yaml" => yaml(&self.body)?,
+            other => return Err(ApiError::unsupported_media_type(other)),
+        };
+        if value.is_object() { Ok(value) } else { Err(unreadable("it is not an object")) }
     }
 }
 

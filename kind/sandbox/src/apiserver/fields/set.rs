@@ -61,12 +61,6 @@ impl FieldSet {
         result
     }
 
-    /// Only what is below one top-level member.
-    pub(crate) fn only(mut self, element: &str) -> Self {
-        self.children.retain(|name, _| name == element);
-        self
-    }
-
     /// As `fieldsV1`.
     pub(crate) fn to_json(&self) -> Value {
         let mut members = Map::new();

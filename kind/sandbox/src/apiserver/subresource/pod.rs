@@ -14,7 +14,7 @@ use crate::apiserver::error::{ApiError, Cause};
 use crate::apiserver::inputs::LogRequest;
 use crate::apiserver::json::{list, text};
 use crate::apiserver::request::{ApiRequest, ResourcePath};
-use crate::apiserver::{collect, patch, read, write};
+use crate::apiserver::{collect, patch, read, strategy, write};
 use crate::store::selector::Selector;
 use crate::store::{GroupResource, ObjectKey};
 
@@ -162,6 +162,7 @@ pub(super) fn ephemeral_containers(
         Method::PATCH => patch::patched_by_request(target, &pod, request)?,
         _ => return Err(ApiError::method_not_allowed()),
     };
+    strategy::check_preconditions(target, &pod, &sent)?;
     let before: Vec<&Value> = list(pod.pointer("/spec/ephemeralContainers")).collect();
     let mut new = Value::clone(&pod);
     let wanted = sent.pointer("/spec/ephemeralContainers").cloned().unwrap_or_else(|| json!([]));

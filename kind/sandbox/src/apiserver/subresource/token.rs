@@ -10,7 +10,7 @@ use crate::apiserver::answer::Answer;
 use crate::apiserver::auth::{Claims, sign};
 use crate::apiserver::cluster::{Cluster, Inputs, Target, time_text};
 use crate::apiserver::error::ApiError;
-use crate::apiserver::json::{list, text};
+use crate::apiserver::json::{list, object, text};
 use crate::apiserver::read;
 use crate::apiserver::request::ApiRequest;
 use crate::store::{GroupResource, ObjectKey};
@@ -24,6 +24,7 @@ pub(super) fn issue(
     request: &ApiRequest,
 ) -> Result<Answer, ApiError> {
     let mut wanted: Value = request.body_object()?;
+    object(&mut wanted, "spec");
     let account = read::get(cluster, target)?;
     let seconds = wanted.pointer("/spec/expirationSeconds").and_then(Value::as_i64).unwrap_or(3600);
     let mut audiences: Vec<String> =

@@ -30,8 +30,17 @@ fn shown(object: &Value, pointer: &str) -> Value {
 /// The columns between NAME and AGE; those of lower priority follow AGE.
 pub(super) fn columns(target: &Target) -> Vec<Row> {
     let id = &target.definition.id;
-    match (id.group.as_str(), id.resource.as_str()) {
-        ("", "pods") => vec![
+    match id.group.as_str() {
+        "" => core(&id.resource),
+        "apps" => apps(&id.resource),
+        group => other(group, &id.resource),
+    }
+}
+
+/// Pods, and what they are reached by.
+fn core(resource: &str) -> Vec<Row> {
+    match resource {
+        "pods" => vec![
             f("Ready", |pod| {
                 json!(format!("{}/{}", ready_containers(pod), list(pod.pointer("/spec/containers")).count()))
             }),
@@ -40,61 +49,13 @@ pub(super) fn columns(target: &Target) -> Vec<Row> {
             wide("IP", |pod| shown(pod, "/status/podIP")),
             wide("Node", |pod| shown(pod, "/spec/nodeName")),
         ],
-        ("apps", "statefulsets") => vec![
-            f("Ready", |set| {
-                json!(format!("{}/{}", number(set, "/status/readyReplicas"), number(set, "/spec/replicas")))
-            }),
-            wide("Containers", |set| json!(containers(set, "name"))),
-            wide("Images", |set| json!(containers(set, "image"))),
-        ],
-        ("apps", "deployments") => vec![
-            f("Ready", |one| {
-                json!(format!("{}/{}", number(one, "/status/readyReplicas"), number(one, "/spec/replicas")))
-            }),
-            f("Up-to-date", |one| json!(number(one, "/status/updatedReplicas").to_string())),
-            f("Available", |one| json!(number(one, "/status/availableReplicas").to_string())),
-            wide("Containers", |one| json!(containers(one, "name"))),
-            wide("Images", |one| json!(containers(one, "image"))),
-        ],
-        ("apps", "replicasets") => vec![
-            f("Desired", |set| json!(number(set, "/spec/replicas").to_string())),
-            f("Current", |set| json!(number(set, "/status/replicas").to_string())),
-            f("Ready", |set| json!(number(set, "/status/readyReplicas").to_string())),
-        ],
-        ("", "services") => vec![
+        "services" => vec![
             f("Type", |service| shown(service, "/spec/type")),
             f("Cluster-IP", |service| shown(service, "/spec/clusterIP")),
             f("External-IP", |_| json!("<none>")),
             f("Port(s)", |service| json!(ports(service))),
         ],
-        ("", "persistentvolumeclaims") => vec![
-            f("Status", claim_status),
-            f("Volume", |claim| json!(text(claim, "/spec/volumeName"))),
-            f("Capacity", |claim| json!(text(claim, "/status/capacity/storage"))),
-            f("Access Modes", |claim| json!(access_modes(claim.pointer("/status/accessModes")))),
-            f("StorageClass", |claim| json!(text(claim, "/spec/storageClassName"))),
-        ],
-        ("", "persistentvolumes") => vec![
-            f("Capacity", |volume| json!(text(volume, "/spec/capacity/storage"))),
-            f("Access Modes", |volume| json!(access_modes(volume.pointer("/spec/accessModes")))),
-            f("Reclaim Policy", |volume| json!(text(volume, "/spec/persistentVolumeReclaimPolicy"))),
-            f("Status", claim_status),
-            f("Claim", |volume| {
-                let claim = &volume["spec"]["claimRef"];
-                json!(format!("{}/{}", text(claim, "/namespace"), text(claim, "/name")))
-            }),
-            f("StorageClass", |volume| json!(text(volume, "/spec/storageClassName"))),
-        ],
-        ("", "namespaces") => vec![f("Status", |namespace| json!(text(namespace, "/status/phase")))],
-        ("", "nodes") => vec![
-            f("Status", |node| json!(node_status(node))),
-            f("Roles", |_| json!("<none>")),
-            f("Version", |node| json!(text(node, "/status/nodeInfo/kubeletVersion"))),
-        ],
-        ("", "configmaps" | "secrets") => {
-            vec![f("Data", |object| json!(entries(object.get("data")).count().to_string()))]
-        }
-        ("", "events") => vec![
+        "events" => vec![
             (
                 "Last Seen",
                 0,
@@ -108,6 +69,75 @@ pub(super) fn columns(target: &Target) -> Vec<Row> {
             }),
             f("Message", |event| json!(text(event, "/message").trim())),
         ],
+        other => core_objects(other),
+    }
+}
+
+/// The rest of the core group.
+fn core_objects(resource: &str) -> Vec<Row> {
+    match resource {
+        "persistentvolumeclaims" => vec![
+            f("Status", claim_status),
+            f("Volume", |claim| json!(text(claim, "/spec/volumeName"))),
+            f("Capacity", |claim| json!(text(claim, "/status/capacity/storage"))),
+            f("Access Modes", |claim| json!(access_modes(claim.pointer("/status/accessModes")))),
+            f("StorageClass", |claim| json!(text(claim, "/spec/storageClassName"))),
+        ],
+        "persistentvolumes" => vec![
+            f("Capacity", |volume| json!(text(volume, "/spec/capacity/storage"))),
+            f("Access Modes", |volume| json!(access_modes(volume.pointer("/spec/accessModes")))),
+            f("Reclaim Policy", |volume| json!(text(volume, "/spec/persistentVolumeReclaimPolicy"))),
+            f("Status", claim_status),
+            f("Claim", |volume| {
+                let claim = &volume["spec"]["claimRef"];
+                json!(format!("{}/{}", text(claim, "/namespace"), text(claim, "/name")))
+            }),
+            f("StorageClass", |volume| json!(text(volume, "/spec/storageClassName"))),
+        ],
+        "namespaces" => vec![f("Status", |namespace| json!(text(namespace, "/status/phase")))],
+        "nodes" => vec![
+            f("Status", |node| json!(node_status(node))),
+            f("Roles", |_| json!("<none>")),
+            f("Version", |node| json!(text(node, "/status/nodeInfo/kubeletVersion"))),
+        ],
+        "configmaps" | "secrets" => {
+            vec![f("Data", |object| json!(entries(object.get("data")).count().to_string()))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Workloads.
+fn apps(resource: &str) -> Vec<Row> {
+    match resource {
+        "statefulsets" => vec![
+            f("Ready", |set| {
+                json!(format!("{}/{}", number(set, "/status/readyReplicas"), number(set, "/spec/replicas")))
+            }),
+            wide("Containers", |set| json!(containers(set, "name"))),
+            wide("Images", |set| json!(containers(set, "image"))),
+        ],
+        "deployments" => vec![
+            f("Ready", |one| {
+                json!(format!("{}/{}", number(one, "/status/readyReplicas"), number(one, "/spec/replicas")))
+            }),
+            f("Up-to-date", |one| json!(number(one, "/status/updatedReplicas").to_string())),
+            f("Available", |one| json!(number(one, "/status/availableReplicas").to_string())),
+            wide("Containers", |one| json!(containers(one, "name"))),
+            wide("Images", |one| json!(containers(one, "image"))),
+        ],
+        "replicasets" => vec![
+            f("Desired", |set| json!(number(set, "/spec/replicas").to_string())),
+            f("Current", |set| json!(number(set, "/status/replicas").to_string())),
+            f("Ready", |set| json!(number(set, "/status/readyReplicas").to_string())),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+/// Every other group.
+fn other(group: &str, resource: &str) -> Vec<Row> {
+    match (group, resource) {
         ("policy", "poddisruptionbudgets") => vec![
             f("Min Available", |budget| int_or_string(budget.pointer("/spec/minAvailable"))),
             f("Max Unavailable", |budget| int_or_string(budget.pointer("/spec/maxUnavailable"))),

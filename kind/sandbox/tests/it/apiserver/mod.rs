@@ -1,11 +1,15 @@
 //! The API server as its clients see it.
 
+// Helpers of tests stand outside of test functions, and may fail as these do.
+#![allow(clippy::unwrap_used)]
+
 mod apply;
 mod custom;
 mod defaults;
 mod https;
 mod objects;
 mod subresources;
+mod tables;
 
 use std::fmt::Debug;
 
