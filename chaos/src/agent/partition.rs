@@ -14,6 +14,10 @@ use super::protocol::{CheckHealFault, Dial, Observation, PartitionFault, ProofEv
 
 /// How long a dial may take at most; a quarter of the fault if that is shorter, so that one fits in.
 const DIAL_LIMIT: Duration = Duration::from_millis(400);
+/// How long before the reckoned end of the cut a measurement must be over to count: the kernel counts in ticks.
+const END_MARGIN: Duration = Duration::from_millis(30);
+/// How long all addresses may take to answer before the fault. A busy machine is not a broken network.
+const READY_LIMIT: Duration = Duration::from_secs(3);
 /// From the start of one measurement to the start of the next.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long after its time the kernel may keep an element in the set. It skips expired elements at once.
@@ -26,15 +30,17 @@ const HEAL_INTERVAL: Duration = Duration::from_millis(200);
 pub(super) async fn partition(fault: &PartitionFault) -> anyhow::Result<()> {
     let duration = Duration::from_millis(fault.duration_milliseconds);
     let dial_limit = DIAL_LIMIT.min(duration / 4);
-    output::before(observe(&fault.peers, &fault.uncut, DIAL_LIMIT).await?)?;
-    nft::install(fault)?;
+    output::before(observe_until_reachable(&fault.peers, &fault.uncut, READY_LIMIT).await?)?;
+    // Reckoned from before the cut, so that the kernel's own end is never earlier.
     let end = Instant::now() + duration;
-    output::applied(Some(output::unix_nanoseconds() + fault.duration_milliseconds * 1_000_000))?;
+    let ends_at = output::unix_nanoseconds() + fault.duration_milliseconds * 1_000_000;
+    nft::install(fault)?;
+    output::applied(Some(ends_at))?;
     measure_until(fault, end, dial_limit).await?;
     let observation = observe_expired(fault, end).await?;
     output::write(ProofEvent::Expired { observation })?;
     remove_if_expired()?;
-    output::after(observe_until_healed(&fault.peers, &fault.uncut).await?)
+    output::after(observe_until_reachable(&fault.peers, &fault.uncut, HEAL_LIMIT).await?)
 }
 
 /// Removes what earlier faults have left and measures that all is reachable.
@@ -43,16 +49,16 @@ pub(super) async fn check_heal(fault: &CheckHealFault) -> anyhow::Result<()> {
     let found = nft::remove()?;
     tracing::debug!(found, table = nft::TABLE, "removed what earlier faults have left");
     output::applied(None)?;
-    output::after(observe_until_healed(&fault.reachable, &[]).await?)
+    output::after(observe_until_reachable(&fault.reachable, &[], HEAL_LIMIT).await?)
 }
 
 /// Only measurements that were over before the end of the cut count: a dial across the end proves neither.
 async fn measure_until(fault: &PartitionFault, end: Instant, dial_limit: Duration) -> anyhow::Result<()> {
     let mut next = Instant::now();
-    while next + dial_limit < end {
+    while next + dial_limit + END_MARGIN < end {
         sleep_until(next).await;
         let observation = observe(&fault.peers, &fault.uncut, dial_limit).await?;
-        if Instant::now() < end {
+        if Instant::now() + END_MARGIN < end {
             output::during(observation)?;
         }
         next += MEASURE_INTERVAL;
@@ -76,8 +82,12 @@ fn remove_if_expired() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn observe_until_healed(peers: &[SocketAddrV4], uncut: &[SocketAddrV4]) -> anyhow::Result<Observation> {
-    let limit = Instant::now() + HEAL_LIMIT;
+async fn observe_until_reachable(
+    peers: &[SocketAddrV4],
+    uncut: &[SocketAddrV4],
+    patience: Duration,
+) -> anyhow::Result<Observation> {
+    let limit = Instant::now() + patience;
     loop {
         let observation = observe(peers, uncut, DIAL_LIMIT).await?;
         if all_reachable(&observation) || Instant::now() >= limit {

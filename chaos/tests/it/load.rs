@@ -259,6 +259,19 @@ fn a_refused_connection_is_a_failure_and_nothing_else() {
 }
 
 #[test]
+fn a_write_that_found_no_space_is_unknown_because_etcd_may_have_applied_it() {
+    let etcd = Etcd::start_with(1, &["--quota-backend-bytes=4096"]);
+    let load = Load::start(etcd.url(0), None);
+    wait_until("writes find no space", Duration::from_secs(20), || load.progress().unknown > 20);
+    let progress = load.progress();
+    assert!(
+        progress.last_error.as_ref().is_some_and(|error| error.contains("space exceeded")),
+        "{progress:?}"
+    );
+    assert_eq!((progress.failed, progress.acknowledged_writes), (0, 0));
+}
+
+#[test]
 fn a_configuration_that_cannot_be_used_ends_the_load_with_the_field_s_name() {
     let output =
         Command::new(CHAOS).args(["load", "--config", r#"{"endpoint":"x","surprise":1}"#]).output().unwrap();

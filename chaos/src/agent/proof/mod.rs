@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::agent::protocol::{AgentFault, Observation, PartitionFault, ProofEvent, ProofLine};
@@ -118,14 +120,17 @@ impl AgentProof {
             gaps.extend(unreachable.map(|dial| Gap::UnreachableBefore(dial.address)));
         }
         let mut measured = false;
+        let mut answered_meanwhile = BTreeSet::new();
         for observation in self.during() {
             let Observation::Network { peers, uncut, .. } = observation else { continue };
             measured |= peers.len() == partition.peers.len();
-            let answered = peers.iter().filter(|dial| dial.path_works());
-            gaps.extend(answered.map(|dial| Gap::StillReachable(dial.address)));
-            let silent = uncut.iter().filter(|dial| !dial.path_works());
-            gaps.extend(silent.map(|dial| Gap::CutTooMuch(dial.address)));
+            let leaks = peers.iter().filter(|dial| dial.path_works());
+            gaps.extend(leaks.map(|dial| Gap::StillReachable(dial.address)));
+            answered_meanwhile.extend(uncut.iter().filter(|dial| dial.path_works()).map(|dial| dial.address));
         }
+        // One slow answer is no cut; an address that never answered while the fault lasted may have been cut as well.
+        let silent = partition.uncut.iter().filter(|address| !answered_meanwhile.contains(address));
+        gaps.extend(silent.copied().map(Gap::CutTooMuch));
         if !measured || self.before().next().is_none() {
             gaps.push(Gap::NotMeasured);
         }

@@ -86,6 +86,7 @@ fn a_measured_partition_is_proved_in_each_direction() {
 #[test]
 fn a_partition_without_any_one_of_its_measurements_is_not_proved() {
     for index in [0, 1, 2, 4, 5] {
+        // The kernel's end is also seen by the measurement after it, so `Expired` alone may be missing.
         assert_ne!(gaps_of_partition(without(partition_events(), index)), [], "without event {index}");
     }
 }

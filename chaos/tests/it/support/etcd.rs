@@ -32,6 +32,7 @@ pub(crate) fn free_address() -> SocketAddr {
 pub(crate) struct Etcd {
     directory: tempfile::TempDir,
     members: Vec<Member>,
+    extra_arguments: Vec<String>,
 }
 
 struct Member {
@@ -43,9 +44,15 @@ struct Member {
 impl Etcd {
     /// Starts a cluster and waits until each member answers on its client port.
     pub(crate) fn start(size: usize) -> Etcd {
+        Etcd::start_with(size, &[])
+    }
+
+    /// Starts a cluster whose members get more arguments.
+    pub(crate) fn start_with(size: usize, extra_arguments: &[&str]) -> Etcd {
+        let extra_arguments = extra_arguments.iter().copied().map(str::to_owned).collect();
         let member = |_| Member { client: free_address(), peer: free_address(), process: None };
         let members = (0..size).map(member).collect();
-        let mut etcd = Etcd { directory: tempfile::tempdir().unwrap(), members };
+        let mut etcd = Etcd { directory: tempfile::tempdir().unwrap(), members, extra_arguments };
         for number in 0..size {
             etcd.spawn(number);
         }
@@ -96,6 +103,7 @@ impl Etcd {
         single_member_arguments(&self.directory.path().join(name(number)), &client, &peer)
             .into_iter()
             .chain([format!("--name={}", name(number)), format!("--initial-cluster={}", cluster.join(","))])
+            .chain(self.extra_arguments.iter().cloned())
             .collect()
     }
 
