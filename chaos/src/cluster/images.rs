@@ -1,0 +1,115 @@
+//! Which image names a sandbox knows and which files on this machine stand behind them. Never builds an image.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use sandbox::{ImageReference, ImageSource};
+
+use super::cache;
+
+/// The image that the operator's manifest names.
+pub const OPERATOR_IMAGE: &str = concat!("etcd-operator:v", env!("CARGO_PKG_VERSION"));
+/// The image that load, probe and agent run from.
+pub const CHAOS_IMAGE: &str = concat!("chaos:v", env!("CARGO_PKG_VERSION"));
+/// The repository of etcd's images, as the operator defaults it.
+const ETCD_REPOSITORY: &str = "quay.io/coreos/etcd";
+const ETCD_BINARIES: [&str; 3] = ["etcd", "etcdctl", "etcdutl"];
+
+/// The images of a sandbox, checked to be there before anything is started.
+#[derive(Clone, Debug)]
+pub struct SandboxImages {
+    /// Each image that pods may name.
+    pub sources: BTreeMap<ImageReference, ImageSource>,
+}
+
+impl SandboxImages {
+    /// Collects both binaries of this project and every etcd version in the cache; `required` versions must be there.
+    pub fn collect(operator_binary: Option<&Path>, required: &[&str]) -> Result<SandboxImages> {
+        let versions = etcd_versions()?;
+        if let Some(missing) = required.iter().find(|version| !versions.contains_key(**version)) {
+            bail!(missing_etcd(missing, versions.keys())?);
+        }
+        let chaos = std::env::current_exe().context("finding this program's own file")?;
+        let operator = match operator_binary {
+            Some(path) => path.to_owned(),
+            None => beside(&chaos, "etcd-operator"),
+        };
+        let mut sources = BTreeMap::new();
+        sources.insert(ImageReference::from(OPERATOR_IMAGE), single_binary(&operator, "/etcd-operator")?);
+        sources.insert(ImageReference::from(CHAOS_IMAGE), single_binary(&chaos, "/chaos")?);
+        for (version, directory) in versions {
+            let name = format!("{ETCD_REPOSITORY}:v{version}");
+            sources.insert(ImageReference::from(name.as_str()), etcd_image(&directory));
+        }
+        Ok(SandboxImages { sources })
+    }
+}
+
+/// The operator binary that a sandbox runs unless another is named: the one beside this program.
+pub fn default_operator_binary() -> Result<PathBuf> {
+    let chaos = std::env::current_exe().context("finding this program's own file")?;
+    Ok(beside(&chaos, "etcd-operator"))
+}
+
+fn beside(program: &Path, name: &str) -> PathBuf {
+    program.with_file_name(name)
+}
+
+fn single_binary(on_host: &Path, in_container: &str) -> Result<ImageSource> {
+    if !on_host.is_file() {
+        bail!(
+            "the binary for {in_container} is missing: {} is not a file; build it with `cargo build -p etcd-operator`, \
+             or name another with --operator-binary",
+            on_host.display()
+        );
+    }
+    Ok(ImageSource {
+        files: BTreeMap::from([(PathBuf::from(in_container), on_host.to_owned())]),
+        entrypoint: vec![in_container.to_owned()],
+        environment: BTreeMap::new(),
+        user: Some(65532),
+    })
+}
+
+fn etcd_image(directory: &Path) -> ImageSource {
+    let files = ETCD_BINARIES
+        .iter()
+        .map(|name| (Path::new("/usr/local/bin").join(name), directory.join(name)))
+        .collect();
+    let path = ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned());
+    ImageSource {
+        files,
+        entrypoint: vec!["/usr/local/bin/etcd".to_owned()],
+        environment: BTreeMap::from([path]),
+        user: None,
+    }
+}
+
+/// Complete etcd images in the cache, by version.
+fn etcd_versions() -> Result<BTreeMap<String, PathBuf>> {
+    let directory = cache::directory()?.join("images/etcd");
+    let mut versions = BTreeMap::new();
+    let Ok(entries) = std::fs::read_dir(&directory) else {
+        return Ok(versions);
+    };
+    for entry in entries {
+        let entry = entry.with_context(|| format!("reading {}", directory.display()))?;
+        let name = entry.file_name();
+        let version = name.to_str().and_then(|name| name.strip_prefix('v'));
+        let complete = ETCD_BINARIES.iter().all(|binary| entry.path().join(binary).is_file());
+        if let (Some(version), true) = (version, complete) {
+            versions.insert(version.to_owned(), entry.path());
+        }
+    }
+    Ok(versions)
+}
+
+fn missing_etcd<'a>(missing: &str, present: impl Iterator<Item = &'a String>) -> Result<String> {
+    let present: Vec<&str> = present.map(String::as_str).collect();
+    let present = if present.is_empty() { "none".to_owned() } else { present.join(", ") };
+    Ok(format!(
+        "the etcd image v{missing} is not in the cache {} (there: {present}); build it with `ci/images`",
+        cache::directory()?.display()
+    ))
+}

@@ -1,0 +1,126 @@
+//! The Kubernetes cluster a run acts on: opened, described and closed. Never installs anything into it.
+
+pub mod cache;
+mod current;
+pub mod images;
+mod lasting;
+mod sandboxed;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+pub use images::SandboxImages;
+pub use lasting::{ClusterName, LastingCluster, LastingStatus, bring_down, bring_up, status};
+
+/// Bounds one plain call to the API server; watches and followed logs use a client without this bound.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Where a scenario runs. A scenario file never says which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClusterKind {
+    /// The embedded cluster: needs nothing but etcd images and root.
+    Sandbox,
+    /// Real Kubernetes without a container engine.
+    Bare,
+    /// Kubernetes in Docker.
+    Kind,
+    /// The cluster that a context of your kubeconfig names.
+    Current,
+}
+
+impl fmt::Display for ClusterKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            ClusterKind::Sandbox => "sandbox",
+            ClusterKind::Bare => "bare",
+            ClusterKind::Kind => "kind",
+            ClusterKind::Current => "current",
+        })
+    }
+}
+
+/// Everything that decides which cluster is opened.
+#[derive(Clone, Debug)]
+pub struct ClusterChoice {
+    /// Which kind of cluster.
+    pub kind: ClusterKind,
+    /// The kubeconfig context; required by `current`, meaningless elsewhere.
+    pub context: Option<String>,
+    /// A lasting sandbox made by `chaos cluster up`; without it the run gets a sandbox of its own.
+    pub lasting: Option<ClusterName>,
+    /// Where a new sandbox's API server listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The `etcd-operator` binary that a new sandbox runs.
+    pub operator_binary: Option<PathBuf>,
+}
+
+/// An open cluster. Dropping a sandbox that belongs to the run ends it; [`Cluster::close`] also waits for that.
+pub struct Cluster {
+    /// For plain calls: each is bounded in time and none is retried behind our back.
+    pub client: Client,
+    /// For watches and followed logs, which may rightly be silent for long.
+    pub watching: Client,
+    /// The kind that was asked for.
+    pub kind: ClusterKind,
+    /// The server's address, for people.
+    pub server: String,
+    /// Whether the harness may install the operator and act on its pod.
+    pub operator_is_ours: bool,
+    owned: Option<sandboxed::OwnSandbox>,
+}
+
+impl Cluster {
+    /// Opens what `choice` names. `state` is a directory below the run's own, used by a sandbox made for this run only.
+    pub async fn open(choice: &ClusterChoice, images: &SandboxImages, state: PathBuf) -> Result<Cluster> {
+        match choice.kind {
+            ClusterKind::Sandbox => match &choice.lasting {
+                Some(name) => LastingCluster::find(name)?.open().await,
+                None => sandboxed::start(choice, images, state).await,
+            },
+            ClusterKind::Current => current::open(choice).await,
+            ClusterKind::Bare | ClusterKind::Kind => bail!(not_built_yet(choice.kind)),
+        }
+    }
+
+    /// Ends a cluster that belongs to this run and waits until nothing of it is left. A lasting or foreign one stays.
+    pub async fn close(mut self) -> Result<()> {
+        match self.owned.take() {
+            Some(sandbox) => sandbox.stop().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn from_kubeconfig(
+        kubeconfig: Kubeconfig,
+        context: Option<&str>,
+        kind: ClusterKind,
+    ) -> Result<Cluster> {
+        let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
+        let mut config =
+            Config::from_custom_kubeconfig(kubeconfig, &options).await.context("reading the kubeconfig")?;
+        // kube repeats a call up to fifteen times on 503, which pods/proxy answers for every pod that is down.
+        config.default_retry = false;
+        let server = config.cluster_url.to_string();
+        let watching = Client::try_from(config.clone()).context("building a Kubernetes client")?;
+        config.read_timeout = Some(CALL_TIMEOUT);
+        config.connect_timeout = Some(CALL_TIMEOUT);
+        let client = Client::try_from(config).context("building a Kubernetes client")?;
+        Ok(Cluster { client, watching, kind, server, operator_is_ours: true, owned: None })
+    }
+}
+
+/// What is said for a cluster kind that cannot be used yet.
+#[must_use]
+pub fn not_built_yet(kind: ClusterKind) -> String {
+    format!(
+        "--cluster {kind} is not built yet; use --cluster sandbox (needs nothing), or --cluster current --context \
+         NAME for a cluster that runs already"
+    )
+}

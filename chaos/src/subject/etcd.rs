@@ -1,0 +1,79 @@
+//! The cluster under test as an `EtcdCluster`: created, read, resized. Reads status as plain JSON, so that the harness
+//! sees what a user sees and not what the operator's own types make of it.
+
+use anyhow::{Context as _, Result};
+use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+/// The group and version that the harness speaks.
+pub const API_VERSION: &str = "etcd.operators.rs/v1beta1";
+/// The kind of the cluster under test.
+pub const KIND: &str = "EtcdCluster";
+/// On every object of a cluster's members.
+pub const CLUSTER_LABEL: &str = "etcd.operators.rs/cluster";
+/// On every object of one member; its value is the member's name.
+pub const MEMBER_LABEL: &str = "etcd.operators.rs/member";
+/// etcd's ports, as the operator's members use them.
+pub const CLIENT_PORT: u16 = 2379;
+/// The port that members reach each other on.
+pub const PEER_PORT: u16 = 2380;
+/// The container that runs etcd in a member's pod.
+pub const CONTAINER: &str = "etcd";
+
+/// Where `EtcdCluster` objects live in the API.
+#[must_use]
+pub fn resource() -> ApiResource {
+    ApiResource {
+        group: "etcd.operators.rs".to_owned(),
+        version: "v1beta1".to_owned(),
+        api_version: API_VERSION.to_owned(),
+        kind: KIND.to_owned(),
+        plural: "etcdclusters".to_owned(),
+    }
+}
+
+/// The clusters of one namespace.
+#[must_use]
+pub fn api(client: &Client, namespace: &str) -> Api<DynamicObject> {
+    Api::namespaced_with(client.clone(), namespace, &resource())
+}
+
+/// Creates the cluster under test.
+pub async fn create(client: &Client, namespace: &str, name: &str, spec: &Value) -> Result<DynamicObject> {
+    let object = DynamicObject::new(name, &resource()).within(namespace).data(json!({ "spec": spec }));
+    let created = api(client, namespace).create(&PostParams::default(), &object).await;
+    created.with_context(|| format!("creating the EtcdCluster {namespace}/{name}"))
+}
+
+/// Changes the number of members that the cluster shall have.
+pub async fn resize(client: &Client, namespace: &str, name: &str, size: u32) -> Result<DynamicObject> {
+    let patch = Patch::Merge(json!({ "spec": { "size": size } }));
+    let patched = api(client, namespace).patch(name, &PatchParams::default(), &patch).await;
+    patched.with_context(|| format!("setting the size of {namespace}/{name} to {size}"))
+}
+
+/// Whether the status carries the condition with the value `True` for the present generation.
+#[must_use]
+pub fn condition_is_true(cluster: &DynamicObject, kind: &str) -> bool {
+    let conditions = cluster.data.pointer("/status/conditions").and_then(Value::as_array);
+    let generation = cluster.metadata.generation;
+    conditions.into_iter().flatten().any(|condition| {
+        condition["type"] == kind
+            && condition["status"] == "True"
+            && (condition["observedGeneration"].is_null()
+                || condition["observedGeneration"].as_i64() >= generation)
+    })
+}
+
+/// The status conditions in one line, for progress and messages.
+#[must_use]
+pub fn describe_conditions(cluster: &DynamicObject) -> String {
+    let conditions = cluster.data.pointer("/status/conditions").and_then(Value::as_array);
+    let described = conditions.into_iter().flatten().map(|condition| {
+        let text = |field: &str| condition[field].as_str().unwrap_or("?").to_owned();
+        format!("{}={} ({}: {})", text("type"), text("status"), text("reason"), text("message"))
+    });
+    let described: Vec<String> = described.collect();
+    if described.is_empty() { "no conditions yet".to_owned() } else { described.join("; ") }
+}
