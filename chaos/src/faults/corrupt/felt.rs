@@ -1,0 +1,133 @@
+//! Makes a corruption felt while the operator cannot repair it: a member restarts under it, and its effect is looked for.
+//! Only deletes a pod that the guard permitted or that a quorum can spare.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{Api, ListParams};
+use std::collections::BTreeSet;
+
+use super::super::case::{Case, Entered, PROOF_PATIENCE, Victims};
+use super::super::pod;
+use super::Changed;
+use crate::record::Proof;
+use crate::scenario::ClusterObject;
+use crate::target::{SeenMember, permit};
+
+pub(super) async fn make_felt(case: &Case<'_>, victims: &Victims, changed: &[Changed]) -> Result<()> {
+    for changed in changed {
+        let observation = match changed.object {
+            ClusterObject::StatefulSetScale => scaled_away(case, victims, changed).await?,
+            ClusterObject::StatefulSetTemplate | ClusterObject::StatefulSet => {
+                let member = victims.members.iter().find(|member| member.name == changed.located.name);
+                let restarted = restart(case, member.context("the corrupted member is no target")?).await?;
+                carries_variable(&restarted)?
+            }
+            ClusterObject::ServiceSelector | ClusterObject::ClientService => {
+                let lost = no_endpoints(case, &case.context.cluster).await?;
+                format!("{lost}; {}", restart_spare(case, victims).await?)
+            }
+            ClusterObject::PeerService => {
+                let lost = no_endpoints(case, &format!("{}-peers", case.context.cluster)).await?;
+                format!("{lost}; {}", restart_spare(case, victims).await?)
+            }
+            ClusterObject::DisruptionBudget => {
+                let open = budget_protects_nobody(case).await?;
+                format!("{open}; {}", restart_spare(case, victims).await?)
+            }
+            ClusterObject::ClusterRecord => restart_spare(case, victims).await?,
+        };
+        case.prove(changed.pod.as_deref(), Proof::CorruptionFelt { observation });
+    }
+    Ok(())
+}
+
+/// Deletes one member's pod and waits for its successor to be ready, with nobody there to help it.
+async fn restart(case: &Case<'_>, member: &SeenMember) -> Result<Pod> {
+    let own = member.pod.as_ref().context("the member has no pod")?;
+    let victims = Victims { members: vec![member.clone()], ..Victims::default() };
+    let target: Entered = case.entered(&victims).pop().context("the member has no pod")?;
+    pod::delete(case, &target, Duration::ZERO).await?;
+    let what = format!("pod {} ready again", own.pod);
+    let ready = async || {
+        let pod = case.pods(&case.context.namespace).get_opt(&own.pod).await.context("reading the pod")?;
+        Ok(pod.filter(|pod| pod.metadata.uid.as_deref() != Some(own.uid.as_str()) && is_ready(pod)))
+    };
+    case.wait_for(&what, PROOF_PATIENCE, ready).await
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// A corruption of the whole cluster has no member as its target: the member that may restart is one that can be spared.
+async fn restart_spare(case: &Case<'_>, victims: &Victims) -> Result<String> {
+    let voters = victims.view.voters();
+    let mut candidates: Vec<&SeenMember> = Vec::new();
+    for rank in case.step.preference.iter().map(|rank| usize::from(*rank)).chain(0..voters.len()) {
+        candidates.extend(voters.get(rank).filter(|member| member.pod.is_some()));
+    }
+    candidates.sort_by_key(|member| victims.view.leader == Some(member.id));
+    let member = *candidates.first().context("there is no member that could restart")?;
+    let view = case.context.board.borrow().view.clone();
+    let held: BTreeSet<String> = case.context.board.borrow().held();
+    permit(&view, &[member], &held).context("no member can be spared to make the corruption felt")?;
+    restart(case, member).await?;
+    Ok(format!("member {} restarted under it, without the operator, and became ready", member.name))
+}
+
+fn carries_variable(pod: &Pod) -> Result<String> {
+    let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
+    let variables = containers.iter().flat_map(|container| container.env.iter().flatten());
+    let found = variables.into_iter().find(|variable| variable.name == "ETCD_FORCE_NEW_CLUSTER");
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    match found {
+        Some(variable) => {
+            Ok(format!("pod {name} restarted with {} in its environment and became ready", variable.name))
+        }
+        None => bail!("the successor of pod {name} does not carry the added variable"),
+    }
+}
+
+async fn scaled_away(case: &Case<'_>, victims: &Victims, changed: &Changed) -> Result<String> {
+    let member = victims.members.iter().find(|member| member.name == changed.located.name);
+    let own = member.and_then(|member| member.pod.as_ref()).context("the corrupted member has no pod")?;
+    let what = format!("the end of pod {}", own.pod);
+    let gone = async || {
+        let pod = case.pods(&case.context.namespace).get_opt(&own.pod).await.context("reading the pod")?;
+        Ok(pod.is_none_or(|pod| pod.metadata.uid.as_deref() != Some(own.uid.as_str())).then_some(()))
+    };
+    case.wait_for(&what, PROOF_PATIENCE, gone).await?;
+    Ok(format!("pod {} is gone and none came in its place", own.pod))
+}
+
+async fn no_endpoints(case: &Case<'_>, service: &str) -> Result<String> {
+    let slices: Api<EndpointSlice> = Api::namespaced(case.context.client.clone(), &case.context.namespace);
+    let labels = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+    let what = format!("Service {service} without endpoints");
+    let empty = async || {
+        let slices = slices.list(&labels).await.context("listing endpoint slices")?;
+        Ok(slices.items.iter().all(|slice| slice.endpoints.is_empty()).then_some(()))
+    };
+    case.wait_for(&what, PROOF_PATIENCE, empty).await?;
+    Ok(format!("Service {service} had no endpoints"))
+}
+
+async fn budget_protects_nobody(case: &Case<'_>) -> Result<String> {
+    let budgets: Api<PodDisruptionBudget> =
+        Api::namespaced(case.context.client.clone(), &case.context.namespace);
+    let name = &case.context.cluster;
+    let open = async || {
+        let budget = budgets.get(name).await.context("reading the PodDisruptionBudget")?;
+        let generation = budget.metadata.generation;
+        let status = budget.status.unwrap_or_default();
+        let current = status.observed_generation == generation;
+        Ok((current && status.desired_healthy == 0).then_some(status.disruptions_allowed))
+    };
+    let allowed = case.wait_for("a PodDisruptionBudget that protects nobody", PROOF_PATIENCE, open).await?;
+    Ok(format!("the PodDisruptionBudget allowed {allowed} evictions at once"))
+}

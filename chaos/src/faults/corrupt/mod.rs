@@ -1,0 +1,134 @@
+//! The operator is paused, an object of the cluster is changed for the worse, a member restarts under it, and only then may
+//! the operator repair it. The pause ends by its own timer; the repair is the operator's work, never the harness's.
+
+mod felt;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
+
+use super::case::{Case, Victims};
+use super::objects::{Field, Located, corruption, identity, last_manager};
+use super::{agents, pause};
+use crate::record::Proof;
+use crate::scenario::ClusterObject;
+use crate::subject::operator;
+
+/// An object that was changed, and what its field held before.
+pub(super) struct Changed {
+    pub(super) located: Located,
+    pub(super) object: ClusterObject,
+    /// The target's pod, for objects that each member has.
+    pub(super) pod: Option<String>,
+    pub(super) field: Field,
+    pub(super) before: serde_json::Value,
+    pub(super) at: DynamicObject,
+}
+
+pub(super) async fn carry_out(
+    case: &Case<'_>,
+    victims: &Victims,
+    object: ClusterObject,
+    lasting: Duration,
+) -> Result<()> {
+    let operators = Victims { operator: operator::pods(&case.context.client).await?, ..Victims::default() };
+    if operators.operator.is_empty() {
+        bail!("the operator has no pod that could be paused");
+    }
+    let paused = pause::stop(case, &operators, lasting).await?;
+    let until = tokio::time::Instant::now() + lasting;
+    let changed = corrupt_all(case, victims, object).await?;
+    case.injected();
+    let remaining = until.saturating_duration_since(tokio::time::Instant::now());
+    let felt = tokio::time::timeout(remaining, felt::make_felt(case, victims, &changed)).await;
+    case.hold(until.saturating_duration_since(tokio::time::Instant::now())).await;
+    let finished = agents::finish(case, paused).await;
+    case.healed();
+    finished?;
+    felt.context("the corruption was not felt while the operator was paused")??;
+    for changed in &changed {
+        prove_repaired(case, changed).await;
+    }
+    Ok(())
+}
+
+async fn corrupt_all(case: &Case<'_>, victims: &Victims, object: ClusterObject) -> Result<Vec<Changed>> {
+    let mut changed = Vec::new();
+    if object.belongs_to_member() {
+        for member in &victims.members {
+            changed.push(corrupt(case, victims, object, Some(&member.name)).await?);
+        }
+    } else {
+        changed.push(corrupt(case, victims, object, None).await?);
+    }
+    if changed.is_empty() {
+        bail!("there is no object to corrupt");
+    }
+    Ok(changed)
+}
+
+async fn corrupt(
+    case: &Case<'_>,
+    victims: &Victims,
+    object: ClusterObject,
+    member: Option<&str>,
+) -> Result<Changed> {
+    let context = case.context;
+    let located = Located::new(&context.client, &context.namespace, &context.cluster, object, member)?;
+    let now = located.get().await?.with_context(|| format!("{object} {} is not there", located.name))?;
+    let change = corruption(object, &now)?;
+    let before = change.field.value(&now);
+    let at = located.set(&now, &change.field, &change.value).await?;
+    let changed =
+        Changed { located, object, pod: case.pod_of(victims, member), field: change.field, before, at };
+    prove_changed(case, &changed)?;
+    Ok(changed)
+}
+
+/// Records that the object was seen changed.
+///
+/// # Errors
+/// If it does not differ from before: then nothing was broken.
+pub(super) fn prove_changed(case: &Case<'_>, changed: &Changed) -> Result<()> {
+    let Changed { object, field, before, at, .. } = changed;
+    let after = field.value(at);
+    if after == *before {
+        bail!("{object} {} still holds {before} in {}", at.name_any(), field.name);
+    }
+    case.prove(
+        changed.pod.as_deref(),
+        Proof::ObjectChanged {
+            object: *object,
+            identity: identity(at),
+            resource_version: at.resource_version().unwrap_or_default(),
+            field: field.name.to_owned(),
+            before: before.to_string(),
+            after: after.to_string(),
+        },
+    );
+    Ok(())
+}
+
+/// Waits until the field holds again what it held before, at another resource version, and records by whose hand.
+pub(super) async fn prove_repaired(case: &Case<'_>, changed: &Changed) {
+    let what = format!("the repair of {} of {}", changed.field.name, changed.located.name);
+    let repaired = async || {
+        let now = changed.located.get().await?;
+        let other = |now: &DynamicObject| now.resource_version() != changed.at.resource_version();
+        Ok(now.filter(|now| other(now) && changed.field.value(now) == changed.before))
+    };
+    let Some(now) = case.wait_for_operator(&what, repaired).await else { return };
+    case.prove(
+        changed.pod.as_deref(),
+        Proof::ObjectRepaired {
+            object: changed.object,
+            identity: identity(&now),
+            resource_version: now.resource_version().unwrap_or_default(),
+            field: changed.field.name.to_owned(),
+            value: changed.before.to_string(),
+            manager: last_manager(&now),
+        },
+    );
+}

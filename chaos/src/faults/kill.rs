@@ -1,0 +1,47 @@
+//! The container's first process dies as by SIGKILL from the node; the pod stays. Over once it happened; proved by another
+//! process in the same pod.
+
+use anyhow::{Context as _, Result};
+use futures::future::try_join_all;
+
+use super::agents;
+use super::case::{Case, Entered, PROOF_PATIENCE, Victims};
+use crate::agent::protocol::AgentFault;
+use crate::record::{ProcessIdentity, Proof};
+use crate::runner::samples;
+
+pub(super) async fn carry_out(case: &Case<'_>, victims: &Victims) -> Result<()> {
+    let targets = case.entered(victims);
+    let before = case.processes(&targets).await?;
+    let faults = targets.iter().map(|target| (target.clone(), AgentFault::Kill)).collect();
+    let agents = agents::apply(case, faults).await?;
+    case.injected();
+    case.healed();
+    agents::finish(case, agents).await?;
+    try_join_all(targets.iter().map(|target| prove_replaced(case, target, &before[&target.pod]))).await?;
+    Ok(())
+}
+
+/// Waits for another process in the same pod and records it.
+pub(super) async fn prove_replaced(
+    case: &Case<'_>,
+    target: &Entered,
+    before: &ProcessIdentity,
+) -> Result<()> {
+    let what = format!("another process in pod {}", target.pod);
+    let after =
+        case.wait_for(&what, PROOF_PATIENCE, async || process_after(case, target, before).await).await?;
+    case.prove(Some(&target.pod), Proof::ProcessReplaced { before: before.clone(), after });
+    Ok(())
+}
+
+async fn process_after(
+    case: &Case<'_>,
+    target: &Entered,
+    before: &ProcessIdentity,
+) -> Result<Option<ProcessIdentity>> {
+    let pod = case.pods(&target.namespace).get_opt(&target.pod).await.context("reading the pod")?;
+    let pod = pod.filter(|pod| pod.metadata.uid.as_deref() == Some(target.uid.as_str()));
+    let now = pod.and_then(|pod| samples::process(&pod, target.container));
+    Ok(now.filter(|now| now.container_id != before.container_id && now.restart_count > before.restart_count))
+}

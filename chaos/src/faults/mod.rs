@@ -1,0 +1,72 @@
+//! The catalogue of faults and how each is carried out: one file for one way of breaking things, with its injection, its
+//! end and its proof side by side. Never judges; a proof that is missing is missing in the record.
+
+mod agents;
+mod case;
+mod corrupt;
+mod delete_object;
+mod disk;
+mod intrude;
+mod kill;
+pub mod objects;
+mod partition;
+mod pause;
+mod pod;
+mod resize;
+pub mod volume;
+mod wipe;
+
+use anyhow::Result;
+
+pub use case::{Case, FaultContext, Victims};
+
+use crate::scenario::{Fault, Target};
+
+/// Carries one fault out, from injection to the last proof. Returns once the fault is over and its end was seen, or
+/// early, with the fault ended, when [`FaultContext::ending`] is cancelled.
+///
+/// # Errors
+/// If the fault did not take effect, did not end, or could not be measured; the run then proves nothing.
+pub async fn carry_out(case: &Case<'_>, victims: &Victims) -> Result<()> {
+    case.injecting(victims);
+    match &case.step.fault {
+        Fault::PodKill { grace } => pod::carry_out(case, victims, grace.as_duration()).await,
+        Fault::ProcessKill | Fault::OperatorKill => kill::carry_out(case, victims).await,
+        Fault::ProcessPause { lasting } | Fault::OperatorPause { lasting } => {
+            pause::carry_out(case, victims, lasting.as_duration()).await
+        }
+        Fault::DiskLost => disk::carry_out(case, victims).await,
+        Fault::DirectoryWiped => wipe::carry_out(case, victims).await,
+        Fault::Partition { direction, peers, lasting } => {
+            partition::carry_out(case, victims, *direction, *peers, lasting.as_duration()).await
+        }
+        Fault::Corrupt { object, lasting } => {
+            corrupt::carry_out(case, victims, *object, lasting.as_duration()).await
+        }
+        Fault::DeleteObject { object } => delete_object::carry_out(case, victims, *object).await,
+        Fault::Intrude { object } => intrude::carry_out(case, victims, *object).await,
+        Fault::Resize { size } => resize::carry_out(case, *size).await,
+        Fault::VolumeDeletionStuck { lasting } => {
+            volume::carry_out(case, victims, lasting.as_duration()).await
+        }
+    }
+}
+
+/// Whether the fault is aimed at the operator's pod: some kinds say so by themselves.
+#[must_use]
+pub fn aims_at_operator(fault: &Fault, target: &Target) -> bool {
+    match fault {
+        Fault::OperatorKill | Fault::OperatorPause { .. } => true,
+        Fault::PodKill { .. }
+        | Fault::ProcessKill
+        | Fault::ProcessPause { .. }
+        | Fault::DiskLost
+        | Fault::DirectoryWiped
+        | Fault::Partition { .. }
+        | Fault::Corrupt { .. }
+        | Fault::DeleteObject { .. }
+        | Fault::Intrude { .. }
+        | Fault::Resize { .. }
+        | Fault::VolumeDeletionStuck { .. } => *target == Target::Operator,
+    }
+}
