@@ -17,4 +17,9 @@ pub mod probe;
 pub mod recorder;
 
 // Runs where the user is: talks to Kubernetes and carries the schedule out.
-// (cluster, subject, target, faults, runner)
+pub mod cluster;
+pub mod faults;
+pub mod progress;
+pub mod runner;
+pub mod subject;
+pub mod target;

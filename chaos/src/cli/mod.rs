@@ -1,0 +1,157 @@
+//! The command line: what can be asked for and how it is explained. Exit codes: 0 pass, 1 fail, 2 invalid or error.
+
+mod cluster;
+mod heal;
+mod judge;
+mod plan;
+mod run;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use chaos::cluster::{ClusterChoice, ClusterKind, ClusterName};
+use chaos::{agent, load, probe};
+use clap::{Args, Parser, Subcommand};
+
+/// The exit code of everything that could not be done.
+const EXIT_ERROR: u8 = 2;
+
+/// Breaks etcd clusters on Kubernetes on purpose and judges whether quorum and data survived.
+#[derive(Debug, Parser)]
+#[command(
+    name = "chaos",
+    version,
+    about,
+    long_about = "Breaks etcd clusters on Kubernetes on purpose and judges whether quorum and data survived.\n\nA \
+                  scenario file says what is broken, in whom and when. `chaos run` makes a cluster, puts the operator \
+                  and an etcd cluster into it, writes and reads all the time, breaks what the scenario says, measures \
+                  that it really broke and really healed, and then judges the recorded history.",
+    after_help = "Exit codes: 0 every run passed; 1 some run failed: data, quorum or the operator's promises were \
+                  lost; 2 some run was invalid (it proved nothing), was interrupted, or could not be done. The worst \
+                  of several counts: fail over invalid over pass.\n\nStart here: chaos run scenarios/quickstart.yaml"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run scenarios and judge them
+    Run(run::RunArguments),
+    /// Show what a scenario will do with a seed; needs no cluster
+    Plan(plan::PlanArguments),
+    /// Judge the record of an earlier run again
+    Check(judge::CheckArguments),
+    /// Write the reports of an earlier run again
+    Report(judge::ReportArguments),
+    /// Bring lasting clusters up and down
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
+    /// End what a killed run left broken in a cluster
+    Heal(heal::HealArguments),
+    /// Carries out one fault inside a pod
+    #[command(hide = true)]
+    Agent(agent::Arguments),
+    /// Writes and reads inside a pod
+    #[command(hide = true)]
+    Load(load::Arguments),
+    /// Asks members inside a pod
+    #[command(hide = true)]
+    Probe(probe::Arguments),
+}
+
+/// Which cluster a command acts on.
+#[derive(Clone, Debug, Args)]
+struct ClusterArguments {
+    /// Where to act: `sandbox` needs nothing but root and etcd images; `current` acts on the cluster that --context names,
+    /// in a namespace that the run makes
+    #[arg(long, value_enum, default_value = "sandbox", value_name = "KIND")]
+    cluster: ClusterKind,
+    /// The kubeconfig context for `--cluster current`
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// A lasting sandbox made by `chaos cluster up`, instead of one that lives as long as the run
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    name: Option<ClusterName>,
+    /// Where a new sandbox's API server listens; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// The etcd-operator binary for a new sandbox, instead of the one beside this program
+    #[arg(long, value_name = "FILE")]
+    operator_binary: Option<PathBuf>,
+}
+
+fn parse_name(text: &str) -> Result<ClusterName, String> {
+    text.parse()
+}
+
+impl ClusterArguments {
+    fn choice(&self) -> ClusterChoice {
+        ClusterChoice {
+            kind: self.cluster,
+            context: self.context.clone(),
+            lasting: self.name.clone(),
+            listen: self.listen,
+            operator_binary: self.operator_binary.clone(),
+        }
+    }
+
+    /// Refuses what cannot work before anything is made.
+    fn check(&self) -> Result<()> {
+        match self.cluster {
+            ClusterKind::Bare | ClusterKind::Kind => {
+                anyhow::bail!(chaos::cluster::not_built_yet(self.cluster))
+            }
+            ClusterKind::Current if self.context.is_none() => {
+                anyhow::bail!(
+                    "--cluster current needs --context NAME: it is never guessed which cluster may be broken"
+                )
+            }
+            ClusterKind::Sandbox if self.context.is_some() => {
+                anyhow::bail!("--context belongs to --cluster current")
+            }
+            ClusterKind::Current if self.name.is_some() => {
+                anyhow::bail!("--name belongs to --cluster sandbox")
+            }
+            ClusterKind::Sandbox | ClusterKind::Current => Ok(()),
+        }
+    }
+}
+
+/// Does what was asked and returns the exit code. Errors are printed here and nowhere else.
+pub(crate) fn carry_out(arguments: Arguments) -> ExitCode {
+    let done = rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("another TLS provider is installed"))
+        .and_then(|()| tokio::runtime::Runtime::new().context("starting the runtime"))
+        .and_then(|runtime| {
+            let done = runtime.block_on(dispatch(arguments.command));
+            // What is still blocked on the disk or in a name look-up must not hold the exit up.
+            runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+            done
+        });
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            anstream::eprintln!("error: {error:#}");
+            ExitCode::from(EXIT_ERROR)
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> Result<u8> {
+    match command {
+        Command::Run(arguments) => run::run(arguments).await,
+        Command::Plan(arguments) => plan::plan(&arguments),
+        Command::Check(arguments) => judge::check(&arguments),
+        Command::Report(arguments) => judge::report(&arguments),
+        Command::Cluster(command) => cluster::carry_out(command).await,
+        Command::Heal(arguments) => heal::heal(&arguments).await,
+        Command::Agent(arguments) => arguments.run().await.map(|()| 0),
+        Command::Load(arguments) => arguments.run().await.map(|()| 0),
+        Command::Probe(arguments) => arguments.run().await.map(|()| 0),
+    }
+}

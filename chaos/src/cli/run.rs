@@ -1,0 +1,226 @@
+//! `chaos run`: every file in its turn, the worst verdict wins. The first Ctrl-C heals and reports, the second stops at once.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, bail};
+use chaos::checker::{Outcome, Verdict};
+use chaos::cluster::{ClusterKind, SandboxImages, images};
+use chaos::progress::Display;
+use chaos::runner::directory::DEFAULT_PARENT;
+use chaos::runner::{self, Assignment, Finished, Settings};
+use chaos::scenario::{self, Seed, Subject};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{ClusterArguments, EXIT_ERROR};
+
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// Scenario files; all are run, the worst verdict wins
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// The seed, instead of the one in each file
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Where the record and the reports go (with several files: a directory for each below it)
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArguments,
+    /// Leave the run's namespace in a cluster that outlives the run
+    #[arg(long)]
+    keep: bool,
+    /// Run one of the deliberately wrong operators, to see that it is caught (needs an operator built for that)
+    #[arg(long, value_name = "MUTANT")]
+    operator_mutant: Option<String>,
+    /// The operator's image, instead of the one its manifest names
+    #[arg(long, value_name = "IMAGE")]
+    operator_image: Option<String>,
+    /// The image of load, probe and agent
+    #[arg(long, value_name = "IMAGE", default_value = images::CHAOS_IMAGE)]
+    chaos_image: String,
+}
+
+pub(super) async fn run(arguments: RunArguments) -> Result<u8> {
+    arguments.cluster.check()?;
+    let assignments = assignments(&arguments)?;
+    let settings = settings(&arguments, &assignments)?;
+    let display = Display::new();
+    let interrupt = CancellationToken::new();
+    let _signals = AbortOnDropHandle::new(tokio::spawn(watch_signals(interrupt.clone(), display.clone())?));
+
+    let mut finished = Vec::new();
+    let mut failed_to_run = false;
+    for assignment in &assignments {
+        if interrupt.is_cancelled() {
+            break;
+        }
+        display.say(&format!("scenario {}, seed {}", assignment.schedule.scenario, assignment.schedule.seed));
+        match runner::run(assignment, &settings, &interrupt, &display).await {
+            Ok(run) => finished.push(run),
+            Err(error) => {
+                anstream::eprintln!("error: {}: {error:#}", assignment.file);
+                failed_to_run = true;
+            }
+        }
+    }
+    display.finish();
+    show(&finished, &arguments)?;
+    let incomplete = failed_to_run || finished.len() < assignments.len();
+    let worst = finished.iter().map(Finished::verdict).max().unwrap_or(Verdict::Invalid);
+    Ok(match worst {
+        Verdict::Pass if incomplete => EXIT_ERROR,
+        Verdict::Pass | Verdict::Invalid | Verdict::Fail => worst.exit_code(),
+    })
+}
+
+/// Reads every file before anything is started: the last one's mistake must not cost the first one's run.
+fn assignments(arguments: &RunArguments) -> Result<Vec<Assignment>> {
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let mut assignments: Vec<Assignment> = Vec::new();
+    for file in &arguments.files {
+        let scenario = super::plan::load(file)?;
+        let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+        let seed = arguments.seed.map_or(scenario.seed, Seed);
+        let schedule = scenario::schedule(&scenario, seed);
+        let out = match &arguments.out {
+            Some(out) if arguments.files.len() == 1 => out.clone(),
+            Some(out) => out.join(format!("{}-{seed}", scenario.name)),
+            None => Path::new(DEFAULT_PARENT).join(format!("{}-{seed}-{now}", scenario.name)),
+        };
+        if assignments.iter().any(|earlier| earlier.out == out) {
+            bail!(
+                "two of the files are named {} inside: their records would lie in one place",
+                scenario.name
+            );
+        }
+        assignments.push(Assignment { file: file.display().to_string(), text, schedule, out });
+    }
+    Ok(assignments)
+}
+
+fn settings(arguments: &RunArguments, assignments: &[Assignment]) -> Result<Settings> {
+    let cluster = arguments.cluster.choice();
+    if let Some(mutant) = &arguments.operator_mutant {
+        check_mutant(mutant, cluster.operator_binary.as_deref())?;
+    }
+    let own_sandbox = cluster.kind == ClusterKind::Sandbox && cluster.lasting.is_none();
+    let images = if own_sandbox {
+        let versions = assignments.iter().filter_map(|assignment| match &assignment.schedule.subject {
+            Subject::Cluster(cluster) => Some(cluster.version.as_str()),
+            Subject::Selector(_) => None,
+        });
+        SandboxImages::collect(cluster.operator_binary.as_deref(), &versions.collect::<Vec<_>>())?
+    } else {
+        SandboxImages { sources: Default::default() }
+    };
+    Ok(Settings {
+        cluster,
+        images,
+        chaos_image: arguments.chaos_image.clone(),
+        operator_image: arguments.operator_image.clone(),
+        mutant: arguments.operator_mutant.clone(),
+        keep: arguments.keep,
+    })
+}
+
+/// An operator that knows no mutants would run as the right one, and its pass would mean nothing.
+fn check_mutant(mutant: &str, operator_binary: Option<&Path>) -> Result<()> {
+    let binary = match operator_binary {
+        Some(path) => path.to_owned(),
+        None => images::default_operator_binary()?,
+    };
+    let asked = std::process::Command::new(&binary)
+        .arg("mutants")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    let output = asked.with_context(|| format!("asking {} for its mutants", binary.display()))?;
+    if !output.status.success() {
+        bail!(
+            "{} knows no mutants: build it with `cargo build -p etcd-operator --features mutants`",
+            binary.display()
+        );
+    }
+    let known = String::from_utf8_lossy(&output.stdout).into_owned();
+    let known: Vec<&str> = known.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if !known.contains(&mutant) {
+        bail!("there is no mutant {mutant}; {} knows: {}", binary.display(), known.join(", "));
+    }
+    Ok(())
+}
+
+/// The first Ctrl-C or SIGTERM asks for an orderly end, the second ends the process; a sandbox of the run dies with it.
+fn watch_signals(interrupt: CancellationToken, display: Display) -> Result<impl Future<Output = ()>> {
+    let mut interrupts = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
+    let mut terminations = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    Ok(async move {
+        loop {
+            tokio::select! {
+                biased;
+                _ = interrupts.recv() => {}
+                _ = terminations.recv() => {}
+            }
+            if interrupt.is_cancelled() {
+                display.finish();
+                anstream::eprintln!("stopped at once");
+                std::process::exit(i32::from(EXIT_ERROR));
+            }
+            display.say("interrupted: healing and writing the report; once more to stop at once");
+            interrupt.cancel();
+        }
+    })
+}
+
+fn show(finished: &[Finished], arguments: &RunArguments) -> Result<()> {
+    for run in finished {
+        show_verdict(run);
+    }
+    if finished.len() > 1 {
+        show_all(finished, arguments)?;
+    }
+    // The last line is for scripts and for a click.
+    for run in finished {
+        anstream::println!("{}", run.report.display());
+    }
+    Ok(())
+}
+
+/// One JUnit file for all runs of the command.
+fn show_all(finished: &[Finished], arguments: &RunArguments) -> Result<()> {
+    let runs: Vec<_> = finished.iter().map(|run| (&run.record, &run.judgement)).collect();
+    let parent = arguments.out.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_PARENT));
+    let path = parent.join("junit.xml");
+    let text = chaos::report::junit(&runs).context("writing the JUnit of all runs")?;
+    std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+    anstream::println!("JUnit of all runs: {}", path.display());
+    Ok(())
+}
+
+/// The verdict in plain words, and what speaks against the run.
+pub(super) fn show_verdict(run: &Finished) {
+    let (word, meaning) = match run.verdict() {
+        Verdict::Pass => ("PASS", "quorum and data survived"),
+        Verdict::Fail => ("FAIL", "something that must hold did not"),
+        Verdict::Invalid => ("INVALID", "this run proves nothing"),
+    };
+    let head = &run.record.run;
+    anstream::println!("\n{word}: {} (seed {}): {meaning}", head.scenario, head.seed);
+    anstream::println!("  {}", run.judgement.reason);
+    for assertion in &run.judgement.assertions {
+        let mark = match assertion.outcome {
+            Outcome::Held => continue,
+            Outcome::Violated => "violated",
+            Outcome::ProvesNothing => "proves nothing",
+            Outcome::NotChecked => "not checked",
+        };
+        let fault = assertion.fault.as_ref().map(|fault| format!(" [{fault}]")).unwrap_or_default();
+        anstream::println!("  {mark}: {}{fault}: {}", assertion.rule.statement(), assertion.evidence);
+        for finding in &assertion.findings {
+            anstream::println!("    - {}", finding.text);
+        }
+    }
+}

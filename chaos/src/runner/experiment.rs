@@ -1,0 +1,169 @@
+//! The acting part of a run, in order. Never judges. On every way out, faults are ended, what there is of the history is
+//! collected, and what the run made is removed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::board::{Board, BoardSender};
+use super::directory::RunDirectory;
+use super::journal::Journal;
+use super::recorder::Recorder;
+use super::set_up::{self, Prepared};
+use super::watchers::Watching;
+use super::{Assignment, SUBJECT_NAME, Settings, Stop, collect, recover, walk};
+use crate::agent::client::EphemeralAgent;
+use crate::cluster::Cluster;
+use crate::faults::FaultContext;
+use crate::progress::Display;
+use crate::record::{Event, Phase, Run};
+use crate::subject::namespace;
+
+/// How long the removal of the run's namespace may take.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(90);
+
+/// Everything that the parts of a run share.
+pub(super) struct Experiment<'a> {
+    pub(super) assignment: &'a Assignment,
+    pub(super) settings: &'a Settings,
+    pub(super) directory: &'a RunDirectory,
+    pub(super) recorder: &'a Recorder,
+    pub(super) interrupt: &'a CancellationToken,
+    pub(super) display: &'a Display,
+    pub(super) board: BoardSender,
+}
+
+pub(super) async fn carry_out(
+    assignment: &Assignment,
+    settings: &Settings,
+    directory: &RunDirectory,
+    recorder: &Recorder,
+    head: &mut Run,
+    interrupt: &CancellationToken,
+    display: &Display,
+) -> Result<(), Stop> {
+    let size = assignment.schedule.subject.size().members();
+    let board = BoardSender::new(Board::new(size));
+    let experiment = Experiment { assignment, settings, directory, recorder, interrupt, display, board };
+
+    experiment.begin(Phase::Prepare);
+    let opening = Cluster::open(&settings.cluster, &settings.images, directory.sandbox_state());
+    let cluster = experiment.interruptible(opening).await?;
+    let outcome = experiment.on_cluster(&cluster, head).await;
+    collect::logs(&cluster.client, &head.namespace, directory).await;
+    let closed = cluster.close().await;
+    outcome?;
+    closed.context("removing the run's cluster").map_err(Stop::Failed)
+}
+
+impl Experiment<'_> {
+    /// A part of the run begins.
+    pub(super) fn begin(&self, phase: Phase) {
+        self.recorder.record(Event::Phase { phase });
+        self.display.state(&format!("{phase}…"));
+    }
+
+    /// Does one thing unless the user wants to stop first.
+    pub(super) async fn interruptible<T>(&self, doing: impl Future<Output = Result<T>>) -> Result<T, Stop> {
+        tokio::select! {
+            biased;
+            () = self.interrupt.cancelled() => Err(Stop::Interrupted),
+            done = doing => done.map_err(Stop::Failed),
+        }
+    }
+
+    async fn on_cluster(&self, cluster: &Cluster, head: &mut Run) -> Result<(), Stop> {
+        let made = self.interruptible(set_up::make_namespace(self, cluster, head)).await?;
+        let outcome = self.in_namespace(cluster, head).await;
+        let lasting = self.settings.cluster.lasting.is_some() || !cluster.operator_is_ours;
+        if self.settings.keep && lasting {
+            self.display
+                .say(&format!("the namespace {} is left in the cluster, as you asked", head.namespace));
+            return outcome;
+        }
+        self.begin(Phase::CleanUp);
+        collect::logs(&cluster.client, &head.namespace, self.directory).await;
+        // A sandbox of this run's own goes away as a whole.
+        if lasting {
+            let removed = namespace::delete(&cluster.client, &made, REMOVAL_PATIENCE).await;
+            outcome?;
+            return removed.map_err(Stop::Failed);
+        }
+        outcome
+    }
+
+    async fn in_namespace(&self, cluster: &Cluster, head: &Run) -> Result<(), Stop> {
+        let watching = Watching {
+            client: cluster.client.clone(),
+            watching: cluster.watching.clone(),
+            namespace: head.namespace.clone(),
+            cluster: SUBJECT_NAME.to_owned(),
+            board: self.board.clone(),
+            recorder: self.recorder.clone(),
+        };
+        let mut watchers = watching.start();
+        watchers.spawn(show_board(self.board.clone(), self.display.clone()));
+        self.begin(Phase::Bootstrap);
+        let prepared = self.interruptible(set_up::bootstrap(self, cluster, head)).await?;
+        watching.follow_pods(&mut watchers);
+        let context = Arc::new(self.fault_context(cluster, head, &prepared)?);
+
+        let outcome = self.under_load(cluster, head, &context, &mut watchers).await;
+        if outcome.is_err() {
+            // The run ends early: faults end now, and what was recorded until here is still worth having.
+            context.ending.cancel();
+            collect::salvage(self, &cluster.client, &head.namespace).await;
+        }
+        outcome
+    }
+
+    async fn under_load(
+        &self,
+        cluster: &Cluster,
+        head: &Run,
+        context: &Arc<FaultContext>,
+        watchers: &mut JoinSet<()>,
+    ) -> Result<(), Stop> {
+        self.begin(Phase::WarmUp);
+        self.interruptible(recover::warm_up(self)).await?;
+        self.begin(Phase::Faults);
+        walk::walk(self, context, &self.assignment.schedule).await?;
+        self.begin(Phase::Recovery);
+        self.interruptible(recover::whole_again(self)).await?;
+        self.begin(Phase::CoolDown);
+        self.interruptible(recover::cool_down(self)).await?;
+        self.begin(Phase::FinalRead);
+        watchers.abort_all();
+        self.interruptible(collect::finish(self, &cluster.client, &head.namespace)).await
+    }
+
+    fn fault_context(&self, cluster: &Cluster, head: &Run, prepared: &Prepared) -> Result<FaultContext> {
+        let run = head.namespace.rsplit('-').next().unwrap_or("run").to_owned();
+        Ok(FaultContext {
+            client: cluster.client.clone(),
+            namespace: head.namespace.clone(),
+            cluster: SUBJECT_NAME.to_owned(),
+            // Logs of agents are followed, and are silent while a fault lasts.
+            agent: EphemeralAgent::new(cluster.watching.clone(), self.settings.chaos_image.clone(), run),
+            board: self.board.clone(),
+            recorder: self.recorder.clone(),
+            journal: Journal::create(self.directory.path())?,
+            ending: CancellationToken::new(),
+            api_server: prepared.api_server,
+            display: self.display.clone(),
+        })
+    }
+}
+
+/// Shows the board to the person whenever it changes.
+async fn show_board(board: BoardSender, display: Display) {
+    let mut reader = board.subscribe();
+    while reader.changed().await.is_ok() {
+        let text = reader.borrow_and_update().describe();
+        display.state(&text);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}

@@ -1,0 +1,137 @@
+//! Makes everything that a run needs before the first fault: operator, namespace, cluster under test, load and probe.
+//! Never removes anything.
+
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use k8s_openapi::api::core::v1::{Namespace, Service};
+use kube::Client;
+use kube::api::Api;
+use serde_json::json;
+
+use super::SUBJECT_NAME;
+use super::experiment::Experiment;
+use crate::cluster::Cluster;
+use crate::record::Run;
+use crate::scenario::{Schedule, Subject};
+use crate::subject::operator::Installation;
+use crate::subject::{etcd, namespace, operator, pods};
+
+const OPERATOR_PATIENCE: Duration = Duration::from_secs(90);
+const FORM_PATIENCE: Duration = Duration::from_secs(120);
+const PODS_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What later parts need from the setting up.
+pub(super) struct Prepared {
+    /// The API server's address inside the cluster.
+    pub(super) api_server: SocketAddrV4,
+}
+
+/// Installs the operator where that is ours to do, and makes the run's namespace.
+pub(super) async fn make_namespace(
+    experiment: &Experiment<'_>,
+    cluster: &Cluster,
+    head: &mut Run,
+) -> Result<Namespace> {
+    let version =
+        cluster.client.apiserver_version().await.context("asking the API server for its version")?;
+    head.versions.kubernetes = version.git_version;
+    experiment.directory.write_run(head)?;
+    experiment
+        .display
+        .say(&format!("cluster {} at {}, namespace {}", cluster.kind, cluster.server, head.namespace));
+    if cluster.operator_is_ours {
+        let settings = experiment.settings;
+        let installation =
+            Installation { image: settings.operator_image.clone(), mutant: settings.mutant.clone() };
+        operator::install(&cluster.client, &installation).await?;
+    } else {
+        refuse_foreign_operator(cluster, &experiment.assignment.schedule).await?;
+    }
+    operator::wait_ready(&cluster.client, OPERATOR_PATIENCE).await?;
+    experiment.display.say("the operator is ready");
+    namespace::create(&cluster.client, &head.namespace, head.scenario.as_str()).await
+}
+
+/// An operator that the run did not install is harmed only if its owner has allowed that.
+async fn refuse_foreign_operator(cluster: &Cluster, schedule: &Schedule) -> Result<()> {
+    let harmful = schedule.steps.iter().find(|step| {
+        crate::faults::aims_at_operator(&step.fault, &step.target)
+            || matches!(step.fault, crate::scenario::Fault::Corrupt { .. })
+    });
+    match harmful {
+        Some(step) if !operator::is_allowed(&cluster.client).await? => bail!(
+            "the fault {} acts on the operator, which this run did not install; its owner can allow that with `kubectl \
+             -n {} label deployment {} {}=allowed`",
+            step.name,
+            operator::NAMESPACE,
+            operator::NAME,
+            crate::subject::ALLOWED_LABEL
+        ),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Creates the cluster under test, waits until it has formed, and starts load and probe.
+pub(super) async fn bootstrap(
+    experiment: &Experiment<'_>,
+    cluster: &Cluster,
+    head: &Run,
+) -> Result<Prepared> {
+    let schedule = &experiment.assignment.schedule;
+    let client = &cluster.client;
+    let began = Instant::now();
+    create_subject(client, &head.namespace, &schedule.subject).await?;
+    let image = &experiment.settings.chaos_image;
+    pods::start_probe(client, &head.namespace, image, SUBJECT_NAME).await?;
+    wait_formed(experiment, client, &head.namespace).await?;
+    experiment.display.say(&format!("the cluster has formed in {:.1} s", began.elapsed().as_secs_f64()));
+    let configuration = pods::load_configuration(schedule, &head.namespace, SUBJECT_NAME);
+    configuration.check().context("the load's configuration")?;
+    pods::start_load(client, &head.namespace, image, &configuration).await?;
+    pods::wait_answering(client, &pods::probe_port(&head.namespace), "latest", PODS_PATIENCE).await?;
+    pods::wait_answering(client, &pods::load_port(&head.namespace), "progress", PODS_PATIENCE).await?;
+    Ok(Prepared { api_server: api_server(client).await? })
+}
+
+async fn create_subject(client: &Client, namespace: &str, subject: &Subject) -> Result<()> {
+    let Subject::Cluster(cluster) = subject else {
+        bail!("subject.selector is not built yet: use subject.cluster");
+    };
+    let spec = json!({
+        "size": cluster.size,
+        "version": cluster.version,
+        "storage": { "size": cluster.storage },
+    });
+    etcd::create(client, namespace, SUBJECT_NAME, &spec).await.map(drop)
+}
+
+async fn wait_formed(experiment: &Experiment<'_>, client: &Client, namespace: &str) -> Result<()> {
+    let clusters = etcd::api(client, namespace);
+    let deadline = Instant::now() + FORM_PATIENCE;
+    loop {
+        let cluster = clusters.get(SUBJECT_NAME).await.context("reading the EtcdCluster")?;
+        if etcd::condition_is_true(&cluster, "Ready") {
+            return Ok(());
+        }
+        let conditions = etcd::describe_conditions(&cluster);
+        if Instant::now() > deadline {
+            bail!("the cluster did not become Ready within {} s: {conditions}", FORM_PATIENCE.as_secs());
+        }
+        experiment.display.state(&format!("waiting for the cluster to form: {conditions}"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// The Service of the API server: an address that every pod can reach and that no partition cuts.
+async fn api_server(client: &Client) -> Result<SocketAddrV4> {
+    let services: Api<Service> = Api::namespaced(client.clone(), "default");
+    let service = services.get("kubernetes").await.context("reading the API server's Service")?;
+    let spec = service.spec.context("the API server's Service is empty")?;
+    let address = spec.cluster_ip.context("the API server's Service has no address")?;
+    let port = spec.ports.as_deref().unwrap_or_default().first().map_or(443, |port| port.port);
+    let address =
+        address.parse().with_context(|| format!("the API server's Service has the address {address}"))?;
+    Ok(SocketAddrV4::new(address, u16::try_from(port).context("the API server's port")?))
+}
