@@ -123,7 +123,7 @@ where
             forward::proxy(shared.node(), *plan, &request).await.unwrap_or_else(|error| failure(&error))
         }
         Ok(Answer::Text(text)) => plain(text),
-        Ok(Answer::Document(document)) => json_response(200, &document),
+        Ok(Answer::Document(document)) => typed_response(&document),
         Ok(Answer::Object(code, target, object)) => json_response(
             code,
             &render::object(target.as_ref(), &object, &request.accept, shared.clock.now()),
@@ -174,6 +174,16 @@ pub(super) fn json_response(code: u16, value: &Value) -> Response<ResponseBody> 
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(code).expect("codes of the API are HTTP codes");
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A document. Clients tell the two forms of discovery apart by the content type alone.
+fn typed_response(document: &Value) -> Response<ResponseBody> {
+    let mut response = json_response(200, document);
+    if document["kind"] == "APIGroupDiscoveryList" {
+        let aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+        response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(aggregated));
+    }
     response
 }
 
