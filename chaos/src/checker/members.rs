@@ -1,6 +1,7 @@
 //! Rules about members: one cluster, equal data, quorum and recovery in time, the member list. Pure.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::context::Context;
 use super::findings::Check;
@@ -137,8 +138,8 @@ fn quorum_back(context: &Context<'_>, story: &Story<'_>) -> Assertion {
 
 /// Whether something happened within a bound.
 enum InTime {
-    Yes(std::time::Duration),
-    Late(std::time::Duration),
+    Yes(Duration),
+    Late(Duration),
     Never,
     Unknown,
 }
@@ -188,7 +189,7 @@ fn recovered(context: &Context<'_>) -> Assertion {
 }
 
 /// The longest time without an acknowledged write between the first fault and the last write.
-pub(super) fn longest_outage(context: &Context<'_>) -> Option<(UnixNanoseconds, std::time::Duration)> {
+pub(super) fn longest_outage(context: &Context<'_>) -> Option<(UnixNanoseconds, Duration)> {
     let mut from = context.timeline.faults_began()?;
     let mut ends: Vec<UnixNanoseconds> =
         context.ledger.acknowledged().filter_map(|(write, _)| context.wall(write.operation.end)).collect();
@@ -218,24 +219,27 @@ fn outage_bounded(context: &Context<'_>) -> Option<Assertion> {
     Some(check.conclude(format!("the longest pause was {} (bound {bound})", human::duration(outage))))
 }
 
+/// The last word of the member lists counts; one late answer of a member does not, if it answered a moment before.
 fn members_match_spec(context: &Context<'_>) -> Assertion {
+    const MOMENT: Duration = Duration::from_secs(5);
     let mut check = Check::new(Rule::MembersMatchSpec);
-    let Some(round) = context.timeline.rounds.last() else {
-        return check.not_checked("the probe saw nothing");
-    };
+    let rounds = &context.timeline.rounds;
+    let Some(last) = rounds.last() else { return check.not_checked("the probe saw nothing") };
     if !context.is_complete() {
         return check.not_checked("the run did not come to its end");
     }
-    let size = context.timeline.size_at(round.end);
-    if let Some(why) = round.unhealthy(size) {
-        check.wrong(Some(round.end), || why);
+    let size = context.timeline.size_at(last.start);
+    let told = rounds.iter().rev().find(|round| round.lists().next().is_some());
+    if let Some((round, wrong)) = told.and_then(|round| Some((round, round.listed_wrong(size)?))) {
+        check.wrong(Some(round.end), || wrong);
+    }
+    let mut recent = rounds.iter().rev().take_while(|round| last.start.since(round.start) <= MOMENT);
+    if check.is_clean() && !recent.any(|round| round.is_healthy(size)) {
+        check.wrong(Some(last.end), || last.unhealthy(size).unwrap_or_default());
     }
     if !context.probes_whole {
         check.undecided("the record of the probes is not whole");
     }
-    let names: Vec<String> = round.names().into_values().collect();
-    check.conclude(format!(
-        "in the last round of the probe {size} voters were listed and answered: {}",
-        names.join(", ")
-    ))
+    let names: Vec<String> = told.map(|round| round.names().into_values().collect()).unwrap_or_default();
+    check.conclude(format!("at the end {size} voters were listed and answered: {}", names.join(", ")))
 }

@@ -8,7 +8,7 @@ use super::human;
 use super::judgement::{Assertion, Rule};
 use super::timeline::Round;
 use crate::history::{MemberId, UnixNanoseconds};
-use crate::record::StatusSample;
+use crate::record::{Event, Phase, StatusSample};
 use crate::scenario::Subject;
 
 /// The condition that says that a quorum serves.
@@ -69,7 +69,8 @@ fn status_honest(context: &Context<'_>) -> Assertion {
         lies.retain(|claim, _| false_now.contains(claim));
         for claim in false_now {
             let (since, told) = lies.entry(claim.clone()).or_insert((round.start, false));
-            let lasted = round.end.since(*since);
+            // From beginning to beginning: a round with a silent member ends long after it was looked at.
+            let lasted = round.start.since(*since);
             longest = longest.max(lasted);
             if lasted > bound.as_duration() && !*told {
                 *told = true;
@@ -138,9 +139,15 @@ fn contradicted(
     claims
 }
 
+/// What the status says while the run is being cleaned up is about a cluster that is being deleted.
 fn status_ready_at_end(context: &Context<'_>) -> Assertion {
     let mut check = Check::new(Rule::StatusReadyAtEnd);
-    let Some((at, status)) = context.timeline.statuses.last() else {
+    let end = context.record.events.iter().find_map(|line| match line.event {
+        Event::Phase { phase: Phase::CleanUp } => Some(line.at),
+        _ => None,
+    });
+    let before_end = |(at, _): &&(UnixNanoseconds, &StatusSample)| end.is_none_or(|end| *at < end);
+    let Some((at, status)) = context.timeline.statuses.iter().rev().find(before_end) else {
         return check.not_checked("no status was seen");
     };
     if !context.is_complete() {
@@ -159,6 +166,9 @@ fn status_ready_at_end(context: &Context<'_>) -> Assertion {
                 status.observed_generation.map_or_else(|| "none".to_owned(), |seen| seen.to_string());
             format!("the last status is about generation {observed}, the spec is at {}", status.generation)
         });
+    }
+    if !context.events_whole {
+        check.undecided("the record of the status is not whole");
     }
     check.conclude(format!("the last status, at resource version {}, is {READY}", status.resource_version))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::history::{MemberId, Observation, ProbeRound, UnixNanoseconds};
+use crate::history::{ListedMember, MemberId, ProbeRound, UnixNanoseconds};
 use crate::record::{Event, EventLine, Proof, RunRecord, StatusSample, TargetedPod};
 use crate::scenario::{ClusterSize, Fault, FaultName, Step};
 
@@ -73,10 +73,11 @@ impl<'a> Timeline<'a> {
         self.sizes[until.max(1) - 1].1
     }
 
-    /// The first linearizable read that was answered at or after a moment: proof of a quorum.
+    /// The first linearizable read that was answered at or after a moment: proof of a quorum. Rounds overlap, since a
+    /// silent member takes longer to ask than the probe's interval; so all are looked at.
     pub fn quorum_after(&self, moment: UnixNanoseconds) -> Option<UnixNanoseconds> {
-        let first = self.rounds.partition_point(|round| round.end < moment);
-        self.rounds[first..].iter().find_map(|round| round.quorum_at().filter(|at| *at >= moment))
+        let answers = self.rounds.iter().filter(|round| round.end >= moment).flat_map(Round::answered_at);
+        answers.filter(|at| *at >= moment).min()
     }
 
     /// The end of the first round, begun at or after a moment, in which all declared members were healthy voters.
@@ -88,7 +89,7 @@ impl<'a> Timeline<'a> {
 
     /// The end of the last round.
     pub fn last_seen(&self) -> Option<UnixNanoseconds> {
-        self.rounds.last().map(|round| round.end)
+        self.rounds.iter().map(|round| round.end).max()
     }
 
     /// When the last fault was over; nothing if none was injected.
@@ -105,8 +106,13 @@ impl<'a> Timeline<'a> {
 impl Round<'_> {
     /// When a linearizable read was first answered in this round.
     pub fn quorum_at(&self) -> Option<UnixNanoseconds> {
+        self.answered_at().min()
+    }
+
+    /// When linearizable reads of this round were answered.
+    fn answered_at(&self) -> impl Iterator<Item = UnixNanoseconds> {
         let answers = self.seen.members.iter().filter_map(|member| member.read.answer());
-        answers.map(|read| self.wall(read.at.nanoseconds())).min()
+        answers.map(|read| self.wall(read.at.nanoseconds()))
     }
 
     fn wall(&self, elapsed: u64) -> UnixNanoseconds {
@@ -115,19 +121,12 @@ impl Round<'_> {
 
     /// Why the declared members are not all healthy voters; nothing if they are.
     pub fn unhealthy(&self, size: ClusterSize) -> Option<String> {
-        let mut listed = None;
-        for list in self.seen.members.iter().filter_map(|member| member.members.answer()) {
-            let voters = list.iter().filter(|member| !member.learner).count();
-            let learners = list.len() - voters;
-            if learners > 0 {
-                return Some(format!("the member list has {learners} learners"));
-            }
-            if voters != size.members() {
-                return Some(format!("the member list has {voters} voters, {size} are declared"));
-            }
-            listed = Some(list);
+        if let Some(wrong) = self.listed_wrong(size) {
+            return Some(wrong);
         }
-        let Some(list) = listed else { return Some("no member answered with a member list".to_owned()) };
+        let Some(list) = self.lists().next() else {
+            return Some("no member answered with a member list".to_owned());
+        };
         let silent: Vec<String> = list
             .iter()
             .filter(|listed| !self.answers(listed.member_id))
@@ -138,6 +137,24 @@ impl Round<'_> {
             )
             .collect();
         (!silent.is_empty()).then(|| format!("no linearizable read through {}", silent.join(", ")))
+    }
+
+    /// Why a member list of this round is not what is declared; nothing if all that were told are.
+    pub fn listed_wrong(&self, size: ClusterSize) -> Option<String> {
+        self.lists().find_map(|list| {
+            let voters = list.iter().filter(|member| !member.learner).count();
+            let learners = list.len() - voters;
+            if learners > 0 {
+                return Some(format!("the member list has {learners} learners"));
+            }
+            (voters != size.members())
+                .then(|| format!("the member list has {voters} voters, {size} are declared"))
+        })
+    }
+
+    /// The member lists that were told in this round.
+    pub fn lists(&self) -> impl Iterator<Item = &Vec<ListedMember>> {
+        self.seen.members.iter().filter_map(|member| member.members.answer())
     }
 
     /// Whether all declared members are healthy voters.
@@ -155,11 +172,7 @@ impl Round<'_> {
 
     /// The names that the member lists of this round give to identities.
     pub fn names(&self) -> BTreeMap<MemberId, String> {
-        let lists = self.seen.members.iter().filter_map(|member| match &member.members {
-            Observation::Answered(list) => Some(list),
-            Observation::Failed(_) | Observation::NotAsked => None,
-        });
-        lists.flatten().map(|listed| (listed.member_id, listed.name.clone())).collect()
+        self.lists().flatten().map(|listed| (listed.member_id, listed.name.clone())).collect()
     }
 }
 
