@@ -6,11 +6,13 @@ use super::state::{self, GuardianRecord, StartAnswer};
 use super::{Role, init};
 use crate::sys::process;
 use anyhow::{Context as _, Result, bail};
+use nix::fcntl::Flock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
+use std::fs::File;
 use std::io::{BufRead as _, Write as _};
 use std::net::TcpListener;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
@@ -43,6 +45,8 @@ struct Started {
     signals: SignalFd,
     /// Closed by our end, whichever way; init looks at it once.
     _lifeline: std::io::PipeWriter,
+    /// Dropping it would unlock the directory for the whole tree.
+    _lock: Flock<File>,
 }
 
 enum Reason {
@@ -90,7 +94,7 @@ fn start(config: &SandboxConfig) -> Result<Started> {
     };
     let init = init::spawn(Role::Init, &arguments)?;
     std::io::stdout().flush().ok();
-    Ok(Started { init, signals, _lifeline: lifeline })
+    Ok(Started { init, signals, _lifeline: lifeline, _lock: lock })
 }
 
 /// Waits for a reason to end. Input that is more than the end of the input has no meaning.

@@ -190,7 +190,10 @@ fn prepare_state_directory(mut config: SandboxConfig) -> Result<SandboxConfig, S
 }
 
 fn spawn_guardian(config: &SandboxConfig) -> Result<Child, StartError> {
-    let log = std::fs::File::create(state::log_path(&config.state_directory))
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(state::log_path(&config.state_directory))
         .map_err(|source| StartError::StateDirectory { path: config.state_directory.clone(), source })?;
     Command::new("/proc/self/exe")
         .arg(Role::Guardian.argument())

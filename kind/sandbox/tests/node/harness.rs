@@ -67,7 +67,18 @@ impl Fixture {
         let config = config(directory.path(), Lifetime::WithParent)?;
         let sandbox = Sandbox::start(config).await?;
         let client = client(sandbox.kubeconfig_path()).await?;
-        Ok(Fixture { sandbox, client, state: directory.path().to_path_buf(), _directory: directory })
+        Ok(Fixture { sandbox, client, state: directory.path().join("state"), _directory: directory })
+    }
+
+    /// Asks the tool that serves in a pod, through the API server.
+    pub async fn ask(&self, pod: &str, port: u16, question: &str) -> anyhow::Result<String> {
+        let path = format!("/api/v1/namespaces/default/pods/{pod}:{port}/proxy/{question}");
+        Ok(self.client.request_text(http::Request::get(path).body(Vec::new())?).await?)
+    }
+
+    /// Ends the sandbox and waits for its end.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        Ok(self.sandbox.stop().await?)
     }
 }
 
@@ -90,8 +101,10 @@ pub fn config(state: &Path, lifetime: Lifetime) -> anyhow::Result<SandboxConfig>
 
 pub async fn client(kubeconfig: &Path) -> anyhow::Result<kube::Client> {
     let file = kube::config::Kubeconfig::read_from(kubeconfig)?;
-    let config =
+    let mut config =
         kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default()).await?;
+    // The tests ask again themselves.
+    config.default_retry = false;
     Ok(kube::Client::try_from(config)?)
 }
 

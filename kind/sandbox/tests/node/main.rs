@@ -11,6 +11,7 @@ use harness::Test;
 fn main() {
     sandbox::run_if_reexecuted();
     tool::run_if_in_container();
+    lifetime::run_if_caller();
     let filters: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if std::env::args().any(|argument| argument == "--list") {
