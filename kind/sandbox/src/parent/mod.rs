@@ -2,12 +2,9 @@
 //! (PID 1 of the sandbox's namespaces), server (API server, controllers, node), and one monitor per container. This
 //! module starts, finds and ends that tree; what the server does is none of its business.
 
-mod certificate;
 mod config;
 mod guardian;
-mod https;
 mod init;
-mod kubeconfig;
 mod sandbox;
 mod server;
 mod state;

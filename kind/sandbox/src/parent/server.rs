@@ -1,22 +1,19 @@
 //! The `sandbox-server` process: API server, controllers and node in one tokio runtime. It ends only by being killed,
 //! or with an error when one of its parts gives up.
 
-use super::certificate::Certificates;
 use super::config::SandboxConfig;
-use super::https;
 use super::init::{self, Arguments};
-use super::kubeconfig::Kubeconfig;
 use super::state::{StartAnswer, kubeconfig_path};
 use crate::apiserver::inputs::SystemClock;
-use crate::apiserver::{ApiServer, ApiServerConfig};
+use crate::apiserver::{ApiServer, ApiServerConfig, ServerCertificate, kubeconfig};
 use crate::controllers::Controllers;
 use crate::net::{address, services};
 use crate::node::Node;
 use crate::sys::process;
 use anyhow::{Context as _, Result, bail};
 use std::net::{SocketAddrV4, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
-use tokio_rustls::TlsAcceptor;
 
 /// Where the API server listens inside the sandbox; the Service `kubernetes` leads there.
 const INSIDE: SocketAddrV4 = SocketAddrV4::new(address::NODE, 6443);
@@ -52,15 +49,10 @@ fn start() -> Result<()> {
 /// Starts every part, says that all is ready, and watches the parts.
 async fn serve(config: SandboxConfig, listener: TcpListener) -> Result<()> {
     let address = listener.local_addr().context("asking where the API server listens")?;
-    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let own = [address.ip(), address::NODE.into(), address::API_SERVER.into()];
-    let certificates = Certificates::make(&own, today).context("making certificates")?;
+    let certificate = ServerCertificate::generate(&[address.ip(), address::NODE.into()])?;
     let token = uuid::Uuid::new_v4().simple().to_string();
-    let api = api_server(&certificates, &token);
-    let acceptor = https::acceptor(&certificates)?;
-    let on_host = tokio_listener(listener)?;
-    let inside =
-        tokio::net::TcpListener::bind(INSIDE).await.with_context(|| format!("listening on {INSIDE}"))?;
+    let api = api_server(&certificate, &token);
+    let inside = TcpListener::bind(INSIDE).with_context(|| format!("listening on {INSIDE}"))?;
 
     clear_remains(&config.state_directory).context("clearing the state directory")?;
     let mut node = Node::start(api.client(), &config.state_directory, config.images)
@@ -68,43 +60,39 @@ async fn serve(config: SandboxConfig, listener: TcpListener) -> Result<()> {
         .context("registering the node")?;
     api.set_node(Arc::new(node.access()));
     let _controllers = Controllers::start(api.client(), Arc::new(SystemClock));
-    let kubeconfig =
-        Kubeconfig { name: &config.name, address, authority: &certificates.authority, token: &token };
-    kubeconfig.write(&kubeconfig_path(&config.state_directory)).context("writing the kubeconfig")?;
+    let file = kubeconfig(&config.name, &format!("https://{address}"), certificate.authority(), &token);
+    write_private(&kubeconfig_path(&config.state_directory), &file).context("writing the kubeconfig")?;
     StartAnswer::Ready.send();
     tokio::select! {
         biased;
-        result = serve_on(on_host, &acceptor, &api) => result.context("serving on the host"),
-        result = serve_on(inside, &acceptor, &api) => result.context("serving inside the sandbox"),
+        result = api.clone().serve(listener, certificate.again()) => result.context("serving on the host"),
+        result = api.clone().serve(inside, certificate) => result.context("serving inside the sandbox"),
         result = services::run(api.client(), NAME_SERVER) => result.context("serving names and services"),
         () = node.failed() => bail!("a part of the node ended"),
     }
 }
 
-fn api_server(certificates: &Certificates, token: &str) -> ApiServer {
+fn api_server(certificate: &ServerCertificate, token: &str) -> ApiServer {
     ApiServer::new(ApiServerConfig {
-        root_certificate: certificates.authority.clone(),
+        root_certificate: certificate.authority().to_owned(),
         advertise: Some(INSIDE),
         administrator_token: Some(token.to_owned()),
         ..ApiServerConfig::default()
     })
 }
 
-async fn serve_on(
-    listener: tokio::net::TcpListener,
-    acceptor: &TlsAcceptor,
-    api: &ApiServer,
-) -> std::io::Result<()> {
-    https::serve(listener, acceptor.clone(), api.clone()).await
-}
-
-fn tokio_listener(listener: TcpListener) -> Result<tokio::net::TcpListener> {
-    listener.set_nonblocking(true).context("preparing the listener")?;
-    tokio::net::TcpListener::from_std(listener).context("preparing the listener")
+/// Writes a file for its owner only. It appears whole or not at all.
+fn write_private(path: &Path, content: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let new = path.with_extension("new");
+    let mut file = std::fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
+    file.write_all(content.as_bytes())?;
+    std::fs::rename(new, path)
 }
 
 /// What an earlier sandbox left in the same directory: its pods, volumes and logs mean nothing to a new API server.
-fn clear_remains(state_directory: &std::path::Path) -> std::io::Result<()> {
+fn clear_remains(state_directory: &Path) -> std::io::Result<()> {
     for name in ["pods", "volumes", "logs"] {
         match std::fs::remove_dir_all(state_directory.join(name)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

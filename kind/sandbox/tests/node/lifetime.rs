@@ -66,7 +66,11 @@ async fn populate(client: kube::Client, guardian: u32) -> anyhow::Result<Traces>
     })
     .await?;
     let mut traces = Traces { namespaces: BTreeSet::new(), processes: descendants(i32::try_from(guardian)?) };
-    ensure!(traces.processes.len() >= 7, "guardian, init, server, two monitors, two containers: {:?}", traces.processes);
+    ensure!(
+        traces.processes.len() >= 7,
+        "guardian, init, server, two monitors, two containers: {:?}",
+        traces.processes
+    );
     for process in &traces.processes {
         for kind in ["pid", "net", "mnt"] {
             let namespace = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/{kind}"));
@@ -106,9 +110,14 @@ impl Traces {
         eventually("every trace to go", async || {
             for process in all_processes() {
                 for kind in ["pid", "net", "mnt"] {
-                    let Ok(namespace) = std::fs::read_link(format!("/proc/{process}/ns/{kind}")) else { continue };
+                    let Ok(namespace) = std::fs::read_link(format!("/proc/{process}/ns/{kind}")) else {
+                        continue;
+                    };
                     let namespace = namespace.to_string_lossy().into_owned();
-                    ensure!(!self.namespaces.contains(&namespace), "process {process} is still in {namespace}");
+                    ensure!(
+                        !self.namespaces.contains(&namespace),
+                        "process {process} is still in {namespace}"
+                    );
                 }
             }
             let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
@@ -142,7 +151,10 @@ async fn stopping_a_sandbox_leaves_nothing() -> anyhow::Result<()> {
     let state = fixture.state.clone();
     fixture.stop().await?;
     for process in &traces.processes {
-        ensure!(!Path::new(&format!("/proc/{process}")).exists(), "process {process} is left after stop returned");
+        ensure!(
+            !Path::new(&format!("/proc/{process}")).exists(),
+            "process {process} is left after stop returned"
+        );
     }
     traces.vanish(&state).await
 }
@@ -169,7 +181,8 @@ async fn start_caller(lifetime: &str, directory: &Path) -> anyhow::Result<(tokio
         .kill_on_drop(true)
         .spawn()?;
     let output = caller.stdout.take().context("the caller has an output")?;
-    let line = tokio::io::BufReader::new(output).lines().next_line().await?.context("the caller says nothing")?;
+    let line =
+        tokio::io::BufReader::new(output).lines().next_line().await?.context("the caller says nothing")?;
     Ok((caller, line.parse()?))
 }
 
@@ -224,7 +237,9 @@ async fn a_missing_image_file_is_named() -> anyhow::Result<()> {
         image.files.insert("/missing".into(), "/no/such/file".into());
     }
     match Sandbox::start(config).await {
-        Err(StartError::Image { path, .. }) => ensure!(path == Path::new("/no/such/file"), "{}", path.display()),
+        Err(StartError::Image { path, .. }) => {
+            ensure!(path == Path::new("/no/such/file"), "{}", path.display())
+        }
         other => anyhow::bail!("{other:?}"),
     }
     Ok(())

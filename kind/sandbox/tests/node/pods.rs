@@ -107,7 +107,10 @@ async fn a_container_that_keeps_ending_waits_for_its_back_off() -> anyhow::Resul
     .await?;
     ensure!(container(&waiting).0 == 1, "the first restart is immediate, the second waits");
     let message = container(&waiting).1.waiting.and_then(|waiting| waiting.message).unwrap_or_default();
-    ensure!(message.starts_with("back-off 10s restarting failed container=main pod=ends_default("), "{message}");
+    ensure!(
+        message.starts_with("back-off 10s restarting failed container=main pod=ends_default("),
+        "{message}"
+    );
     let previous = pods.logs("ends", &LogParams { previous: true, ..LogParams::default() }).await?;
     ensure!(previous == "again\n", "the previous log is {previous:?}");
     fixture.stop().await
@@ -137,7 +140,8 @@ async fn an_annotation_reaches_the_downward_volume_of_a_running_pod() -> anyhow:
 async fn a_container_runs_as_the_user_and_with_the_capabilities_it_asks_for() -> anyhow::Result<()> {
     let fixture = Fixture::start().await?;
     let mut plain = pod("plain", json!(["serve", "8080"]));
-    plain["spec"]["securityContext"] = json!({"runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532, "runAsNonRoot": true});
+    plain["spec"]["securityContext"] =
+        json!({"runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532, "runAsNonRoot": true});
     plain["spec"]["containers"][0]["securityContext"] = json!({
         "readOnlyRootFilesystem": true, "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}
     });
@@ -216,7 +220,10 @@ async fn a_pod_that_ignores_sigterm_is_killed_after_its_grace_period() -> anyhow
     until(&pods, "stubborn", "the pod to run", is_ready).await?;
     let begin = Instant::now();
     pods.delete("stubborn", &DeleteParams::default()).await?;
-    ensure!(pods.get("stubborn").await?.metadata.deletion_timestamp.is_some(), "it is still there, being deleted");
+    ensure!(
+        pods.get("stubborn").await?.metadata.deletion_timestamp.is_some(),
+        "it is still there, being deleted"
+    );
     eventually("the pod to go", async || Ok(pods.get_opt("stubborn").await?.is_none().then_some(()))).await?;
     ensure!((2.0..4.0).contains(&begin.elapsed().as_secs_f64()), "it took {:?}", begin.elapsed());
     eventually("its directory to go", async || {
@@ -234,7 +241,10 @@ async fn a_readiness_probe_decides_whether_a_pod_is_ready() -> anyhow::Result<()
     let pods = create(&fixture, probed).await?;
     let running = until(&pods, "probed", "the pod to run", |pod| phase(pod) == "Running").await?;
     ensure!(!is_ready(&running), "it is not ready before its probe says so");
-    eventually("the file that the probe reads", async || fixture.ask("probed", 8080, "write/ready").await.map(Some)).await?;
+    eventually("the file that the probe reads", async || {
+        fixture.ask("probed", 8080, "write/ready").await.map(Some)
+    })
+    .await?;
     until(&pods, "probed", "the pod to be ready", is_ready).await?;
     fixture.stop().await
 }
@@ -261,19 +271,29 @@ async fn an_ephemeral_container_joins_its_target() -> anyhow::Result<()> {
     }]}}));
     pods.patch_ephemeral_containers("target", &PatchParams::default(), &patch).await?;
     until(&pods, "target", "the ephemeral container to run", |pod| {
-        let status = pod.status.as_ref().and_then(|status| status.ephemeral_container_statuses.as_ref()?.first().cloned());
+        let status = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.ephemeral_container_statuses.as_ref()?.first().cloned());
         status.and_then(|status| status.state?.running).is_some()
     })
     .await?;
-    let processes = eventually("an answer", async || fixture.ask("target", 9090, "processes").await.map(Some)).await?;
+    let processes =
+        eventually("an answer", async || fixture.ask("target", 9090, "processes").await.map(Some)).await?;
     ensure!(processes.starts_with("1 "), "it sees the target's first process and its own: {processes}");
     let identity = fixture.ask("target", 9090, "identity").await?;
     ensure!(identity.contains("Uid:\t0\t0") && identity.contains("CapEff:\t00000000a80c35fb"), "{identity}");
     // They share the network: what listens in one is reached from the other.
-    ensure!(fixture.ask("target", 9090, "get/127.0.0.1:8080/processes").await?.starts_with('1'), "one network");
+    ensure!(
+        fixture.ask("target", 9090, "get/127.0.0.1:8080/processes").await?.starts_with('1'),
+        "one network"
+    );
     let _ = fixture.ask("target", 9090, "exit/5").await;
     until(&pods, "target", "the exit of the ephemeral container", |pod| {
-        let status = pod.status.as_ref().and_then(|status| status.ephemeral_container_statuses.as_ref()?.first().cloned());
+        let status = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.ephemeral_container_statuses.as_ref()?.first().cloned());
         status.and_then(|status| status.state?.terminated).is_some_and(|ended| ended.exit_code == 5)
     })
     .await?;
@@ -285,7 +305,9 @@ async fn a_pod_without_its_claim_is_not_scheduled() -> anyhow::Result<()> {
     let pods = create(&fixture, pod_with_claim("homeless", "missing")).await?;
     until(&pods, "homeless", "the reason", |pod| {
         let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-        conditions.into_iter().any(|one| one.type_ == "PodScheduled" && one.reason.as_deref() == Some("Unschedulable"))
+        conditions
+            .into_iter()
+            .any(|one| one.type_ == "PodScheduled" && one.reason.as_deref() == Some("Unschedulable"))
     })
     .await?;
     fixture.stop().await

@@ -22,7 +22,9 @@ pub fn run_if_in_container() {
             std::thread::sleep(Duration::from_secs(1000));
         },
         // Fails the first time and leaves a trace, succeeds the second time.
-        ["second-time", path] => i32::from(!std::path::Path::new(path).exists() && std::fs::write(path, "seen").is_ok()),
+        ["second-time", path] => {
+            i32::from(!std::path::Path::new(path).exists() && std::fs::write(path, "seen").is_ok())
+        }
         ["touch", path] => i32::from(std::fs::write(path, "touched").is_err()),
         other => {
             eprintln!("unknown command {other:?}");
