@@ -99,13 +99,14 @@ async fn get(host: &str, port: u16, path: &str, headers: &[(String, String)]) ->
         request = request.header(name, value);
     }
     let request = request.body(Empty::<Bytes>::new()).map_err(|error| failed(&error))?;
-    let response = async { sender.send_request(request).await };
+    let mut response = std::pin::pin!(sender.send_request(request));
     let response = tokio::select! {
         biased;
-        response = response => response.map_err(|error| failed(&error))?,
-        // The connection only moves bytes; that it ends before an answer is seen by the other side as well.
-        _ = connection => return Err(failed(&"connection closed")),
+        response = &mut response => response,
+        // The connection only moves bytes. It may end in the very step in which it hands the answer over.
+        _ = connection => response.await,
     };
+    let response = response.map_err(|error| failed(&error))?;
     let status = response.status();
     if status.is_success() || status.is_redirection() {
         Ok(())
