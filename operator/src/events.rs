@@ -5,6 +5,7 @@
 //! and counts it up instead of adding another; and a repetition within [`QUIET`] is not written at all.
 
 use crate::clock::SharedClock;
+use crate::telemetry::chain;
 use etcd_operator_core::events::Event as Notice;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
@@ -46,11 +47,7 @@ impl Events {
             return;
         }
         if let Err(error) = self.write(&namespace, &name, regarding, notice).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                reason = notice.reason,
-                "write an Event"
-            );
+            tracing::warn!(error = chain(&error), reason = notice.reason, "write an Event");
         }
     }
 

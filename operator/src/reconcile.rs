@@ -6,6 +6,7 @@ use crate::execute::{ExecuteError, Executor};
 use crate::metrics::Metrics;
 use crate::observe::{Contact, ObserveError, Observer};
 use crate::report::{ReportError, Reporter};
+use crate::telemetry::chain;
 use crate::watch::ClusterKey;
 use etcd_operator_core::api::EtcdCluster;
 use etcd_operator_core::desired::Desired;
@@ -54,6 +55,13 @@ pub enum ReconcileError {
     Report(#[from] ReportError),
 }
 
+impl ReconcileError {
+    /// Whether the world moved on between observation and action. That is in the nature of things.
+    fn is_overtaken(&self) -> bool {
+        matches!(self, ReconcileError::Execute { source: ExecuteError::Overtaken(_), .. })
+    }
+}
+
 /// The five verbs with what they need.
 pub struct Reconciler {
     /// For reading the cluster object.
@@ -77,7 +85,11 @@ impl Reconciler {
         let outcome = self.pass(key).await;
         self.metrics.reconciled(outcome.is_ok(), self.clock.monotonic().saturating_sub(began));
         outcome.unwrap_or_else(|error| {
-            tracing::warn!(cluster = %key, error = &error as &dyn std::error::Error, "reconcile");
+            if error.is_overtaken() {
+                tracing::info!(cluster = %key, "{}", chain(&error));
+            } else {
+                tracing::warn!(cluster = %key, error = chain(&error), "reconcile");
+            }
             Next::After(AFTER_ERROR)
         })
     }
@@ -112,7 +124,10 @@ impl Reconciler {
         for action in &plan.actions {
             let outcome = self.executor.execute(cluster, action, contact).await;
             self.metrics.acted(action.kind(), outcome.is_ok());
-            outcome.map_err(|source| ReconcileError::Execute { action: action.to_string(), source })?;
+            if let Err(source) = outcome {
+                self.reporter.failed(cluster, action, &source).await;
+                return Err(ReconcileError::Execute { action: action.to_string(), source });
+            }
             tracing::info!(cluster = %key, kind = action.kind(), "{action}");
             self.reporter.acted(cluster, action).await;
         }

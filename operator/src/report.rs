@@ -2,10 +2,12 @@
 //! cluster at rest causes no write. What is said comes from the core.
 
 use crate::events::Events;
+use crate::execute::ExecuteError;
 use crate::metrics::{ClusterHealth, Metrics};
+use crate::telemetry::chain;
 use crate::watch::ClusterKey;
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterStatus};
-use etcd_operator_core::events::{of_action, of_new_holds};
+use etcd_operator_core::events::{Event, Severity, of_action, of_new_holds};
 use etcd_operator_core::names::FIELD_MANAGER;
 use etcd_operator_core::observed::{MemberList, Observed};
 use etcd_operator_core::plan::{Action, Plan};
@@ -47,6 +49,20 @@ impl Reporter {
         if let Some(event) = of_action(action) {
             self.events.publish(&cluster.object_ref(&()), &event).await;
         }
+    }
+
+    /// Tells of one action that was not carried out, unless the world had moved on, which the next look will show.
+    pub async fn failed(&self, cluster: &EtcdCluster, action: &Action, error: &ExecuteError) {
+        if matches!(error, ExecuteError::Overtaken(_)) {
+            return;
+        }
+        let event = Event {
+            severity: Severity::Warning,
+            reason: "ActionFailed",
+            action: "Execute",
+            note: format!("{action}: {}", chain(error)),
+        };
+        self.events.publish(&cluster.object_ref(&()), &event).await;
     }
 
     /// Tells what was seen and planned.

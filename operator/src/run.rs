@@ -15,6 +15,7 @@ use crate::observe::Observer;
 use crate::reconcile::Reconciler;
 use crate::report::Reporter;
 use crate::server::{Shown, serve};
+use crate::telemetry::chain;
 use anyhow::{Context as _, anyhow};
 use etcd_operator_core::mutant::Mutant;
 use etcd_operator_core::observed::Settings;
@@ -83,7 +84,7 @@ async fn lead(elector: &mut Elector, clients: &Clients, controller: &Controller)
 /// Registers the resource types, then reconciles for ever.
 async fn work(clients: &Clients, controller: &Controller) {
     while let Err(error) = crate::registration::register(clients.calls.clone()).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "register the resource types");
+        tracing::warn!(error = chain(&error), "register the resource types");
         tokio::time::sleep(REGISTER_AGAIN).await;
     }
     controller.run().await;

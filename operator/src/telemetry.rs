@@ -1,5 +1,6 @@
 //! Logs: one line an event on stderr, JSON in a container and text at a terminal. It never decides what is logged.
 
+use std::error::Error;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
@@ -12,4 +13,15 @@ pub fn start() {
     } else {
         subscriber.json().flatten_event(true).init();
     }
+}
+
+/// An error with its causes, outermost first. Errors of this crate do not repeat their cause in their own text.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

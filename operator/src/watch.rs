@@ -1,6 +1,7 @@
 //! Turns changes of watched objects into the names of clusters to look at. It keeps no object: what a reconcile acts
 //! on is read afresh, so a late or lost watch event costs time and never truth.
 
+use crate::telemetry::chain;
 use etcd_operator_core::api::EtcdCluster;
 use etcd_operator_core::names::LABEL_CLUSTER;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -70,7 +71,7 @@ where
     watcher(api, config)
         .backoff(SteadyBackoff)
         .inspect_err(|error| {
-            tracing::warn!(error = error as &dyn std::error::Error, kind = %K::kind(&()), "watch");
+            tracing::warn!(error = chain(error), kind = %K::kind(&()), "watch");
         })
         .filter_map(move |event| std::future::ready(changed(event).as_ref().and_then(key)))
         .boxed()

@@ -8,6 +8,7 @@ pub mod election;
 
 use crate::clock::SharedClock;
 use crate::metrics::Metrics;
+use crate::telemetry::chain;
 use election::{Durations, Observation, Step};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -117,7 +118,7 @@ impl Elector {
                     self.metrics.set_lease_held(true);
                     return;
                 }
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "look at the Lease"),
+                Err(error) => tracing::warn!(error = chain(&error), "look at the Lease"),
             }
             tokio::time::sleep(self.durations.retry).await;
         }
@@ -136,7 +137,7 @@ impl Elector {
             match self.attempt(budget.saturating_sub(self.durations.retry)).await {
                 Ok(Step::Create | Step::Renew | Step::Take) => {}
                 Ok(Step::Wait { holder }) => break LeaseLost::TakenBy(holder),
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "renew the Lease"),
+                Err(error) => tracing::warn!(error = chain(&error), "renew the Lease"),
             }
         };
         self.leadership.set(None);
@@ -155,7 +156,7 @@ impl Elector {
         }
         spec.holder_identity = Some(String::new());
         if let Err(error) = self.api.replace(&self.name, &PostParams::default(), &lease).await {
-            tracing::info!(error = &error as &dyn std::error::Error, "give the Lease back");
+            tracing::info!(error = chain(&error), "give the Lease back");
         }
     }
 

@@ -4,6 +4,7 @@
 use crate::clock::SharedClock;
 use crate::etcd::{EtcdError, EtcdPort};
 use crate::http;
+use crate::telemetry::chain;
 use ::http::{StatusCode, Uri};
 use etcd_operator_core::gate::GateReport;
 use etcd_operator_core::names::{CLIENT_PORT, METRICS_PORT, MemberId};
@@ -12,7 +13,6 @@ use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::time::Duration;
 
 /// A gate answers from memory.
@@ -137,15 +137,4 @@ fn client_endpoint(address: &str) -> String {
 /// Host and port, with the brackets that an IPv6 address needs.
 fn host(address: &str, port: u16) -> String {
     if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
-}
-
-/// An error with its causes.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
