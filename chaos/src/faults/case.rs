@@ -176,10 +176,21 @@ impl Case<'_> {
         });
     }
 
+    /// One more member is away because of the fault until it is released.
+    pub fn also_hits(&self, member: &SeenMember) {
+        self.context.board.send_modify(|board| {
+            let state = board.faults.entry(self.step.name.clone()).or_default();
+            state.hit.push(member.name.clone());
+            state.holds = true;
+        });
+    }
+
     /// The fault and its proofs are done: its victims no longer count as away because of it.
     pub fn release(&self) {
         self.context.board.send_modify(|board| {
-            board.faults.entry(self.step.name.clone()).or_default().holds = false;
+            let state = board.faults.entry(self.step.name.clone()).or_default();
+            state.holds = false;
+            state.released = Some(Instant::now());
         });
     }
 

@@ -15,6 +15,9 @@ use crate::target::{MemberPod, View};
 /// A probe round older than this says nothing about now.
 pub const ROUND_IS_STALE_AFTER: Duration = Duration::from_secs(5);
 
+/// A round counts as begun after a moment only if it began this much later: the probe's clock is known a little too late.
+const CLOCK_MARGIN: Duration = Duration::from_millis(300);
+
 /// Something that was seen to happen, once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
@@ -39,8 +42,10 @@ pub struct FaultState {
     pub ended: Option<Instant>,
     /// The members that it hit, by name.
     pub hit: Vec<String>,
-    /// Whether the members that it hit count as away until it ends.
+    /// Whether the members that it hit count as away until it is released.
     pub holds: bool,
+    /// When its last proof was there.
+    pub released: Option<Instant>,
 }
 
 /// Everything known now.
@@ -64,6 +69,8 @@ pub struct Board {
     pub status_ready: bool,
     round: Option<ProbeRound>,
     pods: Vec<MemberPod>,
+    /// The moment that the probe counts from, as far as known: never earlier than in truth.
+    probe_zero: Option<Instant>,
 }
 
 /// The board's writing end; any number of readers subscribe.
@@ -78,6 +85,12 @@ impl Board {
 
     /// Takes a new probe round in.
     pub fn take_round(&mut self, round: ProbeRound, now: Instant) {
+        // A round was read after it ended. The smallest difference seen is the nearest to the truth.
+        let zero = now.checked_sub(Duration::from_nanos(round.end.nanoseconds()));
+        self.probe_zero = match (self.probe_zero, zero) {
+            (Some(known), Some(zero)) => Some(known.min(zero)),
+            (known, zero) => known.or(zero),
+        };
         self.round = Some(round);
         self.round_read_at = Some(now);
         self.refresh(now);
@@ -161,6 +174,32 @@ impl Board {
         self.is_fresh(now) && self.view.is_whole(self.size)
     }
 
+    /// Whether what is seen was asked after every fault so far had its last proof, so that it shows what they left.
+    #[must_use]
+    pub fn shows_the_past(&self, now: Instant) -> bool {
+        let began = self.round_began();
+        let released = self.faults.values().filter_map(|fault| fault.released).max();
+        let later = match (began, released) {
+            (_, None) => true,
+            (Some(began), Some(released)) => began >= released + CLOCK_MARGIN,
+            (None, Some(_)) => false,
+        };
+        later && self.is_fresh(now)
+    }
+
+    /// Whether nothing is broken any more: no fault is under way, and the cluster is whole by a round asked after the last.
+    #[must_use]
+    pub fn is_healthy(&self, now: Instant) -> bool {
+        let under_way = self.faults.values().any(|fault| fault.began.is_some() && fault.released.is_none());
+        !under_way && self.shows_the_past(now) && self.is_whole(now)
+    }
+
+    /// When the newest round began, at the latest.
+    fn round_began(&self) -> Option<Instant> {
+        let round = self.round.as_ref()?;
+        Some(self.probe_zero? + Duration::from_nanos(round.start.nanoseconds()))
+    }
+
     /// Whether the newest probe round still speaks about now.
     #[must_use]
     pub fn is_fresh(&self, now: Instant) -> bool {
@@ -172,7 +211,6 @@ impl Board {
     pub fn has_seen(&self, condition: &Condition, since: Instant, now: Instant) -> bool {
         let fact =
             |wanted: fn(&Fact) -> bool| self.facts.iter().any(|(at, fact)| *at >= since && wanted(fact));
-        let at = |time: Option<Instant>| time.is_some_and(|time| time >= since);
         match condition {
             Condition::MemberRemoved => fact(|fact| matches!(fact, Fact::MemberRemoved(_))),
             Condition::MemberAdded => {
@@ -181,7 +219,7 @@ impl Board {
             Condition::LearnerAdded => fact(|fact| matches!(fact, Fact::LearnerAdded(_))),
             Condition::LeaderChanged => fact(|fact| matches!(fact, Fact::LeaderChanged(_))),
             Condition::Members { count } => self.view.voters().len() == usize::from(*count),
-            Condition::Healthy => self.is_whole(now) && at(self.round_read_at),
+            Condition::Healthy => self.is_healthy(now),
             // These name a fault of the schedule, so the time of the step before does not matter.
             Condition::FaultEnded { fault } => {
                 self.faults.get(fault).is_some_and(|fault| fault.ended.is_some())

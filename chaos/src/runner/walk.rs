@@ -202,8 +202,8 @@ impl Walk {
             return Ok(Victims { operator, ..Victims::default() });
         }
         let board = self.context.board.borrow();
-        if !board.is_fresh(Instant::now()) {
-            return Err(anyhow!("the probe has not answered for a while"));
+        if !board.shows_the_past(Instant::now()) {
+            return Err(anyhow!("the probe has not answered since the last fault was over"));
         }
         let view = board.view.clone();
         let members = resolve(&step.target, &step.preference, &view, &board.hits())?;

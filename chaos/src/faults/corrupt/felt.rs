@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, ListParams};
-use std::collections::BTreeSet;
 
-use super::super::case::{Case, Entered, PROOF_PATIENCE, Victims};
+use super::super::case::{Case, Entered, POLL, PROOF_PATIENCE, Victims};
 use super::super::pod;
 use super::Changed;
 use crate::record::Proof;
@@ -28,17 +27,17 @@ pub(super) async fn make_felt(case: &Case<'_>, victims: &Victims, changed: &[Cha
             }
             ClusterObject::ServiceSelector | ClusterObject::ClientService => {
                 let lost = no_endpoints(case, &case.context.cluster).await?;
-                format!("{lost}; {}", restart_spare(case, victims).await?)
+                format!("{lost}; {}", restart_spare(case).await?)
             }
             ClusterObject::PeerService => {
                 let lost = no_endpoints(case, &format!("{}-peers", case.context.cluster)).await?;
-                format!("{lost}; {}", restart_spare(case, victims).await?)
+                format!("{lost}; {}", restart_spare(case).await?)
             }
             ClusterObject::DisruptionBudget => {
                 let open = budget_protects_nobody(case).await?;
-                format!("{open}; {}", restart_spare(case, victims).await?)
+                format!("{open}; {}", restart_spare(case).await?)
             }
-            ClusterObject::ClusterRecord => restart_spare(case, victims).await?,
+            ClusterObject::ClusterRecord => restart_spare(case).await?,
         };
         case.prove(changed.pod.as_deref(), Proof::CorruptionFelt { observation });
     }
@@ -64,20 +63,40 @@ fn is_ready(pod: &Pod) -> bool {
     conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// A corruption of the whole cluster has no member as its target: the member that may restart is one that can be spared.
-async fn restart_spare(case: &Case<'_>, victims: &Victims) -> Result<String> {
-    let voters = victims.view.voters();
+/// A corruption of the whole cluster has no member as its target: a member that can be spared restarts. Waits until one
+/// can, because an earlier fault may still be mending; the operator's pause bounds the wait.
+async fn restart_spare(case: &Case<'_>) -> Result<String> {
+    let member = loop {
+        match spare(case) {
+            Ok(member) => break member,
+            Err(refusal) if case.context.ending.is_cancelled() => return Err(refusal),
+            Err(_) => tokio::time::sleep(POLL).await,
+        }
+    };
+    case.also_hits(&member);
+    restart(case, &member).await?;
+    Ok(format!("member {} restarted under it, without the operator, and became ready", member.name))
+}
+
+/// The preferred voter that the quorum can spare now; the leader only if nobody else can go.
+fn spare(case: &Case<'_>) -> Result<SeenMember> {
+    let board = case.context.board.borrow();
+    let voters = board.view.voters();
+    let preferred = case.step.preference.iter().map(|rank| usize::from(*rank));
     let mut candidates: Vec<&SeenMember> = Vec::new();
-    for rank in case.step.preference.iter().map(|rank| usize::from(*rank)).chain(0..voters.len()) {
+    for rank in preferred.chain(0..voters.len()) {
         candidates.extend(voters.get(rank).filter(|member| member.pod.is_some()));
     }
-    candidates.sort_by_key(|member| victims.view.leader == Some(member.id));
-    let member = *candidates.first().context("there is no member that could restart")?;
-    let view = case.context.board.borrow().view.clone();
-    let held: BTreeSet<String> = case.context.board.borrow().held();
-    permit(&view, &[member], &held).context("no member can be spared to make the corruption felt")?;
-    restart(case, member).await?;
-    Ok(format!("member {} restarted under it, without the operator, and became ready", member.name))
+    candidates.sort_by_key(|member| board.view.leader == Some(member.id));
+    let held = board.held();
+    let mut refusal = anyhow!("there is no member that could restart");
+    for member in candidates {
+        match permit(&board.view, &[member], &held) {
+            Ok(()) => return Ok(member.clone()),
+            Err(refused) => refusal = anyhow!(refused).context("no member can be spared"),
+        }
+    }
+    Err(refusal)
 }
 
 fn carries_variable(pod: &Pod) -> Result<String> {

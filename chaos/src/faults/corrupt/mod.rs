@@ -46,12 +46,11 @@ pub(super) async fn carry_out(
     case.hold(until.saturating_duration_since(tokio::time::Instant::now())).await;
     let finished = agents::finish(case, paused).await;
     case.healed();
-    finished?;
-    felt.context("the corruption was not felt while the operator was paused")??;
     for changed in &changed {
         prove_repaired(case, changed).await;
     }
-    Ok(())
+    finished?;
+    felt.context("the corruption was not felt while the operator was paused")?
 }
 
 async fn corrupt_all(case: &Case<'_>, victims: &Victims, object: ClusterObject) -> Result<Vec<Changed>> {
