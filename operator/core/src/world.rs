@@ -106,12 +106,6 @@ impl<'a> World<'a> {
         self.observed.cluster.status.as_ref()
     }
 
-    /// Whether the spec is newer than the status.
-    pub fn spec_has_changed(&self) -> bool {
-        let seen = self.status().and_then(|status| status.observed_generation);
-        seen != self.observed.cluster.metadata.generation
-    }
-
     /// Claims that were made for this cluster object and are in use, with their members.
     fn own_claims(&self) -> impl Iterator<Item = (&MemberName, &ClaimFacts)> {
         self.members

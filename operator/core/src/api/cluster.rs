@@ -1,5 +1,8 @@
 //! `EtcdCluster`: its spec with the rules that the API server enforces, and its status. Never reads or decides.
-#![allow(unreachable_pub, reason = "the schema derive makes a public twin of the spec inside a function body")]
+#![allow(
+    unreachable_pub,
+    reason = "the schema derive makes a public twin of the spec inside a function body"
+)]
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;

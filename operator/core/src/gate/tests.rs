@@ -1,1 +1,262 @@
-//! The gate's decision, row by row and in every combination of its inputs.
+//! The gate's decision: each row of the design's table by name, and then every combination of its inputs against a second,
+//! independent statement of the table.
+
+use std::collections::BTreeSet;
+
+use super::{
+    ClusterState, DataState, DiskState, FORMAT, GateConfiguration, GateDecision, GateHoldReason, GateInputs,
+    InitialMember, LogIdentity, Permit, PermitReading, Stamp, StampState, decide,
+};
+use crate::names::{ClusterId, ClusterIdentity, MemberId, MemberName, PermitId};
+
+const POD: &str = "pod-uid";
+
+fn cluster() -> ClusterIdentity {
+    ClusterIdentity { name: "demo".to_owned(), namespace: "test".to_owned(), uid: "cluster-uid".to_owned() }
+}
+
+fn member(name: &str) -> MemberName {
+    MemberName::parse(&cluster(), name).expect("a member's name")
+}
+
+fn stamp() -> Stamp {
+    Stamp {
+        format: FORMAT,
+        cluster_uid: "cluster-uid".to_owned(),
+        cluster_id: Some(ClusterId(7)),
+        member: member("demo-aaaaa"),
+        member_id: Some(MemberId(8)),
+        token: "cluster-uid-1".to_owned(),
+        boot_counter: 4,
+        fence_epoch: 0,
+    }
+}
+
+fn permit() -> Permit {
+    Permit {
+        format: FORMAT,
+        id: PermitId("permit".to_owned()),
+        pod_uid: POD.to_owned(),
+        cluster_uid: "cluster-uid".to_owned(),
+        cluster_id: None,
+        member: member("demo-aaaaa"),
+        member_id: None,
+        token: "cluster-uid-1".to_owned(),
+        state: ClusterState::New,
+        initial_cluster: ["demo-aaaaa", "demo-bbbbb"].map(initial).to_vec(),
+        fence_epoch: 0,
+    }
+}
+
+fn initial(name: &str) -> InitialMember {
+    InitialMember { name: member(name), peer_url: cluster().peer_url(&member(name)) }
+}
+
+fn inputs(stamp: StampState, data: DataState, permit: PermitReading) -> GateInputs {
+    GateInputs {
+        configuration: GateConfiguration {
+            format: FORMAT,
+            cluster: cluster(),
+            member: member("demo-aaaaa"),
+            etcd_version: "3.6.16".to_owned(),
+        },
+        pod_uid: POD.to_owned(),
+        disk: DiskState { stamp, data },
+        permit,
+        fence_epoch: 0,
+        spent: BTreeSet::new(),
+    }
+}
+
+fn held(inputs: &GateInputs) -> Option<GateHoldReason> {
+    match decide(inputs) {
+        GateDecision::Hold(reason) => Some(reason),
+        GateDecision::Start(_) => None,
+    }
+}
+
+#[test]
+fn a_disk_with_log_and_agreeing_stamp_starts_as_existing_and_lists_only_itself() {
+    let inputs = inputs(StampState::Present(stamp()), DataState::Log(None), PermitReading::Absent);
+    let GateDecision::Start(start) = decide(&inputs) else { panic!("it starts") };
+    assert_eq!(start.initial.state, ClusterState::Existing);
+    assert_eq!(start.initial.members, [initial("demo-aaaaa")]);
+    assert_eq!(start.spend, None);
+    assert_eq!(start.stamp, Stamp { boot_counter: 5, ..stamp() });
+}
+
+#[test]
+fn an_empty_disk_with_an_unspent_permit_is_stamped_and_starts_on_the_permits_terms() {
+    let inputs = inputs(StampState::Absent, DataState::Empty, PermitReading::Given(permit()));
+    let GateDecision::Start(start) = decide(&inputs) else { panic!("it starts") };
+    assert_eq!(start.initial.state, ClusterState::New);
+    assert_eq!(start.initial.members, permit().initial_cluster);
+    assert_eq!(start.spend, Some(PermitId("permit".to_owned())));
+    assert_eq!((start.stamp.boot_counter, start.stamp.member), (1, member("demo-aaaaa")));
+}
+
+#[test]
+fn a_lost_disk_without_a_permit_is_held() {
+    let inputs = inputs(StampState::Absent, DataState::Empty, PermitReading::Absent);
+    assert_eq!(held(&inputs), Some(GateHoldReason::Lost));
+}
+
+#[test]
+fn a_stamp_alone_is_a_lost_disk() {
+    let inputs = inputs(StampState::Present(stamp()), DataState::Empty, PermitReading::Absent);
+    assert_eq!(held(&inputs), Some(GateHoldReason::Lost));
+}
+
+#[test]
+fn a_spent_permit_starts_nothing() {
+    let mut inputs = inputs(StampState::Absent, DataState::Empty, PermitReading::Given(permit()));
+    inputs.spent.insert(permit().id);
+    assert_eq!(held(&inputs), Some(GateHoldReason::Lost));
+}
+
+#[test]
+fn a_log_without_a_stamp_is_foreign() {
+    let inputs = inputs(StampState::Absent, DataState::Log(None), PermitReading::Given(permit()));
+    assert_eq!(held(&inputs), Some(GateHoldReason::Foreign));
+}
+
+#[test]
+fn a_log_of_another_member_than_the_stamp_says_is_foreign() {
+    let other = LogIdentity { cluster_id: ClusterId(7), member_id: MemberId(9) };
+    let inputs = inputs(StampState::Present(stamp()), DataState::Log(Some(other)), PermitReading::Absent);
+    assert_eq!(held(&inputs), Some(GateHoldReason::Foreign));
+}
+
+#[test]
+fn the_identity_in_the_log_completes_a_stamp_that_was_written_before_the_first_start() {
+    let log = LogIdentity { cluster_id: ClusterId(7), member_id: MemberId(8) };
+    let fresh = Stamp { cluster_id: None, member_id: None, ..stamp() };
+    let inputs = inputs(StampState::Present(fresh), DataState::Log(Some(log)), PermitReading::Absent);
+    let GateDecision::Start(start) = decide(&inputs) else { panic!("it starts") };
+    assert_eq!((start.stamp.cluster_id, start.stamp.member_id), (Some(ClusterId(7)), Some(MemberId(8))));
+}
+
+#[test]
+fn an_etcd_that_is_fenced_off_stays_off() {
+    let mut inputs = inputs(StampState::Present(stamp()), DataState::Log(None), PermitReading::Absent);
+    inputs.fence_epoch = 1;
+    assert_eq!(held(&inputs), Some(GateHoldReason::Fenced));
+    inputs.disk.stamp = StampState::Present(Stamp { fence_epoch: 1, ..stamp() });
+    assert_eq!(held(&inputs), None);
+}
+
+#[test]
+fn a_data_directory_without_a_log_is_never_started_on() {
+    let with_permit = inputs(StampState::Absent, DataState::WithoutLog, PermitReading::Given(permit()));
+    assert_eq!(held(&with_permit), Some(GateHoldReason::Foreign));
+    let without = inputs(StampState::Absent, DataState::WithoutLog, PermitReading::Absent);
+    assert_eq!(held(&without), Some(GateHoldReason::Lost));
+}
+
+/// A value of an input, and whether it speaks for a start.
+type Case<T> = (T, bool);
+
+fn stamps() -> Vec<Case<StampState>> {
+    let present = |stamp| StampState::Present(stamp);
+    vec![
+        (present(stamp()), true),
+        (present(Stamp { member_id: None, cluster_id: None, ..stamp() }), true),
+        (present(Stamp { cluster_uid: "another".to_owned(), ..stamp() }), false),
+        (present(Stamp { member: member("demo-bbbbb"), ..stamp() }), false),
+        (present(Stamp { format: FORMAT + 1, ..stamp() }), false),
+        (StampState::Absent, false),
+        (StampState::Unreadable("cut short".to_owned()), false),
+    ]
+}
+
+fn permits() -> Vec<Case<PermitReading>> {
+    let given = PermitReading::Given;
+    vec![
+        (given(permit()), true),
+        (given(Permit { state: ClusterState::Existing, ..permit() }), true),
+        (given(Permit { pod_uid: "another".to_owned(), ..permit() }), false),
+        (given(Permit { cluster_uid: "another".to_owned(), ..permit() }), false),
+        (given(Permit { member: member("demo-bbbbb"), ..permit() }), false),
+        (given(Permit { format: FORMAT + 1, ..permit() }), false),
+        (PermitReading::Absent, false),
+        (PermitReading::Malformed("no JSON".to_owned()), false),
+    ]
+}
+
+/// Data, and whether its identity agrees with [`stamp`]'s.
+fn data() -> Vec<Case<DataState>> {
+    let log = |cluster, id| {
+        DataState::Log(Some(LogIdentity { cluster_id: ClusterId(cluster), member_id: MemberId(id) }))
+    };
+    vec![
+        (DataState::Empty, true),
+        (DataState::WithoutLog, true),
+        (DataState::Log(None), true),
+        (log(7, 8), true),
+        (log(7, 9), false),
+        (log(6, 8), false),
+    ]
+}
+
+#[test]
+fn every_combination_of_inputs_follows_the_table() {
+    let mut seen = 0;
+    for (stamp_state, stamp_is_ours) in stamps() {
+        for (data_state, agrees) in data() {
+            for (reading, permit_is_ours) in permits() {
+                for is_spent in [false, true] {
+                    for fence_epoch in [0, 1, u64::MAX] {
+                        let mut inputs = inputs(stamp_state.clone(), data_state.clone(), reading.clone());
+                        inputs.fence_epoch = fence_epoch;
+                        inputs.spent.extend(is_spent.then(|| permit().id));
+                        let knows_ids =
+                            matches!(&stamp_state, StampState::Present(s) if s.member_id.is_some());
+                        let row = Row {
+                            has_log: matches!(data_state, DataState::Log(_)),
+                            is_empty: data_state == DataState::Empty,
+                            stamp_is_ours: stamp_is_ours && (agrees || !knows_ids),
+                            has_permit: permit_is_ours && !is_spent,
+                            is_fenced: fence_epoch > 0,
+                        };
+                        assert_eq!(held(&inputs), row.expected(), "{inputs:?}");
+                        seen += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(seen, 7 * 6 * 8 * 2 * 3);
+}
+
+/// The table, stated once more in the words of the design.
+struct Row {
+    has_log: bool,
+    is_empty: bool,
+    stamp_is_ours: bool,
+    has_permit: bool,
+    is_fenced: bool,
+}
+
+impl Row {
+    fn expected(&self) -> Option<GateHoldReason> {
+        match self {
+            Row { is_fenced: true, .. } => Some(GateHoldReason::Fenced),
+            Row { has_log: true, stamp_is_ours: true, .. } => None,
+            Row { has_log: true, stamp_is_ours: false, .. } => Some(GateHoldReason::Foreign),
+            Row { is_empty: true, has_permit: true, .. } => None,
+            Row { is_empty: false, has_permit: true, .. } => Some(GateHoldReason::Foreign),
+            Row { has_permit: false, .. } => Some(GateHoldReason::Lost),
+        }
+    }
+}
+
+#[test]
+fn stamp_and_permit_survive_their_own_formats() {
+    let text = serde_json::to_string(&stamp()).expect("plain data");
+    assert!(text.contains(r#""memberId":"8""#), "IDs are hexadecimal text: {text}");
+    assert_eq!(serde_json::from_str::<Stamp>(&text).expect("its own text"), stamp());
+    let text = serde_json::to_string(&permit()).expect("plain data");
+    assert_eq!(serde_json::from_str::<Permit>(&text).expect("its own text"), permit());
+    let later = text.replacen('{', r#"{"addedLater":true,"#, 1);
+    assert_eq!(serde_json::from_str::<Permit>(&later).expect("unknown fields are ignored"), permit());
+}

@@ -93,6 +93,7 @@ pub struct PlannedOn {
 }
 
 /// An object to create.
+#[expect(clippy::large_enum_variant, reason = "it is always boxed")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {
     /// A member's StatefulSet.

@@ -7,6 +7,7 @@ use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
 use super::{Action, Delete, Kind, Patch, PatchOperation, PatchPurpose, Target};
+use crate::names::ANNOTATION_FINGERPRINT;
 use crate::render::compare::escape;
 
 /// The live object as a target.
@@ -76,4 +77,15 @@ pub(super) fn differing(
 ) -> BTreeMap<String, String> {
     let is_there = |key: &String, value: &String| present.and_then(|present| present.get(key)) == Some(value);
     wanted.into_iter().filter(|(key, value)| !is_there(key, value)).collect()
+}
+
+/// What a change of a rendered object is for. If the digest on the live object is the one that would be written, then what
+/// differs is somebody else's doing.
+pub(super) fn purpose(fields: Vec<String>, digest_is_current: bool) -> PatchPurpose {
+    if digest_is_current {
+        return PatchPurpose::Restore { fields };
+    }
+    let only_the_digest = || vec![format!("/metadata/annotations/{}", escape(ANNOTATION_FINGERPRINT))];
+    let fields = if fields.is_empty() { only_the_digest() } else { fields };
+    PatchPurpose::Follow { fields }
 }

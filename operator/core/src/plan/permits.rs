@@ -22,13 +22,15 @@ pub(super) struct Terms {
 /// To members that were added and have never started. The list itself says that they have not: a member publishes where
 /// its clients reach it at its first start.
 pub(super) fn of_added(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    // A surplus member is about to be removed; one that never started leaves a volume that is known to be empty.
+    let is_surplus = context.world.listed().count() > context.desired.size;
     let terms = Terms {
         state: ClusterState::Existing,
         token: context.world.token(),
         initial_cluster: initial_cluster(context, context.world.listed().map(|member| &member.name)),
     };
     for member in context.world.listed() {
-        if !member.has_started() {
+        if !member.has_started() && (member.is_voter() || !is_surplus) {
             give_first(context, plan, member, &terms);
         } else if context.is_mutant(Mutant::SecondPermit) && safety::gate_says_lost(member) {
             give_second(context, plan, member, &terms);

@@ -42,16 +42,22 @@ impl fmt::Display for Loss {
     }
 }
 
-/// Whether a listed member is lost. Positive evidence counts at once, silence only after the grace period; and neither
-/// counts while etcd answers, or while the kubelet says that it is ready: then the operator may be the one cut off.
+/// Whether a listed member is lost. Positive evidence counts at once, silence only after the grace period. Nothing
+/// counts while etcd answers, and only the gate's own word while the kubelet says that the pod is ready: then the operator
+/// may be the one that is cut off.
 pub(super) fn loss(context: &Context<'_>, member: &Member<'_>) -> Option<Loss> {
-    if member.listed.is_none() || member.etcd().is_some() || member.is_ready_by_kubelet() {
+    if member.listed.is_none() || member.etcd().is_some() {
+        return None;
+    }
+    if gate_says_lost(member) {
+        return Some(Loss::GateSaysLost);
+    }
+    if member.is_ready_by_kubelet() {
         return None;
     }
     match member.claim {
         None => Some(Loss::ClaimGone),
         Some(_) if member.live_claim().is_none() && !member.etcd_container_runs() => Some(Loss::ClaimEnding),
-        Some(_) if gate_says_lost(member) => Some(Loss::GateSaysLost),
         Some(_) => is_silent_too_long(context, member).then_some(Loss::Silent),
     }
 }

@@ -7,7 +7,7 @@ use crate::mutant::Mutant;
 use crate::names::{MemberName, Role};
 use crate::observed::KnownMembers;
 use crate::render;
-use crate::world::{Member, Origin};
+use crate::world::{Issued, Member, Origin};
 
 /// Promotes the learner once it has caught up, if the voters can bear one more.
 pub(super) fn promote(context: &Context<'_>, plan: &mut Plan) -> Flow {
@@ -86,6 +86,10 @@ fn prepare(context: &Context<'_>, plan: &mut Plan) -> MemberName {
 
 fn shrink(context: &Context<'_>, plan: &mut Plan, list: &KnownMembers) -> Flow {
     let Some(victim) = superfluous(context) else { return Flow::Stop };
+    if let Some(message) = reason_to_see_it_first(victim) {
+        plan.hold(Hold::WaitingForLearner { member: victim.name.clone(), message });
+        return Flow::Stop;
+    }
     let others = safety::unhealthy_voters(context).into_iter().filter(|name| *name != victim.name);
     let unhealthy: Vec<MemberName> = others.collect();
     if victim.is_voter() && !unhealthy.is_empty() {
@@ -108,6 +112,14 @@ fn shrink(context: &Context<'_>, plan: &mut Plan, list: &KnownMembers) -> Flow {
         planned_on: Context::planned_on(list),
     });
     Flow::Stop
+}
+
+/// A learner that has its permit may or may not have written to its volume. It is seen to run before it is removed, so
+/// that its volume is known to be its own afterwards and need not be kept.
+fn reason_to_see_it_first(victim: &Member<'_>) -> Option<String> {
+    let facts = victim.facts.as_ref()?;
+    let is_unseen = !victim.is_voter() && facts.issued != Issued::Never && facts.member_id.is_none();
+    is_unseen.then(|| "it is not wanted any more, and is removed once it was seen to run".to_owned())
 }
 
 /// Who goes first: a learner, then a voter that is not healthy, then the newest. The leader is last, so that shrinking

@@ -39,19 +39,22 @@ fn service(context: &Context<'_>, plan: &mut Plan, rendered: Service) {
 }
 
 fn disruption_budget(context: &Context<'_>, plan: &mut Plan) {
-    let rendered = render::disruption_budget(context.desired);
+    let rendered = render::disruption_budget(context.desired, context.world.votes().voters);
     let budgets = &context.world.observed.disruption_budgets;
     let Some(live) = budgets.iter().find(|live| live.name_any() == rendered.name_any()) else {
         plan.act(Action::Create(Box::new(Object::DisruptionBudget(rendered))));
         return;
     };
     let difference = render::compare::difference(live, &rendered);
-    if live.metadata.deletion_timestamp.is_some() || difference.is_empty() {
+    // The minimum follows the size; the digest tells that from a change by somebody else.
+    let stale = change::differing(live.metadata.annotations.as_ref(), rendered.annotations().clone());
+    if live.metadata.deletion_timestamp.is_some() || (difference.is_empty() && stale.is_empty()) {
         return;
     }
-    // The minimum is the only field that follows the spec, and the status says which generation was carried out.
-    let is_ours = difference.fields == ["/spec/minAvailable"] && context.world.spec_has_changed();
-    let fields = difference.fields;
-    let purpose = if is_ours { PatchPurpose::Follow { fields } } else { PatchPurpose::Restore { fields } };
-    plan.act(change::patch(change::target(Kind::PodDisruptionBudget, live), difference.operations, purpose));
+    let mut operations = difference.operations;
+    if !stale.is_empty() {
+        operations.extend(change::annotate(&live.metadata, &stale));
+    }
+    let purpose = change::purpose(difference.fields, stale.is_empty());
+    plan.act(change::patch(change::target(Kind::PodDisruptionBudget, live), operations, purpose));
 }

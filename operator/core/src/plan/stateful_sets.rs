@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
 
-use super::{Action, Context, Flow, Kind, Object, PatchPurpose, Plan, change};
-use crate::names::{ANNOTATION_ACCEPTED_REVISION, ANNOTATION_FINGERPRINT, LABEL_ROLE, Role};
+use super::{Action, Context, Flow, Kind, Object, Plan, change};
+use crate::names::{ANNOTATION_ACCEPTED_REVISION, LABEL_ROLE, Role};
 use crate::render::{self, compare};
 use crate::world::{Issued, Member};
 
@@ -70,14 +70,7 @@ pub(super) fn keep(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, 
     if !annotations.is_empty() {
         operations.extend(change::annotate(&live.metadata, &annotations));
     }
-    // The digest on the live object is the one that we would write: what differs is somebody else's doing.
-    let fields = if difference.fields.is_empty() {
-        vec![format!("/metadata/annotations/{}", compare::escape(ANNOTATION_FINGERPRINT))]
-    } else {
-        difference.fields
-    };
-    let purpose =
-        if stale.is_empty() { PatchPurpose::Restore { fields } } else { PatchPurpose::Follow { fields } };
+    let purpose = change::purpose(difference.fields, stale.is_empty());
     plan.act(change::patch(change::target(Kind::StatefulSet, live), operations, purpose));
 }
 

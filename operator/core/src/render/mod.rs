@@ -14,9 +14,11 @@ pub use budget::disruption_budget;
 pub use claim::claim;
 pub use etcd_configuration::etcd_configuration;
 pub use service::{client_service, peers_service};
-pub use stateful_set::{fingerprint, stateful_set};
+pub use stateful_set::stateful_set;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::api;
 use crate::desired::{Desired, EtcdVersion};
@@ -54,4 +56,12 @@ fn cluster_metadata(cluster: &ClusterIdentity, name: String) -> ObjectMeta {
         owner_references: Some(vec![owner(cluster)]),
         ..ObjectMeta::default()
     }
+}
+
+/// A digest of what was rendered. It tells a change of ours (the digest on the live object is an old one) from a change
+/// by somebody else (the digest is ours, the content is not).
+pub fn fingerprint(spec: &impl Serialize) -> String {
+    let value = serde_json::to_value(spec).expect("a rendered spec is plain data");
+    let digest = Sha256::digest(compare::normalised(&value).to_string());
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }

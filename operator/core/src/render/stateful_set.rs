@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use sha2::{Digest, Sha256};
 
-use super::{Common, compare, owner, pod};
+use super::{Common, fingerprint, owner, pod};
 use crate::names::{ANNOTATION_FINGERPRINT, LABEL_CLUSTER, LABEL_MEMBER, MemberName, Role};
 
 /// The StatefulSet of a member. With the strategy `OnDelete` a changed template reaches a pod in its own turn, when
@@ -42,12 +41,4 @@ pub fn stateful_set(common: &Common<'_>, member: &MemberName, role: Role) -> Sta
         spec: Some(spec),
         status: None,
     }
-}
-
-/// A digest of what was rendered. It tells a change of ours (the digest on the live object is an old one) from a change
-/// by somebody else (the digest is ours, the content is not).
-pub fn fingerprint(spec: &StatefulSetSpec) -> String {
-    let value = serde_json::to_value(spec).expect("a rendered spec is plain data");
-    let digest = Sha256::digest(compare::normalised(&value).to_string());
-    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }

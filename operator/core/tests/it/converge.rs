@@ -1,0 +1,262 @@
+//! Whatever goes wrong, and wherever the operator stops, the world comes to rest as specified, and on the way no rule of
+//! the model is broken: the quorum is never taken by the operator, no incarnation gets two permits, no member's volume is
+//! deleted, and one membership change is made at a time.
+
+use std::collections::BTreeSet;
+
+use etcd_operator_core::api::{EtcdClusterSpec, ImageSpec, StorageSpec};
+use etcd_operator_core::mutant::Mutant;
+use etcd_operator_core::plan::Plan;
+use proptest::prelude::*;
+
+use super::model::{Model, lines};
+
+fn spec(size: i32) -> EtcdClusterSpec {
+    EtcdClusterSpec {
+        size,
+        version: "3.6.16".to_owned(),
+        allow_unsupported_version: false,
+        storage: StorageSpec::default(),
+        resources: None,
+        image: ImageSpec::default(),
+        suspend: false,
+    }
+}
+
+fn settled(size: i32) -> Model {
+    let mut model = Model::new(spec(size));
+    model.settle(60);
+    model
+}
+
+fn assert_as_specified(model: &Model) {
+    let etcd = model.etcd.as_ref().expect("the cluster formed");
+    let wanted = usize::try_from(model.cluster.spec.size).expect("a size");
+    assert_eq!(etcd.members.len(), wanted);
+    assert!(etcd.members.iter().all(|member| !member.listed.is_learner && model.runs(&member.listed)));
+    assert_eq!(model.stateful_sets.len(), wanted);
+    assert_eq!(model.claims.len(), wanted);
+    let status = model.cluster.status.as_ref().expect("a status");
+    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").expect("a condition");
+    assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("True", "AsSpecified"));
+    assert_eq!(model.plan(), Plan::default(), "{:#?}", lines(&model.plan()));
+}
+
+/// Something that happens to a settled or unsettled world.
+#[derive(Clone, Debug)]
+enum Trouble {
+    LoseDisk(usize),
+    Wipe(usize),
+    DeletePod(usize),
+    DeleteStatefulSet(usize),
+    AddVariable(usize),
+    ClearStatus,
+    Resize(i32),
+    /// A pass that stops after so many actions.
+    Crash(usize),
+    Passes(usize),
+}
+
+fn trouble() -> impl Strategy<Value = Trouble> {
+    prop_oneof![
+        any::<usize>().prop_map(Trouble::LoseDisk),
+        any::<usize>().prop_map(Trouble::Wipe),
+        any::<usize>().prop_map(Trouble::DeletePod),
+        any::<usize>().prop_map(Trouble::DeleteStatefulSet),
+        any::<usize>().prop_map(Trouble::AddVariable),
+        Just(Trouble::ClearStatus),
+        prop_oneof![Just(3), Just(5)].prop_map(Trouble::Resize),
+        (0_usize..4).prop_map(Trouble::Crash),
+        (0_usize..4).prop_map(Trouble::Crash),
+        (1_usize..12).prop_map(Trouble::Passes),
+    ]
+}
+
+/// Hits a member only if the others could bear its loss, so that what follows is the operator's to get right.
+fn strike(model: &mut Model, trouble: &Trouble) {
+    let cluster = model.identity();
+    let bearable: Vec<_> = model
+        .etcd
+        .iter()
+        .filter(|etcd| etcd.has_formed)
+        .flat_map(|etcd| &etcd.members)
+        .filter_map(|member| cluster.member_of_peer_url(&member.listed.peer_urls[0]))
+        .filter(|name| {
+            let mut without = model.clone();
+            without.unreachable.insert(name.pod());
+            model.runs_etcd(&name.pod()) && without.has_quorum()
+        })
+        .collect();
+    let pick = |index: &usize| bearable.get(index % bearable.len().max(1)).cloned();
+    match trouble {
+        Trouble::LoseDisk(index) => drop(pick(index).map(|name| model.lose_disk(&name))),
+        Trouble::Wipe(index) => drop(pick(index).map(|name| model.restart_with_disk(&name, None, false))),
+        Trouble::DeletePod(index) => drop(pick(index).map(|name| model.inject_pod_deletion(&name))),
+        Trouble::DeleteStatefulSet(index) => {
+            if let Some(name) = pick(index) {
+                model.stateful_sets.remove(name.as_str());
+                model.inject_pod_deletion(&name);
+            }
+        }
+        Trouble::AddVariable(index) => {
+            let named = pick(index).filter(|name| model.stateful_sets.contains_key(name.as_str()));
+            if let Some(name) = named {
+                model.add_variable(&name);
+            }
+        }
+        Trouble::ClearStatus => model.cluster.status = None,
+        Trouble::Resize(size) => model.change_spec(|spec| spec.size = *size),
+        Trouble::Crash(actions) => {
+            model.pass_until(*actions);
+        }
+        Trouble::Passes(count) => (0..*count).for_each(|_| drop(model.pass())),
+    }
+    model.advance(1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_world_comes_to_rest_after_any_bearable_trouble(troubles in prop::collection::vec(trouble(), 1..14)) {
+        let mut model = settled(3);
+        for trouble in &troubles {
+            strike(&mut model, trouble);
+        }
+        model.settle(200);
+        assert_as_specified(&model);
+    }
+
+    #[test]
+    fn a_bootstrap_comes_to_rest_wherever_the_operator_stops(crashes in prop::collection::vec(0_usize..9, 0..12)) {
+        let mut model = Model::new(spec(3));
+        for actions in crashes {
+            model.pass_until(actions);
+            model.advance(1);
+        }
+        model.settle(60);
+        assert_as_specified(&model);
+    }
+}
+
+#[test]
+fn clusters_of_every_size_form_and_rest() {
+    for size in [1, 3, 5, 7] {
+        assert_as_specified(&settled(size));
+    }
+}
+
+#[test]
+fn every_stop_of_the_operator_during_a_replacement_converges() {
+    for stop_at_pass in 0..12 {
+        for actions in 0..5 {
+            let mut model = settled(3);
+            let victim = model.resolve("follower");
+            model.lose_disk(&victim);
+            model.advance(1);
+            (0..stop_at_pass).for_each(|_| drop(model.pass()));
+            model.pass_until(actions);
+            model.cluster.status = model.cluster.status.take().filter(|_| actions % 2 == 0);
+            model.settle(60);
+            assert_as_specified(&model);
+            assert!(!model.claims.contains_key(&victim.claim()), "the incarnation is never used again");
+        }
+    }
+}
+
+#[test]
+fn an_addition_whose_answer_was_lost_is_found_again() {
+    let mut model = settled(3);
+    model.change_spec(|spec| spec.size = 5);
+    // The addition itself is carried out, and the operator stops before it hears so.
+    model.pass_until(usize::MAX);
+    let names: BTreeSet<String> = model.stateful_sets.keys().cloned().collect();
+    model.settle(60);
+    assert_as_specified(&model);
+    assert!(names.iter().all(|name| model.stateful_sets.contains_key(name)), "the added member was kept");
+}
+
+#[test]
+fn first_members_that_lose_their_majority_are_set_aside_and_others_form_the_cluster() {
+    let mut model = Model::new(spec(3));
+    (0..3).for_each(|_| drop(model.pass_until(usize::MAX)));
+    let first: Vec<String> = model.claims.keys().cloned().collect();
+    assert_eq!(first.len(), 3);
+    // Pods were made and permits recorded for two of them; then those pods go, so the permits can never be spent.
+    model.advance_without_gates();
+    model.pass_until(usize::MAX);
+    let pods: Vec<String> = model.pods.keys().take(2).cloned().collect();
+    pods.iter().for_each(|pod| model.delete_pod_before_it_started(pod));
+    (0..40).for_each(|_| drop(model.pass()));
+    let etcd = model.etcd.as_ref().expect("another attempt formed");
+    assert!(etcd.has_formed);
+    assert!(first.iter().any(|claim| model.claims.get(claim).is_some_and(is_set_aside)), "volumes are kept");
+    assert_eq!(model.plan(), Plan::default(), "{:#?}", lines(&model.plan()));
+}
+
+fn is_set_aside(claim: &k8s_openapi::api::core::v1::PersistentVolumeClaim) -> bool {
+    claim.metadata.annotations.as_ref().is_some_and(|all| all.contains_key("etcd.operators.rs/set-aside"))
+}
+
+/// Runs a wrong operator after its trouble and tells how the world looks.
+fn with_mutant(mutant: Mutant, size: i32, trouble: impl FnOnce(&mut Model)) -> Model {
+    let mut model = settled(size);
+    model.mutant = Some(mutant);
+    model.is_strict = false;
+    trouble(&mut model);
+    model.advance(1);
+    (0..30).for_each(|_| drop(model.pass()));
+    model
+}
+
+#[test]
+fn the_mutant_second_permit_gives_one() {
+    let model = with_mutant(Mutant::SecondPermit, 3, |model| {
+        let victim = model.resolve("follower");
+        model.restart_with_disk(&victim, None, false);
+    });
+    assert!(model.permits.values().any(|permits| permits.len() > 1));
+}
+
+#[test]
+fn the_mutant_removes_healthy_first_does() {
+    let model = with_mutant(Mutant::RemovesHealthyFirst, 5, |model| {
+        let victim = model.resolve("follower");
+        model.lose_disk(&victim);
+    });
+    let kept = settled(5).stateful_sets.keys().filter(|name| model.stateful_sets.contains_key(*name)).count();
+    assert!(kept < 4, "a healthy member went too");
+}
+
+#[test]
+fn the_mutant_ignores_service_leaves_it_as_it_is() {
+    let model = with_mutant(Mutant::IgnoresService, 3, |model| {
+        model.inject(&super::model::Fault::CorruptSelector);
+    });
+    let selector = model.services["demo"].spec.as_ref().and_then(|spec| spec.selector.clone());
+    assert_eq!(selector, Some([("app".to_owned(), "nothing".to_owned())].into()));
+}
+
+#[test]
+fn the_mutant_ready_without_looking_is_ready_without_a_quorum() {
+    let model = with_mutant(Mutant::ReadyWithoutLooking, 3, |model| {
+        for member in ["follower", "other"] {
+            model.inject(&super::model::Fault::Isolate(member.to_owned()));
+        }
+    });
+    let status = model.cluster.status.expect("a status");
+    assert!(
+        status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    );
+}
+
+#[test]
+fn the_mutant_shrink_pods_first_takes_pods_of_listed_members() {
+    let mut model = settled(5);
+    model.mutant = Some(Mutant::ShrinkPodsFirst);
+    model.is_strict = false;
+    model.change_spec(|spec| spec.size = 3);
+    model.pass();
+    assert_eq!(model.pods.len(), 3);
+    assert_eq!(model.etcd.as_ref().map(|etcd| etcd.members.len()), Some(5));
+}

@@ -1,0 +1,21 @@
+//! The integration tests of the core, in one binary. Nothing here talks to anything: the world is a model.
+
+#![allow(clippy::disallowed_methods, reason = "fixtures and goldens are files")]
+
+mod api;
+mod converge;
+mod model;
+mod plan_golden;
+mod properties;
+mod render_golden;
+mod status;
+
+/// Compares text with a golden file; rewrites it instead if `UPDATE_GOLDEN` is set.
+fn check_golden(path: &std::path::Path, actual: &str) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, actual).expect("the golden can be written");
+        return;
+    }
+    let expected = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(expected, actual, "{} differs; UPDATE_GOLDEN=1 rewrites it", path.display());
+}

@@ -1,0 +1,196 @@
+//! etcd in the model: a member list, who runs, and how far each has come. It refuses what real etcd could not refuse and
+//! must never be asked: an empty disk under an identity that has started before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use etcd_operator_core::gate::{FORMAT, GateHoldReason, GateReport, GateState, InitialMember};
+use etcd_operator_core::names::{ClusterId, MemberId, MemberName};
+use etcd_operator_core::observed::{
+    Alarm, Answer, EtcdAnswer, KnownMembers, ListedMember, MemberList, Probe,
+};
+use etcd_operator_core::quorum::quorum;
+
+use super::Model;
+
+/// A cluster that has been named by at least one first start.
+#[derive(Clone, Debug)]
+pub(crate) struct Etcd {
+    pub(crate) cluster_id: ClusterId,
+    pub(crate) members: Vec<EtcdMember>,
+    pub(crate) leader: Option<MemberId>,
+    pub(crate) has_formed: bool,
+    pub(crate) index: u64,
+    pub(crate) alarms: Vec<Alarm>,
+    /// Members that started on an empty disk, ever.
+    started: BTreeSet<MemberName>,
+}
+
+/// One member.
+#[derive(Clone, Debug)]
+pub(crate) struct EtcdMember {
+    pub(crate) listed: ListedMember,
+    pub(crate) applied: u64,
+}
+
+impl Model {
+    /// A member starts on an empty disk for the first time.
+    pub(super) fn first_start(&mut self, member: &MemberName, is_new: bool, initial: &[InitialMember]) {
+        if is_new && self.etcd.as_ref().is_none_or(|etcd| !etcd.has_formed) {
+            self.name_cluster(initial);
+        }
+        let etcd = self.etcd.as_mut().expect("a member joins what is there");
+        let is_second = !etcd.started.insert(member.clone());
+        assert!(!(is_second && self.is_strict), "{member} started twice on an empty disk");
+        let name = member.to_string();
+        if let Some(listed) = etcd.members.iter_mut().find(|one| one.listed.peer_urls[0].contains(&name)) {
+            listed.applied = 0;
+        }
+    }
+
+    /// The first members know each other from the list before any of them runs.
+    fn name_cluster(&mut self, initial: &[InitialMember]) {
+        let names: BTreeSet<String> = initial.iter().map(|one| one.peer_url.clone()).collect();
+        let is_same = self.etcd.as_ref().is_some_and(|etcd| {
+            etcd.members.iter().map(|member| member.listed.peer_urls[0].clone()).collect::<BTreeSet<_>>()
+                == names
+        });
+        if is_same {
+            return;
+        }
+        let members = initial.iter().map(|one| EtcdMember {
+            listed: ListedMember {
+                id: MemberId(0xa000 + self.next()),
+                name: one.name.to_string(),
+                peer_urls: vec![one.peer_url.clone()],
+                client_urls: Vec::new(),
+                is_learner: false,
+            },
+            applied: 0,
+        });
+        let members = members.collect();
+        self.etcd = Some(Etcd {
+            cluster_id: ClusterId(0xc1),
+            members,
+            leader: None,
+            has_formed: false,
+            index: 100,
+            alarms: Vec::new(),
+            started: BTreeSet::new(),
+        });
+    }
+
+    pub(crate) fn runs(&self, listed: &ListedMember) -> bool {
+        let member = self.identity().member_of_peer_url(&listed.peer_urls[0]);
+        member
+            .is_some_and(|member| self.runs_etcd(&member.pod()) && !self.unreachable.contains(&member.pod()))
+    }
+
+    /// Whether a majority of the voters runs and can be reached.
+    pub(crate) fn has_quorum(&self) -> bool {
+        let Some(etcd) = &self.etcd else { return false };
+        let voters: Vec<&EtcdMember> =
+            etcd.members.iter().filter(|member| !member.listed.is_learner).collect();
+        let running = voters.iter().filter(|member| self.runs(&member.listed)).count();
+        !voters.is_empty() && running >= quorum(voters.len())
+    }
+
+    /// Elections, replication and the publishing of names.
+    pub(super) fn run_etcd(&mut self) {
+        let has_quorum = self.has_quorum();
+        let identity = self.identity();
+        let running: BTreeSet<MemberId> = match &self.etcd {
+            Some(etcd) => {
+                etcd.members.iter().filter(|one| self.runs(&one.listed)).map(|one| one.listed.id).collect()
+            }
+            None => return,
+        };
+        let Some(etcd) = &mut self.etcd else { return };
+        if !has_quorum {
+            etcd.leader = None;
+            return;
+        }
+        etcd.has_formed = true;
+        etcd.index += 10;
+        let voters = etcd.members.iter().filter(|one| !one.listed.is_learner).map(|one| one.listed.id);
+        let first = voters.filter(|id| running.contains(id)).min();
+        etcd.leader = etcd.leader.filter(|leader| running.contains(leader)).or(first);
+        for member in etcd.members.iter_mut().filter(|one| running.contains(&one.listed.id)) {
+            member.applied = (member.applied + 90).min(etcd.index);
+            let name = identity.member_of_peer_url(&member.listed.peer_urls[0]).expect("only ours run");
+            member.listed.name = name.to_string();
+            member.listed.client_urls = vec![identity.client_url(&name)];
+        }
+    }
+
+    pub(super) fn member_list(&self) -> MemberList {
+        match &self.etcd {
+            Some(etcd) if self.has_quorum() && etcd.has_formed => MemberList::Known(KnownMembers {
+                at: self.now,
+                cluster_id: etcd.cluster_id,
+                members: etcd.members.iter().map(|member| member.listed.clone()).collect(),
+                alarms: etcd.alarms.clone(),
+            }),
+            Some(_) | None => MemberList::Unknown("no member answered a linearizable read".to_owned()),
+        }
+    }
+
+    pub(super) fn probes(&self) -> BTreeMap<String, Probe> {
+        let probe = |answer| Probe { at: self.now, answer };
+        self.pods
+            .iter()
+            .filter(|(_, pod)| self.is_running(pod))
+            .map(|(name, pod)| (pod.metadata.uid.clone().expect("a UID"), probe(self.answer(name))))
+            .collect()
+    }
+
+    fn answer(&self, pod_name: &str) -> Answer {
+        let silent = || Answer::Silent("connection refused".to_owned());
+        if self.unreachable.contains(pod_name) {
+            return silent();
+        }
+        let pod_uid = self.pods[pod_name].metadata.uid.clone().expect("a UID");
+        let process = &self.processes[&pod_uid];
+        if let Some(reason) = process.holding {
+            return Answer::Gate(self.report(pod_name, pod_uid.clone(), reason));
+        }
+        let member = self.etcd.as_ref().and_then(|etcd| {
+            let found = etcd.members.iter().find(|one| self.pod_of(&one.listed).as_deref() == Some(pod_name));
+            found.map(|found| (etcd, found))
+        });
+        match member {
+            Some((etcd, member)) if process.runs_etcd => Answer::Etcd(EtcdAnswer {
+                cluster_id: etcd.cluster_id,
+                member_id: member.listed.id,
+                version: "3.6.16".to_owned(),
+                leader: etcd.leader,
+                raft_term: 2,
+                raft_index: etcd.index,
+                raft_applied_index: member.applied,
+                database_size: 4096,
+                is_learner: member.listed.is_learner,
+                errors: Vec::new(),
+            }),
+            Some(_) | None => silent(),
+        }
+    }
+
+    fn pod_of(&self, listed: &ListedMember) -> Option<String> {
+        self.identity().member_of_peer_url(&listed.peer_urls[0]).map(|member| member.pod())
+    }
+
+    fn report(&self, pod_name: &str, pod_uid: String, reason: GateHoldReason) -> GateReport {
+        let claim = self.claims.get(&format!("data-{}", pod_name.trim_end_matches("-0")));
+        let disk = claim.and_then(|claim| self.disks.get(claim.metadata.uid.as_ref()?));
+        let stamp = disk.and_then(|disk| disk.stamp.clone());
+        let spent_permits = self.processes[&pod_uid].spent.iter().cloned().collect();
+        GateReport {
+            format: FORMAT,
+            state: GateState::Holding,
+            reason,
+            pod_uid,
+            boot_counter: stamp.as_ref().map_or(0, |stamp| stamp.boot_counter),
+            stamp,
+            spent_permits,
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! What can go wrong in the model, by name, so that fixtures and seeded runs speak of the same things.
+
+use etcd_operator_core::gate::Stamp;
+use etcd_operator_core::names::{ANNOTATION_CLUSTER_UID, MemberName, PermitId};
+use etcd_operator_core::observed::{Alarm, AlarmKind, ListedMember};
+use k8s_openapi::api::core::v1::{EnvVar, ServicePort};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde::Deserialize;
+
+use super::Model;
+use super::kubernetes::annotations;
+
+/// One thing that goes wrong, or is asked for. Members are `leader`, `follower` (the first by name), `other` (the second)
+/// or `learner`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Fault {
+    /// Claim and pod are deleted.
+    LoseDisk(String),
+    /// The data directory is emptied and etcd killed; the pod stays.
+    WipeDirectory(String),
+    /// The pod is deleted.
+    DeletePod(String),
+    /// The StatefulSet is deleted, and its pod with it.
+    DeleteStatefulSet(String),
+    /// A Service is deleted.
+    DeleteService(String),
+    /// The disruption budget is deleted.
+    DeleteBudget,
+    /// A variable is added to the template of the StatefulSet, without a restart.
+    AddVariable(String),
+    /// The StatefulSet is scaled to nothing.
+    ScaleToZero(String),
+    /// The selector of the client Service selects nothing.
+    CorruptSelector,
+    /// Somebody adds a port to the client Service.
+    AddPort,
+    /// The budget is set to nothing.
+    CorruptBudget,
+    /// Pod labels of the role are taken away.
+    RemoveRole(String),
+    /// The status is emptied.
+    ClearStatus,
+    /// The status records another cluster.
+    CorruptStatus,
+    /// The claim records another cluster ID and loses its labels.
+    CorruptClaim(String),
+    /// All of the permit's record is taken from the claim.
+    ForgetPermit(String),
+    /// Nobody can reach the pod.
+    Isolate(String),
+    /// All can be reached again.
+    Rejoin,
+    /// The claim's deletion does not end.
+    StickVolume(String),
+    /// Deletions end again.
+    ReleaseVolumes,
+    /// Another cluster's data stands on the volume, and the container restarts.
+    ForeignVolume(String),
+    /// A learner with a peer URL of ours that has no objects.
+    Phantom,
+    /// A member that is not ours.
+    Stranger,
+    /// An alarm of a member that is no more.
+    StaleAlarm,
+    /// The permit that the member waits for was recorded for a pod that is gone.
+    BurnPermit(String),
+    /// The spec's size.
+    Resize(i32),
+    /// The spec's version.
+    Version(String),
+    /// The spec's volume size.
+    Storage(String),
+    /// The spec's suspend.
+    Suspend,
+    /// The cluster object is deleted.
+    DeleteCluster,
+    /// A pass that stops after so many actions.
+    Crash(usize),
+    /// The leadership moves to the member.
+    MoveLeader(String),
+    /// Passes of the operator.
+    Passes(usize),
+    /// Passes until there is nothing left to do.
+    Settle,
+    /// Time without the operator.
+    Seconds(i64),
+}
+
+impl Model {
+    /// The member that a fixture speaks of.
+    pub(crate) fn resolve(&self, reference: &str) -> MemberName {
+        let etcd = self.etcd.as_ref().expect("faults speak of members once there are some");
+        let name = |listed: &ListedMember| self.identity().member_of_peer_url(&listed.peer_urls[0]);
+        let pick = |wanted: &dyn Fn(&ListedMember) -> bool, index: usize| {
+            let mut names: Vec<MemberName> = etcd
+                .members
+                .iter()
+                .filter(|one| wanted(&one.listed))
+                .filter_map(|one| name(&one.listed))
+                .collect();
+            names.sort();
+            names.get(index).cloned().expect("there is such a member")
+        };
+        let leads = |listed: &ListedMember| Some(listed.id) == etcd.leader;
+        match reference {
+            "leader" => pick(&leads, 0),
+            "follower" => pick(&|listed| !leads(listed) && !listed.is_learner, 0),
+            "other" => pick(&|listed| !leads(listed) && !listed.is_learner, 1),
+            "learner" => pick(&|listed| listed.is_learner, 0),
+            unknown => panic!("no member is called {unknown}"),
+        }
+    }
+
+    pub(crate) fn inject(&mut self, fault: &Fault) {
+        match fault {
+            Fault::LoseDisk(member) => self.lose_disk(&self.resolve(member)),
+            Fault::WipeDirectory(member) => self.restart_with_disk(&self.resolve(member), None, false),
+            Fault::DeletePod(member) => self.remove_pod(&self.resolve(member).pod()),
+            Fault::DeleteStatefulSet(member) => {
+                let member = self.resolve(member);
+                self.stateful_sets.remove(member.as_str());
+                self.remove_pod(&member.pod());
+            }
+            Fault::DeleteService(name) => drop(self.services.remove(name)),
+            Fault::DeleteBudget => self.budgets.clear(),
+            Fault::AddVariable(member) => self.add_variable(&self.resolve(member)),
+            Fault::ScaleToZero(member) => {
+                let member = self.resolve(member);
+                let live = self.stateful_sets.get_mut(member.as_str()).expect("a StatefulSet");
+                live.spec.as_mut().expect("a spec").replicas = Some(0);
+            }
+            Fault::CorruptSelector | Fault::AddPort => self.corrupt_service(fault),
+            Fault::CorruptBudget => {
+                let live = self.budgets.get_mut("demo").expect("a budget");
+                live.spec.as_mut().expect("a spec").min_available = Some(IntOrString::Int(0));
+            }
+            Fault::RemoveRole(member) => {
+                let pod = self.resolve(member).pod();
+                let labels = self.pods.get_mut(&pod).expect("a pod").metadata.labels.as_mut();
+                labels.expect("labels").remove("etcd.operators.rs/role");
+            }
+            Fault::ClearStatus | Fault::CorruptStatus => self.corrupt_status(fault),
+            Fault::CorruptClaim(_) | Fault::ForgetPermit(_) | Fault::BurnPermit(_) => {
+                self.corrupt_claim(fault)
+            }
+            Fault::Isolate(member) => drop(self.unreachable.insert(self.resolve(member).pod())),
+            Fault::Rejoin => self.unreachable.clear(),
+            Fault::StickVolume(member) => drop(self.stuck_claims.insert(self.resolve(member).claim())),
+            Fault::ReleaseVolumes => self.stuck_claims.clear(),
+            Fault::ForeignVolume(member) => {
+                let member = self.resolve(member);
+                self.restart_with_disk(&member, Some("another-cluster"), true);
+            }
+            Fault::Phantom | Fault::Stranger | Fault::StaleAlarm => self.intrude_on_etcd(fault),
+            Fault::Resize(size) => self.change_spec(|spec| spec.size = *size),
+            Fault::Version(version) => self.change_spec(|spec| spec.version = version.clone()),
+            Fault::Storage(size) => self.change_spec(|spec| spec.storage.size.0.clone_from(size)),
+            Fault::Suspend => self.change_spec(|spec| spec.suspend = true),
+            Fault::DeleteCluster => self.cluster.metadata.deletion_timestamp = Some(Time(self.now)),
+            Fault::MoveLeader(member) => {
+                let member = self.resolve(member);
+                let url = self.identity().peer_url(&member);
+                let etcd = self.etcd.as_mut().expect("etcd");
+                let listed = etcd.members.iter().find(|one| one.listed.peer_urls[0] == url);
+                etcd.leader = listed.map(|one| one.listed.id);
+            }
+            Fault::Crash(actions) => drop(self.pass_until(*actions)),
+            Fault::Passes(count) => (0..*count).for_each(|_| drop(self.pass())),
+            Fault::Settle => drop(self.settle(60)),
+            Fault::Seconds(seconds) => self.advance(*seconds),
+        }
+        self.advance(0);
+    }
+
+    pub(crate) fn lose_disk(&mut self, member: &MemberName) {
+        if let Some(claim) = self.claims.get_mut(&member.claim()) {
+            claim.metadata.deletion_timestamp = Some(Time(self.now));
+        }
+        self.remove_pod(&member.pod());
+    }
+
+    pub(crate) fn restart_with_disk(&mut self, member: &MemberName, stamp_of: Option<&str>, has_log: bool) {
+        let claim =
+            self.claims.get(&member.claim()).and_then(|claim| claim.metadata.uid.clone()).expect("a claim");
+        let disk = self.disks.get_mut(&claim).expect("a disk");
+        disk.has_log = has_log;
+        if let Some(uid) = stamp_of {
+            let stamp = disk.stamp.take().expect("a used disk is stamped");
+            disk.stamp = Some(Stamp { cluster_uid: uid.to_owned(), ..stamp });
+        }
+        if let Some(pod) = self.pods.get(&member.pod()) {
+            let uid = pod.metadata.uid.clone().expect("a UID");
+            self.processes.get_mut(&uid).expect("a process").runs_etcd = false;
+        }
+    }
+
+    pub(crate) fn add_variable(&mut self, member: &MemberName) {
+        let live = self.stateful_sets.get_mut(member.as_str()).expect("a StatefulSet");
+        let spec = live.spec.as_mut().expect("a spec").template.spec.as_mut().expect("a pod's spec");
+        spec.containers[0].env.get_or_insert_default().push(EnvVar {
+            name: "ETCD_HEARTBEAT_INTERVAL".to_owned(),
+            value: Some("1".to_owned()),
+            ..EnvVar::default()
+        });
+        live.metadata.generation = live.metadata.generation.map(|generation| generation + 1);
+    }
+
+    fn corrupt_service(&mut self, fault: &Fault) {
+        let spec = self.services.get_mut("demo").expect("a Service").spec.as_mut().expect("a spec");
+        match fault {
+            Fault::AddPort => spec.ports.get_or_insert_default().push(ServicePort {
+                name: Some("debug".to_owned()),
+                port: 6060,
+                ..ServicePort::default()
+            }),
+            _ => spec.selector = Some([("app".to_owned(), "nothing".to_owned())].into()),
+        }
+    }
+
+    fn corrupt_status(&mut self, fault: &Fault) {
+        let status = self.cluster.status.get_or_insert_default();
+        *status = match fault {
+            Fault::CorruptStatus => etcd_operator_core::api::EtcdClusterStatus {
+                formed: true,
+                cluster_id: Some("bad".to_owned()),
+                members: Vec::new(),
+                ..status.clone()
+            },
+            _ => etcd_operator_core::api::EtcdClusterStatus::default(),
+        };
+        self.bump_cluster();
+    }
+
+    fn corrupt_claim(&mut self, fault: &Fault) {
+        let (Fault::CorruptClaim(member) | Fault::ForgetPermit(member) | Fault::BurnPermit(member)) = fault
+        else {
+            panic!("not a claim's fault")
+        };
+        let claim = self.resolve(member).claim();
+        let metadata = &mut self.claims.get_mut(&claim).expect("a claim").metadata;
+        match fault {
+            Fault::CorruptClaim(_) => {
+                annotations(metadata).insert("etcd.operators.rs/formed".to_owned(), "bad".to_owned());
+                annotations(metadata).insert(ANNOTATION_CLUSTER_UID.to_owned(), "another".to_owned());
+                metadata.labels = None;
+            }
+            Fault::ForgetPermit(_) => drop(annotations(metadata).remove("etcd.operators.rs/permit-issued")),
+            _ => {
+                let issued = etcd_operator_core::observed::IssuedPermit {
+                    id: PermitId("burned".to_owned()),
+                    pod_uid: "a-pod-that-is-gone".to_owned(),
+                };
+                let text = serde_json::to_string(&issued).expect("plain data");
+                annotations(metadata).insert("etcd.operators.rs/permit-issued".to_owned(), text);
+            }
+        }
+    }
+
+    fn intrude_on_etcd(&mut self, fault: &Fault) {
+        match fault {
+            Fault::Phantom => self.add_unstarted("http://demo-ghost-0.demo-peers.test.svc:2380"),
+            Fault::Stranger => self.add_unstarted("http://10.0.0.9:2380"),
+            _ => {
+                let etcd = self.etcd.as_mut().expect("etcd");
+                etcd.alarms.push(Alarm {
+                    member_id: etcd_operator_core::names::MemberId(0xdead),
+                    kind: AlarmKind::NoSpace,
+                });
+            }
+        }
+    }
+}
+
+/// Smaller things that tests of convergence do.
+impl Model {
+    pub(crate) fn inject_pod_deletion(&mut self, member: &MemberName) {
+        self.remove_pod(&member.pod());
+    }
+
+    /// Lets the controllers make pods, and no gate run.
+    pub(crate) fn advance_without_gates(&mut self) {
+        self.run_controllers();
+    }
+
+    /// Deletes a pod that has a permit and has not run; its successor finds an empty disk and the record.
+    pub(crate) fn delete_pod_before_it_started(&mut self, pod: &str) {
+        self.remove_pod(pod);
+    }
+}

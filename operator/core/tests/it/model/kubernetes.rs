@@ -1,0 +1,209 @@
+//! The controllers and the kubelet of the model: StatefulSets make pods, pods run the gate, deleted things go.
+
+use std::collections::BTreeMap;
+
+use etcd_operator_core::gate::{
+    self, ClusterState, DataState, DiskState, GateConfiguration, GateDecision, GateInputs, PermitReading,
+    StampState,
+};
+use etcd_operator_core::names::{ANNOTATION_PERMIT, MemberName};
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetStatus};
+use k8s_openapi::api::core::v1::{
+    ContainerState, ContainerStateRunning, ContainerStatus, Pod, PodCondition, PodStatus,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sha2::{Digest, Sha256};
+
+use super::Model;
+
+/// The name of a template's revision: formed from its content, as Kubernetes does.
+fn revision(live: &StatefulSet) -> String {
+    let template = serde_json::to_string(&live.spec.as_ref().expect("a spec").template).expect("plain data");
+    let digest = Sha256::digest(template);
+    digest[..5].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Model {
+    pub(super) fn run_controllers(&mut self) {
+        self.run_stateful_sets();
+        let orphans: Vec<String> = self
+            .pods
+            .keys()
+            .filter(|pod| !self.stateful_sets.contains_key(pod.trim_end_matches("-0")))
+            .cloned()
+            .collect();
+        for pod in orphans {
+            self.remove_pod(&pod);
+        }
+        let gone: Vec<String> = self
+            .claims
+            .values()
+            .filter(|claim| claim.metadata.deletion_timestamp.is_some())
+            .filter_map(|claim| claim.metadata.name.clone())
+            .filter(|name| !self.stuck_claims.contains(name) && !self.is_in_use(name))
+            .collect();
+        for name in gone {
+            let claim = self.claims.remove(&name).expect("it was listed");
+            self.disks.remove(&claim.metadata.uid.expect("a UID"));
+        }
+    }
+
+    fn is_in_use(&self, claim: &str) -> bool {
+        let pod = format!("{}-0", claim.trim_start_matches("data-"));
+        self.pods.get(&pod).is_some_and(|pod| self.is_running(pod))
+    }
+
+    fn run_stateful_sets(&mut self) {
+        let names: Vec<String> = self.stateful_sets.keys().cloned().collect();
+        for name in names {
+            let live = self.stateful_sets.get_mut(&name).expect("it was listed");
+            let revision = revision(live);
+            live.status = Some(StatefulSetStatus {
+                observed_generation: live.metadata.generation,
+                update_revision: Some(revision.clone()),
+                ..StatefulSetStatus::default()
+            });
+            let spec = live.spec.clone().expect("a spec");
+            let pod = format!("{name}-0");
+            if spec.replicas == Some(0) {
+                self.remove_pod(&pod);
+            } else if !self.pods.contains_key(&pod) {
+                self.create_pod(&pod, &spec.template.metadata.unwrap_or_default(), revision);
+            }
+        }
+    }
+
+    fn create_pod(&mut self, name: &str, template: &ObjectMeta, revision: String) {
+        let uid = format!("pod-{}", self.next());
+        let mut labels = template.labels.clone().unwrap_or_default();
+        labels.insert("controller-revision-hash".to_owned(), revision);
+        let metadata = ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some("test".to_owned()),
+            uid: Some(uid.clone()),
+            resource_version: Some(self.next().to_string()),
+            labels: Some(labels),
+            annotations: template.annotations.clone(),
+            ..ObjectMeta::default()
+        };
+        self.pods.insert(name.to_owned(), Pod { metadata, ..Pod::default() });
+        self.processes.insert(uid, super::Process::default());
+    }
+
+    pub(super) fn remove_pod(&mut self, name: &str) {
+        if let Some(pod) = self.pods.remove(name) {
+            self.processes.remove(&pod.metadata.uid.expect("a UID"));
+        }
+    }
+
+    pub(super) fn is_running(&self, pod: &Pod) -> bool {
+        pod.status.as_ref().is_some_and(|status| status.container_statuses.is_some())
+    }
+
+    /// Starts the containers of pods whose volume is there, and lets their gates decide.
+    pub(super) fn run_pods(&mut self) {
+        let names: Vec<String> = self.pods.keys().cloned().collect();
+        for name in names {
+            let member = name.trim_end_matches("-0").to_owned();
+            let claim = self.claims.get(&format!("data-{member}"));
+            let can_start = claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_none());
+            let disk = claim.and_then(|claim| claim.metadata.uid.clone());
+            let starts = !self.is_running(&self.pods[&name]) && can_start;
+            if starts {
+                self.set_running(&name);
+            }
+            if let Some(disk) = disk.filter(|_| self.is_running(&self.pods[&name])) {
+                self.run_gate(&name, &member, &disk);
+            }
+            self.set_ready(&name);
+        }
+    }
+
+    fn set_running(&mut self, pod: &str) {
+        let status = ContainerStatus {
+            name: "etcd".to_owned(),
+            state: Some(ContainerState {
+                running: Some(ContainerStateRunning::default()),
+                ..ContainerState::default()
+            }),
+            ..ContainerStatus::default()
+        };
+        let pod = self.pods.get_mut(pod).expect("it was listed");
+        pod.status = Some(PodStatus { container_statuses: Some(vec![status]), ..PodStatus::default() });
+    }
+
+    fn set_ready(&mut self, name: &str) {
+        let is_ready = self.runs_etcd(name) && self.has_quorum() && !self.unreachable.contains(name);
+        if let Some(status) = self.pods.get_mut(name).and_then(|pod| pod.status.as_mut()) {
+            let condition = PodCondition {
+                type_: "Ready".to_owned(),
+                status: if is_ready { "True" } else { "False" }.to_owned(),
+                ..PodCondition::default()
+            };
+            status.conditions = Some(vec![condition]);
+        }
+    }
+
+    pub(crate) fn runs_etcd(&self, pod: &str) -> bool {
+        let uid = self.pods.get(pod).and_then(|pod| pod.metadata.uid.as_ref());
+        uid.and_then(|uid| self.processes.get(uid)).is_some_and(|process| process.runs_etcd)
+    }
+
+    fn run_gate(&mut self, pod_name: &str, member: &str, disk_uid: &str) {
+        let pod = &self.pods[pod_name];
+        let pod_uid = pod.metadata.uid.clone().expect("a UID");
+        let annotation = pod.metadata.annotations.as_ref().and_then(|all| all.get(ANNOTATION_PERMIT));
+        let permit = match annotation.map(|text| serde_json::from_str(text)) {
+            None => PermitReading::Absent,
+            Some(Ok(permit)) => PermitReading::Given(permit),
+            Some(Err(error)) => PermitReading::Malformed(error.to_string()),
+        };
+        let cluster = self.identity();
+        let member = MemberName::parse(&cluster, member).expect("the model's pods are members'");
+        let disk = self.disks.entry(disk_uid.to_owned()).or_default().clone();
+        let process = self.processes.get_mut(&pod_uid).expect("each pod has a process");
+        if process.runs_etcd {
+            return;
+        }
+        let inputs = GateInputs {
+            configuration: GateConfiguration {
+                format: gate::FORMAT,
+                cluster,
+                member: member.clone(),
+                etcd_version: "3.6.16".to_owned(),
+            },
+            pod_uid,
+            disk: DiskState {
+                stamp: disk.stamp.clone().map_or(StampState::Absent, StampState::Present),
+                data: if disk.has_log { DataState::Log(None) } else { DataState::Empty },
+            },
+            permit,
+            fence_epoch: 0,
+            spent: process.spent.clone(),
+        };
+        match gate::decide(&inputs) {
+            GateDecision::Hold(reason) => process.holding = Some(reason),
+            GateDecision::Start(start) => {
+                process.holding = None;
+                process.runs_etcd = true;
+                process.spent.extend(start.spend.clone());
+                let is_first = start.spend.is_some();
+                let disk = self.disks.get_mut(disk_uid).expect("it was made above");
+                disk.stamp = Some(start.stamp.clone());
+                disk.has_log = true;
+                if is_first {
+                    self.first_start(
+                        &member,
+                        start.initial.state == ClusterState::New,
+                        &start.initial.members,
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Annotations of an object, made if missing.
+pub(super) fn annotations(metadata: &mut ObjectMeta) -> &mut BTreeMap<String, String> {
+    metadata.annotations.get_or_insert_default()
+}

@@ -1,0 +1,162 @@
+//! The rendered objects, as people read them, and their comparison with live ones.
+
+use std::path::Path;
+
+use etcd_operator_core::api::{EtcdCluster, EtcdClusterSpec};
+use etcd_operator_core::desired::Desired;
+use etcd_operator_core::gate::{ClusterState, FORMAT, GateConfiguration, InitialCluster, InitialMember};
+use etcd_operator_core::names::{MemberName, Role};
+use etcd_operator_core::render::{self, Common, compare};
+use etcd_operator_core::world::Origin;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::check_golden;
+use super::model::Model;
+
+fn cluster() -> EtcdCluster {
+    let spec: EtcdClusterSpec = serde_json::from_value(json!({
+        "version": "3.6.16",
+        "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "1024Mi"}},
+        "storage": {"size": "2Gi", "storageClassName": "fast"},
+    }))
+    .expect("a spec");
+    Model::new(spec).cluster
+}
+
+fn member(desired: &Desired) -> MemberName {
+    MemberName::parse(&desired.cluster, "demo-abcde").expect("a member's name")
+}
+
+fn common(desired: &Desired) -> Common<'_> {
+    Common { desired, version: desired.version, operator_image: "etcd-operator:v0.1.0" }
+}
+
+fn golden(name: &str, value: &impl Serialize) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/render").join(name);
+    let text = serde_json::to_string_pretty(value).expect("plain data") + "\n";
+    check_golden(&path, &text);
+}
+
+#[test]
+fn objects_are_rendered_as_in_their_goldens() {
+    let desired = Desired::parse(&cluster()).expect("a valid spec");
+    let (common, member) = (common(&desired), member(&desired));
+    let origin = Origin::Added { token: "token".to_owned() };
+    golden("stateful-set.json", &render::stateful_set(&common, &member, Role::Voter));
+    golden("claim.json", &render::claim(&common, &member, &origin));
+    golden("peers-service.json", &render::peers_service(&desired.cluster));
+    golden("client-service.json", &render::client_service(&desired.cluster));
+    golden("disruption-budget.json", &render::disruption_budget(&desired, 0));
+}
+
+#[test]
+fn etcd_is_configured_as_in_its_goldens() {
+    let desired = Desired::parse(&cluster()).expect("a valid spec");
+    let member = member(&desired);
+    for (version, state) in [("3.6.16", ClusterState::New), ("3.5.35", ClusterState::Existing)] {
+        let gate = GateConfiguration {
+            format: FORMAT,
+            cluster: desired.cluster.clone(),
+            member: member.clone(),
+            etcd_version: version.to_owned(),
+        };
+        let peer_url = desired.cluster.peer_url(&member);
+        let members = vec![InitialMember { name: member.clone(), peer_url }];
+        let initial = InitialCluster { state, token: "token".to_owned(), members };
+        golden(&format!("etcd-{version}.json"), &render::etcd_configuration(&gate, &initial));
+    }
+}
+
+/// What an API server makes of a StatefulSet when it is created.
+fn with_server_defaults(rendered: &StatefulSet) -> Value {
+    let mut live = serde_json::to_value(rendered).expect("plain data");
+    let spec = &mut live["spec"];
+    spec["revisionHistoryLimit"] = json!(10);
+    spec["persistentVolumeClaimRetentionPolicy"] = json!({"whenDeleted": "Retain", "whenScaled": "Retain"});
+    spec["template"]["metadata"]["creationTimestamp"] = Value::Null;
+    let pod = &mut spec["template"]["spec"];
+    pod["restartPolicy"] = json!("Always");
+    pod["dnsPolicy"] = json!("ClusterFirst");
+    pod["schedulerName"] = json!("default-scheduler");
+    pod["terminationGracePeriodSeconds"] = json!(30);
+    for list in ["containers", "initContainers"] {
+        pod[list][0]["terminationMessagePath"] = json!("/dev/termination-log");
+        pod[list][0]["terminationMessagePolicy"] = json!("File");
+    }
+    pod["initContainers"][0]["resources"] = json!({});
+    pod["containers"][0]["resources"]["limits"]["memory"] = json!("1Gi");
+    pod["containers"][0]["readinessProbe"]["successThreshold"] = json!(1);
+    pod["containers"][0]["readinessProbe"]["httpGet"]["scheme"] = json!("HTTP");
+    pod["volumes"][2]["downwardAPI"]["defaultMode"] = json!(420);
+    for item in pod["volumes"][2]["downwardAPI"]["items"].as_array_mut().expect("items") {
+        item["fieldRef"]["apiVersion"] = json!("v1");
+    }
+    live
+}
+
+#[test]
+fn what_a_server_fills_in_is_no_difference() {
+    let desired = Desired::parse(&cluster()).expect("a valid spec");
+    let rendered = render::stateful_set(&common(&desired), &member(&desired), Role::Voter);
+    let live: StatefulSet = serde_json::from_value(with_server_defaults(&rendered)).expect("a StatefulSet");
+    assert_eq!(compare::difference(&live, &rendered).fields, Vec::<String>::new());
+    assert_eq!(compare::difference(&rendered, &rendered).fields, Vec::<String>::new());
+}
+
+/// Changes one place of a live StatefulSet and returns where the difference is seen.
+fn seen(pointer: &str, key: &str, value: Value) -> Vec<String> {
+    let desired = Desired::parse(&cluster()).expect("a valid spec");
+    let rendered = render::stateful_set(&common(&desired), &member(&desired), Role::Voter);
+    let mut live = with_server_defaults(&rendered);
+    live.pointer_mut(pointer).expect("a place")[key] = value;
+    compare::difference(&live, &rendered).fields
+}
+
+#[test]
+fn every_kind_of_change_to_a_template_is_seen_where_it_is() {
+    let pod = "/spec/template/spec";
+    let etcd = "/spec/template/spec/containers/0";
+    let variable = json!([{"name": "ETCD_NAME", "value": "x"}]);
+    assert_eq!(seen(etcd, "env", variable), [format!("{etcd}/env")]);
+    assert_eq!(seen(etcd, "image", json!("other:v1")), [format!("{etcd}/image")]);
+    assert_eq!(
+        seen(etcd, "livenessProbe", json!({"tcpSocket": {"port": 2379}})),
+        [format!("{etcd}/livenessProbe")]
+    );
+    assert_eq!(seen(etcd, "args", json!([])), [format!("{etcd}/args")]);
+    assert_eq!(seen(pod, "hostNetwork", json!(true)), [format!("{pod}/hostNetwork")]);
+    assert_eq!(seen(pod, "nodeName", json!("node")), [format!("{pod}/nodeName")]);
+    assert_eq!(
+        seen(pod, "terminationGracePeriodSeconds", json!(0)),
+        [format!("{pod}/terminationGracePeriodSeconds")]
+    );
+    assert_eq!(seen("/spec", "replicas", json!(0)), ["/spec/replicas"]);
+    assert_eq!(
+        seen("/spec", "updateStrategy", json!({"type": "RollingUpdate"})),
+        ["/spec/updateStrategy/type"]
+    );
+    assert_eq!(seen("/metadata/labels", "extra", json!("x")), ["/metadata/labels/extra"]);
+    assert_eq!(
+        seen("/spec/template/metadata/labels", "extra", json!("x")),
+        ["/spec/template/metadata/labels/extra"]
+    );
+}
+
+#[test]
+fn a_service_keeps_what_the_server_assigned() {
+    let desired = Desired::parse(&cluster()).expect("a valid spec");
+    let rendered = render::client_service(&desired.cluster);
+    let mut live = serde_json::to_value(&rendered).expect("plain data");
+    live["spec"]["clusterIP"] = json!("10.96.0.7");
+    live["spec"]["clusterIPs"] = json!(["10.96.0.7"]);
+    live["spec"]["ipFamilies"] = json!(["IPv4"]);
+    live["spec"]["ipFamilyPolicy"] = json!("SingleStack");
+    live["spec"]["internalTrafficPolicy"] = json!("Cluster");
+    live["spec"]["sessionAffinity"] = json!("None");
+    assert_eq!(compare::difference(&live, &rendered).fields, Vec::<String>::new());
+    live["spec"]["externalIPs"] = json!(["192.0.2.1"]);
+    live["spec"]["type"] = json!("LoadBalancer");
+    assert_eq!(compare::difference(&live, &rendered).fields, ["/spec/externalIPs", "/spec/type"]);
+}
