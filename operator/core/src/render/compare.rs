@@ -160,99 +160,13 @@ fn is_default(key: &str, value: &Value) -> bool {
     let is_mirror = key == "serviceAccount";
     let has_default = match value {
         Value::String(text) => DEFAULT_TEXTS.contains(&(key, text)),
-        Value::Number(number) => number.as_i64().is_some_and(|number| DEFAULT_NUMBERS.contains(&(key, number))),
+        Value::Number(number) => {
+            number.as_i64().is_some_and(|number| DEFAULT_NUMBERS.contains(&(key, number)))
+        }
         Value::Bool(is_on) => !is_on && DEFAULT_OFF.contains(&key),
         Value::Null | Value::Array(_) | Value::Object(_) => false,
     };
     is_mirror || has_default
-}
-
-fn is_empty(&self) -> bool {
-        self.operations.is_empty()
-    }
-}
-
-/// Compares labels, owner and spec. Annotations are left alone: controllers of all kinds put their notes there.
-pub fn difference(live: &impl Serialize, rendered: &impl Serialize) -> Difference {
-    let (live, rendered) = (plain(live), plain(rendered));
-    let mut difference = Difference::default();
-    for field in ["labels", "ownerReferences"] {
-        let path = format!("/metadata/{field}");
-        compare_field(&mut difference, &path, live.pointer(&path), rendered.pointer(&path));
-    }
-    let empty = Map::new();
-    let [live_spec, rendered_spec] =
-        [&live, &rendered].map(|object| object.get("spec").and_then(Value::as_object).unwrap_or(&empty));
-    let is_stateful_set = rendered_spec.contains_key("template");
-    let names: std::collections::BTreeSet<&String> = live_spec.keys().chain(rendered_spec.keys()).collect();
-    for name in names {
-        let is_fixed = NOT_OURS.contains(&name.as_str()) || (is_stateful_set && name == "selector");
-        if !is_fixed {
-            let path = format!("/spec/{}", escape(name));
-            compare_field(&mut difference, &path, live_spec.get(name), rendered_spec.get(name));
-        }
-    }
-    difference
-}
-
-fn plain(object: &impl Serialize) -> Value {
-    serde_json::to_value(object).expect("a Kubernetes object is plain data")
-}
-
-fn compare_field(difference: &mut Difference, path: &str, live: Option<&Value>, rendered: Option<&Value>) {
-    let [live_form, rendered_form] = [live, rendered].map(|value| normalised_field(path, value));
-    if live_form == rendered_form {
-        return;
-    }
-    difference.fields.push(deepest(path, &live_form, &rendered_form));
-    difference.operations.push(match rendered {
-        Some(value) => PatchOperation::Add { path: path.to_owned(), value: value.clone() },
-        None => PatchOperation::Remove { path: path.to_owned() },
-    });
-}
-
-/// The normal form of one field: `null` if it is absent, empty or as the server fills it in.
-fn normalised_field(path: &str, value: Option<&Value>) -> Value {
-    let key = path.rsplit('/').next().unwrap_or_default();
-    let wrapped = json!({ key: value.cloned().unwrap_or(Value::Null) });
-    normalised(&wrapped).get(key).cloned().unwrap_or(Value::Null)
-}
-
-/// The normal form of a value: without what is empty and without what an API server fills in, and with quantities
-/// written as amounts.
-pub fn normalised(value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => Value::Object(normalised_object(fields)),
-        Value::Array(items) => Value::Array(items.iter().map(normalised).collect()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
-    }
-}
-
-fn normalised_object(fields: &Map<String, Value>) -> Map<String, Value> {
-    fields
-        .iter()
-        .filter(|(key, value)| !is_default(key, value))
-        .map(|(key, value)| match (key.as_str(), value) {
-            ("requests" | "limits", Value::Object(amounts)) => (key.clone(), normalised_amounts(amounts)),
-            _ => (key.clone(), normalised(value)),
-        })
-        .filter(|(_, value)| !is_empty(value))
-        .collect()
-}
-
-fn normalised_amounts(amounts: &Map<String, Value>) -> Value {
-    let amount = |value: &Value| match value.as_str().and_then(quantity::parse) {
-        Some(thousandths) => Value::String(thousandths.to_string()),
-        None => value.clone(),
-    };
-    Value::Object(amounts.iter().map(|(name, value)| (name.clone(), amount(value))).collect())
-}
-
-fn is_default(key: &str, value: &Value) -> bool {
-    let is_retain = RETAIN.contains(&key) && value == "Retain";
-    // The old name of `serviceAccountName`, which the server keeps in step with it.
-    let is_mirror = key == "serviceAccount";
-    is_retain || is_mirror || DEFAULTS.iter().any(|(name, text)| *name == key && value.to_string() == *text)
 }
 
 fn is_empty(value: &Value) -> bool {
