@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::cluster::Target;
-use super::definition::Shape;
+use super::definition::{Shape, Typed};
 use super::error::ApiError;
 use super::json::{drop_nulls, text};
 use super::structural;
@@ -38,7 +38,7 @@ pub(crate) fn decode(target: &Target, mut value: Value, mode: FieldValidation) -
         ApiError::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
     };
     let (decoded, unknown) = match &target.definition.shape {
-        Shape::BuiltIn(through) => {
+        Shape::BuiltIn(Typed { through, .. }) => {
             drop_nulls(&mut value);
             let decoded = through(value.clone()).map_err(|error| refused(error.to_string()))?;
             let unknown = missing_from(&value, &decoded);

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::{ClusterResourceScope, Metadata, Resource};
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,9 +17,30 @@ use crate::store::{GroupResource, ObjectKey};
 #[derive(Clone, Debug)]
 pub(crate) enum Shape {
     /// By the typed model: unknown fields fall away, wrong types are refused.
-    BuiltIn(fn(Value) -> Result<Value, serde_json::Error>),
+    BuiltIn(Typed),
     /// By the schema of the version that the client speaks.
     Custom(Arc<CustomSchema>),
+}
+
+/// What the typed model of a resource offers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Typed {
+    /// Reads an object into the model and writes it again.
+    pub(crate) through: fn(Value) -> Result<Value, serde_json::Error>,
+    /// Puts the resource's schema, and all that it refers to, among the generator's definitions.
+    pub(crate) schema: fn(&mut SchemaGenerator),
+    /// The schema's name there.
+    pub(crate) schema_name: fn() -> String,
+}
+
+impl Typed {
+    fn of<T: DeserializeOwned + Serialize + JsonSchema>() -> Self {
+        Self {
+            through: through::<T>,
+            schema: |generator| drop(generator.subschema_for::<T>()),
+            schema_name: || T::schema_name().into_owned(),
+        }
+    }
 }
 
 /// One served resource.
@@ -78,7 +100,7 @@ struct Row(Definition);
 impl Row {
     fn of<T>() -> Self
     where
-        T: Resource + Metadata + DeserializeOwned + Serialize,
+        T: Resource + Metadata + DeserializeOwned + Serialize + JsonSchema,
         T::Scope: 'static,
     {
         let cluster = std::any::TypeId::of::<T::Scope>() == std::any::TypeId::of::<ClusterResourceScope>();
@@ -93,7 +115,7 @@ impl Row {
             namespaced: !cluster,
             status: false,
             scale: false,
-            shape: Shape::BuiltIn(through::<T>),
+            shape: Shape::BuiltIn(Typed::of::<T>()),
         })
     }
 

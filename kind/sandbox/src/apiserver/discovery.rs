@@ -10,6 +10,7 @@ use super::answer::Answer;
 use super::cluster::Cluster;
 use super::definition::Definition;
 use super::error::ApiError;
+use super::openapi;
 use super::request::ApiRequest;
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
@@ -30,6 +31,7 @@ pub(crate) fn answer(
         ["api"] => json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}),
         ["apis"] => json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups(cluster)}),
         ["api", "v1"] => resource_list(cluster, "", "v1")?,
+        ["openapi", "v3", rest @ ..] => openapi::answer(cluster, rest)?,
         ["apis", group] => group_document(cluster, group)?,
         ["apis", group, version] => resource_list(cluster, group, version)?,
         _ => return Err(ApiError::no_such_path()),

@@ -21,6 +21,7 @@ mod fields;
 mod forward;
 pub mod inputs;
 mod json;
+mod openapi;
 mod patch;
 mod read;
 mod render;
