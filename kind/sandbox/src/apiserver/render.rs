@@ -1,91 +1,105 @@
 //! The form in which objects are sent: whole, metadata only, or as a table.
 //!
-//! Chosen by the `Accept` header as in <https://kubernetes.io/docs/reference/using-api/api-concepts/>. Pure.
+//! Pure. The forms: <https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables>.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::cluster::Target;
 use super::read::Page;
-use super::table;
+use super::request::ApiRequest;
+use super::table::{self, Include};
 use super::watch::WatchEvent;
 
+const META: &str = "meta.k8s.io/v1";
+
+/// What the client accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+pub(crate) enum Form {
+    /// The objects as they are.
     Whole,
+    /// `PartialObjectMetadata`: the metadata alone.
     Metadata,
-    Table,
+    /// `Table`: columns for people, with so much of each object.
+    Table(Include),
 }
 
-/// The first media type of the header that is served.
-fn form(accept: &str) -> Form {
-    for media_type in accept.split(',') {
-        if media_type.contains("protobuf") || media_type.contains("cbor") {
-            continue;
-        }
-        if media_type.contains("as=Table") {
-            return Form::Table;
-        }
-        if media_type.contains("as=PartialObjectMetadata") {
-            return Form::Metadata;
-        }
-        return Form::Whole;
+impl Form {
+    /// Reads the header `Accept` and the parameter `includeObject`. The first form that is served wins.
+    pub(crate) fn of(request: &ApiRequest) -> Form {
+        let include = match request.query.get("includeObject") {
+            Some("None") => Include::Nothing,
+            Some("Object") => Include::Object,
+            Some(_) | None => Include::Metadata,
+        };
+        request.accept.split(',').find_map(|media| Form::of_media(media, include)).unwrap_or(Form::Whole)
     }
-    Form::Whole
-}
 
-fn metadata_only(object: &Value) -> Value {
-    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]})
+    fn of_media(media: &str, include: Include) -> Option<Form> {
+        let mut parts = media.split(';').map(str::trim);
+        let is_json = matches!(parts.next(), Some("application/json" | "*/*" | "application/*"));
+        let parts: Vec<&str> = parts.collect();
+        let is_first_version = parts.contains(&"v=v1") && parts.contains(&"g=meta.k8s.io");
+        let form = parts.iter().find_map(|part| part.strip_prefix("as="));
+        match (is_json, form) {
+            (true, None) => Some(Form::Whole),
+            (true, Some("Table")) if is_first_version => Some(Form::Table(include)),
+            (true, Some("PartialObjectMetadata" | "PartialObjectMetadataList")) if is_first_version => {
+                Some(Form::Metadata)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// One object.
-pub(crate) fn object(target: Option<&Target>, object: &Value, accept: &str, now: Timestamp) -> Value {
-    match (form(accept), target) {
-        (Form::Whole, _) | (_, None) => object.clone(),
-        (Form::Metadata, Some(_)) => metadata_only(object),
-        (Form::Table, Some(target)) => {
-            let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-            table::table(target, [object], metadata, now, true)
+pub(crate) fn object(target: Option<&Target>, object: &Value, form: Form, now: Timestamp) -> Value {
+    match (target, form) {
+        (None, _) | (_, Form::Whole) => object.clone(),
+        (Some(_), Form::Metadata) => metadata(object),
+        (Some(target), Form::Table(include)) => {
+            let version = &object["metadata"]["resourceVersion"];
+            table::render(target, std::iter::once(object), &json!({"resourceVersion": version}), include, now)
         }
     }
 }
 
 /// A list.
-pub(crate) fn list(target: &Target, page: &Page, accept: &str, now: Timestamp) -> Value {
-    let mut metadata = json!({"resourceVersion": page.resource_version.to_string()});
+pub(crate) fn list(target: &Target, page: &Page, form: Form, now: Timestamp) -> Value {
+    let mut about = json!({"resourceVersion": page.resource_version.to_string()});
     if let Some(next) = &page.next {
-        metadata["continue"] = json!(next);
+        about["continue"] = json!(next);
     }
     if let Some(remaining) = page.remaining {
-        metadata["remainingItemCount"] = json!(remaining);
+        about["remainingItemCount"] = json!(remaining);
     }
     let items = page.items.iter().map(AsRef::as_ref);
-    match form(accept) {
-        Form::Table => table::table(target, items, metadata, now, true),
-        Form::Metadata => json!({
-            "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
-            "items": items.map(metadata_only).collect::<Vec<_>>(),
-        }),
-        Form::Whole => json!({
-            "kind": target.definition.list_kind, "apiVersion": target.api_version(), "metadata": metadata,
-            "items": items.collect::<Vec<&Value>>(),
-        }),
-    }
+    let (kind, version, items): (&str, String, Vec<Value>) = match form {
+        Form::Table(include) => return table::render(target, items, &about, include, now),
+        Form::Metadata => ("PartialObjectMetadataList", META.to_owned(), items.map(metadata).collect()),
+        Form::Whole => (&target.definition.list_kind, target.api_version(), items.cloned().collect()),
+    };
+    json!({"kind": kind, "apiVersion": version, "metadata": about, "items": items})
 }
 
-/// One event of a watch; the columns of a table are sent with the first only.
-pub(crate) fn event(target: &Target, event: &WatchEvent, accept: &str, now: Timestamp, first: bool) -> Value {
-    let object = event.object.as_ref();
-    let is_status = event.kind == "ERROR";
-    let shown = match form(accept) {
-        Form::Whole => object.clone(),
-        Form::Metadata | Form::Table if is_status => object.clone(),
-        Form::Metadata => metadata_only(object),
-        Form::Table => {
-            let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-            let rows = (event.kind != "BOOKMARK").then_some(object);
-            table::table(target, rows, metadata, now, first)
+/// One event of a watch. The first table of a watch carries the columns, the others none; a bookmark has no row.
+pub(crate) fn event(target: &Target, event: &WatchEvent, form: Form, now: Timestamp, first: bool) -> Value {
+    let rendered = match (event.kind, form) {
+        ("ERROR", _) | (_, Form::Whole) => event.object.as_ref().clone(),
+        (_, Form::Metadata) => metadata(&event.object),
+        (kind, Form::Table(include)) => {
+            let version = json!({"resourceVersion": event.object["metadata"]["resourceVersion"]});
+            let row = (kind != "BOOKMARK").then_some(event.object.as_ref());
+            let mut table = table::render(target, row.into_iter(), &version, include, now);
+            if !first {
+                table["columnDefinitions"] = Value::Null;
+            }
+            table
         }
     };
-    json!({"type": event.kind, "object": shown})
+    json!({"type": event.kind, "object": rendered})
+}
+
+fn metadata(object: &Value) -> Value {
+    json!({"kind": "PartialObjectMetadata", "apiVersion": META, "metadata": object["metadata"]})
 }

@@ -26,6 +26,7 @@ use super::error::ApiError;
 use super::inputs::{Clock, Identifiers, NodeAccess};
 use super::request::{ApiRequest, Query, route};
 use super::watch::{WatchEvent, WatchPlan};
+use super::render::Form;
 use super::{auth, forward, render};
 
 /// Larger bodies are refused, as by a real server.
@@ -126,10 +127,10 @@ where
         Ok(Answer::Document(document)) => typed_response(&document),
         Ok(Answer::Object(code, target, object)) => json_response(
             code,
-            &render::object(target.as_ref(), &object, &request.accept, shared.clock.now()),
+            &render::object(target.as_ref(), &object, Form::of(&request), shared.clock.now()),
         ),
         Ok(Answer::List(target, page)) => {
-            json_response(200, &render::list(&target, &page, &request.accept, shared.clock.now()))
+            json_response(200, &render::list(&target, &page, Form::of(&request), shared.clock.now()))
         }
     }
 }
@@ -277,7 +278,7 @@ impl Watch {
         let now = self.shared.clock.now();
         let mut bytes = Vec::new();
         for event in self.pending.drain(..) {
-            let rendered = render::event(&self.plan.target, &event, &self.plan.accept, now, self.first);
+            let rendered = render::event(&self.plan.target, &event, self.plan.form, now, self.first);
             self.first = false;
             bytes.extend_from_slice(rendered.to_string().as_bytes());
             bytes.push(b'\n');

@@ -10,6 +10,7 @@ use super::cluster::{Cluster, Target};
 use super::convert;
 use super::error::ApiError;
 use super::read;
+use super::render::Form;
 use super::request::ApiRequest;
 use crate::store::selector::Selector;
 use crate::store::{Change, ChangeKind};
@@ -27,7 +28,7 @@ pub(crate) struct WatchPlan {
     pub(crate) bookmarks: bool,
     pub(crate) send_initial_events: bool,
     pub(crate) timeout_seconds: u64,
-    pub(crate) accept: String,
+    pub(crate) form: Form,
 }
 
 /// An event of the watch protocol.
@@ -50,7 +51,7 @@ impl WatchPlan {
             send_initial_events,
             // Without a wish a real server chooses between half an hour and an hour.
             timeout_seconds: query.number("timeoutSeconds")?.unwrap_or(1800),
-            accept: request.accept.clone(),
+            form: Form::of(request),
         })
     }
 

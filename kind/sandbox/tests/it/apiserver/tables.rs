@@ -22,7 +22,10 @@ async fn lists_and_watches_come_as_tables_when_asked() {
         .iter()
         .map(|column| column["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["Name", "Ready", "Status", "Restarts", "Age", "IP", "Node"]);
+    assert_eq!(
+        names,
+        ["Name", "Ready", "Status", "Restarts", "Age", "IP", "Node", "Nominated Node", "Readiness Gates"]
+    );
     let cells = table["rows"][0]["cells"].as_array().unwrap();
     assert_eq!(cells[..4], [json!("p"), json!("0/1"), json!("Pending"), json!("0")]);
     let path = "/api/v1/namespaces/default/pods?watch=true&timeoutSeconds=0";
