@@ -88,7 +88,7 @@ fn reconcile_set(snapshot: &Snapshot, set: &StatefulSet, spec: &StatefulSetSpec,
         // Ownership or the revision is to be written first; the rest is decided on what comes of it.
         (false, _) => return Outcome { writes: claims, due: None },
         (true, Resolution::After(write)) => {
-            return Outcome { writes: write.into_iter().collect(), due: None };
+            return Outcome { writes: write.into_iter().map(|write| *write).collect(), due: None };
         }
     };
     let context = Context { snapshot, set, spec, pods, revisions: &revisions, now };

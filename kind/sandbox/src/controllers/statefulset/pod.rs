@@ -33,7 +33,7 @@ pub(super) fn render(context: &Context<'_>, ordinal: i32) -> Pod {
     let keeps_current =
         context.partition().is_some_and(|partition| ordinal < context.ordinals().start + partition);
     let revisions = context.revisions;
-    let (template, revision) = match revisions.current_template.as_ref().filter(|_| keeps_current) {
+    let (template, revision) = match revisions.current_template.as_deref().filter(|_| keeps_current) {
         Some(template) => (template, &revisions.current),
         None => (&context.spec.template, &revisions.update),
     };

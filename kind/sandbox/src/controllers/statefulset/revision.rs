@@ -22,7 +22,7 @@ pub(super) struct Revisions {
     pub(super) current: Arc<ControllerRevision>,
     pub(super) update: Arc<ControllerRevision>,
     /// The template of the current revision, where it differs from the newest.
-    pub(super) current_template: Option<PodTemplateSpec>,
+    pub(super) current_template: Option<Box<PodTemplateSpec>>,
 }
 
 /// What is known of a set's revisions.
@@ -30,7 +30,7 @@ pub(super) enum Resolution {
     /// Both exist.
     Known(Revisions),
     /// They can be found after this write.
-    After(Option<Write>),
+    After(Option<Box<Write>>),
 }
 
 /// Finds the set's revisions, or says what is to be written before they can be found.
@@ -39,19 +39,20 @@ pub(super) fn resolve(snapshot: &Snapshot, set: &StatefulSet, spec: &StatefulSet
     let data = data_of(&spec.template);
     let newest = history.last().map_or(0, |revision| revision.revision);
     let Some(update) = history.iter().rev().find(|revision| holds(revision, &data)) else {
-        return Resolution::After(create(snapshot, set, spec, data, newest + 1));
+        return Resolution::After(create(snapshot, set, spec, data, newest + 1).map(Box::new));
     };
     if update.revision < newest {
         // The template went back to an earlier one, which thereby becomes the newest.
         let mut renewed = ControllerRevision::clone(update);
         renewed.revision = newest + 1;
-        return Resolution::After(Write::update(&**update, &renewed));
+        return Resolution::After(Write::update(&**update, &renewed).map(Box::new));
     }
     let named = set.status.as_ref().and_then(|status| status.current_revision.as_deref());
     let current =
         history.iter().find(|revision| revision.metadata.name.as_deref() == named).unwrap_or(update);
     let differs = current.metadata.name != update.metadata.name;
-    let held = current.data.as_ref().filter(|_| differs).and_then(|data| pod::template_in(&data.0));
+    let held =
+        current.data.as_ref().filter(|_| differs).and_then(|data| pod::template_in(&data.0)).map(Box::new);
     Resolution::Known(Revisions { current: current.clone(), update: update.clone(), current_template: held })
 }
 
