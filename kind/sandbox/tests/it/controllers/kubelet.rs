@@ -13,16 +13,16 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 /// The node's name.
-pub(super) const NODE: &str = "stand-in";
+pub(crate) const NODE: &str = "stand-in";
 
 /// The running stand-in; dropping it stops it.
-pub(super) struct Kubelet {
+pub(crate) struct Kubelet {
     _tasks: JoinSet<()>,
     unready: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Kubelet {
-    pub(super) async fn start(client: Client) -> Kubelet {
+    pub(crate) async fn start(client: Client) -> Kubelet {
         let node = json!({"metadata": {"name": NODE}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}});
         let nodes: Api<Node> = Api::all(client.clone());
         let node: Node = serde_json::from_value(node).unwrap();
@@ -38,7 +38,7 @@ impl Kubelet {
     }
 
     /// Pods of this name run, but never become ready, from their next start on.
-    pub(super) fn keep_unready(&self, pod: &str) {
+    pub(crate) fn keep_unready(&self, pod: &str) {
         self.unready.lock().unwrap().insert(pod.to_owned());
     }
 }
