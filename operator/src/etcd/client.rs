@@ -224,6 +224,10 @@ const REFUSALS: [i32; 8] = [3, 5, 6, 7, 8, 9, 11, 16];
 /// gRPC's code for "the server can't be used now".
 const UNAVAILABLE: i32 = 14;
 
+/// etcd's check before a change of membership (`strict-reconfig-check`): not all voters have been connected for five
+/// seconds. It has the code of a broken connection, and yet nothing was done.
+const UNHEALTHY_CLUSTER: &str = "etcdserver: unhealthy cluster";
+
 /// What is known of a failed call's effect. In doubt it is unclear.
 fn classify(endpoint: &str, error: Error) -> EtcdError {
     let endpoint = endpoint.to_owned();
@@ -231,7 +235,7 @@ fn classify(endpoint: &str, error: Error) -> EtcdError {
         Error::GRpcStatus(status) => {
             let code = status.code() as i32;
             let message = status.message().to_owned();
-            if REFUSALS.contains(&code) {
+            if REFUSALS.contains(&code) || message == UNHEALTHY_CLUSTER {
                 EtcdError::Refused { endpoint, message }
             } else if code == UNAVAILABLE && is_connect_failure(&status) {
                 EtcdError::Unreachable { endpoint, source: Box::new(Error::GRpcStatus(status)) }
