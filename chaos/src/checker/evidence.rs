@@ -225,3 +225,6 @@ fn object_changed(proofs: &[&Proof]) -> Result<String, Lack> {
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ mod duration;
 mod error;
 mod fault;
 mod guard;
+mod kinds;
 mod model;
 mod names;
 mod parse;
