@@ -8,7 +8,7 @@ mod sandboxed;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -87,6 +87,11 @@ impl Cluster {
             ClusterKind::Current => current::open(choice).await,
             ClusterKind::Bare | ClusterKind::Kind => bail!(not_built_yet(choice.kind)),
         }
+    }
+
+    /// Copies the log of a sandbox that belongs to this run; other clusters keep their own.
+    pub fn keep_log(&self, to: &Path) -> Result<()> {
+        self.owned.as_ref().map_or(Ok(()), |sandbox| sandbox.keep_log(to))
     }
 
     /// Ends a cluster that belongs to this run and waits until nothing of it is left. A lasting or foreign one stays.

@@ -15,6 +15,12 @@ pub(super) struct OwnSandbox {
 }
 
 impl OwnSandbox {
+    /// Copies the sandbox's own log, which goes away with it.
+    pub(super) fn keep_log(&self, to: &Path) -> Result<()> {
+        let from = self.state.join("sandbox.log");
+        std::fs::copy(&from, to).map(drop).with_context(|| format!("copying {}", from.display()))
+    }
+
     pub(super) async fn stop(self) -> Result<()> {
         self.sandbox.stop().await.context("stopping the sandbox")?;
         remove(&self.state)

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::directory::RunDirectory;
 use super::experiment::Experiment;
+use crate::cluster::Cluster;
 use crate::load::StateReport;
 use crate::record::{FINAL_FILE, LOAD_FILE, PROBE_FILE};
 use crate::subject::proxy::PodPort;
@@ -166,7 +167,14 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// Keeps the logs of all containers of the run and of the operator. For people: what cannot be had is left out.
-pub(super) async fn logs(client: &Client, namespace: &str, directory: &RunDirectory) {
+pub(super) async fn logs(cluster: &Cluster, namespace: &str, directory: &RunDirectory) {
+    let client = &cluster.client;
+    let log = directory.logs().join("sandbox.log");
+    if let Err(error) =
+        std::fs::create_dir_all(directory.logs()).map_err(Into::into).and_then(|()| cluster.keep_log(&log))
+    {
+        tracing::debug!("keeping the sandbox's log: {error:#}");
+    }
     let work = async {
         for namespace in [namespace, operator::NAMESPACE] {
             let api: Api<Pod> = Api::namespaced(client.clone(), namespace);

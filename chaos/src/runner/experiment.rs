@@ -53,7 +53,7 @@ pub(super) async fn carry_out(
     let opening = Cluster::open(&settings.cluster, &settings.images, directory.sandbox_state());
     let cluster = experiment.interruptible(opening).await?;
     let outcome = experiment.on_cluster(&cluster, head).await;
-    collect::logs(&cluster.client, &head.namespace, directory).await;
+    collect::logs(&cluster, &head.namespace, directory).await;
     let closed = cluster.close().await;
     outcome?;
     closed.context("removing the run's cluster").map_err(Stop::Failed)
@@ -85,7 +85,7 @@ impl Experiment<'_> {
             return outcome;
         }
         self.begin(Phase::CleanUp);
-        collect::logs(&cluster.client, &head.namespace, self.directory).await;
+        collect::logs(cluster, &head.namespace, self.directory).await;
         // A sandbox of this run's own goes away as a whole.
         if lasting {
             let removed = namespace::delete(&cluster.client, &made, REMOVAL_PATIENCE).await;

@@ -119,7 +119,9 @@ async fn wait_formed(experiment: &Experiment<'_>, client: &Client, namespace: &s
         if Instant::now() > deadline {
             bail!("the cluster did not become Ready within {} s: {conditions}", FORM_PATIENCE.as_secs());
         }
-        experiment.display.state(&format!("waiting for the cluster to form: {conditions}"));
+        experiment
+            .display
+            .state(&format!("waiting for the cluster to form: {}", etcd::describe_ready(&cluster)));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

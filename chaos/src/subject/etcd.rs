@@ -77,3 +77,12 @@ pub fn describe_conditions(cluster: &DynamicObject) -> String {
     let described: Vec<String> = described.collect();
     if described.is_empty() { "no conditions yet".to_owned() } else { described.join("; ") }
 }
+
+/// Whether the cluster is ready and why not, in a few words for a live line.
+#[must_use]
+pub fn describe_ready(cluster: &DynamicObject) -> String {
+    let conditions = cluster.data.pointer("/status/conditions").and_then(Value::as_array);
+    let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
+    let reason = ready.and_then(|ready| ready["reason"].as_str());
+    reason.unwrap_or("the operator has not looked at it yet").to_owned()
+}
