@@ -90,10 +90,18 @@ pub fn config(state: &Path, lifetime: Lifetime) -> anyhow::Result<SandboxConfig>
         entrypoint: vec!["/tool".into()],
         ..ImageSource::default()
     };
+    let etcd = ImageSource {
+        files: BTreeMap::from([("/usr/local/bin/etcd".into(), etcd_binary()?)]),
+        entrypoint: vec!["/usr/local/bin/etcd".into()],
+        ..ImageSource::default()
+    };
     Ok(SandboxConfig {
         name: "test".into(),
         state_directory: state.join("state"),
-        images: BTreeMap::from([(ImageReference::new("tool:v1"), tool)]),
+        images: BTreeMap::from([
+            (ImageReference::new("tool:v1"), tool),
+            (ImageReference::new("quay.io/coreos/etcd:v3.6.16"), etcd),
+        ]),
         listen: ([127, 0, 0, 1], 0).into(),
         lifetime,
     })
@@ -125,4 +133,16 @@ pub async fn eventually<T, F: AsyncFnMut() -> anyhow::Result<Option<T>>>(
             Ok(None) | Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
+}
+
+/// etcd from the cache that `ci/images` fills.
+fn etcd_binary() -> anyhow::Result<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = variable("CHAOS_CACHE")
+        .or_else(|| Some(variable("XDG_CACHE_HOME")?.join("etcd-chaos")))
+        .or_else(|| Some(variable("HOME")?.join(".cache/etcd-chaos")))
+        .unwrap_or_default();
+    let path = cache.join("images/etcd/v3.6.16/etcd");
+    anyhow::ensure!(path.is_file(), "{} is missing: run ci/images first", path.display());
+    Ok(path)
 }

@@ -93,6 +93,12 @@ fn parent_of(process: i32) -> Option<i32> {
     text.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// A zombie whose parent was killed has ended; the machine's first process reaps it in its own time.
+fn is_zombie(process: i32) -> bool {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    text.rsplit(')').next().is_some_and(|fields| fields.trim_start().starts_with('Z'))
+}
+
 /// The process and everything below it.
 fn descendants(process: i32) -> Vec<i32> {
     let mut found = vec![process];
@@ -108,7 +114,7 @@ impl Traces {
     /// Waits until no process is in any of the namespaces, and no mount shows the state directory.
     async fn vanish(&self, state: &Path) -> anyhow::Result<()> {
         eventually("every trace to go", async || {
-            for process in all_processes() {
+            for process in all_processes().into_iter().filter(|process| !is_zombie(*process)) {
                 for kind in ["pid", "net", "mnt"] {
                     let Ok(namespace) = std::fs::read_link(format!("/proc/{process}/ns/{kind}")) else {
                         continue;

@@ -3,6 +3,7 @@
 
 mod harness;
 mod lifetime;
+mod network;
 mod pods;
 mod tool;
 
@@ -21,6 +22,6 @@ fn main() {
         eprintln!("these tests make namespaces and mounts: run them as root");
         std::process::exit(1);
     }
-    let tests: Vec<Test> = [pods::tests(), lifetime::tests()].concat();
+    let tests: Vec<Test> = [pods::tests(), network::tests(), lifetime::tests()].concat();
     std::process::exit(harness::run(&tests, &filters));
 }

@@ -57,6 +57,7 @@ fn answer(mut stream: TcpStream) {
         "environment" => Ok(std::env::vars().map(|(name, value)| format!("{name}={value}\n")).collect()),
         "lookup" => lookup(rest),
         "get" => get(rest),
+        "in-cluster" => in_cluster(),
         "identity" => std::fs::read_to_string("/proc/self/status"),
         "processes" => processes(),
         "exit" => std::process::exit(rest.parse().unwrap_or(96)),
@@ -100,4 +101,17 @@ fn processes() -> std::io::Result<String> {
     }
     numbers.sort_unstable();
     Ok(numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(" "))
+}
+
+/// Lists the pods of the own namespace, as the ServiceAccount of the pod.
+fn in_cluster() -> std::io::Result<String> {
+    use k8s_openapi::api::core::v1::Pod;
+    let failed = |error: &dyn std::fmt::Display| std::io::Error::other(error.to_string());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let client = kube::Client::try_default().await.map_err(|error| failed(&error))?;
+        let pods: kube::Api<Pod> = kube::Api::default_namespaced(client);
+        let pods = pods.list(&kube::api::ListParams::default()).await.map_err(|error| failed(&error))?;
+        Ok(pods.items.into_iter().filter_map(|pod| pod.metadata.name).collect::<Vec<_>>().join(" "))
+    })
 }
