@@ -7,10 +7,6 @@ use std::net::Ipv4Addr;
 pub(crate) const NODE: Ipv4Addr = Ipv4Addr::new(172, 18, 0, 2);
 /// The next hop of every pod, on the sandbox's side of the wire.
 pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
-/// The `kubernetes` Service: the API server as pods reach it.
-pub(crate) const API_SERVER: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
-/// The port of the `kubernetes` Service.
-pub(crate) const API_SERVER_PORT: u16 = 443;
 /// The name server of pods.
 pub(crate) const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 /// All service addresses: network and prefix length.

@@ -145,11 +145,6 @@ impl Containers {
         self.of_kind(Kind::Init).all(ContainerRecord::succeeded)
     }
 
-    /// Whether any container runs.
-    pub(crate) fn any_running(&self) -> bool {
-        self.0.iter().any(|record| matches!(record.state, State::Running { .. }))
-    }
-
     /// Decides what to do for a pod that is not being deleted.
     pub(crate) fn next(&self, policy: RestartPolicy, now: Timestamp) -> Steps {
         let mut steps = Steps::default();

@@ -21,7 +21,7 @@ struct Workers {
     listed: Option<BTreeSet<String>>,
 }
 
-/// Runs every pod bound to the node until it is aborted.
+/// Runs every pod bound to the node until it is aborted, or a worker has failed by a mistake of ours.
 pub(crate) async fn run(node: Arc<NodeContext>) {
     let pods: Api<Pod> = Api::all(node.client.clone());
     let config = watcher::Config::default().fields(&format!("spec.nodeName={NODE_NAME}"));
@@ -32,7 +32,8 @@ pub(crate) async fn run(node: Arc<NodeContext>) {
             biased;
             Some(ended) = workers.tasks.join_next() => match ended {
                 Ok(uid) => drop(workers.channels.remove(&uid)),
-                Err(error) => tracing::error!(%error, "a pod's worker failed"),
+                // A pod without a worker would be a silent lie: the node gives up, and the sandbox with it.
+                Err(error) => return tracing::error!(%error, "a pod's worker failed"),
             },
             event = events.try_next() => match event {
                 Ok(Some(event)) => workers.take(&node, event),

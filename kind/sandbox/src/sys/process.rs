@@ -127,10 +127,13 @@ pub(crate) fn reset_signals() -> nix::Result<()> {
 pub(crate) struct ProcessHandle(OwnedFd);
 
 impl ProcessHandle {
-    /// # Errors
-    /// `ESRCH` when the process is gone already.
-    pub(crate) fn open(process: i32) -> nix::Result<ProcessHandle> {
-        open_process(Pid::from_raw(process)).map(ProcessHandle)
+    /// Nothing if the process has ended and been reaped already.
+    pub(crate) fn open(process: i32) -> nix::Result<Option<ProcessHandle>> {
+        match open_process(Pid::from_raw(process)) {
+            Ok(descriptor) => Ok(Some(ProcessHandle(descriptor))),
+            Err(Errno::ESRCH) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Sends a signal; a process that is gone already counts as success.

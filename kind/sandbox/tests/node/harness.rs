@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 /// A test by the name of its function.
 #[derive(Clone, Copy)]
-pub struct Test {
-    pub name: &'static str,
-    pub run: fn() -> LocalBoxFuture<'static, anyhow::Result<()>>,
+pub(crate) struct Test {
+    pub(crate) name: &'static str,
+    pub(crate) run: fn() -> LocalBoxFuture<'static, anyhow::Result<()>>,
 }
 
 /// Makes tests of functions.
@@ -22,7 +22,7 @@ macro_rules! tests {
 }
 
 /// Runs all tests whose name contains one of the filters; the exit code.
-pub fn run(tests: &[Test], filters: &[String]) -> i32 {
+pub(crate) fn run(tests: &[Test], filters: &[String]) -> i32 {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     let (mut passed, mut failed) = (0, 0);
     for test in
@@ -54,15 +54,15 @@ pub fn run(tests: &[Test], filters: &[String]) -> i32 {
 }
 
 /// A sandbox with the test tool as its only image, and a client for it.
-pub struct Fixture {
-    pub sandbox: Sandbox,
-    pub client: kube::Client,
-    pub state: PathBuf,
+pub(crate) struct Fixture {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) client: kube::Client,
+    pub(crate) state: PathBuf,
     _directory: tempfile::TempDir,
 }
 
 impl Fixture {
-    pub async fn start() -> anyhow::Result<Fixture> {
+    pub(crate) async fn start() -> anyhow::Result<Fixture> {
         let directory = tempfile::tempdir()?;
         let config = config(directory.path(), Lifetime::WithParent)?;
         let sandbox = Sandbox::start(config).await?;
@@ -70,20 +70,31 @@ impl Fixture {
         Ok(Fixture { sandbox, client, state: directory.path().join("state"), _directory: directory })
     }
 
-    /// Asks the tool that serves in a pod, through the API server.
-    pub async fn ask(&self, pod: &str, port: u16, question: &str) -> anyhow::Result<String> {
+    /// Asks the tool that serves in a pod, through the API server; waits until it listens.
+    pub(crate) async fn ask(&self, pod: &str, port: u16, question: &str) -> anyhow::Result<String> {
         let path = format!("/api/v1/namespaces/default/pods/{pod}:{port}/proxy/{question}");
-        Ok(self.client.request_text(http::Request::get(path).body(Vec::new())?).await?)
+        eventually("the tool to listen", async || {
+            match self.client.request_text(http::Request::get(&path).body(Vec::new())?).await {
+                Err(kube::Error::Api(status))
+                    if status.message.contains("Connection refused") && status.code == 503 =>
+                {
+                    Ok(None)
+                }
+                other => Ok(Some(other)),
+            }
+        })
+        .await?
+        .map_err(anyhow::Error::from)
     }
 
     /// Ends the sandbox and waits for its end.
-    pub async fn stop(self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
         Ok(self.sandbox.stop().await?)
     }
 }
 
 /// The configuration of every sandbox here.
-pub fn config(state: &Path, lifetime: Lifetime) -> anyhow::Result<SandboxConfig> {
+pub(crate) fn config(state: &Path, lifetime: Lifetime) -> anyhow::Result<SandboxConfig> {
     let own = std::fs::read_link("/proc/self/exe")?;
     let tool = ImageSource {
         files: BTreeMap::from([("/tool".into(), own)]),
@@ -107,7 +118,7 @@ pub fn config(state: &Path, lifetime: Lifetime) -> anyhow::Result<SandboxConfig>
     })
 }
 
-pub async fn client(kubeconfig: &Path) -> anyhow::Result<kube::Client> {
+pub(crate) async fn client(kubeconfig: &Path) -> anyhow::Result<kube::Client> {
     let file = kube::config::Kubeconfig::read_from(kubeconfig)?;
     let mut config =
         kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default()).await?;
@@ -117,7 +128,7 @@ pub async fn client(kubeconfig: &Path) -> anyhow::Result<kube::Client> {
 }
 
 /// Asks again until there is an answer; says after 60 s what was waited for.
-pub async fn eventually<T, F: AsyncFnMut() -> anyhow::Result<Option<T>>>(
+pub(crate) async fn eventually<T, F: AsyncFnMut() -> anyhow::Result<Option<T>>>(
     what: &str,
     mut ask: F,
 ) -> anyhow::Result<T> {

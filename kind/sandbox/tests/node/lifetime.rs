@@ -13,7 +13,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-pub fn tests() -> Vec<Test> {
+pub(crate) fn tests() -> Vec<Test> {
     tests![
         stopping_a_sandbox_leaves_nothing,
         killing_the_guardian_leaves_nothing,
@@ -31,7 +31,7 @@ pub fn tests() -> Vec<Test> {
 const CALLER: &str = "NODE_TEST_CALLER";
 
 /// Runs the caller of a sandbox: starts one, says so, waits to be killed or ends.
-pub fn run_if_caller() {
+pub(crate) fn run_if_caller() {
     let Ok(lifetime) = std::env::var(CALLER) else { return };
     let state = std::env::args().nth(1).expect("the state directory is an argument");
     let lifetime = if lifetime == "lasting" { Lifetime::Lasting } else { Lifetime::WithParent };

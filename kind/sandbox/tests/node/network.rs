@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 
-pub fn tests() -> Vec<Test> {
+pub(crate) fn tests() -> Vec<Test> {
     tests![
         a_service_leads_to_ready_pods_and_refuses_without_one,
         names_of_services_and_pods_are_answered,
@@ -56,7 +56,9 @@ async fn a_service_leads_to_ready_pods_and_refuses_without_one() -> anyhow::Resu
     }});
     create_service(&fixture, service).await?;
     create_pod(&fixture, server("client", json!({}))).await?;
-    let refused = eventually("a refusal", async || Ok(fixture.ask("client", 8080, "get/web:80/processes").await.err())).await?;
+    let refused =
+        eventually("a refusal", async || Ok(fixture.ask("client", 8080, "get/web:80/processes").await.err()))
+            .await?;
     ensure!(format!("{refused:#}").contains("refused"), "{refused:#}");
     create_pod(&fixture, server("backend", json!({"app": "web"}))).await?;
     let answer = eventually("an answer", async || {
@@ -88,7 +90,10 @@ async fn names_of_services_and_pods_are_answered() -> anyhow::Result<()> {
         })
         .await?;
     }
-    ensure!(fixture.ask("one", 8080, "lookup/nobody.peers").await.is_err(), "a name that is not there is not answered");
+    ensure!(
+        fixture.ask("one", 8080, "lookup/nobody.peers").await.is_err(),
+        "a name that is not there is not answered"
+    );
     fixture.stop().await
 }
 
@@ -96,7 +101,10 @@ async fn a_pod_reaches_the_api_server_with_its_token() -> anyhow::Result<()> {
     let fixture = Fixture::start().await?;
     create_pod(&fixture, server("client", json!({}))).await?;
     let directory = "file/var/run/secrets/kubernetes.io/serviceaccount";
-    ensure!(fixture.ask("client", 8080, &format!("{directory}/namespace")).await? == "default", "the namespace");
+    ensure!(
+        fixture.ask("client", 8080, &format!("{directory}/namespace")).await? == "default",
+        "the namespace"
+    );
     let authority = fixture.ask("client", 8080, &format!("{directory}/ca.crt")).await?;
     ensure!(authority.starts_with("-----BEGIN CERTIFICATE-----"), "{authority}");
     let answer = fixture.ask("client", 8080, "in-cluster").await?;
@@ -158,7 +166,9 @@ async fn three_etcd_members_form_a_cluster_and_survive_the_loss_of_one() -> anyh
     sets.create(&PostParams::default(), &serde_json::from_value(etcd_cluster())?).await?;
     all_ready(&sets).await?;
     create_pod(&fixture, server("asker", json!({}))).await?;
-    let health = eventually("a healthy answer", async || fixture.ask("asker", 8080, "get/client:2379/health").await.map(Some));
+    let health = eventually("a healthy answer", async || {
+        fixture.ask("asker", 8080, "get/client:2379/health").await.map(Some)
+    });
     ensure!(health.await?.contains("\"health\":\"true\""), "etcd is healthy behind its service");
     let pods: Api<Pod> = Api::namespaced(fixture.client.clone(), "default");
     let lost = pods.get("etcd-1").await?;

@@ -9,7 +9,7 @@ use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostPar
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-pub fn tests() -> Vec<Test> {
+pub(crate) fn tests() -> Vec<Test> {
     tests![
         a_pod_runs_and_its_output_is_its_log,
         a_failed_init_container_is_started_again_and_holds_back_the_rest,

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 /// Runs the tool and ends, if this process is the first of a container.
-pub fn run_if_in_container() {
+pub(crate) fn run_if_in_container() {
     let mut arguments = std::env::args();
     if arguments.next().as_deref() != Some("/tool") {
         return;

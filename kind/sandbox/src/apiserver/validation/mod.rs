@@ -7,7 +7,7 @@ mod pod;
 mod update;
 
 use kube_cel::RootContext;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::names::{label_causes, name_causes};
 use super::cluster::Target;
@@ -94,7 +94,7 @@ fn workload(new: &Value) -> Vec<Cause> {
     {
         causes.push(Cause::invalid("spec.replicas", count, "must be greater than or equal to 0"));
     }
-    causes.extend(pod::causes(&new["spec"]["template"]["spec"], "spec.template.spec", Some("Always")));
+    causes.extend(pod::causes(&pod_spec(new), "spec.template.spec", Some("Always")));
     let enumerations: [(&str, &[&str]); 3] = [
         ("podManagementPolicy", &["OrderedReady", "Parallel"]),
         ("updateStrategy.type", &["OnDelete", "RollingUpdate"]),
@@ -104,6 +104,18 @@ fn workload(new: &Value) -> Vec<Cause> {
         causes.extend(enumeration(new, &format!("spec.{path}"), supported));
     }
     causes
+}
+
+/// The pods' spec with the volumes that a StatefulSet's claim templates will add.
+fn pod_spec(workload: &Value) -> Value {
+    let mut spec = workload["spec"]["template"]["spec"].clone();
+    let claims = list(workload["spec"].get("volumeClaimTemplates"));
+    let added: Vec<Value> = claims.map(|claim| json!({"name": text(claim, "/metadata/name")})).collect();
+    if !added.is_empty() {
+        let volumes: Vec<Value> = list(spec.get("volumes")).cloned().chain(added).collect();
+        spec["volumes"] = volumes.into();
+    }
+    spec
 }
 
 /// A value that is there must be one of these.

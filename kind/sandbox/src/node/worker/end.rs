@@ -2,7 +2,7 @@
 //! its object.
 
 use super::start::message_file;
-use super::{Ending, Worker, is_running};
+use super::{Ending, Running, Worker};
 use crate::node::events::EventType;
 use crate::node::lifecycle::{State, Termination};
 use crate::node::log;
@@ -21,6 +21,15 @@ use tokio::time::Instant;
 const SHORTEST_GRACE: Duration = Duration::from_secs(1);
 /// The kubelet shows so much of a termination message.
 const LONGEST_MESSAGE: usize = 4096;
+
+impl Running {
+    fn signal(&self, signal: Signal) {
+        let sent = self.process.as_ref().map_or(Ok(()), |process| process.signal(signal));
+        if let Err(error) = sent {
+            tracing::warn!(process = %self.path.display(), %signal, %error, "a container could not be signalled");
+        }
+    }
+}
 
 impl Worker {
     /// Begins to end the pod if its object says so, or is gone; a shorter grace period than before counts at once.
@@ -74,9 +83,7 @@ impl Worker {
     pub(super) fn stop_container(&mut self, name: &str, grace: Duration) {
         let Some(running) = self.running.get_mut(name) else { return };
         if running.kill_at.is_none() {
-            if let Err(error) = running.process.signal(Signal::SIGTERM) {
-                tracing::warn!(pod = %self.key, name, %error, "a container could not be told to end");
-            }
+            running.signal(Signal::SIGTERM);
             running.kill_at = Some(Instant::now() + grace);
         }
     }
@@ -84,11 +91,9 @@ impl Worker {
     /// Sends SIGKILL where the time for it has come; answers when the next time is.
     pub(super) fn kill_overdue(&mut self) -> Option<Instant> {
         let now = Instant::now();
-        for (name, running) in &mut self.running {
+        for running in self.running.values_mut() {
             if running.kill_at.is_some_and(|time| time <= now) {
-                if let Err(error) = running.process.signal(Signal::SIGKILL) {
-                    tracing::warn!(pod = %self.key, name, %error, "a container could not be killed");
-                }
+                running.signal(Signal::SIGKILL);
                 // Should it not have ended by then, it is killed again.
                 running.kill_at = Some(now + SHORTEST_GRACE);
             }
@@ -107,6 +112,10 @@ impl Worker {
 
     /// Notes how a container ended.
     pub(super) async fn note_exit(&mut self, name: &str, run: i32, exit: Exit) {
+        // A late report of an earlier run says nothing about this one.
+        if self.running.get(name).is_none_or(|running| running.run != run) {
+            return;
+        }
         let Some(running) = self.running.remove(name) else { return };
         running.probes.iter().for_each(tokio::task::AbortHandle::abort);
         let message = self.termination_message(name, exit).await;
@@ -115,7 +124,6 @@ impl Worker {
             State::Running { started_at } => Some(started_at),
             State::Waiting { .. } | State::Terminated(_) => None,
         };
-        debug_assert!(running.run == run && is_running(&record.state), "a container ends once per run");
         record.ready = false;
         record.started = false;
         record.state = State::Terminated(Termination {

@@ -9,7 +9,7 @@ use super::container::process::RunningProcess;
 use super::context::{NODE_NAME, NodeContext, PodKey, SourceKey};
 use super::events::{EventType, PodEvents};
 use super::field::Placement;
-use super::lifecycle::{Containers, RestartPolicy, State};
+use super::lifecycle::{Containers, RestartPolicy};
 use super::probe::{Finding, ProbeKind};
 use super::status;
 use super::volume::Volumes;
@@ -47,7 +47,8 @@ enum Report {
 /// A container that runs.
 #[derive(Debug)]
 struct Running {
-    process: ProcessHandle,
+    /// Nothing if it had ended before it could be taken hold of; its exit is about to be reported.
+    process: Option<ProcessHandle>,
     /// For example `/proc/42`.
     path: PathBuf,
     run: i32,
@@ -285,9 +286,4 @@ async fn watch_exit(mut process: RunningProcess, container: String, run: i32, re
     let exit = process.wait().await;
     // Without a worker nobody needs to know.
     let _ = reports.send(Report::Exited { container, run, exit }).await;
-}
-
-/// Whether a container of the pod is in this state.
-fn is_running(state: &State) -> bool {
-    matches!(state, State::Running { .. })
 }

@@ -233,7 +233,7 @@ impl Worker {
                 self.begin_probing(name);
             }
             Err(error) => {
-                let message = error.to_string();
+                let message = format!("{:#}", anyhow::Error::from(error));
                 self.events
                     .write(EventType::Warning, "Failed", &format!("Error: {message}"), Some(name))
                     .await;
@@ -260,10 +260,11 @@ impl Worker {
         let output = Output { stdout: stdout.into(), stderr: stderr.into() };
         let process = RunningProcess::start(spec, output).await?;
         let number = process.process;
-        let handle = ProcessHandle::open(number).map_err(std::io::Error::from);
+        // Before its exit is watched: without a hold on it, the program is not left running unknown.
+        let handle = ProcessHandle::open(number).map_err(std::io::Error::from)?;
         self.tasks.spawn(watch_exit(process, name.to_owned(), run, self.reports.0.clone()));
         Ok(Running {
-            process: handle?,
+            process: handle,
             path: PathBuf::from(format!("/proc/{number}")),
             run,
             identity: spec.identity.clone(),
