@@ -49,7 +49,6 @@ impl JsonSchema for Amount {
     /// The schema of Kubernetes' own quantities: its pattern allows digits, a decimal point, and a suffix or exponent.
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
             "pattern": "^[+]?([0-9]+[.]?[0-9]*|[.][0-9]+)(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?$",
             "x-kubernetes-int-or-string": true,
         })
