@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::api::{EtcdCluster, EtcdClusterSpec};
+use crate::api::{Amount, EtcdCluster, EtcdClusterSpec, ResourcesSpec};
 use crate::names::ClusterIdentity;
 
 mod version;
@@ -80,16 +80,13 @@ impl Desired {
         if !parsed.is_supported() && !allow_unsupported_version {
             return Err(Invalid::UnsupportedVersion(parsed));
         }
-        let resources = resources.clone().unwrap_or_default();
-        check_quantities("spec.resources.requests", resources.requests.as_ref())?;
-        check_quantities("spec.resources.limits", resources.limits.as_ref())?;
         Ok(Desired {
             cluster: identity(cluster)?,
             size: parse_size(*size)?,
             version: parsed,
-            storage_size: check_quantity("spec.storage.size", &storage.size, "8Gi")?,
+            storage_size: parse_amount("spec.storage.size", &storage.size, "8Gi")?,
             storage_class_name: storage.storage_class_name.clone(),
-            resources,
+            resources: parse_resources(resources.as_ref())?,
             image_repository: parse_repository(&image.repository)?,
             suspend: *suspend,
         })
@@ -122,17 +119,32 @@ fn parse_repository(repository: &str) -> Result<String, Invalid> {
     if is_plain { Ok(repository.to_owned()) } else { Err(Invalid::Repository(repository.to_owned())) }
 }
 
-fn check_quantities(field: &str, quantities: Option<&BTreeMap<String, Quantity>>) -> Result<(), Invalid> {
-    for (name, quantity) in quantities.into_iter().flatten() {
-        check_quantity(&format!("{field}.{name}"), quantity, "500m")?;
-    }
-    Ok(())
+fn parse_resources(resources: Option<&ResourcesSpec>) -> Result<ResourceRequirements, Invalid> {
+    let Some(ResourcesSpec { requests, limits }) = resources else {
+        return Ok(ResourceRequirements::default());
+    };
+    Ok(ResourceRequirements {
+        requests: parse_amounts("spec.resources.requests", requests)?,
+        limits: parse_amounts("spec.resources.limits", limits)?,
+        ..ResourceRequirements::default()
+    })
 }
 
-fn check_quantity(field: &str, quantity: &Quantity, example: &'static str) -> Result<Quantity, Invalid> {
-    let is_positive = crate::render::quantity::parse(&quantity.0).is_some_and(|value| value > 0);
+fn parse_amounts(
+    field: &str,
+    amounts: &BTreeMap<String, Amount>,
+) -> Result<Option<BTreeMap<String, Quantity>>, Invalid> {
+    let parse = |(name, amount): (&String, &Amount)| {
+        Ok((name.clone(), parse_amount(&format!("{field}.{name}"), amount, "500m")?))
+    };
+    let parsed: BTreeMap<String, Quantity> = amounts.iter().map(parse).collect::<Result<_, Invalid>>()?;
+    Ok((!parsed.is_empty()).then_some(parsed))
+}
+
+fn parse_amount(field: &str, amount: &Amount, example: &'static str) -> Result<Quantity, Invalid> {
+    let is_positive = crate::render::quantity::parse(&amount.0).is_some_and(|value| value > 0);
     if is_positive {
-        return Ok(quantity.clone());
+        return Ok(amount.to_quantity());
     }
-    Err(Invalid::Quantity { field: field.to_owned(), value: quantity.0.clone(), example })
+    Err(Invalid::Quantity { field: field.to_owned(), value: amount.0.clone(), example })
 }

@@ -4,12 +4,12 @@
     reason = "the schema derive makes a public twin of the spec inside a function body"
 )]
 
-use k8s_openapi::api::core::v1::ResourceRequirements;
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::{Amount, ResourcesSpec};
 
 /// An etcd cluster, as its user wants it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -63,7 +63,7 @@ pub struct EtcdClusterSpec {
     pub storage: StorageSpec,
     /// Requests and limits of the etcd container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<ResourceRequirements>,
+    pub resources: Option<ResourcesSpec>,
     /// Where the etcd image comes from.
     #[serde(default)]
     pub image: ImageSpec,
@@ -82,7 +82,7 @@ fn default_size() -> i32 {
 pub struct StorageSpec {
     /// How much each member's volume holds.
     #[serde(default = "default_storage_size")]
-    pub size: Quantity,
+    pub size: Amount,
     /// The StorageClass; the cluster's default class if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class_name: Option<String>,
@@ -95,8 +95,8 @@ impl Default for StorageSpec {
 }
 
 /// Four times etcd's default quota of 2 GiB: the database, its copy during defragmentation, the log and snapshots.
-fn default_storage_size() -> Quantity {
-    Quantity("8Gi".to_owned())
+fn default_storage_size() -> Amount {
+    Amount("8Gi".to_owned())
 }
 
 /// Where the etcd image comes from. The tag is always `v<version>`.

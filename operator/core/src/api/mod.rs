@@ -1,8 +1,10 @@
 //! The API group `etcd.operators.rs`: what users write and read. No logic lives here.
 
+mod amount;
 pub mod cluster;
 pub mod condition;
 
+pub use amount::{Amount, ResourcesSpec};
 pub use cluster::{
     BootstrapRecord, EtcdCluster, EtcdClusterSpec, EtcdClusterStatus, HoldStatus, ImageSpec, MemberHealth,
     MemberStatus, StorageSpec,

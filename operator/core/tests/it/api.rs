@@ -76,3 +76,18 @@ fn a_refused_field_is_named() {
         "spec.image.repository is \"etcd:latest\"; it must be a repository without tag or digest"
     );
 }
+
+#[test]
+fn amounts_may_be_written_as_numbers() {
+    let spec: EtcdClusterSpec = serde_json::from_value(json!({
+        "version": "3.6.16",
+        "resources": {"requests": {"cpu": 1, "memory": "1Gi"}},
+    }))
+    .expect("a spec");
+    let desired = Desired::parse(&Model::new(spec).cluster).expect("a valid spec");
+    let requests = desired.resources.requests.expect("requests");
+    assert_eq!((requests["cpu"].0.as_str(), requests["memory"].0.as_str()), ("1", "1Gi"));
+    let none: Result<EtcdClusterSpec, _> =
+        serde_json::from_value(json!({"version": "3.6.16", "storage": {"size": true}}));
+    assert!(none.is_err());
+}

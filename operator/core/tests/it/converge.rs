@@ -260,3 +260,27 @@ fn the_mutant_shrink_pods_first_takes_pods_of_listed_members() {
     assert_eq!(model.pods.len(), 3);
     assert_eq!(model.etcd.as_ref().map(|etcd| etcd.members.len()), Some(5));
 }
+
+/// The model itself notices a wrong operator; otherwise its silence about the right one would prove little.
+fn strict_with(mutant: Mutant, trouble: impl FnOnce(&mut Model)) {
+    let mut model = settled(5);
+    model.mutant = Some(mutant);
+    trouble(&mut model);
+    model.advance(1);
+    (0..20).for_each(|_| drop(model.pass()));
+}
+
+#[test]
+#[should_panic(expected = "permits for data-demo")]
+fn the_model_notices_a_second_permit() {
+    strict_with(Mutant::SecondPermit, |model| {
+        let victim = model.resolve("follower");
+        model.restart_with_disk(&victim, None, false);
+    });
+}
+
+#[test]
+#[should_panic(expected = "would be deleted")]
+fn the_model_notices_a_volume_deleted_before_its_member_is_removed() {
+    strict_with(Mutant::ShrinkPodsFirst, |model| model.change_spec(|spec| spec.size = 3));
+}
