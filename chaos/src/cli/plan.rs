@@ -6,6 +6,8 @@ use anyhow::Result;
 use chaos::scenario::{self, Scenario, Seed};
 use clap::Args;
 
+use super::AlreadyShown;
+
 #[derive(Debug, Args)]
 pub(super) struct PlanArguments {
     /// The scenario file
@@ -25,5 +27,8 @@ pub(super) fn plan(arguments: &PlanArguments) -> Result<u8> {
 
 /// Reads a scenario file; what is wrong with it is shown with the lines around the place.
 pub(super) fn load(file: &Path) -> Result<Scenario> {
-    scenario::load(file).map_err(|error| anyhow::anyhow!("{:?}", miette::Report::new(error)))
+    scenario::load(file).map_err(|error| {
+        anstream::eprintln!("{:?}", miette::Report::new(error));
+        AlreadyShown.into()
+    })
 }

@@ -68,7 +68,9 @@ pub(super) async fn run(arguments: RunArguments) -> Result<u8> {
         }
     }
     display.finish();
-    show(&finished, &arguments)?;
+    if !finished.is_empty() {
+        show(&finished, &arguments)?;
+    }
     let incomplete = failed_to_run || finished.len() < assignments.len();
     let worst = finished.iter().map(Finished::verdict).max().unwrap_or(Verdict::Invalid);
     Ok(match worst {
@@ -79,7 +81,7 @@ pub(super) async fn run(arguments: RunArguments) -> Result<u8> {
 
 /// Reads every file before anything is started: the last one's mistake must not cost the first one's run.
 fn assignments(arguments: &RunArguments) -> Result<Vec<Assignment>> {
-    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ").to_string();
     let mut assignments: Vec<Assignment> = Vec::new();
     for file in &arguments.files {
         let scenario = super::plan::load(file)?;
@@ -210,17 +212,24 @@ pub(super) fn show_verdict(run: &Finished) {
     let head = &run.record.run;
     anstream::println!("\n{word}: {} (seed {}): {meaning}", head.scenario, head.seed);
     anstream::println!("  {}", run.judgement.reason);
+    let mut unchecked = 0;
     for assertion in &run.judgement.assertions {
         let mark = match assertion.outcome {
             Outcome::Held => continue,
+            Outcome::NotChecked => {
+                unchecked += 1;
+                continue;
+            }
             Outcome::Violated => "violated",
             Outcome::ProvesNothing => "proves nothing",
-            Outcome::NotChecked => "not checked",
         };
         let fault = assertion.fault.as_ref().map(|fault| format!(" [{fault}]")).unwrap_or_default();
         anstream::println!("  {mark}: {}{fault}: {}", assertion.rule.statement(), assertion.evidence);
         for finding in &assertion.findings {
             anstream::println!("    - {}", finding.text);
         }
+    }
+    if unchecked > 0 {
+        anstream::println!("  {unchecked} assertions could not be checked; the report names them");
     }
 }

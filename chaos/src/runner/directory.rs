@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
-use crate::record::{RUN_FILE, Run, SCHEDULE_FILE};
+use crate::record::{EVENTS_FILE, RUN_FILE, Run, SCHEDULE_FILE};
 use crate::scenario::Schedule;
 
 /// Where runs are kept unless `--out` says otherwise, below the working directory.
@@ -17,6 +17,8 @@ pub const DEFAULT_PARENT: &str = "target/chaos";
 #[derive(Clone, Debug)]
 pub struct RunDirectory {
     path: PathBuf,
+    /// The directories that were made for it, outermost first: they go away with a run that never began.
+    made: Vec<PathBuf>,
 }
 
 impl RunDirectory {
@@ -25,16 +27,41 @@ impl RunDirectory {
         if path.join(RUN_FILE).exists() {
             bail!("{} holds a run already: name another with --out", path.display());
         }
-        fs::create_dir_all(path.join("history"))
+        let mut made: Vec<PathBuf> =
+            path.ancestors().filter(|one| !one.exists()).map(Path::to_owned).collect();
+        made.retain(|one| !one.as_os_str().is_empty());
+        made.reverse();
+        let history = path.join("history");
+        fs::create_dir_all(&history)
             .with_context(|| format!("making the run's directory {}", path.display()))?;
         let path = path.canonicalize().with_context(|| format!("resolving {}", path.display()))?;
-        Ok(RunDirectory { path })
+        Ok(RunDirectory { path, made })
+    }
+
+    /// Removes what was written for a run that never began, and the directories that were made for it.
+    pub fn discard(self) -> Result<()> {
+        for name in [RUN_FILE, SCHEDULE_FILE, EVENTS_FILE] {
+            let path = self.path.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("removing {}", path.display()));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        // A directory that holds something of somebody else stays.
+        for directory in
+            [self.path.join("logs"), self.path.join("history")].iter().chain(self.made.iter().rev())
+        {
+            let _ = fs::remove_dir(directory);
+        }
+        Ok(())
     }
 
     /// The directory of an earlier run.
     pub fn open(path: &Path) -> Result<RunDirectory> {
         let path = path.canonicalize().with_context(|| format!("resolving {}", path.display()))?;
-        Ok(RunDirectory { path })
+        Ok(RunDirectory { path, made: Vec::new() })
     }
 
     /// Its absolute path.

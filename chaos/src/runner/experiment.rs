@@ -51,8 +51,12 @@ pub(super) async fn carry_out(
 
     experiment.begin(Phase::Prepare);
     let opening = Cluster::open(&settings.cluster, &settings.images, directory.sandbox_state());
-    let cluster = experiment.interruptible(opening).await?;
+    let cluster = experiment.interruptible(opening).await.map_err(not_begun)?;
     let outcome = experiment.on_cluster(&cluster, head).await;
+    if let Err(stop @ Stop::NotBegun(_)) = outcome {
+        cluster.close().await.context("removing the run's cluster").map_err(Stop::Failed)?;
+        return Err(stop);
+    }
     collect::logs(&cluster, &head.namespace, directory).await;
     let closed = cluster.close().await;
     outcome?;
@@ -76,7 +80,8 @@ impl Experiment<'_> {
     }
 
     async fn on_cluster(&self, cluster: &Cluster, head: &mut Run) -> Result<(), Stop> {
-        let made = self.interruptible(set_up::make_namespace(self, cluster, head)).await?;
+        let made =
+            self.interruptible(set_up::make_namespace(self, cluster, head)).await.map_err(not_begun)?;
         let outcome = self.in_namespace(cluster, head).await;
         let lasting = self.settings.cluster.lasting.is_some() || !cluster.operator_is_ours;
         if self.settings.keep && lasting {
@@ -106,6 +111,7 @@ impl Experiment<'_> {
         };
         let mut watchers = watching.start();
         watchers.spawn(show_board(self.board.clone(), self.display.clone()));
+        self.interruptible(set_up::prepare_operator(self, cluster)).await?;
         self.begin(Phase::Bootstrap);
         let prepared = self.interruptible(set_up::bootstrap(self, cluster, head)).await?;
         watching.follow_pods(&mut watchers);
@@ -155,6 +161,14 @@ impl Experiment<'_> {
             api_server: prepared.api_server,
             display: self.display.clone(),
         })
+    }
+}
+
+/// What fails before the run has made anything is no run.
+fn not_begun(stop: Stop) -> Stop {
+    match stop {
+        Stop::Failed(error) => Stop::NotBegun(error),
+        Stop::Interrupted | Stop::NotBegun(_) => stop,
     }
 }
 

@@ -89,6 +89,8 @@ impl Finished {
 pub enum Stop {
     /// The user asked to stop.
     Interrupted,
+    /// It could not even begin: there is no cluster, or no right to make a namespace in it. Nothing was made.
+    NotBegun(anyhow::Error),
     /// It could not go on.
     Failed(anyhow::Error),
 }
@@ -102,7 +104,7 @@ impl From<anyhow::Error> for Stop {
 /// Runs one scenario. `interrupt` is cancelled when the user wants to stop.
 ///
 /// # Errors
-/// Only if the record could not be written or judged: everything else ends in a judgement.
+/// If the run could not begin, or its record could not be written or judged: everything else ends in a judgement.
 pub async fn run(
     assignment: &Assignment,
     settings: &Settings,
@@ -118,18 +120,26 @@ pub async fn run(
     let outcome =
         experiment::carry_out(assignment, settings, &directory, &recorder, &mut head, interrupt, display)
             .await;
-    if matches!(outcome, Err(Stop::Interrupted)) {
-        recorder.record(Event::Interrupted);
-    }
-    let closed = recorder.close();
-    head.ended = Some(wall_clock());
-    head.state = match (outcome, closed) {
-        (Ok(()), Ok(())) => RunState::Complete,
-        (Err(Stop::Interrupted), _) => RunState::Interrupted,
-        (Err(Stop::Failed(error)), _) | (Ok(()), Err(error)) => {
+    let outcome = match outcome {
+        Err(Stop::NotBegun(error)) => {
+            directory.discard()?;
+            return Err(error);
+        }
+        Err(Stop::Interrupted) => {
+            recorder.record(Event::Interrupted);
+            RunState::Interrupted
+        }
+        Err(Stop::Failed(error)) => {
             display.say(&format!("the run could not go on: {error:#}"));
             RunState::Errored { error: format!("{error:#}") }
         }
+        Ok(()) => RunState::Complete,
+    };
+    let closed = recorder.close();
+    head.ended = Some(wall_clock());
+    head.state = match (outcome, closed) {
+        (RunState::Complete, Err(error)) => RunState::Errored { error: format!("{error:#}") },
+        (state, _) => state,
     };
     directory.write_run(&head)?;
     judge_and_report(directory.path()).context("judging the run")

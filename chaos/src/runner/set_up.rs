@@ -28,7 +28,7 @@ pub(super) struct Prepared {
     pub(super) api_server: SocketAddrV4,
 }
 
-/// Installs the operator where that is ours to do, and makes the run's namespace.
+/// Makes the run's namespace: the first thing that the run makes, so that nothing is left where that is not allowed.
 pub(super) async fn make_namespace(
     experiment: &Experiment<'_>,
     cluster: &Cluster,
@@ -41,17 +41,23 @@ pub(super) async fn make_namespace(
     experiment
         .display
         .say(&format!("cluster {} at {}, namespace {}", cluster.kind, cluster.server, head.namespace));
+    if !cluster.operator_is_ours {
+        refuse_foreign_operator(cluster, &experiment.assignment.schedule).await?;
+    }
+    namespace::create(&cluster.client, &head.namespace, head.scenario.as_str()).await
+}
+
+/// Installs the operator where that is ours to do, and waits for it.
+pub(super) async fn prepare_operator(experiment: &Experiment<'_>, cluster: &Cluster) -> Result<()> {
     if cluster.operator_is_ours {
         let settings = experiment.settings;
         let installation =
             Installation { image: settings.operator_image.clone(), mutant: settings.mutant.clone() };
         operator::install(&cluster.client, &installation).await?;
-    } else {
-        refuse_foreign_operator(cluster, &experiment.assignment.schedule).await?;
     }
     operator::wait_ready(&cluster.client, OPERATOR_PATIENCE).await?;
     experiment.display.say("the operator is ready");
-    namespace::create(&cluster.client, &head.namespace, head.scenario.as_str()).await
+    Ok(())
 }
 
 /// An operator that the run did not install is harmed only if its owner has allowed that.
