@@ -146,20 +146,20 @@ pub(crate) async fn run(client: Client, name_server: SocketAddrV4) -> std::io::R
 }
 
 enum Change {
-    Service(watcher::Event<Service>),
-    Slice(watcher::Event<EndpointSlice>),
+    Service(Box<watcher::Event<Service>>),
+    Slice(Box<watcher::Event<EndpointSlice>>),
 }
 
 async fn keep_current(client: Client, tables: watch::Sender<Arc<Tables>>) {
-    let services = events::<Service>(client.clone()).map(Change::Service);
-    let slices = events::<EndpointSlice>(client).map(Change::Slice);
+    let services = events::<Service>(client.clone()).map(|event| Change::Service(Box::new(event)));
+    let slices = events::<EndpointSlice>(client).map(|event| Change::Slice(Box::new(event)));
     let mut changes = std::pin::pin!(futures::stream::select(services, slices));
     let mut known_services = Known::default();
     let mut known_slices = Known::default();
     while let Some(change) = changes.next().await {
         match change {
-            Change::Service(event) => known_services.apply(event),
-            Change::Slice(event) => known_slices.apply(event),
+            Change::Service(event) => known_services.apply(*event),
+            Change::Slice(event) => known_slices.apply(*event),
         }
         let next = Tables::build(known_services.objects.values(), known_slices.objects.values());
         tables.send_if_modified(|current| {

@@ -20,6 +20,7 @@ pub(crate) fn tests() -> Vec<Test> {
         killing_the_first_process_leaves_nothing,
         killing_the_server_leaves_nothing,
         killing_the_caller_leaves_nothing,
+        killing_any_process_at_any_moment_of_the_start_leaves_nothing,
         a_lasting_sandbox_outlives_its_caller_and_is_found_again,
         a_second_sandbox_in_the_same_directory_is_refused,
         a_port_in_use_is_named,
@@ -29,6 +30,9 @@ pub(crate) fn tests() -> Vec<Test> {
 
 /// The environment variable by which this program knows that it is a caller to be killed.
 const CALLER: &str = "NODE_TEST_CALLER";
+
+/// The environment variable that every process below a caller carries.
+const MARK: &str = "NODE_TEST_MARK";
 
 /// Runs the caller of a sandbox: starts one, says so, waits to be killed or ends.
 pub(crate) fn run_if_caller() {
@@ -198,6 +202,45 @@ async fn killing_the_caller_leaves_nothing() -> anyhow::Result<()> {
     let traces = populate(client(&directory.path().join("state/kubeconfig")).await?, guardian).await?;
     caller.kill().await?;
     traces.vanish(directory.path()).await
+}
+
+/// Processes that carry the mark of a caller in their environment, zombies left out.
+fn marked(directory: &Path) -> Vec<i32> {
+    let mark = format!("{MARK}={}", directory.display());
+    let carries = |process: &i32| {
+        let variables = std::fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+        variables.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+    };
+    all_processes().into_iter().filter(|process| carries(process) && !is_zombie(*process)).collect()
+}
+
+async fn killing_any_process_at_any_moment_of_the_start_leaves_nothing() -> anyhow::Result<()> {
+    // From before the guardian exists until after the sandbox is ready; another process of the tree each time.
+    for moment in 0..25_u32 {
+        let directory = tempfile::tempdir()?;
+        let mut caller = tokio::process::Command::new("/proc/self/exe")
+            .arg(directory.path())
+            .env(CALLER, "with-parent")
+            .env(MARK, directory.path())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()?;
+        tokio::time::sleep(std::time::Duration::from_millis(u64::from(moment) * 6)).await;
+        let tree = marked(directory.path());
+        let victim = tree.get(usize::try_from(moment)? % tree.len().max(1)).copied();
+        if let Some(victim) = victim {
+            // It may have ended by itself meanwhile.
+            let _ = kill(Pid::from_raw(victim), Signal::SIGKILL);
+        }
+        caller.kill().await?;
+        eventually("every process to go", async || {
+            let left = marked(directory.path());
+            ensure!(left.is_empty(), "after {moment} (killed {victim:?} of {tree:?}), {left:?} are left");
+            Ok(Some(()))
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 async fn a_lasting_sandbox_outlives_its_caller_and_is_found_again() -> anyhow::Result<()> {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 pub(crate) fn tests() -> Vec<Test> {
     tests![
         a_pod_runs_and_its_output_is_its_log,
+        many_short_containers_at_once_are_all_seen_to_end,
         a_failed_init_container_is_started_again_and_holds_back_the_rest,
         a_container_that_keeps_ending_waits_for_its_back_off,
         an_annotation_reaches_the_downward_volume_of_a_running_pod,
@@ -79,6 +80,25 @@ async fn a_pod_runs_and_its_output_is_its_log() -> anyhow::Result<()> {
     ensure!(code == Some(3), "the exit code is {code:?}");
     let log = pods.logs("hello", &LogParams { follow: true, ..LogParams::default() }).await?;
     ensure!(log == "hello\n", "the log is {log:?}");
+    fixture.stop().await
+}
+
+async fn many_short_containers_at_once_are_all_seen_to_end() -> anyhow::Result<()> {
+    let fixture = Fixture::start().await?;
+    let names: Vec<String> = (0..12).map(|number| format!("short-{number}")).collect();
+    for name in &names {
+        let mut short = pod(name, json!(["print", "main", "0"]));
+        short["spec"]["restartPolicy"] = "Never".into();
+        short["spec"]["initContainers"] =
+            json!([{"name": "first", "image": "tool:v1", "args": ["print", "first", "0"]}]);
+        create(&fixture, short).await?;
+    }
+    let pods: Api<Pod> = Api::namespaced(fixture.client.clone(), "default");
+    for name in &names {
+        let ended = until(&pods, name, "the pod to succeed", |pod| phase(pod) == "Succeeded").await?;
+        let first = ended.status.and_then(|status| status.init_container_statuses).unwrap_or_default();
+        ensure!(first[0].restart_count == 0, "{name}: the init container was started again");
+    }
     fixture.stop().await
 }
 

@@ -1,7 +1,7 @@
 //! Ends containers and pods: SIGTERM, the grace period, SIGKILL; then everything of the pod is removed here, and last
 //! its object.
 
-use super::start::message_file;
+use super::mounts::message_file;
 use super::{Ending, Running, Worker};
 use crate::node::events::EventType;
 use crate::node::lifecycle::{State, Termination};

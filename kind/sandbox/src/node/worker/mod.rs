@@ -2,12 +2,14 @@
 //! What is to be done is decided in `lifecycle`; here it is done, in order, by one task that owns everything of the pod.
 
 mod end;
+mod mounts;
 mod prepare;
+mod probing;
 mod start;
 
 use super::container::process::RunningProcess;
 use super::context::{NODE_NAME, NodeContext, PodKey, SourceKey};
-use super::events::{EventType, PodEvents};
+use super::events::PodEvents;
 use super::field::Placement;
 use super::lifecycle::{Containers, RestartPolicy};
 use super::probe::{Finding, ProbeKind};
@@ -197,30 +199,6 @@ impl Worker {
                 if self.running.get(&container).is_some_and(|running| running.run == run) {
                     self.take_finding(&container, kind, finding).await;
                 }
-            }
-        }
-    }
-
-    async fn take_finding(&mut self, name: &str, kind: ProbeKind, finding: Finding) {
-        match (kind, finding) {
-            (_, Finding::TryFailed(message)) => {
-                // As in the kubelet's events, a startup or readiness probe that fails while starting is told too.
-                let message = format!("{kind} probe failed: {message}");
-                self.events.write(EventType::Warning, "Unhealthy", &message, Some(name)).await;
-            }
-            (ProbeKind::Readiness, Finding::Healthy(ready)) => {
-                if let Some(record) = self.containers.get_mut(name) {
-                    record.ready = ready;
-                }
-            }
-            (ProbeKind::Startup, Finding::Healthy(true)) => self.note_started(name),
-            (ProbeKind::Liveness, Finding::Healthy(true)) => {}
-            (ProbeKind::Startup | ProbeKind::Liveness, Finding::Healthy(false)) => {
-                let what = kind.to_string().to_lowercase();
-                let message = format!("Container {name} failed {what} probe, will be restarted");
-                self.events.write(EventType::Normal, "Killing", &message, Some(name)).await;
-                let grace = self.grace_of_probe(name, kind);
-                self.stop_container(name, grace);
             }
         }
     }

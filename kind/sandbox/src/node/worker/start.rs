@@ -1,23 +1,22 @@
 //! Starts one container: image, variables, security and mounts put together, the process started, its output copied,
 //! its probes set going.
 
-use super::{Report, Running, Worker, watch_exit};
+use super::{Running, Worker, watch_exit};
 use crate::ImageReference;
 use crate::node::container::process::{Output, RunningProcess, StartError};
-use crate::node::container::spec::{MountSpec, NewContainer, Place, ProcessSpec, RootSpec};
+use crate::node::container::spec::{NewContainer, Place, ProcessSpec, RootSpec};
 use crate::node::context::words;
 use crate::node::environment::{self, command_line, environment};
 use crate::node::events::EventType;
 use crate::node::identity::security;
-use crate::node::lifecycle::{ContainerRecord, Kind, State, Termination};
-use crate::node::probe::{self, ProbeKind, Subject};
+use crate::node::lifecycle::{ContainerRecord, State, Termination};
 use crate::sys::process::ProcessHandle;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Container, Service};
+use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use kube::api::ListParams;
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const FIRST_PULL_DELAY: Duration = Duration::from_secs(10);
@@ -187,34 +186,6 @@ impl Worker {
         Ok(services)
     }
 
-    /// Volumes by the length of their path, so that a mount below another comes after it, then the pod's own files.
-    fn mounts(&self, record: &ContainerRecord) -> Result<Vec<MountSpec>, String> {
-        let mut mounts = Vec::new();
-        for mount in record.container.volume_mounts.iter().flatten() {
-            let (path, read_only) = self
-                .volumes
-                .as_ref()
-                .and_then(|volumes| volumes.path(&mount.name))
-                .ok_or_else(|| format!("volume \"{}\" not found", mount.name))?;
-            let source = sub_path(path, mount.sub_path.as_deref().unwrap_or_default())?;
-            let read_only = read_only || mount.read_only == Some(true);
-            mounts.push(MountSpec { source, target: PathBuf::from(&mount.mount_path), read_only });
-        }
-        let directory = self.node.pod_directory(&self.key);
-        for (target, source) in super::prepare::files(&directory) {
-            if mounts.iter().all(|mount| mount.target != target) {
-                mounts.push(MountSpec { source, target, read_only: false });
-            }
-        }
-        let message = message_file(&directory, &record.container.name);
-        std::fs::write(&message, [])
-            .and_then(|()| open_to_all(&message))
-            .map_err(|error| error.to_string())?;
-        mounts.push(MountSpec { source: message, target: message_path(&record.container), read_only: false });
-        mounts.sort_by_key(|mount| mount.target.components().count());
-        Ok(mounts)
-    }
-
     async fn start_process(&mut self, name: &str, spec: &ProcessSpec) {
         let now = Timestamp::now();
         let Some(record) = self.containers.get_mut(name) else { return };
@@ -272,88 +243,6 @@ impl Worker {
             kill_at: None,
             probes: Vec::new(),
         })
-    }
-
-    /// Starts the startup probe, or what comes after it.
-    fn begin_probing(&mut self, name: &str) {
-        let Some(record) = self.containers.get(name) else { return };
-        if record.kind == Kind::Main && record.container.startup_probe.is_some() {
-            self.spawn_probe(name, ProbeKind::Startup);
-        } else {
-            self.note_started(name);
-        }
-    }
-
-    /// Notes that a container has started: its other probes begin; without a readiness probe it is ready.
-    pub(super) fn note_started(&mut self, name: &str) {
-        let Some(record) = self.containers.get_mut(name) else { return };
-        record.started = true;
-        record.ready = record.container.readiness_probe.is_none();
-        if record.kind == Kind::Main {
-            self.spawn_probe(name, ProbeKind::Readiness);
-            self.spawn_probe(name, ProbeKind::Liveness);
-        }
-    }
-
-    fn spawn_probe(&mut self, name: &str, kind: ProbeKind) {
-        let (Some(record), Some(network)) = (self.containers.get(name), &self.network) else { return };
-        let Some(probe) = probe::of(&record.container, kind).cloned() else { return };
-        let (container, address) = (record.container.clone(), network.address);
-        let Some(running) = self.running.get_mut(name) else { return };
-        let subject = Subject {
-            address,
-            process: running.path.clone(),
-            identity: running.identity.clone(),
-            environment: running.environment.clone(),
-        };
-        let (reports, run, owner) = (self.reports.0.clone(), running.run, name.to_owned());
-        let (sender, mut findings) = tokio::sync::mpsc::channel(4);
-        let task = self.tasks.spawn(async move {
-            let forward = async {
-                while let Some(finding) = findings.recv().await {
-                    let report = Report::Probe { container: owner.clone(), run, kind, finding };
-                    if reports.send(report).await.is_err() {
-                        return;
-                    }
-                }
-            };
-            tokio::join!(probe::run(probe, container, subject, sender), forward);
-        });
-        running.probes.push(task);
-    }
-}
-
-/// The file behind `terminationMessagePath`.
-pub(super) fn message_file(directory: &Path, container: &str) -> PathBuf {
-    directory.join("containers").join(format!("{container}.message"))
-}
-
-fn message_path(container: &Container) -> PathBuf {
-    container.termination_message_path.clone().unwrap_or_else(|| "/dev/termination-log".into()).into()
-}
-
-fn open_to_all(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))
-}
-
-/// A path in a volume, made as a directory if nothing is there. It must stay in the volume, links included.
-fn sub_path(volume: &Path, sub_path: &str) -> Result<PathBuf, String> {
-    if sub_path.is_empty() {
-        return Ok(volume.to_path_buf());
-    }
-    if !Path::new(sub_path).components().all(|part| matches!(part, Component::Normal(_))) {
-        return Err(format!("subPath \"{sub_path}\" leads out of its volume"));
-    }
-    let path = volume.join(sub_path);
-    if !path.exists() {
-        std::fs::create_dir_all(&path).map_err(|error| error.to_string())?;
-    }
-    let real = std::fs::canonicalize(&path).map_err(|error| error.to_string())?;
-    if real.starts_with(volume) {
-        Ok(real)
-    } else {
-        Err(format!("subPath \"{sub_path}\" leads out of its volume"))
     }
 }
 
