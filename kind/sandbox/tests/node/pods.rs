@@ -275,8 +275,22 @@ async fn a_failed_liveness_probe_restarts_the_container() -> anyhow::Result<()> 
     probed["spec"]["containers"][0]["livenessProbe"] =
         json!({"exec": {"command": ["/tool", "print", "x", "1"]}, "periodSeconds": 1, "failureThreshold": 1});
     let pods = create(&fixture, probed).await?;
+    probed_as_somebody_else(&fixture).await?;
     until(&pods, "probed", "a restart", |pod| container(pod).0 == 1).await?;
     fixture.stop().await
+}
+
+/// A command in a container of another user must not take anything of the host.
+async fn probed_as_somebody_else(fixture: &Fixture) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut other = pod("other", json!(["sleep"]));
+    other["spec"]["securityContext"] = json!({"runAsUser": 65532});
+    other["spec"]["containers"][0]["readinessProbe"] =
+        json!({"exec": {"command": ["/tool", "print", "x", "0"]}});
+    let pods = create(fixture, other).await?;
+    until(&pods, "other", "a command to succeed", is_ready).await?;
+    ensure!(std::fs::metadata("/dev/null")?.uid() == 0, "/dev/null of the host has another owner");
+    Ok(())
 }
 
 async fn an_ephemeral_container_joins_its_target() -> anyhow::Result<()> {

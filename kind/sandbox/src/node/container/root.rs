@@ -5,10 +5,13 @@ use super::spec::{MountSpec, RootSpec};
 use crate::sys::mount;
 use anyhow::{Context as _, Result};
 use nix::mount::MsFlags;
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Component, Path, PathBuf};
 
-const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+/// Name, major and minor number, see devices.txt of the kernel's documentation.
+const DEVICES: [(&str, u64, u64); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 const DEVICE_LINKS: [(&str, &str); 4] = [
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
@@ -55,10 +58,8 @@ fn mount_system(root: &Path, privileged: bool) -> Result<()> {
 
 fn mount_devices(devices: &Path) -> Result<()> {
     mount::memory(devices, MsFlags::MS_NOSUID, "mode=0755").context("mounting /dev")?;
-    for name in DEVICES {
-        let device =
-            MountSpec { source: Path::new("/dev").join(name), target: PathBuf::from(name), read_only: false };
-        show(devices, &device).with_context(|| format!("showing /dev/{name}"))?;
+    for (name, major, minor) in DEVICES {
+        make_device(devices, name, makedev(major, minor)).with_context(|| format!("making /dev/{name}"))?;
     }
     for (name, target) in DEVICE_LINKS {
         symlink(target, devices.join(name)).with_context(|| format!("linking /dev/{name}"))?;
@@ -67,6 +68,15 @@ fn mount_devices(devices: &Path) -> Result<()> {
     make_directory(&shared)?;
     mount::memory(&shared, MsFlags::MS_NOSUID | MsFlags::MS_NODEV, "mode=1777,size=64m")
         .context("mounting /dev/shm")
+}
+
+/// Makes a device of the container's own: what the container does to it, to whom it belongs for example, does not
+/// reach the host's.
+fn make_device(devices: &Path, name: &str, number: u64) -> Result<()> {
+    let path = devices.join(name);
+    mknod(&path, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), number)?;
+    // The mask of the process has taken bits away.
+    Ok(std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666))?)
 }
 
 /// Binds a file or a directory at its place below `root`, making that place first.

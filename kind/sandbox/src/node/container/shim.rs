@@ -10,7 +10,7 @@ use nix::unistd::{Gid, Pid, Uid};
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -127,9 +127,8 @@ fn become_program(spec: &ProcessSpec) -> Result<std::convert::Infallible> {
 fn take_identity(spec: &ProcessSpec) -> Result<()> {
     let identity = &spec.identity;
     let (user, group) = (Uid::from_raw(identity.user), Gid::from_raw(identity.group));
-    // As the owner of its output, the program may also open /dev/stdout.
     for output in [std::io::stdout().as_fd(), std::io::stderr().as_fd()] {
-        nix::unistd::fchown(output, Some(user), Some(group)).context("handing the output to the program")?;
+        give_pipe(output, user, group).context("handing the output to the program")?;
     }
     capability::limit_bounding_set(identity.capabilities).context("limiting capabilities")?;
     let groups: Vec<Gid> = identity.supplementary_groups.iter().copied().map(Gid::from_raw).collect();
@@ -143,6 +142,14 @@ fn take_identity(spec: &ProcessSpec) -> Result<()> {
         nix::sys::prctl::set_no_new_privs().context("forbidding new privileges")?;
     }
     Ok(())
+}
+
+/// As the owner of the pipe behind its output, the program may also open /dev/stdout. Anything else, such as a device
+/// of the host, belongs to somebody.
+fn give_pipe(output: BorrowedFd<'_>, user: Uid, group: Gid) -> nix::Result<()> {
+    use nix::sys::stat::{SFlag, fstat};
+    let kind = SFlag::from_bits_truncate(fstat(output)?.st_mode) & SFlag::S_IFMT;
+    if kind == SFlag::S_IFIFO { nix::unistd::fchown(output, Some(user), Some(group)) } else { Ok(()) }
 }
 
 fn execute(spec: &ProcessSpec) -> Result<std::convert::Infallible> {

@@ -171,7 +171,12 @@ impl Worker {
             Some(report) = self.reports.1.recv() => self.take_report(report).await,
             update = updates.recv() => self.take_update(update.unwrap_or(Update::Removed)).await,
             change = self.changes.recv() => self.take_change(change).await,
-            Some(_) = self.tasks.join_next() => {}
+            Some(ended) = self.tasks.join_next() => {
+                if let Err(error) = ended && error.is_panic() {
+                    // Like a mistake of the worker itself: nobody would watch the container any more.
+                    std::panic::resume_unwind(error.into_panic());
+                }
+            }
             () = timer => {}
         }
     }
