@@ -155,9 +155,7 @@ async fn services_budgets_leases_events_and_nodes_have_their_tables() {
 #[tokio::test]
 async fn namespaces_config_maps_and_secrets_come_and_go() {
     let kubectl = Kubectl::start().await;
-    let object = |kind: &str, name: &str, namespace: &str| {
-        json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}})
-    };
+    let object = |kind: &str, name: &str, namespace: &str| json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}});
     kubectl.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}})).await;
     let mut settings = object("ConfigMap", "settings", "other");
     settings["data"] = json!({"a": "1", "b": "2"});
