@@ -6,6 +6,9 @@ repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${CHAOS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/etcd-chaos}
 target_directory=${CARGO_TARGET_DIR:-$repository/target}
 
+# Incremental builds help nobody here, and rustc 1.95 has crashed on them now and then.
+export CARGO_INCREMENTAL=0
+
 # say TEXT: one line of progress that stands out from the output of tools.
 say() { printf '\n== %s\n' "$*"; }
 
