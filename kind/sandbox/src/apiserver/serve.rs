@@ -24,9 +24,9 @@ use super::auth::User;
 use super::cluster::{Cluster, Inputs};
 use super::error::ApiError;
 use super::inputs::{Clock, Identifiers, NodeAccess};
+use super::render::Form;
 use super::request::{ApiRequest, Query, route};
 use super::watch::{WatchEvent, WatchPlan};
-use super::render::Form;
 use super::{auth, forward, render};
 
 /// Larger bodies are refused, as by a real server.
