@@ -65,7 +65,7 @@ fn proofs_of(proof: &AgentProof) -> Vec<Proof> {
         proof.lines.iter().filter_map(move |line| wanted(&line.event))
     };
     let felt: Vec<&Observation> = observations(during).collect();
-    let over = observations(after).last();
+    let over = observations(after).next_back();
     match &proof.fault {
         AgentFault::Partition(_) => {
             proofs.extend(felt.iter().rev().find_map(|observation| partition_felt(observation)));
@@ -77,7 +77,7 @@ fn proofs_of(proof: &AgentProof) -> Vec<Proof> {
         }
         AgentFault::Wipe(wipe) => {
             let before = observations(before).find_map(entries);
-            let emptied = observations(changed).filter_map(entries).last();
+            let emptied = observations(changed).filter_map(entries).next_back();
             if let (Some(entries_before), Some(entries_after)) = (before, emptied) {
                 let path = wipe.path.display().to_string();
                 proofs.push(Proof::DirectoryEmptied { path, entries_before, entries_after });
