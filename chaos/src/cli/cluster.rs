@@ -50,7 +50,7 @@ async fn up(arguments: &UpArguments) -> Result<u8> {
         Some(name) => name.clone(),
         None => super::parse_name(DEFAULT_NAME).map_err(anyhow::Error::msg)?,
     };
-    let images = SandboxImages::collect(choice.operator_binary.as_deref(), &[])?;
+    let images = SandboxImages::collect(choice.operator_binary.as_deref())?;
     let running = cluster::bring_up(&name, &choice, &images).await?;
     anstream::eprintln!("the cluster {0} runs; end it with `chaos cluster down --name {0}`", name.as_str());
     anstream::println!("{}", running.kubeconfig().display());

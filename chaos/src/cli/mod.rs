@@ -18,11 +18,6 @@ use clap::{Args, Parser, Subcommand};
 /// The exit code of everything that could not be done.
 const EXIT_ERROR: u8 = 2;
 
-/// An error that the person has seen already, in a better form than one line.
-#[derive(Debug, thiserror::Error)]
-#[error("see above")]
-struct AlreadyShown;
-
 /// Breaks etcd clusters on Kubernetes on purpose and judges whether quorum and data survived.
 #[derive(Debug, Parser)]
 #[command(
@@ -141,9 +136,7 @@ pub(crate) fn carry_out(arguments: Arguments) -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            if !error.is::<AlreadyShown>() {
-                anstream::eprintln!("error: {error:#}");
-            }
+            anstream::eprintln!("error: {error:#}");
             ExitCode::from(EXIT_ERROR)
         }
     }

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use chaos::scenario::{self, Scenario, Seed};
+use chaos::scenario::{self, Scenario, ScenarioError, Seed};
 use clap::Args;
-
-use super::AlreadyShown;
+use miette::{GraphicalReportHandler, GraphicalTheme};
 
 #[derive(Debug, Args)]
 pub(super) struct PlanArguments {
@@ -19,16 +18,26 @@ pub(super) struct PlanArguments {
 }
 
 pub(super) fn plan(arguments: &PlanArguments) -> Result<u8> {
-    let scenario = load(&arguments.file)?;
+    let (scenario, _) = load(&arguments.file)?;
     let seed = arguments.seed.map_or(scenario.seed, Seed);
     anstream::print!("{}", scenario::schedule_json(&scenario::schedule(&scenario, seed)));
     Ok(0)
 }
 
-/// Reads a scenario file; what is wrong with it is shown with the lines around the place.
-pub(super) fn load(file: &Path) -> Result<Scenario> {
-    scenario::load(file).map_err(|error| {
-        anstream::eprintln!("{:?}", miette::Report::new(error));
-        AlreadyShown.into()
-    })
+/// Reads a scenario file and keeps its text.
+pub(super) fn load(file: &Path) -> Result<(Scenario, String)> {
+    scenario::load(file).map_err(|error| shown(&error))
+}
+
+/// The error in one line that is never broken, whatever the width, with the lines of the file around the place below it.
+pub(super) fn shown(error: &ScenarioError) -> anyhow::Error {
+    let theme = GraphicalTheme::unicode_nocolor();
+    let handler = GraphicalReportHandler::new_themed(theme).with_wrap_lines(false).with_width(usize::MAX);
+    let mut picture = String::new();
+    let drawn = handler.render_report(&mut picture, error);
+    let below = picture.split_once('\n').map(|(_, below)| below.trim_end()).unwrap_or_default();
+    match drawn {
+        Ok(()) if !below.is_empty() => anyhow::anyhow!("{error}\n{below}"),
+        Ok(()) | Err(_) => anyhow::anyhow!("{error}"),
+    }
 }

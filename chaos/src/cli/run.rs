@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result, bail};
 use chaos::checker::{Outcome, Verdict};
 use chaos::cluster::{ClusterKind, SandboxImages, images};
 use chaos::progress::Display;
-use chaos::runner::directory::DEFAULT_PARENT;
+use chaos::runner::directory::{DEFAULT_PARENT, RunDirectory};
 use chaos::runner::{self, Assignment, Finished, Settings};
-use chaos::scenario::{self, Seed, Subject};
+use chaos::scenario::{self, Seed, Subject, Unavailable};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -47,7 +47,11 @@ pub(super) struct RunArguments {
 pub(super) async fn run(arguments: RunArguments) -> Result<u8> {
     arguments.cluster.check()?;
     let assignments = assignments(&arguments)?;
-    let settings = settings(&arguments, &assignments)?;
+    assignments
+        .iter()
+        .try_for_each(|assignment| refuse_unavailable(assignment, arguments.cluster.cluster))?;
+    arguments.cluster.choice().check()?;
+    let settings = settings(&arguments)?;
     let display = Display::new();
     let interrupt = CancellationToken::new();
     let _signals = AbortOnDropHandle::new(tokio::spawn(watch_signals(interrupt.clone(), display.clone())?));
@@ -84,8 +88,7 @@ fn assignments(arguments: &RunArguments) -> Result<Vec<Assignment>> {
     let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ").to_string();
     let mut assignments: Vec<Assignment> = Vec::new();
     for file in &arguments.files {
-        let scenario = super::plan::load(file)?;
-        let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+        let (scenario, text) = super::plan::load(file)?;
         let seed = arguments.seed.map_or(scenario.seed, Seed);
         let schedule = scenario::schedule(&scenario, seed);
         let out = match &arguments.out {
@@ -99,23 +102,40 @@ fn assignments(arguments: &RunArguments) -> Result<Vec<Assignment>> {
                 scenario.name
             );
         }
+        RunDirectory::check_free(&out)?;
         assignments.push(Assignment { file: file.display().to_string(), text, schedule, out });
     }
     Ok(assignments)
 }
 
-fn settings(arguments: &RunArguments, assignments: &[Assignment]) -> Result<Settings> {
+/// Refuses, at the field that asks for it, what cannot be had on this machine or is not built yet.
+fn refuse_unavailable(assignment: &Assignment, cluster: ClusterKind) -> Result<()> {
+    let refused = |field: Unavailable, message: &str| {
+        let error = scenario::refusal(&assignment.file, &assignment.text, field, message);
+        Err(super::plan::shown(&error))
+    };
+    match &assignment.schedule.subject {
+        Subject::Selector(_) => {
+            refused(Unavailable::Selector, "a selector is not built yet: use `subject.cluster`")
+        }
+        Subject::Cluster(subject) if cluster == ClusterKind::Sandbox => {
+            match images::missing_etcd(subject.version.as_str())? {
+                Some(message) => refused(Unavailable::Version, &message),
+                None => Ok(()),
+            }
+        }
+        Subject::Cluster(_) => Ok(()),
+    }
+}
+
+fn settings(arguments: &RunArguments) -> Result<Settings> {
     let cluster = arguments.cluster.choice();
     if let Some(mutant) = &arguments.operator_mutant {
         check_mutant(mutant, cluster.operator_binary.as_deref())?;
     }
     let own_sandbox = cluster.kind == ClusterKind::Sandbox && cluster.lasting.is_none();
     let images = if own_sandbox {
-        let versions = assignments.iter().filter_map(|assignment| match &assignment.schedule.subject {
-            Subject::Cluster(cluster) => Some(cluster.version.as_str()),
-            Subject::Selector(_) => None,
-        });
-        SandboxImages::collect(cluster.operator_binary.as_deref(), &versions.collect::<Vec<_>>())?
+        SandboxImages::collect(cluster.operator_binary.as_deref())?
     } else {
         SandboxImages { sources: Default::default() }
     };

@@ -1,6 +1,7 @@
 //! Which image names a sandbox knows and which files on this machine stand behind them. Never builds an image.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -24,11 +25,14 @@ pub struct SandboxImages {
 }
 
 impl SandboxImages {
-    /// Collects both binaries of this project and every etcd version in the cache; `required` versions must be there.
-    pub fn collect(operator_binary: Option<&Path>, required: &[&str]) -> Result<SandboxImages> {
+    /// Collects both binaries of this project and every etcd version in the cache; a cache without any is refused.
+    pub fn collect(operator_binary: Option<&Path>) -> Result<SandboxImages> {
         let versions = etcd_versions()?;
-        if let Some(missing) = required.iter().find(|version| !versions.contains_key(**version)) {
-            bail!(missing_etcd(missing, versions.keys())?);
+        if versions.is_empty() {
+            bail!(
+                "there is no etcd image in the cache {}: build them with `ci/images`",
+                cache::directory()?.display()
+            );
         }
         let chaos = std::env::current_exe().context("finding this program's own file")?;
         let operator = match operator_binary {
@@ -57,10 +61,11 @@ fn beside(program: &Path, name: &str) -> PathBuf {
 }
 
 fn single_binary(on_host: &Path, in_container: &str) -> Result<ImageSource> {
-    if !on_host.is_file() {
+    let executable = std::fs::metadata(on_host).is_ok_and(|data| data.is_file() && data.mode() & 0o111 != 0);
+    if !executable {
         bail!(
-            "the binary for {in_container} is missing: {} is not a file; build it with `cargo build -p etcd-operator`, \
-             or name another with --operator-binary",
+            "the binary for {in_container} is missing: {} is not an executable file; build it with `cargo build -p \
+             etcd-operator`, or name another with --operator-binary",
             on_host.display()
         );
     }
@@ -105,11 +110,17 @@ fn etcd_versions() -> Result<BTreeMap<String, PathBuf>> {
     Ok(versions)
 }
 
-fn missing_etcd<'a>(missing: &str, present: impl Iterator<Item = &'a String>) -> Result<String> {
-    let present: Vec<&str> = present.map(String::as_str).collect();
-    let present = if present.is_empty() { "none".to_owned() } else { present.join(", ") };
-    Ok(format!(
-        "the etcd image v{missing} is not in the cache {} (there: {present}); build it with `ci/images`",
-        cache::directory()?.display()
-    ))
+/// What to say if an etcd version is not in the cache; nothing if it is there.
+pub fn missing_etcd(version: &str) -> Result<Option<String>> {
+    let present = etcd_versions()?;
+    if present.contains_key(version) {
+        return Ok(None);
+    }
+    let names: Vec<&str> = present.keys().map(String::as_str).collect();
+    let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let cache = cache::directory()?;
+    Ok(Some(format!(
+        "the etcd image v{version} is not in the cache {} (there: {names}); build it with `ci/images`",
+        cache.display()
+    )))
 }

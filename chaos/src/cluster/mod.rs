@@ -61,6 +61,18 @@ pub struct ClusterChoice {
     pub operator_binary: Option<PathBuf>,
 }
 
+impl ClusterChoice {
+    /// Whether such a cluster can be had from here, as far as that shows before anything is made.
+    pub fn check(&self) -> Result<()> {
+        match (self.kind, &self.lasting) {
+            (ClusterKind::Sandbox, Some(name)) => LastingCluster::find(name).map(drop),
+            (ClusterKind::Sandbox, None) => sandboxed::check(self.listen),
+            (ClusterKind::Current, _) => current::check(self).map(drop),
+            (ClusterKind::Bare | ClusterKind::Kind, _) => bail!(not_built_yet(self.kind)),
+        }
+    }
+}
+
 /// An open cluster. Dropping a sandbox that belongs to the run ends it; [`Cluster::close`] also waits for that.
 pub struct Cluster {
     /// For plain calls: each is bounded in time and none is retried behind our back.
@@ -92,6 +104,11 @@ impl Cluster {
     /// Copies the log of a sandbox that belongs to this run; other clusters keep their own.
     pub fn keep_log(&self, to: &Path) -> Result<()> {
         self.owned.as_ref().map_or(Ok(()), |sandbox| sandbox.keep_log(to))
+    }
+
+    /// Clears what an opening left that was broken off.
+    pub async fn abandon(state: &Path) -> Result<()> {
+        sandboxed::clear(state).await
     }
 
     /// Ends a cluster that belongs to this run and waits until nothing of it is left. A lasting or foreign one stays.

@@ -1,12 +1,18 @@
 //! A sandbox that lives as long as one run: it ends with this process, however this process ends.
 
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use kube::config::Kubeconfig;
+use nix::sched::{CloneFlags, unshare};
 use sandbox::{Lifetime, Sandbox, SandboxConfig};
 
 use super::{Cluster, ClusterChoice, ClusterKind, SandboxImages};
+
+/// How long a sandbox may take to end when nobody holds it any more.
+const END_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The sandbox of one run and the directory that holds all it writes.
 pub(super) struct OwnSandbox {
@@ -51,7 +57,7 @@ pub(super) async fn launch(
     name: &str,
     lifetime: Lifetime,
 ) -> Result<Sandbox> {
-    require_root()?;
+    check(choice.listen)?;
     std::fs::create_dir_all(state).with_context(|| format!("making {}", state.display()))?;
     let state = state.canonicalize().with_context(|| format!("resolving {}", state.display()))?;
     let configuration = SandboxConfig {
@@ -64,14 +70,28 @@ pub(super) async fn launch(
     Sandbox::start(configuration).await.context("starting the sandbox")
 }
 
-fn require_root() -> Result<()> {
-    if !nix::unistd::geteuid().is_root() {
-        bail!(
-            "the sandbox makes pid, network and mount namespaces, which needs root here; run it as root, or use \
-             --cluster current --context NAME"
-        );
-    }
-    Ok(())
+/// Whether a sandbox can be started here: the kernel lets us make its namespaces, and the address is free. Asked by trying,
+/// before anything is made.
+pub(super) fn check(listen: SocketAddr) -> Result<()> {
+    require_namespaces()?;
+    let free = TcpListener::bind(listen).map(drop);
+    free.with_context(|| {
+        format!("the sandbox's API server cannot listen on {listen}; give another address with --listen, port 0 takes a free one")
+    })
+}
+
+/// A thread of its own makes the namespaces of a sandbox and takes them away with its end.
+fn require_namespaces() -> Result<()> {
+    let wanted = CloneFlags::CLONE_NEWPID
+        | CloneFlags::CLONE_NEWNET
+        | CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWIPC;
+    let made = std::thread::spawn(move || unshare(wanted)).join();
+    made.map_err(|_| anyhow::anyhow!("the thread that tries to make namespaces panicked"))?.context(
+        "the sandbox makes pid, network and mount namespaces, and this user has no right to; run it as root (in a container \
+         with CAP_SYS_ADMIN and CAP_NET_ADMIN), or use --cluster current --context NAME",
+    )
 }
 
 pub(super) fn remove(directory: &Path) -> Result<()> {
@@ -80,4 +100,13 @@ pub(super) fn remove(directory: &Path) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error).with_context(|| format!("removing {}", directory.display())),
     }
+}
+
+/// Clears what the opening of a sandbox left when it was broken off: waits until it has ended, then removes its state.
+pub(super) async fn clear(state: &Path) -> Result<()> {
+    let deadline = Instant::now() + END_PATIENCE;
+    while Instant::now() < deadline && matches!(Sandbox::find(state), Ok(Some(_))) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    remove(state)
 }

@@ -1,6 +1,7 @@
 //! From the bytes of a record's files to a [`RunRecord`]. Pure. What is missing, cut or broken becomes a [`Problem`],
 //! never an early end: a broken run still gets its report.
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -143,10 +144,8 @@ impl RunRecord {
     /// Only if `run.json` or `schedule.json` is missing, broken or of an unknown format: without them there is nothing
     /// to hold the rest against. Everything else becomes a [`Problem`].
     pub fn assemble(files: &RecordFiles) -> Result<RunRecord, AssembleError> {
-        let run: Run = document(files, RUN_FILE)?;
-        let schedule: Schedule = document(files, SCHEDULE_FILE)?;
-        check_format(RUN_FILE, &run.format, RUN_FORMAT)?;
-        check_format(SCHEDULE_FILE, &schedule.format, SCHEDULE_FORMAT)?;
+        let run: Run = document(files, RUN_FILE, RUN_FORMAT)?;
+        let schedule: Schedule = document(files, SCHEDULE_FILE, SCHEDULE_FORMAT)?;
         let mut problems = Vec::new();
         let events = events(files, &mut problems);
         let mut record = RunRecord {
@@ -191,13 +190,25 @@ impl RunRecord {
     }
 }
 
-fn document<T: DeserializeOwned>(files: &RecordFiles, file: &'static str) -> Result<T, AssembleError> {
-    let bytes = files.get(file).ok_or(AssembleError::Missing(file))?;
-    serde_json::from_slice(bytes).map_err(|source| AssembleError::Broken { file, source })
+/// The part of a document that every version of it has.
+#[derive(Deserialize)]
+struct Formatted {
+    format: String,
 }
 
-fn check_format(file: &'static str, found: &str, known: &'static str) -> Result<(), AssembleError> {
-    if found == known { Ok(()) } else { Err(AssembleError::Format { file, found: found.to_owned(), known }) }
+/// Reads one document. The format first: a later one may well have fields that this build does not know.
+fn document<T: DeserializeOwned>(
+    files: &RecordFiles,
+    file: &'static str,
+    known: &'static str,
+) -> Result<T, AssembleError> {
+    let bytes = files.get(file).ok_or(AssembleError::Missing(file))?;
+    let failed = |source| AssembleError::Broken { file, source };
+    let Formatted { format: found } = serde_json::from_slice(bytes).map_err(failed)?;
+    if found != known {
+        return Err(AssembleError::Format { file, found, known });
+    }
+    serde_json::from_slice(bytes).map_err(failed)
 }
 
 fn broken(file: &str, error: impl Into<String>) -> Problem {

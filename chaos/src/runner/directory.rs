@@ -22,11 +22,20 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Makes the directory; one that holds a run already is refused.
-    pub fn create(path: &Path) -> Result<RunDirectory> {
+    /// Whether a run may be put there: it is not there yet, or it is a directory without a run.
+    pub fn check_free(path: &Path) -> Result<()> {
         if path.join(RUN_FILE).exists() {
             bail!("{} holds a run already: name another with --out", path.display());
         }
+        if path.exists() && !path.is_dir() {
+            bail!("{} is not a directory: name another with --out", path.display());
+        }
+        Ok(())
+    }
+
+    /// Makes the directory; one that holds a run already is refused.
+    pub fn create(path: &Path) -> Result<RunDirectory> {
+        RunDirectory::check_free(path)?;
         let mut made: Vec<PathBuf> =
             path.ancestors().filter(|one| !one.exists()).map(Path::to_owned).collect();
         made.retain(|one| !one.as_os_str().is_empty());

@@ -51,7 +51,13 @@ pub(super) async fn carry_out(
 
     experiment.begin(Phase::Prepare);
     let opening = Cluster::open(&settings.cluster, &settings.images, directory.sandbox_state());
-    let cluster = experiment.interruptible(opening).await.map_err(not_begun)?;
+    let cluster = match experiment.interruptible(opening).await {
+        Ok(cluster) => cluster,
+        Err(stop) => {
+            Cluster::abandon(&directory.sandbox_state()).await?;
+            return Err(not_begun(stop));
+        }
+    };
     let outcome = experiment.on_cluster(&cluster, head).await;
     if let Err(stop @ Stop::NotBegun(_)) = outcome {
         cluster.close().await.context("removing the run's cluster").map_err(Stop::Failed)?;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::Finished;
 use super::directory::RunDirectory;
@@ -14,8 +14,7 @@ const REPORT_FILE: &str = "report.html";
 
 /// Judges the record in `directory` and writes every report into it.
 pub fn judge_and_report(directory: &Path) -> Result<Finished> {
-    let record =
-        record::open(directory).with_context(|| format!("reading the record in {}", directory.display()))?;
+    let record = record::open(directory)?;
     let judgement = checker::judge(&record);
     let opened = RunDirectory::open(directory)?;
     for (name, text) in report::render(&record, &judgement)? {

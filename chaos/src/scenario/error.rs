@@ -4,6 +4,13 @@ use std::fmt;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 
+use super::field::field_at;
+
+/// A longer message quotes a value that is not meant to be read.
+const LONGEST_MESSAGE: usize = 400;
+/// A line longer than this makes no picture.
+const LONGEST_PICTURED_LINE: usize = 240;
+
 /// A scenario file that cannot be run. Shown by miette with the lines around the place.
 #[derive(Debug)]
 pub struct ScenarioError {
@@ -42,7 +49,7 @@ impl ScenarioError {
         ScenarioError {
             place: file.to_owned(),
             field: None,
-            message: message.into(),
+            message: shortened(message.into()),
             help: None,
             picture: None,
         }
@@ -107,96 +114,32 @@ impl Source<'_> {
         let length = span.byte_len().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         ScenarioError {
             place: format!("{}:{line}:{column}", self.file),
-            field: field.or_else(|| field_at(self.text, usize::try_from(line).unwrap_or(usize::MAX))),
-            message: message.into(),
+            field: field.or_else(|| field_at(self.text, count(line), count(column))),
+            message: shortened(message.into()),
             help: None,
-            picture: offset.map(|offset| {
+            picture: offset.filter(|_| self.can_be_pictured(count(line))).map(|offset| {
                 let source = NamedSource::new(self.file, self.text.to_owned());
                 let span = SourceSpan::new(offset.min(self.text.len()).into(), length);
                 Box::new(Picture { source, span })
             }),
         }
     }
-}
 
-/// The path of the field that a line of block-style YAML belongs to, found by indentation. Good enough to tell a person
-/// where to look when the parser itself gave up.
-pub(super) fn field_at(text: &str, line: usize) -> Option<String> {
-    let lines: Vec<&str> = text.lines().collect();
-    let at = line.checked_sub(1)?;
-    let (mut indentation, key) = entry(lines.get(at)?)?;
-    let mut path = vec![key];
-    let mut siblings = usize::from(is_item(lines.get(at)?));
-    let mut in_item = siblings > 0;
-    for above in lines[..at].iter().rev() {
-        let Some((above_indentation, above_key)) = entry(above) else { continue };
-        let item = is_item(above);
-        if item && above_indentation == indentation {
-            siblings += 1;
-            in_item = true;
-        }
-        let dash = above_indentation - if item { 2 } else { 0 };
-        // A sequence may be indented as far as its own key.
-        let outside =
-            if in_item { dash <= indentation - 2 && !item } else { above_indentation < indentation };
-        if outside {
-            let suffix = if in_item { format!("[{}]", siblings - 1) } else { String::new() };
-            path.push(format!("{above_key}{suffix}"));
-            indentation = above_indentation;
-            siblings = usize::from(item);
-            in_item = item;
-        }
+    /// Whether the lines around a place are short enough to be shown.
+    fn can_be_pictured(&self, line: usize) -> bool {
+        let around = self.text.lines().skip(line.saturating_sub(2)).take(3);
+        around.into_iter().all(|line| line.len() <= LONGEST_PICTURED_LINE)
     }
-    path.reverse();
-    Some(path.join("."))
 }
 
-fn is_item(line: &str) -> bool {
-    line.trim_start().starts_with("- ")
+/// Lines and columns as numbers to count with.
+fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// The indentation and the name of the key that a line begins with; the dash of a sequence counts as indentation.
-fn entry(line: &str) -> Option<(usize, String)> {
-    let trimmed = line.trim_start();
-    let body = trimmed.strip_prefix("- ").map_or(trimmed, str::trim_start);
-    if body.starts_with('#') {
-        return None;
-    }
-    let (key, _) = body.split_once(':')?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    (!key.is_empty() && key.bytes().all(plain)).then(|| (line.len() - body.len(), key.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::field_at;
-
-    #[test]
-    fn the_field_of_a_line_is_found_by_indentation() {
-        let text = "name: x\nsubject:\n  cluster:\n    size: 4\nfaults:\n  - at: 1s\n    kind: a\n  # two\n  - at: 2s\n    when:\n      within: 3s\nload:\n  mix: {}\n";
-        let found: Vec<_> = (1..=13).map(|line| field_at(text, line).unwrap_or_default()).collect();
-        assert_eq!(
-            found,
-            [
-                "name",
-                "subject",
-                "subject.cluster",
-                "subject.cluster.size",
-                "faults",
-                "faults[0].at",
-                "faults[0].kind",
-                "",
-                "faults[1].at",
-                "faults[1].when",
-                "faults[1].when.within",
-                "load",
-                "load.mix",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_sequence_may_stand_as_far_left_as_its_key() {
-        assert_eq!(field_at("faults:\n- at: 1s\n- kind: x\n  at: 3s\n", 4).as_deref(), Some("faults[1].at"));
+fn shortened(message: String) -> String {
+    match message.char_indices().nth(LONGEST_MESSAGE) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message,
     }
 }

@@ -4,7 +4,7 @@
 //! wait for a fact are judged again by the runner, against the members that are there.
 
 use super::error::{ScenarioError, Source};
-use super::raw::{At, RawScenario};
+use super::raw::{At, RawFault, RawScenario};
 use super::validate::Fields;
 use super::{ClusterSize, Fault, Period, Scenario, Target, Timing};
 
@@ -23,7 +23,7 @@ pub(super) fn check(
     let size = smallest_size(scenario);
     for (index, fault) in scenario.faults.iter().enumerate() {
         let hit = members_hit(&fault.fault, &fault.target, scenario, size);
-        let at = &raw.faults.value[index].kind;
+        let at = &place_of_target(&raw.faults.value[index]);
         let field = format!("faults[{index}].target");
         if fault.fault.destroys_data() && hit > size.spare() {
             let message = format!(
@@ -37,6 +37,14 @@ pub(super) fn check(
         }
     }
     if scenario.allow.quorum_loss.is_none() { overlaps(&fields, raw, scenario, size) } else { Ok(()) }
+}
+
+/// Where a fault names its targets; at its kind if that has targets of its own.
+fn place_of_target(raw: &RawFault) -> At<()> {
+    let target = raw.target.as_ref().map(|at| at.referenced);
+    let same = raw.same_target_as.as_ref().map(|at| at.referenced);
+    let referenced = target.or(same).unwrap_or(raw.kind.referenced);
+    At { value: (), referenced, defined: referenced }
 }
 
 fn smallest_size(scenario: &Scenario) -> ClusterSize {

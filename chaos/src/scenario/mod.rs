@@ -5,6 +5,7 @@
 mod duration;
 mod error;
 mod fault;
+mod field;
 mod guard;
 mod kinds;
 mod model;
@@ -28,15 +29,16 @@ pub use model::{
 pub use names::{
     ClusterSize, EtcdVersion, FaultName, NameError, ScenarioName, Seed, SizeError, VersionError,
 };
-pub use parse::{LARGEST_FILE, parse};
+pub use parse::{LARGEST_FILE, Unavailable, parse, refusal};
 pub use plan::{schedule, schedule_json, stream};
 pub use schedule::{SCHEDULE_FORMAT, Schedule, Step, Trigger};
 
-/// Reads a scenario file and parses it. The only function here that touches a disk, and it reads one file once.
+/// Reads a scenario file and parses it; returns its text too, because a pipe can be read only once. The only function here
+/// that touches a disk.
 ///
 /// # Errors
 /// A file that cannot be read, or the first thing that is wrong in it.
-pub fn load(path: &std::path::Path) -> Result<Scenario, ScenarioError> {
+pub fn load(path: &std::path::Path) -> Result<(Scenario, String), ScenarioError> {
     use std::io::Read;
     let file = path.display().to_string();
     let failed = |error: std::io::Error| ScenarioError::of_file(&file, format!("cannot be read: {error}"));
@@ -44,5 +46,6 @@ pub fn load(path: &std::path::Path) -> Result<Scenario, ScenarioError> {
     // One byte above the limit is enough to refuse the rest, however long it is.
     let limit = LARGEST_FILE as u64 + 1;
     std::fs::File::open(path).map_err(failed)?.take(limit).read_to_end(&mut bytes).map_err(failed)?;
-    parse(&file, &bytes)
+    let scenario = parse(&file, &bytes)?;
+    Ok((scenario, String::from_utf8_lossy(&bytes).into_owned()))
 }

@@ -3,6 +3,7 @@
 use serde_saphyr::Location;
 
 use super::error::{ScenarioError, Source};
+use super::field::{field_at, sibling};
 use super::raw::RawScenario;
 use super::{Scenario, guard, validate};
 
@@ -22,15 +23,39 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<Scenario, ScenarioError> {
     Ok(scenario)
 }
 
+/// A field whose value is right by itself and still cannot be had here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// `subject.cluster.version`.
+    Version,
+    /// `subject.selector`.
+    Selector,
+}
+
+/// Says of a scenario that parses why it cannot be run here, at the field that asks for it.
+#[must_use]
+pub fn refusal(file: &str, text: &str, field: Unavailable, message: &str) -> ScenarioError {
+    let source = Source { file, text };
+    let Ok(raw) = read(&source) else { return ScenarioError::of_file(file, message) };
+    let subject = &raw.subject;
+    let version = subject.value.cluster.as_ref().and_then(|cluster| cluster.version.as_ref());
+    let (location, name) = match (field, version) {
+        (Unavailable::Version, Some(version)) => (version.referenced, "subject.cluster.version"),
+        (Unavailable::Version, None) => (subject.referenced, "subject.cluster.version"),
+        (Unavailable::Selector, _) => (subject.referenced, "subject.selector"),
+    };
+    source.error(Some(location), Some(name.to_owned()), message)
+}
+
 fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, ScenarioError> {
     if bytes.len() > LARGEST_FILE {
+        let line = line_at(bytes, LARGEST_FILE);
         let message = format!("the file is too large: a scenario has at most {} KiB", LARGEST_FILE / 1024);
-        return Err(ScenarioError::of_file(file, message));
+        return Err(ScenarioError::of_file(&format!("{file}:{line}"), message));
     }
     let binary = |offset: usize| {
-        let line = bytes[..offset].iter().filter(|byte| **byte == b'\n').count() + 1;
         ScenarioError::of_file(
-            &format!("{file}:{line}"),
+            &format!("{file}:{}", line_at(bytes, offset)),
             "this is not text: a scenario is a YAML file in UTF-8",
         )
     };
@@ -45,9 +70,14 @@ fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, ScenarioError> {
     });
     if empty {
         let help = "a scenario has at least `name`, `subject` and `faults`; see scenarios/README.md";
-        return Err(ScenarioError::of_file(file, "the file is empty").with_help(help));
+        return Err(ScenarioError::of_file(&format!("{file}:1"), "the file is empty").with_help(help));
     }
     Ok(text)
+}
+
+/// The line, from 1, that a byte stands in.
+fn line_at(bytes: &[u8], offset: usize) -> usize {
+    1 + bytes.iter().take(offset).filter(|byte| **byte == b'\n').count()
 }
 
 fn read(source: &Source<'_>) -> Result<RawScenario, ScenarioError> {
@@ -87,11 +117,38 @@ fn explain(source: &Source<'_>, error: &serde_saphyr::Error) -> ScenarioError {
         }
         // The parser points at whatever follows; the missing name itself says more.
         serde_saphyr::Error::SerdeMissingField { field, .. } => {
-            return source.error(location, Some((*field).to_string()), "this field is missing");
+            let path = location.and_then(|location| missing_field(source.text, location, field));
+            let field = path.unwrap_or_else(|| (*field).to_string());
+            return source.error(location, Some(field), "this field is missing");
         }
-        other => first_line(&other.to_string()),
+        serde_saphyr::Error::Budget { .. } => {
+            "this is more, or deeper nested, than any scenario needs".to_owned()
+        }
+        other => plainer(&first_line(&other.to_string())),
     };
     source.error(location, None, message)
+}
+
+/// The parser points at a sibling of the field that is missing, or at the mapping if it is empty.
+fn missing_field(text: &str, location: Location, name: &str) -> Option<String> {
+    let line = usize::try_from(location.line()).ok()?;
+    let column = usize::try_from(location.column()).ok()?;
+    let path = field_at(text, line, column)?;
+    let mut rest = text.lines().nth(line.checked_sub(1)?)?.chars().skip(column.checked_sub(1)?);
+    Some(match rest.next() {
+        Some('{') => format!("{path}.{name}"),
+        _ => sibling(&path, name),
+    })
+}
+
+/// The parser speaks of its own events; people of what they write.
+fn plainer(message: &str) -> String {
+    match message {
+        "expected mapping start" => "a mapping is expected here: `field: value`".to_owned(),
+        "expected sequence start" => "a list is expected here: lines that begin with `- `".to_owned(),
+        "expected string scalar" => "a text is expected here".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 fn uses_anchors(text: &str) -> bool {

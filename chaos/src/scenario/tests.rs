@@ -96,7 +96,7 @@ fn binary_and_huge_files_are_refused_before_they_are_parsed() {
     let error = parse("x.yaml", &[0xff, 0xfe]).unwrap_err().to_string();
     assert_eq!(error, "x.yaml:1: this is not text: a scenario is a YAML file in UTF-8");
     let error = parse("x.yaml", &vec![b'#'; LARGEST_FILE + 1]).unwrap_err().to_string();
-    assert_eq!(error, "x.yaml: the file is too large: a scenario has at most 256 KiB");
+    assert_eq!(error, "x.yaml:1: the file is too large: a scenario has at most 256 KiB");
     let deep = format!("name: {}", "[".repeat(100_000));
     assert!(parse("x.yaml", deep.as_bytes()).is_err());
     let many = format!("{GOOD}{}", "  - kind: process-kill\n    target: member\n    at: 1s\n".repeat(3000));

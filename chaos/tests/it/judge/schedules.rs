@@ -17,7 +17,7 @@ fn bundled() -> Vec<PathBuf> {
 #[test]
 fn every_bundled_scenario_has_a_golden_schedule() {
     for path in bundled() {
-        let scenario = load(&path).unwrap_or_else(|error| panic!("{error}"));
+        let (scenario, _) = load(&path).unwrap_or_else(|error| panic!("{error}"));
         let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a file has a name");
         assert_eq!(scenario.name.as_str(), stem, "{} is named after its file", path.display());
         let json = schedule_json(&schedule(&scenario, scenario.seed));
