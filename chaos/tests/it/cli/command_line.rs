@@ -1,0 +1,71 @@
+//! Arguments that cannot be followed.
+
+use super::place::{GOOD, Place};
+
+#[test]
+fn arguments_that_cannot_be_followed_are_refused_before_anything_starts() {
+    let place = Place::new();
+    place.write("good.yaml", GOOD);
+    for (arguments, wanted) in [
+        (&["run"][..], "<FILE>"),
+        (&["run", "--cluster", "nowhere", "good.yaml"], "invalid value 'nowhere' for '--cluster <KIND>'"),
+        (&["run", "--cluster", "current", "good.yaml"], "--cluster current needs --context NAME"),
+        (
+            &["run", "--cluster", "kind", "good.yaml"],
+            "--cluster kind is not built yet; use --cluster sandbox",
+        ),
+        (
+            &["run", "--cluster", "bare", "good.yaml"],
+            "--cluster bare is not built yet; use --cluster sandbox",
+        ),
+        (&["run", "--context", "somewhere", "good.yaml"], "--context belongs to --cluster current"),
+        (&["run", "--name", "Not_A_Name", "good.yaml"], "invalid value 'Not_A_Name' for '--name <NAME>'"),
+        (&["run", "--name", "absent", "good.yaml"], "there is no lasting cluster absent; make it with"),
+        (&["run", "--seed", "-1", "good.yaml"], "'-1'"),
+        (&["run", "--seed", "many", "good.yaml"], "invalid value 'many' for '--seed <N>'"),
+        (&["run", "--listen", "here", "good.yaml"], "invalid value 'here' for '--listen <ADDRESS>'"),
+        (&["run", "--unknown", "good.yaml"], "unexpected argument '--unknown'"),
+        (&["plan", "good.yaml", "good.yaml"], "unexpected argument 'good.yaml'"),
+        (&["cluster", "up", "--cluster", "kind"], "--cluster kind is not built yet"),
+        (&["cluster", "up", "--cluster", "current"], "it is not ours to bring up or down"),
+        (&["heal"], "a sandbox without a name ends with its run"),
+        (&["frobnicate"], "unrecognized subcommand 'frobnicate'"),
+    ] {
+        let said = place.refused(arguments);
+        assert!(said.contains(wanted), "{arguments:?}: wanted {wanted:?}, said {said}");
+    }
+}
+
+#[test]
+fn a_context_that_is_not_there_is_named_beside_those_that_are() {
+    let place = Place::new();
+    place.write("good.yaml", GOOD);
+    place.write(
+        "kubeconfig",
+        "apiVersion: v1\nkind: Config\nclusters: []\nusers: []\ncontexts:\n- {name: mine, context: {cluster: c, user: u}}\n",
+    );
+    let mut command = place.command(&["run", "--cluster", "current", "--context", "other", "good.yaml"]);
+    let said = place.refused_command(command.env("KUBECONFIG", place.work().join("kubeconfig")));
+    assert!(said.contains("the kubeconfig has no context \"other\"; it has: mine"), "{said}");
+    let mut command = place.command(&["run", "--cluster", "current", "--context", "other", "good.yaml"]);
+    let said = place.refused_command(command.env("KUBECONFIG", place.work().join("absent")));
+    assert!(said.contains("reading the kubeconfig that $KUBECONFIG or ~/.kube/config names"), "{said}");
+}
+
+#[test]
+fn a_place_for_the_record_that_is_taken_is_refused() {
+    let place = Place::new();
+    place.write("good.yaml", GOOD);
+    let said = place.refused(&["run", "--out", "good.yaml", "good.yaml"]);
+    assert!(said.contains("good.yaml is not a directory: name another with --out"), "{said}");
+    place.write("run.json", "{}");
+    let said = place.refused(&["run", "--out", ".", "good.yaml"]);
+    assert!(said.contains(". holds a run already: name another with --out"), "{said}");
+}
+
+#[test]
+fn help_teaches_the_exit_codes() {
+    let answer = Place::new().chaos(&["--help"]);
+    assert_eq!(answer.code, Some(0));
+    assert!(answer.stdout.contains("Exit codes: 0 every run passed; 1 some run failed"), "{}", answer.stdout);
+}

@@ -1,0 +1,8 @@
+//! The `chaos` binary as a person or a script meets it: what it says, how it exits, and that nothing is left.
+
+mod command_line;
+mod environment;
+mod files;
+mod interrupt;
+mod place;
+mod records;
