@@ -92,7 +92,22 @@ pub struct Field {
     pub pointer: String,
 }
 
+/// The two halves of an object. Each has its own writers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// What is wanted, with everything else that is not the status.
+    Spec,
+    /// What is.
+    Status,
+}
+
 impl Field {
+    /// The half of the object that it stands in.
+    #[must_use]
+    pub fn half(&self) -> Half {
+        if self.pointer.starts_with("/status/") { Half::Status } else { Half::Spec }
+    }
+
     /// The field's value; an absent or empty one is null, so that a list taken away equals a list never there.
     #[must_use]
     pub fn value(&self, object: &DynamicObject) -> Value {
@@ -188,14 +203,46 @@ pub fn identity(object: &DynamicObject) -> ObjectIdentity {
     ObjectIdentity { name: object.name_any(), uid: object.uid().unwrap_or_default() }
 }
 
-/// Who wrote the object last, by `metadata.managedFields`. Times there have whole seconds, so among equals everybody else
-/// goes before the harness: it is asked only after the harness's own value is gone.
+/// Who wrote that half of the object last, by `metadata.managedFields`: Kubernetes' controllers write the status of an
+/// object whose spec is the operator's. Times there have whole seconds, so among equals everybody else goes before the
+/// harness: it is asked only after the harness's own value is gone.
 #[must_use]
-pub fn last_manager(object: &DynamicObject) -> String {
+pub fn last_manager(object: &DynamicObject, half: Half) -> String {
     let entries = object.metadata.managed_fields.as_deref().unwrap_or_default();
-    let latest = entries.iter().max_by_key(|entry| {
+    let of_half = entries.iter().filter(|entry| {
+        let is_of_status = entry.subresource.as_deref() == Some("status");
+        is_of_status == (half == Half::Status)
+    });
+    let latest = of_half.max_by_key(|entry| {
         let time: Option<Timestamp> = entry.time.as_ref().map(|time| time.0);
         (time, entry.manager.as_deref() != Some(FIELD_MANAGER))
     });
     latest.and_then(|entry| entry.manager.clone()).unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_controller_that_wrote_the_status_later_did_not_repair_the_spec() {
+        let entry = |manager: &str, time: &str, subresource: Option<&str>| {
+            let mut entry = json!({ "manager": manager, "operation": "Update", "time": time });
+            if let Some(subresource) = subresource {
+                entry["subresource"] = json!(subresource);
+            }
+            entry
+        };
+        let object: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": { "name": "etcd-abcde", "managedFields": [
+                entry(FIELD_MANAGER, "2026-01-01T00:00:01Z", None),
+                entry("etcd-operator", "2026-01-01T00:00:02Z", None),
+                entry("a-controller", "2026-01-01T00:00:03Z", Some("status")),
+            ] },
+        }))
+        .unwrap();
+        assert_eq!(last_manager(&object, Half::Spec), "etcd-operator");
+        assert_eq!(last_manager(&object, Half::Status), "a-controller");
+    }
 }
