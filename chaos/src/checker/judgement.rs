@@ -80,6 +80,12 @@ pub enum Rule {
     MembersAgree,
     /// All members and all answers name one and the same cluster ID.
     OneCluster,
+    /// A member whose data were lost left the member list and never answered under its identity again.
+    LostMembersReplaced,
+    /// No healthy voter left the member list while as many as were listed were declared.
+    HealthyVotersKept,
+    /// No voter's pod was deleted before the voter had left the member list.
+    RemovedBeforeStopped,
     /// After a fault's end a quorum answers within the bound.
     QuorumBack,
     /// After the last fault's end all members are healthy voters within the bound.
@@ -124,6 +130,9 @@ impl Rule {
             Rule::TransactionsConsistent => "transactions-consistent",
             Rule::MembersAgree => "members-agree",
             Rule::OneCluster => "one-cluster",
+            Rule::LostMembersReplaced => "lost-members-replaced",
+            Rule::HealthyVotersKept => "healthy-voters-kept",
+            Rule::RemovedBeforeStopped => "removed-before-stopped",
             Rule::QuorumBack => "quorum-back",
             Rule::Recovered => "recovered",
             Rule::OutageBounded => "outage-bounded",
@@ -154,6 +163,9 @@ impl Rule {
             Rule::TransactionsConsistent => "A transaction did not do what its comparisons demand",
             Rule::MembersAgree => "Members hold different data",
             Rule::OneCluster => "There was more than one cluster",
+            Rule::LostMembersReplaced => "A member that lost its data was not replaced",
+            Rule::HealthyVotersKept => "A healthy voter was removed without need",
+            Rule::RemovedBeforeStopped => "A member was stopped before it was removed from etcd",
             Rule::QuorumBack => "Quorum was not back in time",
             Rule::Recovered => "The members were not all healthy again in time",
             Rule::OutageBounded => "Writes paused for too long",
@@ -184,6 +196,9 @@ impl Rule {
             Rule::TransactionsConsistent => "Transactions are consistent with the committed log",
             Rule::MembersAgree => "All members hold the same data",
             Rule::OneCluster => "There was one cluster ID throughout",
+            Rule::LostMembersReplaced => "Who lost its data never came back under its identity",
+            Rule::HealthyVotersKept => "No healthy voter was removed without need",
+            Rule::RemovedBeforeStopped => "Members were removed from etcd before they were stopped",
             Rule::QuorumBack => "Quorum was back in time",
             Rule::Recovered => "All members were healthy again in time",
             Rule::OutageBounded => "Writes never paused for too long",

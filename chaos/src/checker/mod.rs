@@ -17,6 +17,7 @@ mod ledger;
 mod log;
 mod members;
 mod reads;
+mod replacement;
 mod statistics;
 mod status;
 mod timeline;
@@ -40,6 +41,7 @@ pub fn judge(record: &RunRecord) -> Judgement {
     assertions.extend(reads::check(&context));
     assertions.push(transactions::check(&context));
     assertions.extend(members::check(&context));
+    assertions.extend(replacement::check(&context));
     assertions.extend(status::check(&context));
     assertions.extend(faults::check(&context));
     assertions.extend(experiment::check(&context));

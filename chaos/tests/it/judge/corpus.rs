@@ -177,7 +177,7 @@ fn missed(name: &str, case: &Case) -> Option<String> {
 }
 
 /// Every rule, so that a new one needs a case. `match` in [`Rule::id`] keeps the list honest.
-const RULES: [Rule; 24] = [
+const RULES: [Rule; 27] = [
     Rule::AcknowledgedWritesKept,
     Rule::RefusedWritesAbsent,
     Rule::LogExplained,
@@ -188,6 +188,9 @@ const RULES: [Rule; 24] = [
     Rule::TransactionsConsistent,
     Rule::MembersAgree,
     Rule::OneCluster,
+    Rule::LostMembersReplaced,
+    Rule::HealthyVotersKept,
+    Rule::RemovedBeforeStopped,
     Rule::QuorumBack,
     Rule::Recovered,
     Rule::OutageBounded,
