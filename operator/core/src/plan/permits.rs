@@ -30,10 +30,12 @@ pub(super) fn of_added(context: &Context<'_>, plan: &mut Plan) -> Flow {
         initial_cluster: initial_cluster(context, context.world.listed().map(|member| &member.name)),
     };
     for member in context.world.listed() {
+        if context.is_mutant(Mutant::SecondPermit) && safety::gate_says_lost(member) {
+            give_second(context, plan, member, &terms);
+            return Flow::Stop;
+        }
         if !member.has_started() && (member.is_voter() || !is_surplus) {
             give_first(context, plan, member, &terms);
-        } else if context.is_mutant(Mutant::SecondPermit) && safety::gate_says_lost(member) {
-            give_second(context, plan, member, &terms);
         }
     }
     Flow::Next
@@ -76,7 +78,7 @@ pub(super) fn give_first(context: &Context<'_>, plan: &mut Plan, member: &Member
     }
 }
 
-/// The rule broken on purpose: a permit for an incarnation that lost its disk.
+/// The rule broken on purpose: a permit for an incarnation that lost its disk, instead of its replacement.
 fn give_second(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, terms: &Terms) {
     let (Some(pod), Some(pod_uid)) = (member.live_pod(), member.live_pod_uid()) else { return };
     let spent = member.gate().map(|report| report.spent_permits.as_slice()).unwrap_or_default();
