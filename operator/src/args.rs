@@ -32,6 +32,9 @@ pub enum Command {
     Crd,
     /// Print the manifest that installs the operator
     Manifest,
+    /// Print the names of the deliberately wrong operators that this build can be; fails in a build that has none.
+    #[command(hide = true)]
+    Mutants,
 }
 
 impl Command {

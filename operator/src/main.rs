@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         Command::InstallGate { destination } => etcd_operator::gate::install(&destination),
         Command::Crd => etcd_operator::manifest::print_resource_types(),
         Command::Manifest => etcd_operator::manifest::print_install(),
+        Command::Mutants => etcd_operator::run::print_mutants(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -155,3 +155,16 @@ fn controller(
         reconciler: Arc::new(reconciler),
     }
 }
+
+/// Prints the name of every mutant that this build can be, one a line.
+///
+/// # Errors
+/// If the build has none, or standard output is closed.
+pub fn print_mutants() -> anyhow::Result<()> {
+    use std::io::Write as _;
+    for mutant in Mutant::ALL {
+        let _buildable: Mutant = mutant.name().parse()?;
+        writeln!(std::io::stdout(), "{}", mutant.name())?;
+    }
+    Ok(())
+}

@@ -88,6 +88,10 @@ pub enum Rule {
     OutageBounded,
     /// At the end the member list is what the spec declares.
     MembersMatchSpec,
+    /// No healthy member's pod was ended for good while it was still in the member list.
+    MembersLeaveFirst,
+    /// A member whose data was destroyed never answers again: another one takes its place.
+    LostMembersReplaced,
     /// The operator put back what was changed, deleted or added.
     DriftRepaired,
     /// A change of the declared size was carried out.
@@ -128,6 +132,8 @@ impl Rule {
             Rule::Recovered => "recovered",
             Rule::OutageBounded => "outage-bounded",
             Rule::MembersMatchSpec => "members-match-spec",
+            Rule::MembersLeaveFirst => "members-leave-first",
+            Rule::LostMembersReplaced => "lost-members-replaced",
             Rule::DriftRepaired => "drift-repaired",
             Rule::ResizeCarriedOut => "resize-carried-out",
             Rule::StatusHonest => "status-honest",
@@ -158,6 +164,8 @@ impl Rule {
             Rule::Recovered => "The members were not all healthy again in time",
             Rule::OutageBounded => "Writes paused for too long",
             Rule::MembersMatchSpec => "The member list is not what the spec declares",
+            Rule::MembersLeaveFirst => "A member's pod was ended for good while the member still had a vote",
+            Rule::LostMembersReplaced => "A member that lost its data serves again",
             Rule::DriftRepaired => "The operator did not repair what was broken",
             Rule::ResizeCarriedOut => "The operator did not carry out the new size",
             Rule::StatusHonest => "The operator's status lied",
@@ -188,6 +196,8 @@ impl Rule {
             Rule::Recovered => "All members were healthy again in time",
             Rule::OutageBounded => "Writes never paused for too long",
             Rule::MembersMatchSpec => "The member list equals the spec",
+            Rule::MembersLeaveFirst => "Members leave the list before their pods go",
+            Rule::LostMembersReplaced => "A member that lost its data is replaced, never revived",
             Rule::DriftRepaired => "The operator repaired what was broken",
             Rule::ResizeCarriedOut => "The operator carried out the new size",
             Rule::StatusHonest => "The status never lied for long",

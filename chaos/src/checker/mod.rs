@@ -7,6 +7,7 @@
 //! Nothing here believes what was merely asked for. What cannot be checked is said to be so and never counted as held.
 
 mod context;
+mod departures;
 mod evidence;
 mod experiment;
 mod faults;

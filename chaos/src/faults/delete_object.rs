@@ -64,7 +64,7 @@ async fn prove_recreated(
     if let Some(now) = case.wait_for_operator(&what, recreated).await {
         case.prove(
             pod,
-            Proof::ObjectRecreated { object, identity: identity(&now), manager: last_manager(&now) },
+            Proof::ObjectRecreated { object, identity: identity(&now), manager: last_manager(object, &now) },
         );
     }
 }

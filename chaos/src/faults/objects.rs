@@ -188,12 +188,25 @@ pub fn identity(object: &DynamicObject) -> ObjectIdentity {
     ObjectIdentity { name: object.name_any(), uid: object.uid().unwrap_or_default() }
 }
 
-/// Who wrote the object last, by `metadata.managedFields`. Times there have whole seconds, so among equals everybody else
-/// goes before the harness: it is asked only after the harness's own value is gone.
+/// Who wrote the object last, by `metadata.managedFields`. Controllers of Kubernetes keep writing the status of what the
+/// operator owns, so only writers of the part that `object` means are looked at. Times there have whole seconds, so among
+/// equals everybody else goes before the harness: it is asked only after the harness's own value is gone.
 #[must_use]
-pub fn last_manager(object: &DynamicObject) -> String {
-    let entries = object.metadata.managed_fields.as_deref().unwrap_or_default();
-    let latest = entries.iter().max_by_key(|entry| {
+pub fn last_manager(object: ClusterObject, now: &DynamicObject) -> String {
+    let part = match object {
+        ClusterObject::ClusterRecord => Some("status"),
+        ClusterObject::StatefulSetTemplate
+        | ClusterObject::StatefulSetScale
+        | ClusterObject::StatefulSet
+        | ClusterObject::ServiceSelector
+        | ClusterObject::ClientService
+        | ClusterObject::PeerService
+        | ClusterObject::DisruptionBudget => None,
+    };
+    let entries = now.metadata.managed_fields.as_deref().unwrap_or_default();
+    let writers =
+        entries.iter().filter(|entry| entry.subresource.as_deref().filter(|part| !part.is_empty()) == part);
+    let latest = writers.max_by_key(|entry| {
         let time: Option<Timestamp> = entry.time.as_ref().map(|time| time.0);
         (time, entry.manager.as_deref() != Some(FIELD_MANAGER))
     });

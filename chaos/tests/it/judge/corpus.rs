@@ -177,7 +177,7 @@ fn missed(name: &str, case: &Case) -> Option<String> {
 }
 
 /// Every rule, so that a new one needs a case. `match` in [`Rule::id`] keeps the list honest.
-const RULES: [Rule; 24] = [
+const RULES: [Rule; 26] = [
     Rule::AcknowledgedWritesKept,
     Rule::RefusedWritesAbsent,
     Rule::LogExplained,
@@ -192,6 +192,8 @@ const RULES: [Rule; 24] = [
     Rule::Recovered,
     Rule::OutageBounded,
     Rule::MembersMatchSpec,
+    Rule::MembersLeaveFirst,
+    Rule::LostMembersReplaced,
     Rule::DriftRepaired,
     Rule::ResizeCarriedOut,
     Rule::StatusHonest,
