@@ -80,12 +80,8 @@ pub enum Rule {
     MembersAgree,
     /// All members and all answers name one and the same cluster ID.
     OneCluster,
-    /// A member whose data were lost left the member list and never answered under its identity again.
-    LostMembersReplaced,
     /// No healthy voter left the member list while as many as were listed were declared.
     HealthyVotersKept,
-    /// No voter's pod was deleted before the voter had left the member list.
-    RemovedBeforeStopped,
     /// After a fault's end a quorum answers within the bound.
     QuorumBack,
     /// After the last fault's end all members are healthy voters within the bound.
@@ -94,6 +90,10 @@ pub enum Rule {
     OutageBounded,
     /// At the end the member list is what the spec declares.
     MembersMatchSpec,
+    /// No healthy member's pod was ended for good while it was still in the member list.
+    MembersLeaveFirst,
+    /// A member whose data was destroyed leaves the list and never answers again: another one takes its place.
+    LostMembersReplaced,
     /// The operator put back what was changed, deleted or added.
     DriftRepaired,
     /// A change of the declared size was carried out.
@@ -130,13 +130,13 @@ impl Rule {
             Rule::TransactionsConsistent => "transactions-consistent",
             Rule::MembersAgree => "members-agree",
             Rule::OneCluster => "one-cluster",
-            Rule::LostMembersReplaced => "lost-members-replaced",
             Rule::HealthyVotersKept => "healthy-voters-kept",
-            Rule::RemovedBeforeStopped => "removed-before-stopped",
             Rule::QuorumBack => "quorum-back",
             Rule::Recovered => "recovered",
             Rule::OutageBounded => "outage-bounded",
             Rule::MembersMatchSpec => "members-match-spec",
+            Rule::MembersLeaveFirst => "members-leave-first",
+            Rule::LostMembersReplaced => "lost-members-replaced",
             Rule::DriftRepaired => "drift-repaired",
             Rule::ResizeCarriedOut => "resize-carried-out",
             Rule::StatusHonest => "status-honest",
@@ -163,13 +163,13 @@ impl Rule {
             Rule::TransactionsConsistent => "A transaction did not do what its comparisons demand",
             Rule::MembersAgree => "Members hold different data",
             Rule::OneCluster => "There was more than one cluster",
-            Rule::LostMembersReplaced => "A member that lost its data was not replaced",
             Rule::HealthyVotersKept => "A healthy voter was removed without need",
-            Rule::RemovedBeforeStopped => "A member was stopped before it was removed from etcd",
             Rule::QuorumBack => "Quorum was not back in time",
             Rule::Recovered => "The members were not all healthy again in time",
             Rule::OutageBounded => "Writes paused for too long",
             Rule::MembersMatchSpec => "The member list is not what the spec declares",
+            Rule::MembersLeaveFirst => "A member's pod was ended for good while the member still had a vote",
+            Rule::LostMembersReplaced => "A member that lost its data was not replaced",
             Rule::DriftRepaired => "The operator did not repair what was broken",
             Rule::ResizeCarriedOut => "The operator did not carry out the new size",
             Rule::StatusHonest => "The operator's status lied",
@@ -196,13 +196,13 @@ impl Rule {
             Rule::TransactionsConsistent => "Transactions are consistent with the committed log",
             Rule::MembersAgree => "All members hold the same data",
             Rule::OneCluster => "There was one cluster ID throughout",
-            Rule::LostMembersReplaced => "Who lost its data never came back under its identity",
             Rule::HealthyVotersKept => "No healthy voter was removed without need",
-            Rule::RemovedBeforeStopped => "Members were removed from etcd before they were stopped",
             Rule::QuorumBack => "Quorum was back in time",
             Rule::Recovered => "All members were healthy again in time",
             Rule::OutageBounded => "Writes never paused for too long",
             Rule::MembersMatchSpec => "The member list equals the spec",
+            Rule::MembersLeaveFirst => "Members leave the list before their pods go",
+            Rule::LostMembersReplaced => "A member that lost its data is replaced, never revived",
             Rule::DriftRepaired => "The operator repaired what was broken",
             Rule::ResizeCarriedOut => "The operator carried out the new size",
             Rule::StatusHonest => "The status never lied for long",

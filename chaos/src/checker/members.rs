@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::context::Context;
+use super::departures;
 use super::findings::Check;
 use super::human;
 use super::judgement::{Assertion, Rule};
+use super::removals;
 use super::timeline::Story;
 use crate::history::{ClusterId, HashRound, Outcome, Revision, UnixNanoseconds};
 use crate::scenario::Period;
@@ -18,6 +20,10 @@ pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
     assertions.push(recovered(context));
     assertions.extend(outage_bounded(context));
     assertions.push(members_match_spec(context));
+    assertions.push(departures::leave_first(context));
+    assertions.push(removals::healthy_voters_kept(context));
+    assertions
+        .extend(context.timeline.faults.iter().filter_map(|story| departures::lost_replaced(context, story)));
     assertions
 }
 

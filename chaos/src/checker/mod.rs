@@ -7,6 +7,7 @@
 //! Nothing here believes what was merely asked for. What cannot be checked is said to be so and never counted as held.
 
 mod context;
+mod departures;
 mod evidence;
 mod experiment;
 mod faults;
@@ -17,7 +18,7 @@ mod ledger;
 mod log;
 mod members;
 mod reads;
-mod replacement;
+mod removals;
 mod statistics;
 mod status;
 mod timeline;
@@ -41,7 +42,6 @@ pub fn judge(record: &RunRecord) -> Judgement {
     assertions.extend(reads::check(&context));
     assertions.push(transactions::check(&context));
     assertions.extend(members::check(&context));
-    assertions.extend(replacement::check(&context));
     assertions.extend(status::check(&context));
     assertions.extend(faults::check(&context));
     assertions.extend(experiment::check(&context));

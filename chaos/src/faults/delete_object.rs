@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 
 use super::case::{Case, PROOF_PATIENCE, Victims};
-use super::objects::{Half, Located, identity, last_manager};
+use super::objects::{Located, identity, last_manager};
 use crate::record::Proof;
 use crate::scenario::ClusterObject;
 
@@ -64,11 +64,7 @@ async fn prove_recreated(
     if let Some(now) = case.wait_for_operator(&what, recreated).await {
         case.prove(
             pod,
-            Proof::ObjectRecreated {
-                object,
-                identity: identity(&now),
-                manager: last_manager(&now, Half::Spec),
-            },
+            Proof::ObjectRecreated { object, identity: identity(&now), manager: last_manager(object, &now) },
         );
     }
 }

@@ -92,22 +92,7 @@ pub struct Field {
     pub pointer: String,
 }
 
-/// The two halves of an object. Each has its own writers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Half {
-    /// What is wanted, with everything else that is not the status.
-    Spec,
-    /// What is.
-    Status,
-}
-
 impl Field {
-    /// The half of the object that it stands in.
-    #[must_use]
-    pub fn half(&self) -> Half {
-        if self.pointer.starts_with("/status/") { Half::Status } else { Half::Spec }
-    }
-
     /// The field's value; an absent or empty one is null, so that a list taken away equals a list never there.
     #[must_use]
     pub fn value(&self, object: &DynamicObject) -> Value {
@@ -203,17 +188,25 @@ pub fn identity(object: &DynamicObject) -> ObjectIdentity {
     ObjectIdentity { name: object.name_any(), uid: object.uid().unwrap_or_default() }
 }
 
-/// Who wrote that half of the object last, by `metadata.managedFields`: Kubernetes' controllers write the status of an
-/// object whose spec is the operator's. Times there have whole seconds, so among equals everybody else goes before the
-/// harness: it is asked only after the harness's own value is gone.
+/// Who wrote the object last, by `metadata.managedFields`. Controllers of Kubernetes keep writing the status of what the
+/// operator owns, so only writers of the part that `object` means are looked at. Times there have whole seconds, so among
+/// equals everybody else goes before the harness: it is asked only after the harness's own value is gone.
 #[must_use]
-pub fn last_manager(object: &DynamicObject, half: Half) -> String {
-    let entries = object.metadata.managed_fields.as_deref().unwrap_or_default();
-    let of_half = entries.iter().filter(|entry| {
-        let is_of_status = entry.subresource.as_deref() == Some("status");
-        is_of_status == (half == Half::Status)
-    });
-    let latest = of_half.max_by_key(|entry| {
+pub fn last_manager(object: ClusterObject, now: &DynamicObject) -> String {
+    let part = match object {
+        ClusterObject::ClusterRecord => Some("status"),
+        ClusterObject::StatefulSetTemplate
+        | ClusterObject::StatefulSetScale
+        | ClusterObject::StatefulSet
+        | ClusterObject::ServiceSelector
+        | ClusterObject::ClientService
+        | ClusterObject::PeerService
+        | ClusterObject::DisruptionBudget => None,
+    };
+    let entries = now.metadata.managed_fields.as_deref().unwrap_or_default();
+    let writers =
+        entries.iter().filter(|entry| entry.subresource.as_deref().filter(|part| !part.is_empty()) == part);
+    let latest = writers.max_by_key(|entry| {
         let time: Option<Timestamp> = entry.time.as_ref().map(|time| time.0);
         (time, entry.manager.as_deref() != Some(FIELD_MANAGER))
     });
@@ -242,7 +235,7 @@ mod tests {
             ] },
         }))
         .unwrap();
-        assert_eq!(last_manager(&object, Half::Spec), "etcd-operator");
-        assert_eq!(last_manager(&object, Half::Status), "a-controller");
+        assert_eq!(last_manager(ClusterObject::StatefulSetTemplate, &object), "etcd-operator");
+        assert_eq!(last_manager(ClusterObject::ClusterRecord, &object), "a-controller");
     }
 }

@@ -127,7 +127,7 @@ pub(super) async fn prove_repaired(case: &Case<'_>, changed: &Changed) {
             resource_version: now.resource_version().unwrap_or_default(),
             field: changed.field.name.to_owned(),
             value: changed.before.to_string(),
-            manager: last_manager(&now, changed.field.half()),
+            manager: last_manager(changed.object, &now),
         },
     );
 }
