@@ -121,12 +121,21 @@ impl Walk {
         };
         let failed = carried_out.is_err();
         if let Err(error) = carried_out {
-            let error = format!("{error:#}");
-            self.context.display.say(&format!("{}: {error}", step.name));
-            self.context.recorder.record(Event::FaultFailed { fault: step.name.clone(), error });
+            self.tell_failure(step, &format!("{error:#}"));
         }
         case.release();
         Ended::Done { failed }
+    }
+
+    /// A fault that was ended early on order has proof missing by our own hand; that is no failure of the fault.
+    fn tell_failure(&self, step: &Step, error: &str) {
+        if self.context.ending.is_cancelled() {
+            return self.context.recorder.note(format!("{} was ended early: {error}", step.name));
+        }
+        self.context.display.say(&format!("{}: {error}", step.name));
+        self.context
+            .recorder
+            .record(Event::FaultFailed { fault: step.name.clone(), error: error.to_owned() });
     }
 
     /// Whether the step's time came, or its fact was seen in time.
