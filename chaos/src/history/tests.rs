@@ -1,3 +1,5 @@
+//! Tests of reading and writing histories: cut lines, gaps and foreign formats are named, never passed over.
+
 use super::*;
 
 fn operation() -> Line {

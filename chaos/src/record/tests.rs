@@ -1,3 +1,5 @@
+//! Tests of reading a run directory: what is missing or cut becomes a problem of the record, not an end of the reading.
+
 use super::*;
 use crate::history::{UnixNanoseconds, read_lines, write_line};
 

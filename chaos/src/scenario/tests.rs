@@ -1,3 +1,5 @@
+//! Tests of parsing scenarios and of turning them into schedules.
+
 use super::*;
 
 const GOOD: &str = "\

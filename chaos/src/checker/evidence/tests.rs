@@ -1,3 +1,5 @@
+//! Tests of what each kind of fault must have measured before it is believed.
+
 use super::*;
 use crate::record::{ObjectIdentity, ProcessIdentity};
 use crate::scenario::{ClusterObject, ClusterSize, Direction, Peers, Period};

@@ -1,3 +1,5 @@
+//! Tests of how a container's variables come about.
+
 use super::*;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! Tests of what a pod does next.
+
 use super::*;
 use serde_json::json;
 

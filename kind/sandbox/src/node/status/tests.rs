@@ -1,3 +1,5 @@
+//! Tests of what is said of a pod.
+
 use super::*;
 use serde_json::json;
 
