@@ -80,8 +80,12 @@ pub enum Rule {
     MembersAgree,
     /// All members and all answers name one and the same cluster ID.
     OneCluster,
+    /// A member whose data was destroyed leaves the list and never answers again: another one takes its place.
+    LostMembersReplaced,
     /// No healthy voter left the member list while as many as were listed were declared.
     HealthyVotersKept,
+    /// No healthy member's pod was ended for good while it was still in the member list.
+    MembersLeaveFirst,
     /// After a fault's end a quorum answers within the bound.
     QuorumBack,
     /// After the last fault's end all members are healthy voters within the bound.
@@ -90,10 +94,6 @@ pub enum Rule {
     OutageBounded,
     /// At the end the member list is what the spec declares.
     MembersMatchSpec,
-    /// No healthy member's pod was ended for good while it was still in the member list.
-    MembersLeaveFirst,
-    /// A member whose data was destroyed leaves the list and never answers again: another one takes its place.
-    LostMembersReplaced,
     /// The operator put back what was changed, deleted or added.
     DriftRepaired,
     /// A change of the declared size was carried out.
