@@ -6,45 +6,20 @@ pub mod images;
 mod lasting;
 mod sandboxed;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use clap::ValueEnum;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+pub use crate::record::ClusterKind;
 pub use images::SandboxImages;
 pub use lasting::{ClusterName, LastingCluster, LastingStatus, bring_down, bring_up, status};
 
 /// Bounds one plain call to the API server; watches and followed logs use a client without this bound.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Where a scenario runs. A scenario file never says which.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ClusterKind {
-    /// The embedded cluster: needs nothing but etcd images and root.
-    Sandbox,
-    /// Real Kubernetes without a container engine.
-    Bare,
-    /// Kubernetes in Docker.
-    Kind,
-    /// The cluster that a context of your kubeconfig names.
-    Current,
-}
-
-impl fmt::Display for ClusterKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            ClusterKind::Sandbox => "sandbox",
-            ClusterKind::Bare => "bare",
-            ClusterKind::Kind => "kind",
-            ClusterKind::Current => "current",
-        })
-    }
-}
 
 /// Everything that decides which cluster is opened.
 #[derive(Clone, Debug)]

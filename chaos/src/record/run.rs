@@ -55,17 +55,17 @@ pub enum RunState {
     },
 }
 
-/// The kinds of cluster that runs happen on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Where a scenario runs. A scenario file never says which; its record does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClusterKind {
-    /// The embedded one.
+    /// The embedded cluster: needs nothing but etcd images and root.
     Sandbox,
-    /// Real Kubernetes without Docker.
+    /// Real Kubernetes without a container engine.
     Bare,
-    /// kind.
+    /// Kubernetes in Docker.
     Kind,
-    /// One that was already there.
+    /// The cluster that a context of your kubeconfig names.
     Current,
 }
 

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::checker::{Judgement, Verdict};
 use crate::cluster::{ClusterChoice, SandboxImages};
 use crate::progress::Display;
-use crate::record::{ClusterKind, Event, RUN_FORMAT, Run, RunRecord, RunState, Versions};
+use crate::record::{Event, RUN_FORMAT, Run, RunRecord, RunState, Versions};
 use crate::scenario::{Schedule, Subject};
 
 use directory::RunDirectory;
@@ -162,12 +162,7 @@ fn head(assignment: &Assignment, settings: &Settings) -> Run {
         started: wall_clock(),
         ended: None,
         state: RunState::Running,
-        cluster: match settings.cluster.kind {
-            crate::cluster::ClusterKind::Sandbox => ClusterKind::Sandbox,
-            crate::cluster::ClusterKind::Bare => ClusterKind::Bare,
-            crate::cluster::ClusterKind::Kind => ClusterKind::Kind,
-            crate::cluster::ClusterKind::Current => ClusterKind::Current,
-        },
+        cluster: settings.cluster.kind,
         namespace: format!("chaos-{}-{suffix}", schedule.scenario),
         subject: SUBJECT_NAME.to_owned(),
         versions: Versions {
