@@ -1,157 +1,168 @@
 #!/usr/bin/env bash
 # The stage `kills` of ci/full: SIGKILL of the harness, the sandbox, the agent and the operator at seeded moments, after
 # which nothing of a run may be left. Sourced by ci/full, never run.
+#
+# Every case has process, mount, network, IPC and host name namespaces of its own, with empty /tmp, /var/tmp and /run: all
+# that is there before and after is the case's own, whatever else this machine does, and cases can run beside each other.
 
-# What a run could leave behind on this machine, one thing a line.
+# What a run could leave behind, one thing a line.
 leavings() {
-    ps -eo pid=,comm=,args= | awk '$2 ~ /^(chaos|etcd|etcd-operator)$/ {print "process", $0}' | grep -v 'full-kills' || true
+    ps -eo stat=,comm=,args= | awk '$1 !~ /^Z/ && $2 !~ /^(bash|ps|awk|sort|comm|sleep|unshare)$/ { $1 = ""; print "process" $0 }'
     awk '{print "mount", $2}' /proc/mounts
     lsns --noheadings --output NS,TYPE | awk '{print "namespace", $1, $2}'
-    ls -1 /run/netns /var/run/netns 2>/dev/null | sort -u | sed 's/^/named network namespace /'
     ip -o link | awk -F': ' '{print "link", $2}'
-    nft list tables 2>/dev/null | sed 's/^/nftables /'
-    ls -1A /tmp /var/tmp /run 2>/dev/null | sed 's/^/file /'
+    nft list tables | sed 's/^/nftables /'
+    find /tmp /var/tmp /run /dev/shm -mindepth 1 | sed 's/^/file /'
+    find "$cache/clusters" -mindepth 1 -maxdepth 1 -name "kills-$name" | sed 's/^/cluster /'
 }
 
-# descendants PID: every process below it, itself left out.
-descendants() {
-    local child
-    for child in $(pgrep -P "$1"); do
-        echo "$child"
-        descendants "$child"
-    done
-}
-
-# victim_of KIND HARNESS: the process to kill, or nothing while there is none.
-victim_of() {
-    local process arguments
-    [ "$1" = harness ] && { echo "$2"; return; }
-    for process in $(descendants "$2"); do
-        arguments=$(tr '\0' ' ' < "/proc/$process/cmdline" 2>/dev/null || true)
-        case "$1:$arguments" in
-            sandbox:*' sandbox-parent '*) echo "$process"; return ;;
-            agent:'/chaos agent '*) echo "$process"; return ;;
-            operator:/etcd-operator*) [[ "$arguments" == *gate* ]] || { echo "$process"; return; } ;;
-        esac
-    done
-}
-
-# seeded_milliseconds SEED LIMIT: the same moment for the same seed.
-seeded_milliseconds() { awk -v seed="$1" -v limit="$2" 'BEGIN { srand(seed); print int(rand() * limit) }'; }
-
-# kill_once FOLDER KIND SEED: starts a run, kills, waits for the end, and says in FOLDER/verdict what came of it.
-kill_once() {
-    local folder=$1 kind=$2 seed=$3 harness victim='' code=0 waited
-    [ -f "$folder/verdict" ] && return 0
-    rm -rf "$folder" && mkdir -p "$folder"
-    leavings | LC_ALL=C sort > "$folder/before"
-    "$chaos" run --cluster sandbox --seed "$seed" --out "$folder/run" scenarios/quickstart.yaml >"$folder/output" 2>&1 &
-    harness=$!
-    sleep "$(awk -v m="$(seeded_milliseconds "$seed" 45000)" 'BEGIN { print m / 1000 }')"
-    # An agent lives for moments only, so from the seeded moment on the first one that appears is taken.
-    while [ -z "$victim" ] && kill -0 "$harness" 2>/dev/null; do
-        victim=$(victim_of "$kind" "$harness")
-        [ -n "$victim" ] || sleep 0.05
-    done
-    [ -n "$victim" ] && kill -KILL "$victim"
-    wait "$harness" || code=$?
-    # What dies with its parent needs a moment to be gone from the process table.
-    for waited in $(seq 100); do
-        leavings | LC_ALL=C sort > "$folder/after"
-        LC_ALL=C comm -13 "$folder/before" "$folder/after" > "$folder/left"
-        [ -s "$folder/left" ] || break
+# left_behind FOLDER: what is there now and was not before; empty when all is gone. The kernel needs a moment to end
+# what dies with its parent, so it is looked at until nothing is left, for ten seconds at most.
+left_behind() {
+    local look
+    for look in $(seq 100); do
+        leavings | LC_ALL=C sort > "$1/after"
+        LC_ALL=C comm -13 "$1/before" "$1/after" > "$1/left"
+        [ -s "$1/left" ] || return 0
         sleep 0.1
     done
-    kill_verdict "$folder" "$kind" "$victim" "$code" > "$folder/verdict"
+    head -n 3 "$1/left" | tr '\n' ';'
 }
 
-# kill_verdict FOLDER KIND VICTIM CODE: "ok", or what was wrong. A killed harness cannot write a report; every other run must.
-kill_verdict() {
-    [ -n "$3" ] || { echo "no $2 was there to kill"; return; }
-    [ ! -s "$1/left" ] || { echo "left behind: $(head -n 3 "$1/left" | tr '\n' ';')"; return; }
-    case "$2:$4" in
-        harness:137) ;;
-        harness:*) echo "the harness ended with $4"; return ;;
-        *:0 | *:2) [ -s "$1/run/report.html" ] || { echo "no report was written"; return; } ;;
-        *) echo "the run ended with $4"; return ;;
+# victims KIND SEED: the processes of that kind that run now. The sandbox is four processes, of which the seed takes one.
+victims() {
+    local roles=(sandbox-parent sandbox-init sandbox-server)
+    case "$1" in
+        sandbox) pgrep -f "^/proc/self/exe ${roles[$2 % 3]}( |$)" | head -n 1 ;;
+        agent) pgrep -f '^/chaos agent ' | head -n 1 ;;
+        operator) pgrep -f '^/etcd-operator run' | head -n 1 ;;
     esac
-    echo ok
 }
 
-# lasting_kill_once FOLDER KIND SEED: the same in a cluster that outlives the run: every fault must end by its own timer, and
-# the operator must make the cluster whole again with nobody's help.
-lasting_kill_once() {
-    local folder=$1 kind=$2 seed=$3 name harness victim='' verdict=ok
-    [ -f "$folder/verdict" ] && return 0
-    rm -rf "$folder" && mkdir -p "$folder"
-    leavings | LC_ALL=C sort > "$folder/before"
-    name="kills-$kind-$seed"
-    "$chaos" cluster up --name "$name" > "$folder/up" 2>&1
-    "$chaos" run --name "$name" --keep --seed "$seed" --out "$folder/run" scenarios/quickstart.yaml > "$folder/output" 2>&1 &
-    harness=$!
-    sleep "$(awk -v m="$(seeded_milliseconds "$seed" 25000)" 'BEGIN { print 3 + m / 1000 }')"
-    victim=$harness
-    [ "$kind" = harness ] || victim=$(victim_in_lasting "$kind" "$name")
-    [ -n "$victim" ] && kill -KILL "$victim"
-    wait "$harness" 2>/dev/null || true
-    becomes_healthy "$cache/clusters/$name/kubeconfig" > "$folder/health" 2>&1 || verdict='not healthy again within 120 s'
-    "$chaos" cluster down --name "$name" > "$folder/down" 2>&1 || verdict='cluster down failed'
-    leavings | LC_ALL=C sort > "$folder/after"
-    LC_ALL=C comm -13 "$folder/before" "$folder/after" > "$folder/left"
-    [ ! -s "$folder/left" ] || verdict="left behind: $(head -n 3 "$folder/left" | tr '\n' ';')"
-    [ -n "$victim" ] || verdict="no $kind was there to kill"
-    echo "$verdict" > "$folder/verdict"
-}
+# seeded_seconds SEED LIMIT: the same moment for the same seed, below LIMIT seconds.
+seeded_seconds() { awk -v seed="$1" -v limit="$2" 'BEGIN { srand(seed); printf "%.3f", rand() * limit }'; }
 
-# victim_in_lasting KIND NAME: the process to kill below the sandbox of that name; an agent is waited for.
-victim_in_lasting() {
-    local parent found='' tries
-    parent=$(pgrep -f "sandbox-server .*\"name\":\"$2\"" | head -n 1)
-    for tries in $(seq 400); do
-        found=$(victim_of "$1" "$parent")
-        [ -z "$found" ] || break
-        sleep 0.05
+# await_victim KIND SEED HARNESS: its process ID, or nothing if the run ends first.
+await_victim() {
+    local found=''
+    while [ -z "$found" ] && kill -0 "$3" 2>/dev/null; do
+        found=$(victims "$1" "$2" || true)
+        [ -n "$found" ] || sleep 0.02
     done
     echo "$found"
 }
 
-# becomes_healthy KUBECONFIG: every EtcdCluster says Ready, and its members answer. None at all is healthy too: the run
-# was killed before it made one.
+# pick_victim KIND SEED HARNESS LIMIT: waits for the seeded moment, then says whom to kill. An agent lives for as long as
+# its fault, so its moments are counted from the first agent on, and those of all others from the start.
+pick_victim() {
+    if [ "$1" = agent ]; then
+        await_victim agent "$2" "$3" > /dev/null
+        sleep "$(seeded_seconds "$2" 3)"
+    else
+        sleep "$(seeded_seconds "$2" "$4")"
+    fi
+    if [ "$1" = harness ]; then echo "$3"; else await_victim "$1" "$2" "$3"; fi
+}
+
+# kill_in_own_sandbox FOLDER KIND SEED: a run whose sandbox ends with it.
+kill_in_own_sandbox() {
+    local folder=$1 kind=$2 seed=$3 harness victim code=0 left
+    "$chaos" run --cluster sandbox --seed "$seed" --out "$folder/run" scenarios/quickstart.yaml >"$folder/output" 2>&1 &
+    harness=$!
+    victim=$(pick_victim "$kind" "$seed" "$harness" 20)
+    [ -n "$victim" ] || { echo "no $kind was there to kill"; return; }
+    kill -KILL "$victim" 2>/dev/null || { echo "the $kind was gone before it could be killed"; return; }
+    wait "$harness" || code=$?
+    left=$(left_behind "$folder")
+    [ -z "$left" ] || { echo "left behind: $left"; return; }
+    # A killed harness cannot write a report. Every other run must, and must not call the kill a violation.
+    case "$kind:$code" in
+        harness:137) echo ok ;;
+        harness:*) echo "the harness ended with $code" ;;
+        *:0 | *:2) if [ -s "$folder/run/report.html" ]; then echo ok; else echo "no report was written"; fi ;;
+        *) echo "the run ended with $code" ;;
+    esac
+}
+
+# kill_in_lasting_sandbox FOLDER KIND SEED: a run in a cluster that outlives it. Every fault must end by its own timer, and
+# the operator must make the cluster whole again with nobody's help.
+kill_in_lasting_sandbox() {
+    local folder=$1 kind=$2 seed=$3 harness victim verdict=ok left
+    "$chaos" cluster up --name "kills-$name" > "$folder/up" 2>&1 || { echo "cluster up failed"; return; }
+    "$chaos" run --name "kills-$name" --keep --seed "$seed" --out "$folder/run" scenarios/quickstart.yaml > "$folder/output" 2>&1 &
+    harness=$!
+    victim=$(pick_victim "$kind" "$seed" "$harness" 16)
+    if [ -z "$victim" ]; then verdict="no $kind was there to kill"
+    else kill -KILL "$victim" 2>/dev/null || verdict="the $kind was gone before it could be killed"; fi
+    wait "$harness" || true
+    becomes_healthy "$cache/clusters/kills-$name/kubeconfig" > "$folder/health" 2>&1 || verdict='not healthy again within 120 s'
+    "$chaos" cluster down --name "kills-$name" > "$folder/down" 2>&1 || verdict='cluster down failed'
+    left=$(left_behind "$folder")
+    [ -z "$left" ] || verdict="left behind: $left"
+    echo "$verdict"
+}
+
+# becomes_healthy KUBECONFIG: every EtcdCluster says Ready. None at all is healthy too: the run was killed before it made one.
 becomes_healthy() {
-    local kubectl="$cache/bin/kubectl"
-    [ -n "$("$kubectl" --kubeconfig "$1" get etcdclusters --all-namespaces --no-headers 2>/dev/null)" ] || return 0
+    local kubectl="$cache/bin/kubectl" clusters
+    clusters=$("$kubectl" --kubeconfig "$1" get etcdclusters --all-namespaces --no-headers) || return 1
+    [ -n "$clusters" ] || return 0
     # The status promises to be no more than 10 s behind, so what it said before that proves nothing.
     sleep 11
     "$kubectl" --kubeconfig "$1" wait etcdclusters --all --all-namespaces --for=condition=Ready --timeout=120s
 }
 
+# kill_inside WHERE FOLDER KIND SEED: one case, as the first process of its namespaces; its outcome goes to FOLDER/verdict.
+kill_inside() {
+    local where=$1 folder=$2 name="$3-$4" place
+    for place in /tmp /var/tmp /run; do mount -t tmpfs tmpfs "$place"; done
+    ip link set lo up
+    leavings | LC_ALL=C sort > "$folder/before"
+    "kill_in_${where}_sandbox" "$folder" "$3" "$4" > "$folder/verdict.partial"
+    mv "$folder/verdict.partial" "$folder/verdict"
+}
+
+# kill_once WHERE KIND SEED: one case, unless this commit has its verdict.
+kill_once() {
+    local folder="$work/kills/$1-$2/$3"
+    [ -f "$folder/verdict" ] && return 0
+    rm -rf "$folder" && mkdir -p "$folder"
+    repository=$repository cache=$cache chaos=$chaos unshare --pid --mount --net --ipc --uts --fork --kill-child --mount-proc \
+        bash -c 'set -euo pipefail; cd "$repository"; source ci/full-kills.sh; kill_inside "$@"' kill_inside \
+        "$1" "$folder" "$2" "$3" > "$folder/errors" 2>&1 < /dev/null || true
+    [ -f "$folder/verdict" ] || echo "the case itself failed: $(tail -n 1 "$folder/errors")" > "$folder/verdict"
+}
+
+kill_kinds() { printf '%s\n' 'own harness' 'own sandbox' 'own agent' 'own operator' 'lasting harness' 'lasting agent' 'lasting operator'; }
+
+# kill_all: every case that is still to be made, $parallel at a time, seed by seed.
+kill_all() {
+    local seed where kind
+    for seed in $(seq "$kills"); do
+        while read -r where kind; do
+            out_of_time && break 2
+            while [ "$(jobs -rp | wc -l)" -ge "$parallel" ]; do wait -n || true; done
+            { kill_once "$where" "$kind" "$seed"
+              echo "kills: $kind in $where sandbox, seed $seed: $(cat "$work/kills/$where-$kind/$seed/verdict")"; } &
+        done < <(kill_kinds)
+    done
+    wait
+}
+
 stage_kills() {
-    local kind seed good failures=0 bad once where
-    head_of_result kills "SIGKILL at 25 seeded moments each: nothing may be left"
+    local seed where kind good bad said failures=0
+    kill_all
+    head_of_result kills "SIGKILL at $kills seeded moments each: nothing may be left, and a lasting cluster heals"
     printf '| killed | clean | otherwise |\n|---|---|---|\n' >> ci/results/kills.md
-    while read -r once kind; do
+    while read -r where kind; do
         good=0 bad=''
-        for seed in $(seq 25); do
-            out_of_time && { bad="$bad not-run:$seed"; continue; }
-            "$once" "$work/kills/$once-$kind/$seed" "$kind" "$seed" < /dev/null
-            if [ "$(cat "$work/kills/$once-$kind/$seed/verdict")" = ok ]; then
-                good=$((good + 1))
-            else
-                bad="$bad seed $seed ($(cat "$work/kills/$once-$kind/$seed/verdict"))"
-            fi
-            echo "kills: $once $kind seed $seed: $good clean${bad:+, otherwise:$bad}"
+        for seed in $(seq "$kills"); do
+            said=$(cat "$work/kills/$where-$kind/$seed/verdict" 2>/dev/null || echo not run)
+            if [ "$said" = ok ]; then good=$((good + 1)); else bad="$bad seed $seed ($said)"; fi
         done
-        [ "$once" = kill_once ] && where='its own sandbox' || where='a lasting sandbox'
-        printf '| %s in %s | %s of 25 | %s |\n' "$kind" "$where" "$good" "${bad:-none}" >> ci/results/kills.md
-        [ "$good" -eq 25 ] || failures=$((failures + 1))
-    done <<'END'
-kill_once harness
-kill_once sandbox
-kill_once agent
-kill_once operator
-lasting_kill_once harness
-lasting_kill_once agent
-lasting_kill_once operator
-END
+        printf '| %s, %s sandbox | %s of %s | %s |\n' "$kind" "$where" "$good" "$kills" "${bad:-none}" >> ci/results/kills.md
+        [ "$good" -eq "$kills" ] || failures=$((failures + 1))
+    done < <(kill_kinds)
+    cat ci/results/kills.md
     return $((failures > 0))
 }

@@ -79,10 +79,12 @@ impl LastingCluster {
     }
 
     /// Connects to it.
-    pub async fn open(&self) -> Result<Cluster> {
+    pub async fn open(self) -> Result<Cluster> {
         let kubeconfig =
             Kubeconfig::read_from(self.kubeconfig()).context("reading the sandbox's kubeconfig")?;
-        Cluster::from_kubeconfig(kubeconfig, None, ClusterKind::Sandbox).await
+        let mut cluster = Cluster::from_kubeconfig(kubeconfig, None, ClusterKind::Sandbox).await?;
+        cluster.lasting = Some(self.sandbox);
+        Ok(cluster)
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use sandbox::Sandbox;
 
 pub use crate::record::ClusterKind;
 pub use images::SandboxImages;
@@ -61,6 +62,8 @@ pub struct Cluster {
     /// Whether the harness may install the operator and act on its pod.
     pub operator_is_ours: bool,
     owned: Option<sandboxed::OwnSandbox>,
+    /// A sandbox that was there before and stays.
+    lasting: Option<Sandbox>,
 }
 
 impl Cluster {
@@ -79,6 +82,16 @@ impl Cluster {
     /// Copies the log of a sandbox that belongs to this run; other clusters keep their own.
     pub fn keep_log(&self, to: &Path) -> Result<()> {
         self.owned.as_ref().map_or(Ok(()), |sandbox| sandbox.keep_log(to))
+    }
+
+    /// Returns when the cluster is no more, for those that end as a whole and can be watched from here; never for others.
+    pub async fn ended(&self) {
+        let sandbox = self.owned.as_ref().map(sandboxed::OwnSandbox::sandbox).or(self.lasting.as_ref());
+        match sandbox {
+            Some(sandbox) if sandbox.ended().await.is_ok() => (),
+            // One that cannot be watched is not called ended: then failing calls tell.
+            Some(_) | None => std::future::pending().await,
+        }
     }
 
     /// Clears what an opening left that was broken off.
@@ -109,7 +122,7 @@ impl Cluster {
         config.read_timeout = Some(CALL_TIMEOUT);
         config.connect_timeout = Some(CALL_TIMEOUT);
         let client = Client::try_from(config).context("building a Kubernetes client")?;
-        Ok(Cluster { client, watching, kind, server, operator_is_ours: true, owned: None })
+        Ok(Cluster { client, watching, kind, server, operator_is_ours: true, owned: None, lasting: None })
     }
 }
 

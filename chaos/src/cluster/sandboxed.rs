@@ -21,6 +21,10 @@ pub(super) struct OwnSandbox {
 }
 
 impl OwnSandbox {
+    pub(super) fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
     /// Copies the sandbox's own log, which goes away with it.
     pub(super) fn keep_log(&self, to: &Path) -> Result<()> {
         let from = self.state.join("sandbox.log");

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +58,12 @@ pub(super) async fn carry_out(
             return Err(not_begun(stop));
         }
     };
-    let outcome = experiment.on_cluster(&cluster, head).await;
+    let outcome = tokio::select! {
+        biased;
+        // Without its cluster a run has nobody to ask: it would only wait out every patience that it has.
+        () = cluster.ended() => Err(Stop::Failed(anyhow!("the cluster ended in the middle of the run"))),
+        outcome = experiment.on_cluster(&cluster, head) => outcome,
+    };
     if let Err(stop @ Stop::NotBegun(_)) = outcome {
         cluster.close().await.context("removing the run's cluster").map_err(Stop::Failed)?;
         return Err(stop);

@@ -175,3 +175,18 @@ fn a_killed_harness_takes_its_sandbox_with_it() {
     assert_eq!(checked.code, Some(2), "what it left is a record that proves nothing: {checked:?}");
     assert!(checked.stdout.contains("INVALID: long"), "{checked:?}");
 }
+
+#[test]
+fn a_run_whose_sandbox_is_killed_ends_at_once_with_a_report_that_says_so() {
+    let mut run = Run::of_long();
+    let record = fs::read_to_string(run.out.join("sandbox/sandbox.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+    let process = i32::try_from(record["process"].as_i64().unwrap()).unwrap();
+    kill(Pid::from_raw(process), Signal::SIGKILL).unwrap();
+    let (code, output) = run.end(ORDERLY_END);
+    assert_eq!(code, Some(2), "{output}\n{}", run.log());
+    assert!(run.log().contains("the cluster ended in the middle of the run"), "{}", run.log());
+    assert!(output.contains("INVALID: long"), "{output}");
+    assert!(run.out.join("report.html").is_file(), "the report was written");
+    run.assert_nothing_is_left();
+}

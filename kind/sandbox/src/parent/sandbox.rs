@@ -138,6 +138,22 @@ impl Sandbox {
         self.guardian.process.unsigned_abs()
     }
 
+    /// Returns when the sandbox has ended, whoever ended it. It ends as a whole, so one process tells of all.
+    ///
+    /// # Errors
+    /// The process could not be watched; this says nothing about the sandbox.
+    pub async fn ended(&self) -> Result<(), StopError> {
+        let Ok(guardian) = process::open_process(Pid::from_raw(self.guardian.process)) else { return Ok(()) };
+        if self.guardian.is_alive() {
+            process::wait_for_end(guardian).await.map_err(|source| StopError {
+                doing: "watching",
+                state_directory: self.state_directory.clone(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
     /// Ends the sandbox; when it returns, none of its processes, mounts and namespaces is left.
     ///
     /// # Errors
