@@ -114,7 +114,7 @@ becomes_healthy() {
 
 # kill_inside WHERE FOLDER KIND SEED: one case, as the first process of its namespaces; its outcome goes to FOLDER/verdict.
 kill_inside() {
-    local where=$1 folder=$2 name="$3-$4" place
+    local where=$1 folder=$2 name="$1-$3-$4" place
     for place in /tmp /var/tmp /run; do mount -t tmpfs tmpfs "$place"; done
     ip link set lo up
     leavings | LC_ALL=C sort > "$folder/before"
