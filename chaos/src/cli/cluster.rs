@@ -3,15 +3,17 @@
 use anyhow::{Result, bail};
 use chaos::cluster::{self, ClusterKind, ClusterName, LastingStatus, SandboxImages};
 use clap::{Args, Subcommand};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::ClusterArguments;
+use super::{ClusterArguments, signals};
 
 /// The lasting cluster's name unless another is given.
 const DEFAULT_NAME: &str = "default";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ClusterCommand {
-    /// Start a lasting cluster and print its kubeconfig
+    /// Start a lasting cluster and print its kubeconfig; Ctrl-C ends what was started, with exit code 2
     Up(UpArguments),
     /// End a lasting cluster and remove everything it kept
     Down(WhichArguments),
@@ -51,7 +53,10 @@ async fn up(arguments: &UpArguments) -> Result<u8> {
         None => super::parse_name(DEFAULT_NAME).map_err(anyhow::Error::msg)?,
     };
     let images = SandboxImages::collect(choice.operator_binary.as_deref())?;
-    let running = cluster::bring_up(&name, &choice, &images).await?;
+    let interrupt = CancellationToken::new();
+    let first = || anstream::eprintln!("interrupted: ending what was started; once more to stop at once");
+    let _signals = AbortOnDropHandle::new(tokio::spawn(signals::watch(interrupt.clone(), first, || {})?));
+    let running = cluster::bring_up(&name, &choice, &images, interrupt.cancelled()).await?;
     anstream::eprintln!("the cluster {0} runs; end it with `chaos cluster down --name {0}`", name.as_str());
     anstream::println!("{}", running.kubeconfig().display());
     Ok(0)

@@ -5,6 +5,7 @@ mod heal;
 mod judge;
 mod plan;
 mod run;
+mod signals;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

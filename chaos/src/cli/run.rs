@@ -11,11 +11,10 @@ use chaos::runner::directory::{DEFAULT_PARENT, RunDirectory};
 use chaos::runner::{self, Assignment, Finished, Settings};
 use chaos::scenario::{self, Seed, Subject, Unavailable};
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{ClusterArguments, EXIT_ERROR};
+use super::{ClusterArguments, EXIT_ERROR, signals};
 
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
@@ -175,26 +174,11 @@ fn check_mutant(mutant: &str, operator_binary: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-/// The first Ctrl-C or SIGTERM asks for an orderly end, the second ends the process; a sandbox of the run dies with it.
+/// The first Ctrl-C asks for an orderly end, the second ends the process; a sandbox of the run dies with it.
 fn watch_signals(interrupt: CancellationToken, display: Display) -> Result<impl Future<Output = ()>> {
-    let mut interrupts = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
-    let mut terminations = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    Ok(async move {
-        loop {
-            tokio::select! {
-                biased;
-                _ = interrupts.recv() => {}
-                _ = terminations.recv() => {}
-            }
-            if interrupt.is_cancelled() {
-                display.finish();
-                anstream::eprintln!("stopped at once");
-                std::process::exit(i32::from(EXIT_ERROR));
-            }
-            display.say("interrupted: healing and writing the report; once more to stop at once");
-            interrupt.cancel();
-        }
-    })
+    let saying = display.clone();
+    let first = move || saying.say("interrupted: healing and writing the report; once more to stop at once");
+    signals::watch(interrupt, first, move || display.finish())
 }
 
 fn show(finished: &[Finished], arguments: &RunArguments) -> Result<()> {

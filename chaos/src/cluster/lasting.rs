@@ -88,11 +88,13 @@ impl LastingCluster {
     }
 }
 
-/// Starts a lasting cluster; one of the name that runs already is an error, the remains of a dead one are cleared.
+/// Starts a lasting cluster, unless it is interrupted first: then nothing of it is left. One of the name that runs already
+/// is an error, the remains of a dead one are cleared.
 pub async fn bring_up(
     name: &ClusterName,
     choice: &ClusterChoice,
     images: &SandboxImages,
+    interrupted: impl Future<Output = ()>,
 ) -> Result<LastingCluster> {
     let directory = directory(name)?;
     if let Some(running) = Sandbox::find(&directory).context("looking for the lasting cluster")? {
@@ -103,8 +105,8 @@ pub async fn bring_up(
         );
     }
     sandboxed::remove(&directory)?;
-    let started = sandboxed::launch(choice, images, &directory, name.as_str(), Lifetime::Lasting).await;
-    match started {
+    let text = name.as_str();
+    match sandboxed::launch(choice, images, &directory, text, Lifetime::Lasting, interrupted).await {
         Ok(sandbox) => Ok(LastingCluster { sandbox }),
         Err(error) => {
             sandboxed::remove(&directory)?;

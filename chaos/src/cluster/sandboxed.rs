@@ -38,7 +38,8 @@ impl OwnSandbox {
 }
 
 pub(super) async fn start(choice: &ClusterChoice, images: &SandboxImages, state: PathBuf) -> Result<Cluster> {
-    let sandbox = launch(choice, images, &state, "chaos", Lifetime::WithParent).await;
+    let never = std::future::pending();
+    let sandbox = launch(choice, images, &state, "chaos", Lifetime::WithParent, never).await;
     let sandbox = match sandbox {
         Ok(sandbox) => sandbox,
         Err(error) => {
@@ -53,13 +54,14 @@ pub(super) async fn start(choice: &ClusterChoice, images: &SandboxImages, state:
     Ok(cluster)
 }
 
-/// Starts a sandbox whose whole state lies below `state`.
+/// Starts a sandbox whose whole state lies below `state`, unless it is interrupted first: then nothing of it runs.
 pub(super) async fn launch(
     choice: &ClusterChoice,
     images: &SandboxImages,
     state: &Path,
     name: &str,
     lifetime: Lifetime,
+    interrupted: impl Future<Output = ()>,
 ) -> Result<Sandbox> {
     check(choice.listen)?;
     std::fs::create_dir_all(state).with_context(|| format!("making {}", state.display()))?;
@@ -71,7 +73,7 @@ pub(super) async fn launch(
         listen: choice.listen,
         lifetime,
     };
-    Sandbox::start(configuration).await.context("starting the sandbox")
+    Sandbox::start_unless(configuration, interrupted).await.context("starting the sandbox")
 }
 
 /// Whether a sandbox can be started here: the kernel lets us make its namespaces, and the address is free. Asked by trying,

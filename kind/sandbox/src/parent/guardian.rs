@@ -16,12 +16,12 @@ use std::fs::File;
 use std::io::{BufRead as _, Write as _};
 use std::net::TcpListener;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::ChildStdin;
 
 /// Runs the role. The configuration is the first line on standard input; the input stays open as the lifeline.
 pub(super) fn run() -> Result<()> {
     let config = read_config()?;
-    // The first descriptor of a caller's terminal must not reach us: Ctrl-C is for the caller, who then ends us.
-    nix::unistd::setsid().ok();
     match start(&config) {
         Err(error) => {
             StartAnswer::Failed { message: format!("{error:#}") }.send();
@@ -57,7 +57,7 @@ enum Reason {
 
 fn read_config() -> Result<SandboxConfig> {
     let mut line = String::new();
-    // Nothing but this line is ever written, so the buffer cannot swallow anything else.
+    // Nothing else is written until we have answered, so the buffer cannot swallow anything else.
     std::io::stdin().lock().read_line(&mut line).context("reading the sandbox's configuration")?;
     serde_json::from_str(&line).context("parsing the sandbox's configuration")
 }
@@ -97,19 +97,25 @@ fn start(config: &SandboxConfig) -> Result<Started> {
     Ok(Started { init, signals, _lifeline: lifeline, _lock: lock })
 }
 
-/// Waits for a reason to end. Input that is more than the end of the input has no meaning.
+/// The caller's word that it has a lasting sandbox, which no longer ends with it.
+const LET_GO: &[u8] = b"\n";
+
+/// Tells the guardian at the other end of `lifeline` to go on without its caller. To be said once, after it answered.
+pub(super) async fn let_go(lifeline: &mut ChildStdin) -> std::io::Result<()> {
+    lifeline.write_all(LET_GO).await?;
+    lifeline.flush().await
+}
+
+/// Waits for a reason to end. A lasting sandbox too ends with its caller until that lets it go: a caller that ended in
+/// the middle of the start told nobody of the sandbox.
 fn wait(config: &SandboxConfig, started: &Started) -> Result<Reason> {
     let sandbox = process::open_process(started.init).context("watching the sandbox")?;
     let stdin = std::io::stdin();
-    let lifeline: Option<BorrowedFd<'_>> = match config.lifetime {
-        Lifetime::WithParent => Some(stdin.as_fd()),
-        Lifetime::Lasting => None,
-    };
     let mut watched = vec![
         PollFd::new(sandbox.as_fd(), PollFlags::POLLIN),
         PollFd::new(started.signals.as_fd(), PollFlags::POLLIN),
+        PollFd::new(stdin.as_fd(), PollFlags::POLLIN),
     ];
-    watched.extend(lifeline.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)));
     loop {
         match poll(&mut watched, PollTimeout::NONE) {
             Ok(_) => {}
@@ -123,8 +129,17 @@ fn wait(config: &SandboxConfig, started: &Started) -> Result<Reason> {
                 Some(signal) if signal.ssi_signo == Signal::SIGHUP as u32 => {}
                 Some(_) | None => return Ok(Reason::Signal),
             },
-            [_, _, true] => return Ok(Reason::CallerGone),
+            [_, _, true] => match (config.lifetime, is_let_go(stdin.as_fd())?) {
+                (Lifetime::Lasting, true) => watched.truncate(2),
+                (Lifetime::Lasting, false) | (Lifetime::WithParent, _) => return Ok(Reason::CallerGone),
+            },
             _ => {}
         }
     }
+}
+
+/// Whether what arrived is the caller's word, and not the end of the lifeline.
+fn is_let_go(lifeline: BorrowedFd<'_>) -> Result<bool> {
+    let mut word = [0; LET_GO.len()];
+    Ok(nix::unistd::read(lifeline, &mut word).context("reading the caller's word")? > 0)
 }

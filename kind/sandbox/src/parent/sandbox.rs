@@ -1,9 +1,9 @@
 //! The caller's side: starting a sandbox, finding a lasting one, ending it. Makes no namespaces itself, so that it
 //! may be called from a program with threads.
 
-use super::Role;
 use super::config::{ImageReference, Lifetime, SandboxConfig};
 use super::state::{self, GuardianRecord, StartAnswer};
+use super::{Role, guardian};
 use crate::sys::process;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -38,6 +38,9 @@ pub enum StartError {
         /// The system's answer.
         source: io::Error,
     },
+    /// The caller did not want it any more. Nothing of it is left but the state directory.
+    #[error("interrupted before the sandbox was ready")]
+    Interrupted,
     /// The sandbox's process could not be started or spoken to.
     #[error("starting the sandbox's process")]
     Process(#[source] io::Error),
@@ -80,33 +83,46 @@ pub struct Sandbox {
 impl Sandbox {
     /// Starts a sandbox and returns when its API server answers and its node is ready.
     ///
-    /// The calling program must call [`run_if_reexecuted`](super::run_if_reexecuted) first in its `main`.
+    /// The calling program must call [`run_if_reexecuted`](super::run_if_reexecuted) first in its `main`. Until this has
+    /// returned, the sandbox ends with its caller, a lasting one too.
     ///
     /// # Errors
     /// See [`StartError`]; nothing is left behind but the state directory.
     pub async fn start(config: SandboxConfig) -> Result<Sandbox, StartError> {
+        Sandbox::start_unless(config, std::future::pending()).await
+    }
+
+    /// The same, unless `interrupted` comes first: then what was begun is ended, and waited for.
+    ///
+    /// # Errors
+    /// As of [`Sandbox::start`], and [`StartError::Interrupted`].
+    pub async fn start_unless(
+        config: SandboxConfig,
+        interrupted: impl Future<Output = ()>,
+    ) -> Result<Sandbox, StartError> {
         check_images(&config)?;
         let config = prepare_state_directory(config)?;
         let mut child = spawn_guardian(&config)?;
         let mut lifeline =
             child.stdin.take().ok_or_else(|| StartError::Process(io::ErrorKind::BrokenPipe.into()))?;
-        send_config(&mut lifeline, &config).await.map_err(StartError::Process)?;
-        if let Err(error) = await_answer(&mut child, &config.state_directory).await {
-            // Its end takes everything with it; that it has ended already is fine.
-            let _ = child.kill().await;
-            return Err(error);
+        let started = tokio::select! {
+            biased;
+            () = interrupted => Err(StartError::Interrupted),
+            started = until_ready(&mut child, &mut lifeline, &config) => started,
+        };
+        match started {
+            Ok(guardian) => Ok(Sandbox {
+                kubeconfig: state::kubeconfig_path(&config.state_directory),
+                state_directory: config.state_directory,
+                guardian,
+                lifeline: (config.lifetime == Lifetime::WithParent).then_some(lifeline),
+                child: Some(child),
+            }),
+            Err(error) => {
+                end_guardian(&mut child, &error).await;
+                Err(error)
+            }
         }
-        let guardian = GuardianRecord::read_living(&config.state_directory)
-            .and_then(|record| record.ok_or_else(|| io::Error::other("it ended at once")))
-            .map_err(StartError::Process)?;
-        let lasting = config.lifetime == Lifetime::Lasting;
-        Ok(Sandbox {
-            kubeconfig: state::kubeconfig_path(&config.state_directory),
-            state_directory: config.state_directory,
-            guardian,
-            lifeline: (!lasting).then_some(lifeline),
-            child: Some(child),
-        })
     }
 
     /// Finds the sandbox that runs with this state directory, if one does.
@@ -211,14 +227,42 @@ fn spawn_guardian(config: &SandboxConfig) -> Result<Child, StartError> {
         .append(true)
         .open(state::log_path(&config.state_directory))
         .map_err(|source| StartError::StateDirectory { path: config.state_directory.clone(), source })?;
-    Command::new("/proc/self/exe")
+    let mut command = Command::new("/proc/self/exe");
+    command
         .arg(Role::Guardian.argument())
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(log)
-        .spawn()
-        .map_err(StartError::Process)
+        .stderr(log);
+    // Ctrl-C in the caller's terminal is for the caller, who then ends us.
+    process::in_own_session(&mut command);
+    command.spawn().map_err(StartError::Process)
+}
+
+async fn until_ready(
+    child: &mut Child,
+    lifeline: &mut ChildStdin,
+    config: &SandboxConfig,
+) -> Result<GuardianRecord, StartError> {
+    send_config(lifeline, config).await.map_err(StartError::Process)?;
+    await_answer(child, &config.state_directory).await?;
+    let guardian = GuardianRecord::read_living(&config.state_directory)
+        .and_then(|record| record.ok_or_else(|| io::Error::other("it ended at once")))
+        .map_err(StartError::Process)?;
+    if config.lifetime == Lifetime::Lasting {
+        guardian::let_go(lifeline).await.map_err(StartError::Process)?;
+    }
+    Ok(guardian)
+}
+
+/// Ends a guardian whose start came to nothing. Its end takes everything with it; that it has ended already is fine.
+async fn end_guardian(child: &mut Child, because: &StartError) {
+    let asked = match (because, child.id().and_then(|id| i32::try_from(id).ok())) {
+        // In good order, so that everything is gone when it has ended.
+        (StartError::Interrupted, Some(id)) => process::signal(Pid::from_raw(id), Signal::SIGTERM).is_ok(),
+        _ => false,
+    };
+    let _ = if asked { child.wait().await.map(drop) } else { child.kill().await };
 }
 
 async fn send_config(lifeline: &mut ChildStdin, config: &SandboxConfig) -> io::Result<()> {

@@ -62,8 +62,11 @@ impl GuardianRecord {
         start_time(self.process).is_ok_and(|start| start == self.start_time)
     }
 
+    /// Writes the record. It appears whole or not at all: whoever looks for a sandbox may look in the middle of a start.
     pub(super) fn write(&self, state_directory: &Path) -> io::Result<()> {
-        std::fs::write(path(state_directory), serde_json::to_vec(self).map_err(io::Error::other)?)
+        let new = path(state_directory).with_extension("new");
+        std::fs::write(&new, serde_json::to_vec(self).map_err(io::Error::other)?)?;
+        std::fs::rename(new, path(state_directory))
     }
 
     pub(super) fn remove(state_directory: &Path) -> io::Result<()> {

@@ -56,6 +56,12 @@ pub(crate) fn inherited_descriptor(number: RawFd) -> nix::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// The command will be the first of a session of its own: no terminal's signals reach it.
+pub(crate) fn in_own_session(command: &mut tokio::process::Command) {
+    // SAFETY: setsid(2) may be called between fork and exec: it is async-signal-safe and touches no memory.
+    unsafe { command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(std::io::Error::from)) };
+}
+
 /// Asks the kernel to kill this process when its parent's thread ends.
 pub(crate) fn die_with_parent() -> nix::Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
