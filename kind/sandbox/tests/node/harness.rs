@@ -21,13 +21,17 @@ macro_rules! tests {
     };
 }
 
-/// Runs all tests whose name contains one of the filters; the exit code.
-pub(crate) fn run(tests: &[Test], filters: &[String]) -> i32 {
+/// The tests whose name contains one of the filters; without a filter, all.
+pub(crate) fn matching(tests: &[Test], filters: &[String]) -> Vec<Test> {
+    let wanted = |test: &Test| filters.is_empty() || filters.iter().any(|one| test.name.contains(one));
+    tests.iter().copied().filter(wanted).collect()
+}
+
+/// Runs the tests; the exit code.
+pub(crate) fn run(tests: &[Test]) -> i32 {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     let (mut passed, mut failed) = (0, 0);
-    for test in
-        tests.iter().filter(|test| filters.is_empty() || filters.iter().any(|one| test.name.contains(one)))
-    {
+    for test in tests {
         let begin = Instant::now();
         let limited = async { tokio::time::timeout(Duration::from_secs(120), (test.run)()).await };
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(limited)));
