@@ -8,7 +8,11 @@ use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// Pause after a connection that could not be accepted.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// An answer to a GET.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +35,27 @@ impl Reply {
     }
 }
 
+/// Serves until dropped; its connections end with it. A connection that could not be accepted is its client's loss.
+pub async fn serve(listener: TcpListener, answer: impl Fn(&str) -> Reply + Clone + Send + Sync + 'static) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => drop(connections.spawn(serve_connection(stream, answer.clone()))),
+                Err(error) => {
+                    tracing::warn!(%error, "accept a connection");
+                    // Out of file descriptors, most likely: the next attempt would fail at once too.
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                }
+            }
+        }
+    }
+}
+
 /// Answers the requests of one connection until it closes. A broken connection is the peer's business.
-pub async fn serve_connection(stream: TcpStream, answer: impl Fn(&str) -> Reply + Send) {
+async fn serve_connection(stream: TcpStream, answer: impl Fn(&str) -> Reply + Send + Sync) {
     let service = hyper::service::service_fn(|request: Request<Incoming>| {
         let reply = match *request.method() {
             Method::GET | Method::HEAD => answer(request.uri().path()),

@@ -7,6 +7,7 @@ use crate::controller::Controller;
 use crate::etcd::{Connector, EtcdPort};
 use crate::events::Events;
 use crate::execute::Executor;
+use crate::http::serve;
 use crate::kubernetes::Clients;
 use crate::lease::election::Durations;
 use crate::lease::{Elector, Identity, Leadership};
@@ -14,7 +15,7 @@ use crate::metrics::Metrics;
 use crate::observe::Observer;
 use crate::reconcile::Reconciler;
 use crate::report::Reporter;
-use crate::server::{Shown, serve};
+use crate::server::Shown;
 use crate::telemetry::chain;
 use anyhow::{Context as _, anyhow};
 use etcd_operator_core::mutant::Mutant;
@@ -54,8 +55,9 @@ async fn operate(arguments: Run) -> anyhow::Result<()> {
     let listener = TcpListener::bind(arguments.listen)
         .await
         .with_context(|| format!("listen on {}", arguments.listen))?;
+    let served = shown.clone();
     let mut server = JoinSet::new();
-    server.spawn(serve(listener, shown.clone()));
+    server.spawn(serve(listener, move |path: &str| served.answer(path)));
     let clients = Clients::connect().await?;
     shown.set_ready(true);
     let clock: SharedClock = Arc::new(SystemClock::new());

@@ -1,17 +1,11 @@
-//! The operator's own HTTP: /metrics for Prometheus, /healthz and /readyz for the kubelet. It changes nothing.
+//! What the operator's own HTTP shows: /metrics for Prometheus, /healthz and /readyz for the kubelet. It changes nothing.
 
-use crate::http::{Reply, serve_connection};
+use crate::http::Reply;
 use http::StatusCode;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-
-/// Pause after a connection that could not be accepted.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Content type of the OpenMetrics text format.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -34,7 +28,8 @@ impl Shown {
         self.ready.store(ready, Ordering::Relaxed);
     }
 
-    fn answer(&self, path: &str) -> Reply {
+    /// What a GET of this path is answered with.
+    pub fn answer(&self, path: &str) -> Reply {
         match path {
             "/metrics" => self.metrics(),
             "/healthz" => Reply::text(StatusCode::OK, "ok\n"),
@@ -49,28 +44,6 @@ impl Shown {
         match encode(&mut text, &self.registry) {
             Ok(()) => Reply::new(StatusCode::OK, OPEN_METRICS, text),
             Err(error) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
-        }
-    }
-}
-
-/// Serves until dropped; its connections end with it. A connection that could not be accepted is its client's loss.
-pub async fn serve(listener: TcpListener, shown: Shown) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            biased;
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    let shown = shown.clone();
-                    connections.spawn(serve_connection(stream, move |path| shown.answer(path)));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "accept a connection");
-                    // Out of file descriptors, most likely: the next attempt would fail at once too.
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
-                }
-            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a holding gate tells: to the operator by `GET /gate`, to the kubelet by failing readiness, to people by its
 //! log. It decides nothing.
 
-use crate::http::{Reply, serve_connection};
+use crate::http::{Reply, serve};
 use anyhow::Context as _;
 use etcd_operator_core::gate::{
     FORMAT, GateHoldReason, GateInputs, GateReport, GateState, PermitReading, StampState,
@@ -53,8 +53,9 @@ impl Holding {
         let address = listener.local_addr().context("find the address listened on")?;
         tell(&report);
         let report = Arc::new(RwLock::new(report));
+        let served = report.clone();
         let mut server = JoinSet::new();
-        server.spawn(accept(listener, report.clone()));
+        server.spawn(serve(listener, move |path: &str| answer(path, &served)));
         Ok(Self { report, address, _server: server })
     }
 
@@ -71,23 +72,6 @@ impl Holding {
 fn tell(report: &GateReport) {
     let text = serde_json::to_string(report).unwrap_or_default();
     tracing::warn!(reason = report.reason.as_str(), report = text, "etcd is not started");
-}
-
-async fn accept(listener: TcpListener, report: Arc<RwLock<GateReport>>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            biased;
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    let report = report.clone();
-                    connections.spawn(serve_connection(stream, move |path| answer(path, &report)));
-                }
-                Err(error) => tracing::warn!(%error, "accept a connection"),
-            }
-        }
-    }
 }
 
 fn answer(path: &str, report: &RwLock<GateReport>) -> Reply {
