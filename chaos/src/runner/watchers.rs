@@ -88,56 +88,51 @@ impl Watching {
     }
 
     async fn member_pods(self) {
-        let api: Api<Pod> = Api::namespaced(self.watching.clone(), &self.namespace);
+        let api = Api::namespaced(self.watching.clone(), &self.namespace);
         let labels = format!("{}={}", etcd::CLUSTER_LABEL, self.cluster);
-        let mut known: BTreeMap<String, Pod> = BTreeMap::new();
-        let mut stream = std::pin::pin!(watcher(api, watcher::Config::default().labels(&labels)));
-        let mut listed = BTreeMap::new();
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(Watched::Init) => listed = BTreeMap::new(),
-                Ok(Watched::InitApply(pod)) => drop(listed.insert(name(&pod), pod)),
-                Ok(Watched::InitDone) => {
-                    self.replace_pods(&mut known, std::mem::take(&mut listed), etcd::CONTAINER)
-                }
-                Ok(Watched::Apply(pod)) => {
-                    self.record_pod(&pod, etcd::CONTAINER, false);
-                    known.insert(name(&pod), pod);
-                }
-                Ok(Watched::Delete(pod)) => {
-                    self.record_pod(&pod, etcd::CONTAINER, true);
-                    known.remove(&name(&pod));
-                }
-                Err(error) => tracing::debug!(%error, "watching member pods again"),
-            }
+        let show = |known: &BTreeMap<String, Pod>| {
             let members = known.values().filter_map(samples::member_pod).collect();
             self.board.send_modify(|board| board.take_pods(members, Instant::now()));
-        }
+        };
+        self.pods(api, &labels, etcd::CONTAINER, show).await;
     }
 
     async fn operator_pods(self) {
-        let api: Api<Pod> = Api::namespaced(self.watching.clone(), operator::NAMESPACE);
+        let api = Api::namespaced(self.watching.clone(), operator::NAMESPACE);
         let labels = format!("app.kubernetes.io/name={}", operator::NAME);
-        let mut stream = std::pin::pin!(watcher(api, watcher::Config::default().labels(&labels)));
-        let mut known: BTreeMap<String, Pod> = BTreeMap::new();
+        self.pods(api, &labels, operator::NAME, |_| {}).await;
+    }
+
+    /// Records every state of the pods with these labels, and what becomes of `container` in them; shows all that are
+    /// there after each change.
+    async fn pods(
+        &self,
+        api: Api<Pod>,
+        labels: &str,
+        container: &str,
+        show: impl Fn(&BTreeMap<String, Pod>),
+    ) {
+        let mut known = BTreeMap::new();
         let mut listed = BTreeMap::new();
+        let mut stream = std::pin::pin!(watcher(api, watcher::Config::default().labels(labels)));
         while let Some(event) = stream.next().await {
             match event {
                 Ok(Watched::Init) => listed = BTreeMap::new(),
                 Ok(Watched::InitApply(pod)) => drop(listed.insert(name(&pod), pod)),
                 Ok(Watched::InitDone) => {
-                    self.replace_pods(&mut known, std::mem::take(&mut listed), operator::NAME)
+                    self.replace_pods(&mut known, std::mem::take(&mut listed), container)
                 }
                 Ok(Watched::Apply(pod)) => {
-                    self.record_pod(&pod, operator::NAME, false);
+                    self.record_pod(&pod, container, false);
                     known.insert(name(&pod), pod);
                 }
                 Ok(Watched::Delete(pod)) => {
-                    self.record_pod(&pod, operator::NAME, true);
+                    self.record_pod(&pod, container, true);
                     known.remove(&name(&pod));
                 }
-                Err(error) => tracing::debug!(%error, "watching the operator's pods again"),
+                Err(error) => tracing::debug!(%error, "watching the pods with {labels} again"),
             }
+            show(&known);
         }
     }
 
