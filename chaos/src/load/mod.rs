@@ -14,11 +14,11 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -30,8 +30,8 @@ use client::Shared;
 use counters::Counters;
 use service::Service;
 
-use crate::history::{ClientId, Header, Writer};
-use crate::recorder::{Clock, HistoryFile, serve, until_told_to_end};
+use crate::history::{ClientId, Writer};
+use crate::recorder::{self, Histories, HistoryFile};
 
 /// The port of the load's HTTP server.
 pub const PORT: u16 = 8079;
@@ -63,71 +63,52 @@ impl Arguments {
         let configuration: Configuration =
             serde_json::from_str(&self.config).context("reading --config of the load")?;
         configuration.check().context("checking --config of the load")?;
-        let listener = TcpListener::bind(self.listen)
-            .await
-            .with_context(|| format!("listening on {} for the harness", self.listen))?;
-        std::fs::create_dir_all(&self.history)
-            .with_context(|| format!("making the history directory {}", self.history.display()))?;
-        let clock = Clock::start();
-        let file = self.create_file(LOAD_FILE, Writer::Load, &configuration, clock)?;
+        let (listener, histories) = recorder::open(self.listen, &self.history).await?;
+        let file = histories.create(LOAD_FILE, histories.header(Writer::Load, &configuration.prefix))?;
         let (stop, stopped) = watch::channel(false);
         let shared = Shared {
             configuration: Arc::new(configuration),
-            clock,
+            clock: histories.clock,
             recorder: file.recorder(),
             counters: Arc::new(Counters::default()),
             stop: stopped,
         };
-        let service = Arc::new(Service::new(self.history.clone(), clock, shared.counters.clone(), stop));
-        tokio::select! {
-            biased;
-            ended = until_told_to_end() => ended.context("waiting for the signal to end"),
-            () = serve(listener, service.clone()) => Ok(()),
-            never = self.load_then_dump(shared, file, &service) => match never {},
-        }
+        let directory = histories.directory().to_owned();
+        let service = Arc::new(Service::new(directory, histories.clock, shared.counters.clone(), stop));
+        let work = load_then_dump(shared, file, &histories, &service);
+        recorder::run(listener, service.clone(), work).await
     }
+}
 
-    /// The clients' work and the dump after it. Stays for ever: the result is to be read over HTTP.
-    async fn load_then_dump(
-        &self,
-        shared: Shared,
-        file: HistoryFile,
-        service: &Service,
-    ) -> std::convert::Infallible {
-        let result = self.until_dumped(shared, file, service).await;
-        service.finish(result.unwrap_or_else(|error| StateReport::Failed { error: format!("{error:#}") }));
-        std::future::pending().await
-    }
+/// The clients' work and the dump after it. Stays for ever: the result is to be read over HTTP.
+async fn load_then_dump(
+    shared: Shared,
+    file: HistoryFile,
+    histories: &Histories,
+    service: &Service,
+) -> anyhow::Result<Infallible> {
+    let result = until_dumped(shared, file, histories, service).await;
+    service.finish(result.unwrap_or_else(|error| StateReport::Failed { error: format!("{error:#}") }));
+    std::future::pending().await
+}
 
-    async fn until_dumped(
-        &self,
-        shared: Shared,
-        file: HistoryFile,
-        service: &Service,
-    ) -> anyhow::Result<StateReport> {
-        run_clients(&shared).await;
-        file.close(shared.clock.now()).await.context("writing the history of the clients")?;
-        service.dumping();
-        let dump = dump::take(&shared.configuration, shared.clock).await.context("taking the final dump")?;
-        let (revision, events) = (dump.read.revision.0, dump.events.len());
-        let file = self.create_file(FINAL_FILE, Writer::FinalRead, &shared.configuration, shared.clock)?;
-        let recorder = file.recorder();
-        dump.into_lines().for_each(|line| recorder.record(line));
-        file.close(shared.clock.now()).await.context("writing the final dump")?;
-        Ok(StateReport::Done { revision, events: u64::try_from(events).unwrap_or(u64::MAX) })
-    }
-
-    fn create_file(
-        &self,
-        name: &str,
-        writer: Writer,
-        configuration: &Configuration,
-        clock: Clock,
-    ) -> anyhow::Result<HistoryFile> {
-        let header = Header::new(writer, clock.wall_at_zero(), configuration.prefix.clone());
-        let path = self.history.join(name);
-        HistoryFile::create(&path, header).with_context(|| format!("making {}", path.display()))
-    }
+async fn until_dumped(
+    shared: Shared,
+    file: HistoryFile,
+    histories: &Histories,
+    service: &Service,
+) -> anyhow::Result<StateReport> {
+    run_clients(&shared).await;
+    file.close(shared.clock.now()).await.context("writing the history of the clients")?;
+    service.dumping();
+    let dump = dump::take(&shared.configuration, shared.clock).await.context("taking the final dump")?;
+    let (revision, events) = (dump.read.revision.0, dump.events.len());
+    let header = histories.header(Writer::FinalRead, &shared.configuration.prefix);
+    let file = histories.create(FINAL_FILE, header)?;
+    let recorder = file.recorder();
+    dump.into_lines().for_each(|line| recorder.record(line));
+    file.close(shared.clock.now()).await.context("writing the final dump")?;
+    Ok(StateReport::Done { revision, events: u64::try_from(events).unwrap_or(u64::MAX) })
 }
 
 /// Runs all clients until they are told to stop.

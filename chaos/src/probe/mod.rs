@@ -15,15 +15,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use tokio::net::TcpListener;
 
 pub use samples::{Sample, Samples};
 
 use rounds::Prober;
 use service::Service;
 
-use crate::history::{Header, Writer};
-use crate::recorder::{Clock, HistoryFile, serve, until_told_to_end};
+use crate::history::Writer;
+use crate::recorder;
 
 /// The port of the probe's HTTP server.
 pub const PORT: u16 = 8078;
@@ -68,31 +67,22 @@ impl Arguments {
             (10..=60_000).contains(&self.call_limit_milliseconds),
             "--call-limit-milliseconds must be 10 to 60000"
         );
-        let listener = TcpListener::bind(self.listen)
-            .await
-            .with_context(|| format!("listening on {} for the harness", self.listen))?;
-        std::fs::create_dir_all(&self.history)
-            .with_context(|| format!("making the history directory {}", self.history.display()))?;
-        let clock = Clock::start();
-        let header = Header::new(Writer::Probe, clock.wall_at_zero(), "");
-        let path = self.history.join(PROBE_FILE);
-        let file = HistoryFile::create(&path, header.clone())
-            .with_context(|| format!("making {}", path.display()))?;
+        let (listener, histories) = recorder::open(self.listen, &self.history).await?;
+        let header = histories.header(Writer::Probe, "");
+        let file = histories.create(PROBE_FILE, header.clone())?;
         let prober = Arc::new(Prober::new(
             self.peers_dns.clone(),
             self.key.clone(),
             Duration::from_millis(self.call_limit_milliseconds),
-            clock,
+            histories.clock,
         ));
-        let service = Arc::new(Service::new(self.history.clone(), header, prober.clone(), file.recorder()));
+        let directory = histories.directory().to_owned();
+        let service = Arc::new(Service::new(directory, header, prober.clone(), file.recorder()));
         let interval = Duration::from_millis(self.interval_milliseconds);
-        tokio::select! {
-            biased;
-            ended = until_told_to_end() => ended.context("waiting for the signal to end"),
-            () = serve(listener, service.clone()) => Ok(()),
-            failed = service.sample_for_ever(interval, file) => {
-                failed.with_context(|| format!("writing {}", path.display())).map(|never| match never {})
-            }
-        }
+        let work = async {
+            let failed = service.sample_for_ever(interval, file).await;
+            failed.with_context(|| format!("writing {}", histories.directory().join(PROBE_FILE).display()))
+        };
+        recorder::run(listener, service.clone(), work).await
     }
 }

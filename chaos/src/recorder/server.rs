@@ -49,7 +49,7 @@ pub trait Handler: Send + Sync + 'static {
 }
 
 /// Serves until it is dropped; connections end with it.
-pub async fn serve(listener: TcpListener, handler: Arc<dyn Handler>) {
+pub(super) async fn serve(listener: TcpListener, handler: Arc<dyn Handler>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -184,7 +184,7 @@ fn text(status: StatusCode, text: String) -> Answer {
 ///
 /// # Errors
 /// When the signals cannot be asked for.
-pub async fn until_told_to_end() -> std::io::Result<()> {
+pub(super) async fn until_told_to_end() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
