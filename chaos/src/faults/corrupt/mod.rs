@@ -10,7 +10,7 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 
 use super::case::{Case, Victims};
-use super::objects::{Field, Located, corruption, identity, last_manager};
+use super::objects::{Change, Field, Located, corruption, identity, last_manager};
 use super::{agents, pause};
 use crate::record::Proof;
 use crate::scenario::ClusterObject;
@@ -39,7 +39,7 @@ pub(super) async fn carry_out(
     }
     let paused = pause::stop(case, &operators, lasting).await?;
     let until = tokio::time::Instant::now() + lasting;
-    let changed = corrupt_all(case, victims, object).await?;
+    let changed = change_all(case, victims, object, corruption).await?;
     case.injected();
     let remaining = until.saturating_duration_since(tokio::time::Instant::now());
     let felt = tokio::time::timeout(remaining, felt::make_felt(case, victims, &changed)).await;
@@ -53,35 +53,48 @@ pub(super) async fn carry_out(
     felt.context("the corruption was not felt while the operator was paused")?
 }
 
-async fn corrupt_all(case: &Case<'_>, victims: &Victims, object: ClusterObject) -> Result<Vec<Changed>> {
-    let mut changed = Vec::new();
-    if object.belongs_to_member() {
-        for member in &victims.members {
-            changed.push(corrupt(case, victims, object, Some(&member.name)).await?);
-        }
+/// Which change is made to an object: [`corruption`], or [`addition`](super::objects::addition).
+pub(super) type Choice = fn(ClusterObject, &DynamicObject) -> Result<Change>;
+
+/// Changes the object of each victim, or the one object of the cluster, and records each as seen changed.
+///
+/// # Errors
+/// If there is none, or if one could not be changed.
+pub(super) async fn change_all(
+    case: &Case<'_>,
+    victims: &Victims,
+    object: ClusterObject,
+    choice: Choice,
+) -> Result<Vec<Changed>> {
+    let members: Vec<Option<&str>> = if object.belongs_to_member() {
+        victims.members.iter().map(|member| Some(member.name.as_str())).collect()
     } else {
-        changed.push(corrupt(case, victims, object, None).await?);
+        vec![None]
+    };
+    if members.is_empty() {
+        bail!("there is no {object} to change");
     }
-    if changed.is_empty() {
-        bail!("there is no object to corrupt");
+    let mut changed = Vec::new();
+    for member in members {
+        changed.push(change(case, victims, object, member, choice).await?);
     }
     Ok(changed)
 }
 
-async fn corrupt(
+async fn change(
     case: &Case<'_>,
     victims: &Victims,
     object: ClusterObject,
     member: Option<&str>,
+    choice: Choice,
 ) -> Result<Changed> {
     let context = case.context;
     let located = Located::new(&context.client, &context.namespace, &context.cluster, object, member)?;
     let now = located.get().await?.with_context(|| format!("{object} {} is not there", located.name))?;
-    let change = corruption(object, &now)?;
-    let before = change.field.value(&now);
-    let at = located.set(&now, &change.field, &change.value).await?;
-    let changed =
-        Changed { located, object, pod: case.pod_of(victims, member), field: change.field, before, at };
+    let Change { field, value } = choice(object, &now)?;
+    let before = field.value(&now);
+    let at = located.set(&now, &field, &value).await?;
+    let changed = Changed { located, object, pod: case.pod_of(victims, member), field, before, at };
     prove_changed(case, &changed)?;
     Ok(changed)
 }
@@ -90,7 +103,7 @@ async fn corrupt(
 ///
 /// # Errors
 /// If it does not differ from before: then nothing was broken.
-pub(super) fn prove_changed(case: &Case<'_>, changed: &Changed) -> Result<()> {
+fn prove_changed(case: &Case<'_>, changed: &Changed) -> Result<()> {
     let Changed { object, field, before, at, .. } = changed;
     let after = field.value(at);
     if after == *before {
