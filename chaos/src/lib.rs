@@ -19,6 +19,7 @@ pub mod recorder;
 // Runs where the user is: talks to Kubernetes and carries the schedule out.
 pub mod cluster;
 pub mod faults;
+pub mod image;
 pub mod progress;
 pub mod runner;
 pub mod subject;

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod heal;
+mod image;
 mod judge;
 mod plan;
 mod run;
@@ -51,6 +52,8 @@ enum Command {
     /// Bring lasting clusters up and down
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
+    /// Write container images as OCI archives, without a container engine
+    Image(image::ImageArguments),
     /// End what a killed run left broken in a cluster
     Heal(heal::HealArguments),
     /// Carries out one fault inside a pod
@@ -150,6 +153,7 @@ async fn dispatch(command: Command) -> Result<u8> {
         Command::Check(arguments) => judge::check(&arguments),
         Command::Report(arguments) => judge::report(&arguments),
         Command::Cluster(command) => cluster::carry_out(command).await,
+        Command::Image(arguments) => image::image(&arguments),
         Command::Heal(arguments) => heal::heal(&arguments).await,
         Command::Agent(arguments) => arguments.run().await.map(|()| 0),
         Command::Load(arguments) => arguments.run().await.map(|()| 0),

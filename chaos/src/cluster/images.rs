@@ -24,40 +24,56 @@ pub struct SandboxImages {
     pub sources: BTreeMap<ImageReference, ImageSource>,
 }
 
+/// Images by name.
+pub type Sources = BTreeMap<ImageReference, ImageSource>;
+
 impl SandboxImages {
     /// Collects both binaries of this project and every etcd version in the cache; a cache without any is refused.
     pub fn collect(operator_binary: Option<&Path>) -> Result<SandboxImages> {
-        let versions = etcd_versions()?;
-        if versions.is_empty() {
-            bail!(
-                "there is no etcd image in the cache {}: build them with `ci/images`",
-                cache::directory()?.display()
-            );
-        }
-        let chaos = std::env::current_exe().context("finding this program's own file")?;
-        let operator = match operator_binary {
-            Some(path) => path.to_owned(),
-            None => beside(&chaos, "etcd-operator"),
-        };
-        let mut sources = BTreeMap::new();
-        sources.insert(ImageReference::from(OPERATOR_IMAGE), single_binary(&operator, "/etcd-operator")?);
-        sources.insert(ImageReference::from(CHAOS_IMAGE), single_binary(&chaos, "/chaos")?);
-        for (version, directory) in versions {
-            let name = format!("{ETCD_REPOSITORY}:v{version}");
-            sources.insert(ImageReference::from(name.as_str()), etcd_image(&directory));
-        }
+        let mut sources = etcd()?;
+        sources.append(&mut operator(operator_binary)?);
+        sources.append(&mut chaos(None)?);
         Ok(SandboxImages { sources })
     }
 }
 
-/// The operator binary that a sandbox runs unless another is named: the one beside this program.
-pub fn default_operator_binary() -> Result<PathBuf> {
-    let chaos = std::env::current_exe().context("finding this program's own file")?;
-    Ok(beside(&chaos, "etcd-operator"))
+/// The operator's image, from the binary beside this program unless another is named.
+pub fn operator(binary: Option<&Path>) -> Result<Sources> {
+    let binary = binary.map_or_else(default_operator_binary, |path| Ok(path.to_owned()))?;
+    let source = single_binary(&binary, "/etcd-operator")?;
+    Ok(Sources::from([(ImageReference::from(OPERATOR_IMAGE), source)]))
 }
 
-fn beside(program: &Path, name: &str) -> PathBuf {
-    program.with_file_name(name)
+/// The image of load, probe and agent, from this program unless another is named.
+pub fn chaos(binary: Option<&Path>) -> Result<Sources> {
+    let binary = binary.map_or_else(this_program, |path| Ok(path.to_owned()))?;
+    let source = single_binary(&binary, "/chaos")?;
+    Ok(Sources::from([(ImageReference::from(CHAOS_IMAGE), source)]))
+}
+
+/// Every etcd version in the cache; a cache without any is refused.
+pub fn etcd() -> Result<Sources> {
+    let versions = etcd_versions()?;
+    if versions.is_empty() {
+        bail!(
+            "there is no etcd image in the cache {}: build them with `ci/images`",
+            cache::directory()?.display()
+        );
+    }
+    let named = |(version, directory): (String, PathBuf)| {
+        let name = format!("{ETCD_REPOSITORY}:v{version}");
+        (ImageReference::from(name.as_str()), etcd_image(&directory))
+    };
+    Ok(versions.into_iter().map(named).collect())
+}
+
+/// The operator binary that a sandbox runs unless another is named: the one beside this program.
+pub fn default_operator_binary() -> Result<PathBuf> {
+    Ok(this_program()?.with_file_name("etcd-operator"))
+}
+
+fn this_program() -> Result<PathBuf> {
+    std::env::current_exe().context("finding this program's own file")
 }
 
 fn single_binary(on_host: &Path, in_container: &str) -> Result<ImageSource> {
