@@ -4,6 +4,7 @@
 
 pub mod apiserver;
 pub mod controllers;
+mod cron;
 mod net;
 mod node;
 mod parent;

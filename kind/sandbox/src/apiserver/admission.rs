@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::cluster::{Cluster, Inputs, Target};
 use super::error::ApiError;
 use super::json::{list, object, set_default, text};
-use super::service;
 use super::write::{WriteOptions, create};
+use super::{job, service};
 use crate::store::{GroupResource, ObjectKey};
 
 /// Holds a CRD until its instances are gone.
@@ -28,6 +28,7 @@ pub(crate) fn on_create(cluster: &Cluster, target: &Target, new: &mut Value) -> 
             labels.insert("kubernetes.io/metadata.name".to_owned(), json!(name));
         }
         ("", "services") => service::allocate(cluster, new)?,
+        ("batch", "jobs") => job::generate_selector(new),
         ("", "persistentvolumeclaims") => claim(cluster, new),
         ("", "persistentvolumes") => add_finalizer(new, "kubernetes.io/pv-protection"),
         ("apiextensions.k8s.io", "customresourcedefinitions") => {

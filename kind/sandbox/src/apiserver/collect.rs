@@ -57,7 +57,7 @@ pub(crate) fn delete(
     check_preconditions(id, &old, options)?;
     let uid = text(&old, "/metadata/uid").to_owned();
     let mut new = Value::clone(&old);
-    choose_propagation(cluster, inputs, &mut new, options);
+    choose_propagation(cluster, inputs, key, &mut new, options);
     let grace = grace_seconds(key, &old, options);
     begin(inputs, key, &mut new, grace);
     if is_finished(&new) {
@@ -154,13 +154,19 @@ fn check_preconditions(id: &GroupResource, old: &Value, options: &DeleteOptions)
 fn choose_propagation(
     cluster: &mut Cluster,
     inputs: &mut Inputs<'_>,
+    key: &ObjectKey,
     new: &mut Value,
     options: &DeleteOptions,
 ) {
+    // As in Kubernetes since its beginning, nobody who deletes a Job without saying more loses its pods.
+    let by_default = if key.resource == GroupResource::new("batch", "jobs") {
+        Propagation::Orphan
+    } else {
+        Propagation::Background
+    };
     let finalizers = object(new, "metadata").entry("finalizers").or_insert_with(|| json!([]));
     let had_orphan = list(Some(finalizers)).any(|one| one == ORPHAN);
-    let policy =
-        options.propagation.unwrap_or(if had_orphan { Propagation::Orphan } else { Propagation::Background });
+    let policy = options.propagation.unwrap_or(if had_orphan { Propagation::Orphan } else { by_default });
     let mut names: Vec<Value> = list(Some(finalizers)).filter(|one| *one != ORPHAN).cloned().collect();
     match policy {
         Propagation::Foreground if !names.iter().any(|one| one == FOREGROUND) => {

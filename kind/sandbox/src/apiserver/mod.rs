@@ -20,6 +20,7 @@ mod error;
 mod fields;
 mod forward;
 pub mod inputs;
+mod job;
 mod json;
 mod openapi;
 mod patch;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::snapshot::{Kind, Object, ObjectKey};
-use super::write::{Action, Announcement, Part, Severity, Target, Write, to_json};
+use super::write::{Action, Announcement, NAME, Order, Part, Severity, Target, Write, to_json};
 
 /// How long a call may take before it counts as failed.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,9 +76,9 @@ async fn call(client: &Client, action: &Action) -> Result<Learned, ExecuteError>
             };
             if has_left(&patched) { Ok(gone(target)) } else { exists(target.kind, &patched) }
         }
-        Action::Delete { target, grace_seconds } => {
+        Action::Delete { target, grace_seconds, order } => {
             let api = api(client, target.kind, target.namespace.as_deref());
-            let answer = api.delete(&target.name, &deletion(target, *grace_seconds)).await?;
+            let answer = api.delete(&target.name, &deletion(target, *grace_seconds, *order)).await?;
             match answer.left().filter(|object| !has_left(object)) {
                 Some(object) => exists(target.kind, &object),
                 None => Ok(gone(target)),
@@ -103,11 +103,15 @@ fn guard(target: &Target, mut patch: Value) -> Value {
     patch
 }
 
-fn deletion(target: &Target, grace_seconds: Option<u32>) -> DeleteParams {
+fn deletion(target: &Target, grace_seconds: Option<u32>, order: Order) -> DeleteParams {
+    let parameters = match order {
+        Order::Background => DeleteParams::background(),
+        Order::Foreground => DeleteParams::foreground(),
+    };
     DeleteParams {
         grace_period_seconds: grace_seconds,
         preconditions: Some(Preconditions { uid: Some(target.uid.clone()), resource_version: None }),
-        ..DeleteParams::background()
+        ..parameters
     }
 }
 
@@ -143,8 +147,16 @@ async fn bind(client: &Client, target: &Target, node: &str) -> Result<Learned, E
 }
 
 /// Writes the Event of a write that was made. A lost Event loses nothing that matters.
-pub(crate) async fn announce(client: &Client, controller: &str, write: &Write, now: Timestamp) {
+pub(crate) async fn announce(
+    client: &Client,
+    controller: &str,
+    write: &Write,
+    learned_name: Option<&str>,
+    now: Timestamp,
+) {
     let Some(announcement) = &write.announcement else { return };
+    let message = announcement.message.replace(NAME, learned_name.unwrap_or_default());
+    let announcement = &Announcement { message, ..announcement.clone() };
     let namespace = announcement.about.namespace.as_deref().unwrap_or("default");
     let events: Api<k8s_openapi::api::core::v1::Event> = Api::namespaced(client.clone(), namespace);
     let Ok(event) = serde_json::from_value(event(controller, announcement, namespace, now)) else { return };

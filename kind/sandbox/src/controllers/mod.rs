@@ -5,11 +5,13 @@
 //! Owner references, namespaces, ServiceAccounts and Service addresses are looked after by the API server itself.
 
 mod bootstrap;
+mod cronjob;
 mod deployment;
 mod disruption;
 mod endpointslice;
 mod execute;
 mod hash;
+mod job;
 mod podgc;
 mod pods;
 mod quantity;
@@ -90,6 +92,9 @@ const CONTROLLERS: &[Controller] = &[
         reads: &[Kind::ReplicaSet, Kind::Pod],
         reconcile: replicaset::reconcile,
     },
+    Controller { name: "cronjob", reads: &[Kind::CronJob, Kind::Job], reconcile: cronjob::reconcile },
+    Controller { name: "job", reads: &[Kind::Job, Kind::Pod], reconcile: job::reconcile },
+    Controller { name: "ttl-after-finished", reads: &[Kind::Job], reconcile: job::finished::reconcile },
     Controller {
         name: "scheduler",
         reads: &[Kind::Pod, Kind::Node, Kind::PersistentVolumeClaim],

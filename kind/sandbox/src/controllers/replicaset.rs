@@ -14,7 +14,7 @@ use super::pods::{
     pod_from_template, ready_since,
 };
 use super::snapshot::Snapshot;
-use super::write::{Outcome, Write};
+use super::write::{NAME, Outcome, Write};
 
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
@@ -73,7 +73,7 @@ fn create(set: &ReplicaSet, spec: &ReplicaSetSpec) -> Write {
     let template = spec.template.clone().unwrap_or_default();
     let mut pod = pod_from_template(&template, set);
     pod.metadata.generate_name = Some(format!("{}-", set.name_any()));
-    Write::create(&pod).announce(set, "SuccessfulCreate", "Created pod")
+    Write::create(&pod).announce(set, "SuccessfulCreate", format!("Created pod: {NAME}"))
 }
 
 fn delete(set: &ReplicaSet, pod: &Pod) -> Write {
@@ -81,7 +81,7 @@ fn delete(set: &ReplicaSet, pod: &Pod) -> Write {
 }
 
 /// The pods to delete: those that lose least go first.
-fn surplus(pods: &[Arc<Pod>], wanted: usize) -> Vec<&Pod> {
+pub(super) fn surplus(pods: &[Arc<Pod>], wanted: usize) -> Vec<&Pod> {
     let mut ranked: Vec<&Pod> = pods.iter().map(|pod| &**pod).collect();
     ranked.sort_by_cached_key(|pod| {
         let phase_rank = match phase(pod) {

@@ -167,8 +167,13 @@ impl Runner {
     async fn make(&mut self, controller: &Controller, write: &Write) -> bool {
         match execute::execute(&self.client, &write.action).await {
             Ok(learned) => {
+                let name = match &learned {
+                    Learned::Exists(object) => Some(object.name()),
+                    Learned::Gone(..) | Learned::Nothing => None,
+                };
                 self.learn(learned);
-                execute::announce(&self.client, controller.name, write, self.clock.now()).await;
+                let now = self.clock.now();
+                execute::announce(&self.client, controller.name, write, name.as_deref(), now).await;
                 true
             }
             Err(error) => {

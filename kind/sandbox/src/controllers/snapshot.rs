@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -87,6 +88,11 @@ macro_rules! kinds {
             pub(crate) fn kind(&self) -> Kind {
                 match self { $(Object::$kind(_) => Kind::$kind),* }
             }
+
+            /// The object's name.
+            pub(crate) fn name(&self) -> String {
+                match self { $(Object::$kind(object) => object.name_any()),* }
+            }
         }
 
         $(impl Stored for $kind {
@@ -159,6 +165,8 @@ kinds! {
     ControllerRevision => controller_revisions,
     Deployment => deployments,
     ReplicaSet => replica_sets,
+    Job => jobs,
+    CronJob => cron_jobs,
     PodDisruptionBudget => disruption_budgets,
 }
 

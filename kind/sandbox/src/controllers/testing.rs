@@ -215,8 +215,10 @@ fn line(write: &Write) -> String {
         Action::Patch { target, part: Part::Status, patch } => {
             format!("status {:?} {} {}", target.kind, target.name, patch["status"])
         }
-        Action::Delete { target, grace_seconds: None } => format!("delete {:?} {}", target.kind, target.name),
-        Action::Delete { target, grace_seconds: Some(seconds) } => {
+        Action::Delete { target, grace_seconds: None, .. } => {
+            format!("delete {:?} {}", target.kind, target.name)
+        }
+        Action::Delete { target, grace_seconds: Some(seconds), .. } => {
             format!("delete {:?} {} grace {seconds}", target.kind, target.name)
         }
         Action::Bind { target, node } => format!("bind {} {node}", target.name),

@@ -75,6 +75,8 @@ pub(crate) enum Action {
         target: Target,
         /// Overrides the grace period of the object.
         grace_seconds: Option<u32>,
+        /// Which goes first, the object or what it owns.
+        order: Order,
     },
     /// Assigns a pod to a node.
     Bind {
@@ -83,6 +85,15 @@ pub(crate) enum Action {
         /// The node's name.
         node: String,
     },
+}
+
+/// In which order an object and what it owns are deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The object first.
+    Background,
+    /// The object last.
+    Foreground,
 }
 
 /// The part of an object that a patch goes to.
@@ -122,6 +133,9 @@ impl Target {
     }
 }
 
+/// In an Event's message, the name of the object that the write made: the API server chooses it.
+pub(crate) const NAME: &str = "{name}";
+
 /// Whether an Event tells of the ordinary or of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Severity {
@@ -140,7 +154,7 @@ pub(crate) struct Announcement {
     pub(crate) severity: Severity,
     /// The reason, one word in camel case.
     pub(crate) reason: &'static str,
-    /// What happened, in words.
+    /// What happened, in words; [`NAME`] stands for the name of the object that was written.
     pub(crate) message: String,
 }
 
@@ -184,12 +198,17 @@ impl Write {
 
     /// Deletes an object; its own grace period holds.
     pub(crate) fn delete<K: Stored>(object: &K) -> Write {
-        Action::Delete { target: Target::of(object), grace_seconds: None }.into()
+        Action::Delete { target: Target::of(object), grace_seconds: None, order: Order::Background }.into()
+    }
+
+    /// Deletes an object after everything that it owns.
+    pub(crate) fn delete_last<K: Stored>(object: &K) -> Write {
+        Action::Delete { target: Target::of(object), grace_seconds: None, order: Order::Foreground }.into()
     }
 
     /// Deletes an object at once.
     pub(crate) fn delete_at_once<K: Stored>(object: &K) -> Write {
-        Action::Delete { target: Target::of(object), grace_seconds: Some(0) }.into()
+        Action::Delete { target: Target::of(object), grace_seconds: Some(0), order: Order::Background }.into()
     }
 
     /// Tells the user of the change once it is made.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::cluster::Target;
 use super::definition::Shape;
-use super::json::{object, set_default, text};
+use super::json::{entries, object, set_default, text};
 use super::structural;
 
 /// Fills in what the client left out.
@@ -48,21 +48,8 @@ fn built_in(target: &Target, new: &mut Value) {
             set_all(new, json!({"revisionHistoryLimit": 10}));
             template(new);
         }
-        ("batch", "jobs") => {
-            let defaults = json!({
-                "backoffLimit": 6, "completions": 1, "parallelism": 1, "completionMode": "NonIndexed", "suspend": false,
-                "podReplacementPolicy": "TerminatingOrFailed", "manualSelector": false,
-            });
-            set_all(new, defaults);
-            template(new);
-        }
-        ("batch", "cronjobs") => set_all(
-            new,
-            json!({
-                "concurrencyPolicy": "Allow", "suspend": false, "successfulJobsHistoryLimit": 3,
-                "failedJobsHistoryLimit": 1,
-            }),
-        ),
+        ("batch", "jobs") => job(new),
+        ("batch", "cronjobs") => cron_job(new),
         ("storage.k8s.io", "storageclasses") => {
             if let Some(members) = new.as_object_mut() {
                 set_default(members, "reclaimPolicy", "Delete");
@@ -127,6 +114,62 @@ fn deployment(new: &mut Value) {
         set_default(rolling, "maxUnavailable", "25%");
     }
     template(new);
+}
+
+fn job(new: &mut Value) {
+    job_spec(object(new, "spec"));
+    let labels = new.pointer("/spec/template/metadata/labels").cloned();
+    let unlabelled = entries(new.pointer("/metadata/labels")).next().is_none();
+    if let Some(labels) = labels.filter(|_| unlabelled) {
+        object(new, "metadata").insert("labels".to_owned(), labels);
+    }
+}
+
+fn cron_job(new: &mut Value) {
+    let defaults = json!({
+        "concurrencyPolicy": "Allow", "suspend": false, "successfulJobsHistoryLimit": 3, "failedJobsHistoryLimit": 1,
+    });
+    set_all(new, defaults);
+    let template = nested(nested(object(new, "spec"), "jobTemplate"), "spec");
+    // The Job itself is completed when it is made.
+    if let Some(Value::Object(pod)) = template.get_mut("template")
+        && let Some(Value::Object(spec)) = pod.get_mut("spec")
+    {
+        pod::spec(spec);
+    }
+}
+
+fn job_spec(spec: &mut Map<String, Value>) {
+    let has = |spec: &Map<String, Value>, field: &str| spec.get(field).is_some_and(|value| !value.is_null());
+    if !has(spec, "completions") && !has(spec, "parallelism") {
+        set_default(spec, "completions", 1);
+    }
+    let backoff_limit = if has(spec, "backoffLimitPerIndex") { i32::MAX } else { 6 };
+    let replacement = if has(spec, "podFailurePolicy") { "Failed" } else { "TerminatingOrFailed" };
+    for (field, value) in [
+        ("parallelism", json!(1)),
+        ("backoffLimit", json!(backoff_limit)),
+        ("completionMode", json!("NonIndexed")),
+        ("suspend", json!(false)),
+        ("podReplacementPolicy", json!(replacement)),
+        ("manualSelector", json!(false)),
+    ] {
+        set_default(spec, field, value);
+    }
+    if let Some(Value::Object(template)) = spec.get_mut("template")
+        && let Some(Value::Object(spec)) = template.get_mut("spec")
+    {
+        pod::spec(spec);
+    }
+    let rules = spec.get_mut("podFailurePolicy").and_then(|policy| policy.get_mut("rules")?.as_array_mut());
+    for rule in rules.into_iter().flatten() {
+        let patterns = rule.get_mut("onPodConditions").and_then(Value::as_array_mut);
+        for pattern in patterns.into_iter().flatten().filter_map(Value::as_object_mut) {
+            if pattern.get("status").is_none_or(|status| status == "") {
+                pattern.insert("status".to_owned(), json!("True"));
+            }
+        }
+    }
 }
 
 fn service(new: &mut Value) {

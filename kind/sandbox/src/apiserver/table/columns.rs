@@ -8,7 +8,7 @@ use crate::apiserver::json::{list, text};
 
 type Compute = fn(&Value, Timestamp) -> Value;
 
-fn column(name: &str, kind: &str, priority: i64, compute: Compute) -> Column {
+pub(super) fn column(name: &str, kind: &str, priority: i64, compute: Compute) -> Column {
     Column {
         name: name.to_owned(),
         kind: kind.to_owned(),
@@ -20,16 +20,16 @@ fn column(name: &str, kind: &str, priority: i64, compute: Compute) -> Column {
 }
 
 /// A column that is always shown.
-fn text_column(name: &str, compute: Compute) -> Column {
+pub(super) fn text_column(name: &str, compute: Compute) -> Column {
     column(name, "string", 0, compute)
 }
 
 /// A column that `-o wide` adds.
-fn wide(name: &str, compute: Compute) -> Column {
+pub(super) fn wide(name: &str, compute: Compute) -> Column {
     column(name, "string", 1, compute)
 }
 
-fn number(name: &str, compute: Compute) -> Column {
+pub(super) fn number(name: &str, compute: Compute) -> Column {
     column(name, "integer", 0, compute)
 }
 
@@ -71,6 +71,8 @@ pub(super) fn built_in(group: &str, resource: &str) -> Vec<Column> {
         ("apps", "deployments") => deployments(),
         ("apps", "replicasets") => replica_sets(),
         ("apps", "controllerrevisions") => revisions(),
+        ("batch", "jobs") => super::batch::jobs(),
+        ("batch", "cronjobs") => super::batch::cron_jobs(),
         ("policy", "poddisruptionbudgets") => budgets(),
         ("coordination.k8s.io", "leases") => {
             vec![

@@ -3,6 +3,7 @@
 //! Pure; time comes in because ages are shown.
 
 mod age;
+mod batch;
 mod columns;
 mod json_path;
 mod pod;

@@ -17,7 +17,12 @@ pub(super) fn ready_of_wanted(object: &Value) -> Value {
 
 /// A field of each container of a pod template.
 pub(super) fn of_containers(object: &Value, field: &str) -> Value {
-    let containers = list(object.pointer("/spec/template/spec/containers"));
+    of_containers_at(object, "/spec/template/spec/containers", field)
+}
+
+/// A field of each container at this place.
+pub(super) fn of_containers_at(object: &Value, pointer: &str, field: &str) -> Value {
+    let containers = list(object.pointer(pointer));
     let values: Vec<&str> = containers.filter_map(|container| container[field].as_str()).collect();
     json!(values.join(","))
 }

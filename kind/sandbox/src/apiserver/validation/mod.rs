@@ -2,6 +2,7 @@
 //!
 //! The essential part of Kubernetes' validation; messages as `kubectl` shows them. Pure.
 
+mod batch;
 mod names;
 mod pod;
 mod update;
@@ -22,6 +23,9 @@ pub(crate) fn on_create(target: &Target, new: &Value) -> Vec<Cause> {
     let mut causes = name_causes(target, text(new, "/metadata/name"));
     causes.extend(label_causes(new));
     match &target.definition.shape {
+        Shape::BuiltIn(_) if target.definition.is("batch", "cronjobs") => {
+            causes.extend(batch::new_cron_job(new));
+        }
         Shape::BuiltIn(_) => causes.extend(built_in(target, new)),
         Shape::Custom(_) => causes.extend(custom(target, None, new)),
     }
@@ -67,6 +71,8 @@ fn built_in(target: &Target, new: &Value) -> Vec<Cause> {
     match (id.group.as_str(), id.resource.as_str()) {
         ("", "pods") => pod::causes(&new["spec"], "spec", None),
         ("apps", "statefulsets" | "deployments" | "replicasets" | "daemonsets") => workload(new),
+        ("batch", "jobs") => batch::job(new),
+        ("batch", "cronjobs") => batch::cron_job(new),
         ("", "services") => service(new),
         ("", "persistentvolumeclaims") => claim(new),
         ("policy", "poddisruptionbudgets") => budget(new),

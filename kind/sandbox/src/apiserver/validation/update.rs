@@ -11,6 +11,9 @@ use crate::apiserver::json::{list, text};
 /// The forbidden changes between two states.
 pub(super) fn causes(target: &Target, old: &Value, new: &Value) -> Vec<Cause> {
     let id = &target.definition.id;
+    if target.definition.is("batch", "jobs") {
+        return super::batch::job_update(old, new);
+    }
     let cause = match (id.group.as_str(), id.resource.as_str()) {
         ("", "pods") => pod(target, old, new),
         ("apps", "statefulsets") => stateful_set(old, new),

@@ -1,4 +1,4 @@
-//! A stand-in for the node: bound pods are running and ready at once, pods under deletion are gone at once. It runs
+//! A stand-in for the node: bound pods are running and ready (or ended, if they say so) at once, pods under deletion are gone at once. It runs
 //! nothing.
 
 use std::collections::BTreeSet;
@@ -12,6 +12,8 @@ use kube::{Client, ResourceExt};
 use serde_json::json;
 use tokio::task::JoinSet;
 
+/// A pod with this annotation is in this phase at once, instead of running.
+pub(crate) const PHASE: &str = "stand-in/phase";
 /// The node's name.
 pub(crate) const NODE: &str = "stand-in";
 
@@ -68,17 +70,18 @@ async fn handle(client: Client, pod: Pod, ready: bool) {
         drop(pods.delete(&pod.name_any(), &parameters).await);
         return;
     }
-    if pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running") {
+    let phase = pod.annotations().get(PHASE).cloned().unwrap_or_else(|| "Running".into());
+    if pod.status.as_ref().and_then(|status| status.phase.as_ref()) == Some(&phase) {
         return;
     }
     let status = json!({
         "metadata": {"uid": pod.uid()},
         "status": {
-            "phase": "Running",
+            "phase": phase,
             "podIP": "10.244.0.9",
             "conditions": [{
                 "type": "Ready",
-                "status": if ready { "True" } else { "False" },
+                "status": if ready && phase == "Running" { "True" } else { "False" },
                 "lastTransitionTime": "2026-01-01T00:00:00Z",
             }],
         },

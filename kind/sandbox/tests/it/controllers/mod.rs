@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on ends")]
 
+mod jobs;
 pub(crate) mod kubelet;
 mod rest;
 mod sets;
