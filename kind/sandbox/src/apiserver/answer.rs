@@ -18,7 +18,7 @@ use super::request::{ApiRequest, Query, ResourcePath, Route};
 use super::subresource;
 use super::watch::WatchPlan;
 use super::write::{self, WriteOptions};
-use super::{discovery, patch, review};
+use super::{authorize, discovery, patch, review};
 
 /// What is to be sent.
 pub(crate) enum Answer {
@@ -44,6 +44,7 @@ pub(crate) fn answer(
     inputs: &mut Inputs<'_>,
     request: &ApiRequest,
 ) -> Result<Answer, ApiError> {
+    authorize::check(cluster, request)?;
     let path = match &request.route {
         Route::Resource(path) => path,
         Route::Other(segments) => return discovery::answer(cluster, segments, request),
@@ -107,6 +108,7 @@ pub(crate) fn write_options(request: &ApiRequest) -> WriteOptions {
         manager: request.field_manager(),
         field_validation: FieldValidation::from_query(request.query.get("fieldValidation")),
         applied: false,
+        user: Some(request.user.clone()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who is asking: the administrator's token and the tokens of ServiceAccounts.
 //!
-//! Pure: tokens are checked against what the cluster holds. Nothing is authorized here; roles are stored only.
+//! Pure: tokens are checked against what the cluster holds. What a caller may do is decided in [`super::authorize`].
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::authorize::MASTERS;
 use super::cluster::Cluster;
 use super::json::{list, text};
 use crate::store::{GroupResource, ObjectKey};
@@ -29,9 +30,24 @@ impl User {
         Self {
             name: "kubernetes-admin".to_owned(),
             uid: String::new(),
-            groups: vec!["system:masters".to_owned(), "system:authenticated".to_owned()],
+            groups: vec![MASTERS.to_owned(), "system:authenticated".to_owned()],
             extra: BTreeMap::new(),
         }
+    }
+
+    /// A caller who says nothing about himself.
+    pub(crate) fn anonymous() -> Self {
+        Self {
+            name: "system:anonymous".to_owned(),
+            uid: String::new(),
+            groups: vec!["system:unauthenticated".to_owned()],
+            extra: BTreeMap::new(),
+        }
+    }
+
+    /// Whether he may do everything.
+    pub(crate) fn is_master(&self) -> bool {
+        self.groups.iter().any(|group| group == MASTERS)
     }
 
     fn service_account(claims: &Claims) -> Self {

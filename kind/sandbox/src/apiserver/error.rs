@@ -159,8 +159,21 @@ impl ApiError {
 
     /// 403.
     pub(crate) fn forbidden(resource: &GroupResource, name: &str, why: &str) -> Self {
-        Self::new(403, "Forbidden", format!("{resource} \"{name}\" is forbidden: {why}"))
-            .about(resource, name)
+        let message = match (resource.resource.as_str(), name) {
+            ("", _) => format!("forbidden: {why}"),
+            (_, "") => format!("{resource} is forbidden: {why}"),
+            (_, name) => format!("{resource} \"{name}\" is forbidden: {why}"),
+        };
+        let mut error = Self::new(403, "Forbidden", message);
+        for (field, value) in [("group", &resource.group), ("kind", &resource.resource)] {
+            if !value.is_empty() {
+                error.details[field] = json!(value);
+            }
+        }
+        if !name.is_empty() {
+            error.details["name"] = json!(name);
+        }
+        error
     }
 
     /// 403 because the namespace is being deleted; clients look for the cause.

@@ -7,6 +7,7 @@ mod admission;
 mod answer;
 mod apply;
 mod auth;
+mod authorize;
 mod bootstrap;
 mod cluster;
 mod collect;

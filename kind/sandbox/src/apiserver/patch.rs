@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::authorize::{self, Attributes};
 use super::cluster::{Cluster, Inputs, Target};
 use super::error::ApiError;
 use super::request::{ApiRequest, yaml};
@@ -128,6 +129,9 @@ fn apply_patch(
     if target.subresource.is_some() {
         let name = target.name.as_deref().unwrap_or_default();
         return Err(ApiError::not_found(&target.definition.id, name));
+    }
+    if let Some(creation) = Attributes::creation_by(request) {
+        authorize::require(cluster, &request.user, &creation)?;
     }
     create(cluster, inputs, target, new, &options).map(|object| (object, true))
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::auth::User;
+use super::authorize::escalation;
 use super::cluster::{Cluster, Inputs, Target};
 use super::decode::{FieldValidation, decode};
 use super::error::ApiError;
@@ -20,13 +22,15 @@ pub(crate) struct WriteOptions {
     pub(crate) field_validation: FieldValidation,
     /// The write is a server-side apply, whose ownership has been computed already.
     pub(crate) applied: bool,
+    /// Who writes; nobody when the server itself does.
+    pub(crate) user: Option<User>,
 }
 
 impl WriteOptions {
     /// For the server's own writes.
     pub(crate) fn own() -> Self {
         let manager = "kube-apiserver".to_owned();
-        Self { manager, field_validation: FieldValidation::Lenient, applied: false }
+        Self { manager, field_validation: FieldValidation::Lenient, applied: false, user: None }
     }
 }
 
@@ -49,6 +53,7 @@ pub(crate) fn create(
     admission::on_create(cluster, target, &mut new)?;
     let causes = validation::on_create(target, &new);
     refuse(target, &name, &causes)?;
+    check_escalation(cluster, target, options, None, &new)?;
     if !options.applied {
         fields::track(target, None, &mut new, &options.manager, inputs.now);
     }
@@ -86,6 +91,7 @@ pub(crate) fn update(
     admission::on_update(&old, target, &mut new);
     let causes = validation::on_update(target, &old, &new);
     refuse(target, &key.name, &causes)?;
+    check_escalation(cluster, target, options, Some(&old), &new)?;
     replace(cluster, inputs, target, &old, new, options)
 }
 
@@ -123,6 +129,16 @@ pub(crate) fn after_write(
     } else {
         collect::check_owners(cluster, inputs, key);
     }
+}
+
+fn check_escalation(
+    cluster: &Cluster,
+    target: &Target,
+    options: &WriteOptions,
+    old: Option<&Value>,
+    new: &Value,
+) -> Result<(), ApiError> {
+    options.user.as_ref().map_or(Ok(()), |user| escalation::check(cluster, user, target, old, new))
 }
 
 fn refuse(target: &Target, name: &str, causes: &[super::error::Cause]) -> Result<(), ApiError> {

@@ -50,6 +50,7 @@ fn built_in(target: &Target, new: &mut Value) {
         }
         ("batch", "jobs") => job(new),
         ("batch", "cronjobs") => cron_job(new),
+        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => binding(new),
         ("storage.k8s.io", "storageclasses") => {
             if let Some(members) = new.as_object_mut() {
                 set_default(members, "reclaimPolicy", "Delete");
@@ -167,6 +168,19 @@ fn job_spec(spec: &mut Map<String, Value>) {
         for pattern in patterns.into_iter().flatten().filter_map(Value::as_object_mut) {
             if pattern.get("status").is_none_or(|status| status == "") {
                 pattern.insert("status".to_owned(), json!("True"));
+            }
+        }
+    }
+}
+
+fn binding(new: &mut Value) {
+    const GROUP: &str = "rbac.authorization.k8s.io";
+    set_default(object(new, "roleRef"), "apiGroup", GROUP);
+    let subjects = new.get_mut("subjects").and_then(Value::as_array_mut);
+    for subject in subjects.into_iter().flatten() {
+        if matches!(text(subject, "/kind"), "User" | "Group") {
+            if let Some(members) = subject.as_object_mut() {
+                set_default(members, "apiGroup", GROUP);
             }
         }
     }

@@ -22,6 +22,7 @@ pub(super) fn causes(target: &Target, old: &Value, new: &Value) -> Vec<Cause> {
         ("", "services") => address(old, new),
         ("", "secrets") => immutable(old, new, "type").or_else(|| sealed(old, new)),
         ("", "configmaps") => sealed(old, new),
+        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => role_reference(old, new),
         ("storage.k8s.io", "storageclasses") => immutable(old, new, "provisioner"),
         ("apiextensions.k8s.io", "customresourcedefinitions") => {
             immutable(old, new, "spec.scope").or_else(|| immutable(old, new, "spec.names.kind"))
@@ -38,6 +39,11 @@ fn at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
 fn immutable(old: &Value, new: &Value, path: &str) -> Option<Cause> {
     let value = at(new, path).unwrap_or(&Value::Null);
     (at(old, path) != at(new, path)).then(|| Cause::invalid(path, value, "field is immutable"))
+}
+
+fn role_reference(old: &Value, new: &Value) -> Option<Cause> {
+    let changed = old.get("roleRef") != new.get("roleRef");
+    changed.then(|| Cause::invalid("roleRef", &new["roleRef"], "cannot change roleRef"))
 }
 
 /// Spec without the members that may change.

@@ -41,7 +41,8 @@ async fn a_kubeconfig_opens_the_server_and_a_wrong_token_does_not() {
     let request = TokenRequest { spec, ..TokenRequest::default() };
     let token = accounts.create_token_request("default", &PostParams::default(), &request).await.unwrap();
     let account = client_with(&url, &authority, &token.status.unwrap().token).await;
-    Api::<Namespace>::all(account.clone()).get("default").await.unwrap();
+    let refused = refusal(Api::<Namespace>::all(account.clone()).get("default").await);
+    assert_eq!(refused.code, 403, "it is known, and has no rights: {}", refused.message);
     accounts.delete("default", &Default::default()).await.unwrap();
     assert_eq!(refusal(Api::<Namespace>::all(account).get("default").await).code, 401, "the account is gone");
 }

@@ -8,6 +8,7 @@ mod custom;
 mod defaults;
 mod https;
 mod objects;
+mod rights;
 mod subresources;
 mod tables;
 
