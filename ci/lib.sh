@@ -41,5 +41,25 @@ need_build_tools() {
     need_debian_packages protobuf-compiler libprotobuf-dev
 }
 
+# need_cargo_deny: the checker of dependencies, built once into the cache; its path is $cargo_deny then.
+need_cargo_deny() {
+    local root="$cache/tools/cargo-deny-0.20.2"
+    cargo_deny="$root/bin/cargo-deny"
+    [ -x "$cargo_deny" ] && return 0
+    cargo install --quiet --locked --root "$root" --target-dir "$root/build" cargo-deny@0.20.2
+    rm -rf "$root/build"
+}
+
+# need_kind: the program that makes clusters in Docker, built once into the cache and put first in PATH, unless one is there.
+need_kind() {
+    local version=v0.33.0
+    command -v kind >/dev/null && return 0
+    if [ ! -x "$cache/tools/kind-$version/kind" ]; then
+        need_command go "install Go 1.26 or newer (https://go.dev/dl)"
+        GOBIN="$cache/tools/kind-$version" CGO_ENABLED=0 go install -trimpath "sigs.k8s.io/kind@$version"
+    fi
+    PATH="$cache/tools/kind-$version:$PATH"
+}
+
 # seconds_since START: whole seconds since a value of $SECONDS.
 seconds_since() { echo $((SECONDS - $1)); }

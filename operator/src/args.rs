@@ -4,9 +4,20 @@ use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// What `--version` says.
+#[cfg(not(feature = "mutants"))]
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// What `--version` says of a build that can be wrong on purpose. Image builds look for the words in brackets in the binary and
+/// refuse it (`chaos image`), so they change there and here together.
+#[cfg(feature = "mutants")]
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (built with deliberately wrong operators: for tests only, never for an image)"
+);
+
 /// Runs etcd clusters on Kubernetes: creates, heals and resizes them without losing an acknowledged write.
 #[derive(Debug, Parser)]
-#[command(name = "etcd-operator", version, args_conflicts_with_subcommands = true)]
+#[command(name = "etcd-operator", version = VERSION, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
     /// What to do; without it the operator runs, configured by its environment.
     #[command(subcommand)]

@@ -229,6 +229,12 @@ fn a_program_says_where_it_can_run() {
 }
 
 #[test]
+fn the_mark_of_wrong_operators_is_what_such_an_operator_says() {
+    let arguments = include_str!("../../../operator/src/args.rs");
+    assert!(arguments.contains(&format!(" ({})", binary::wrong_operator_mark())));
+}
+
+#[test]
 fn only_programs_that_run_on_nothing_but_a_kernel_get_into_an_image() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("tool");

@@ -7,6 +7,7 @@ mod agent_client;
 mod agent_partition;
 mod agent_process;
 mod cli;
+mod hosted;
 mod judge;
 mod load;
 mod probe;

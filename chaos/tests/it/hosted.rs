@@ -1,0 +1,82 @@
+//! The hosted workflows and the scripts that they call: what they do must be doable on any machine, so they only call `ci/`.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Workflow {
+    permissions: BTreeMap<String, String>,
+    jobs: BTreeMap<String, Job>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Job {
+    timeout_minutes: u32,
+    steps: Vec<Step>,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    uses: Option<String>,
+    run: Option<String>,
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn workflows() -> BTreeMap<String, Workflow> {
+    let files = std::fs::read_dir(repository().join(".github/workflows")).unwrap();
+    let read = |file: std::io::Result<std::fs::DirEntry>| {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let parsed = serde_saphyr::from_str(&text);
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        (name, parsed.unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+    };
+    files.map(read).collect()
+}
+
+/// The word of a command that is a script of `ci/`, or nothing for what only prepares the hosted machine.
+fn script(command: &str) -> Option<&str> {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    if words.starts_with(&["sudo", "apt-get", "install"]) {
+        return None;
+    }
+    let found = words.iter().find(|word| word.starts_with("ci/"));
+    Some(found.unwrap_or_else(|| panic!("a workflow calls something else than a script of ci/: {command}")))
+}
+
+#[test]
+fn hosted_workflows_only_call_scripts_that_run_anywhere() {
+    let workflows = workflows();
+    assert_eq!(workflows.keys().collect::<Vec<_>>(), ["advisories.yml", "ci.yml", "kind.yml"]);
+    let mut scripts = Vec::new();
+    for (name, workflow) in &workflows {
+        for job in workflow.jobs.values() {
+            assert!(job.timeout_minutes <= 90, "{name}");
+            assert!(job.steps.iter().all(|step| step.uses.is_some() != step.run.is_some()), "{name}");
+            scripts.extend(job.steps.iter().filter_map(|step| script(step.run.as_deref()?)));
+        }
+    }
+    assert_eq!(scripts, ["ci/advisories", "ci/test", "ci/scenarios"]);
+    for script in scripts {
+        let mode = std::fs::metadata(repository().join(script)).unwrap().permissions().mode();
+        assert!(mode & 0o111 != 0, "{script} is not executable");
+    }
+}
+
+#[test]
+fn hosted_workflows_may_only_read_the_repository() {
+    for (name, workflow) in workflows() {
+        assert_eq!(
+            workflow.permissions,
+            BTreeMap::from([("contents".to_owned(), "read".to_owned())]),
+            "{name}"
+        );
+    }
+}
