@@ -36,6 +36,8 @@ pub(crate) enum Answer {
     Log(LogRequest),
     /// A request to a pod.
     Proxy(Box<subresource::ProxyPlan>),
+    /// A conversation with a pod, over an upgraded connection.
+    Stream(Box<subresource::StreamPlan>),
 }
 
 /// Answers a request, changing the cluster if it says so.

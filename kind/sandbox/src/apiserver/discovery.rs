@@ -109,6 +109,13 @@ fn subresources(definition: &Definition) -> Vec<(&'static str, Value, Vec<&'stat
         found.push(("binding", of("", "v1", "Binding"), vec!["create"]));
         found.push(("ephemeralcontainers", own(), vec!["get", "patch", "update"]));
         found.push(("eviction", of("policy", "v1", "Eviction"), vec!["create"]));
+        for (name, kind) in [
+            ("attach", "PodAttachOptions"),
+            ("exec", "PodExecOptions"),
+            ("portforward", "PodPortForwardOptions"),
+        ] {
+            found.push((name, of("", "v1", kind), vec!["create", "get"]));
+        }
         found.push(("log", own(), vec!["get"]));
         found.push((
             "proxy",

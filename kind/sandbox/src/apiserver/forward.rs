@@ -41,7 +41,7 @@ fn refused(error: NodeAccessError) -> ApiError {
     }
 }
 
-fn no_node() -> ApiError {
+pub(super) fn no_node() -> ApiError {
     ApiError::unavailable("no node is registered with this API server")
 }
 

@@ -79,6 +79,52 @@ pub type LogStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
+/// What a client wants of a container (`pods/exec`, `pods/attach`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionRequest {
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's uid.
+    pub uid: String,
+    /// The container; known to be in the pod.
+    pub container: String,
+    /// The program to run and its arguments; without one, the container's own program is meant.
+    pub command: Option<Vec<String>>,
+    /// The client sends input.
+    pub stdin: bool,
+    /// The client wants the output.
+    pub stdout: bool,
+    /// The client wants the errors; never with a terminal, which has one output only.
+    pub stderr: bool,
+    /// The program gets a terminal.
+    pub tty: bool,
+}
+
+/// The size of a terminal, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Columns.
+    pub width: u16,
+    /// Lines.
+    pub height: u16,
+}
+
+/// A program that a client talks to. Dropping it ends a program that was started for it.
+pub struct Session {
+    /// Where input goes; dropping it is its end.
+    pub stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    /// What the program writes; an error is its end.
+    pub stdout: Option<Box<dyn AsyncRead + Send + Unpin>>,
+    /// What the program writes as errors.
+    pub stderr: Option<Box<dyn AsyncRead + Send + Unpin>>,
+    /// Changes the terminal's size, if there is one.
+    pub resize: Option<Box<dyn Fn(TerminalSize) + Send + Sync>>,
+    /// The program's exit status, once it has ended.
+    pub exit: BoxFuture<'static, i32>,
+}
+
 /// What a kubelet offers to the API server.
 pub trait NodeAccess: Send + Sync + 'static {
     /// Opens a container's log.
@@ -91,6 +137,22 @@ pub trait NodeAccess: Send + Sync + 'static {
         address: IpAddr,
         port: u16,
     ) -> BoxFuture<'static, Result<Box<dyn Connection>, NodeAccessError>>;
+
+    /// Runs a program in a container, or joins the container's own.
+    fn open_session(&self, request: SessionRequest) -> BoxFuture<'static, Result<Session, NodeAccessError>> {
+        let why = format!("this node runs no program in container {}", request.container);
+        Box::pin(std::future::ready(Err(NodeAccessError::NotAvailable(why))))
+    }
+
+    /// Connects to a port from inside the pod, where it may listen on loopback only; `pod` is the pod object.
+    fn forward_port(
+        &self,
+        _pod: Value,
+        port: u16,
+    ) -> BoxFuture<'static, Result<Box<dyn Connection>, NodeAccessError>> {
+        let why = format!("this node forwards nothing to port {port}");
+        Box::pin(std::future::ready(Err(NodeAccessError::NotAvailable(why))))
+    }
 }
 
 /// The system's wall clock.

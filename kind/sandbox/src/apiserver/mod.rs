@@ -33,6 +33,7 @@ mod serve;
 mod service;
 mod strategic;
 mod strategy;
+mod stream;
 mod structural;
 mod subresource;
 mod table;
@@ -89,6 +90,8 @@ impl Default for ApiServerConfig {
 pub struct ApiServer {
     shared: Arc<Shared>,
     trust: Trust,
+    /// Where conversations go that outlive the request that began them; nowhere for callers in this process.
+    sessions: Option<stream::Sessions>,
 }
 
 impl fmt::Debug for ApiServer {
@@ -112,7 +115,7 @@ impl ApiServer {
             node: Mutex::new(config.node),
         });
         shared.with(|cluster, inputs| bootstrap::fill(cluster, inputs, config.advertise));
-        Self { shared, trust: Trust::InProcess }
+        Self { shared, trust: Trust::InProcess, sessions: None }
     }
 
     /// A client that calls this server without a socket, as administrator. Needs a tokio runtime.

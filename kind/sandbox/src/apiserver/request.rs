@@ -56,6 +56,12 @@ impl ApiRequest {
         named.or(from_agent).unwrap_or("unknown").to_owned()
     }
 
+    /// Every value of a query parameter, in order.
+    pub(crate) fn query_all(&self, name: &str) -> Vec<String> {
+        let pairs = self.raw_query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.filter(|(key, _)| decode(key) == name).map(|(_, value)| decode(value)).collect()
+    }
+
     /// The body as JSON, whether sent as JSON or as YAML.
     pub(crate) fn body_object(&self) -> Result<Value, ApiError> {
         let media_type = self.content_type.split(';').next().unwrap_or_default().trim();

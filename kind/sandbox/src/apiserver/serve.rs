@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::{Body, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -26,8 +26,9 @@ use super::error::ApiError;
 use super::inputs::{Clock, Identifiers, NodeAccess};
 use super::render::Form;
 use super::request::{ApiRequest, Query, route};
+use super::stream::{Sessions, Upgrade};
 use super::watch::{WatchEvent, WatchPlan};
-use super::{auth, forward, render};
+use super::{auth, forward, render, stream};
 
 /// Larger bodies are refused, as by a real server.
 const MAXIMUM_BODY_BYTES: usize = 3 * 1024 * 1024;
@@ -94,17 +95,23 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (shared, trust) = (self.shared.clone(), self.trust);
-        Box::pin(async move { Ok(respond(shared, trust, request).await) })
+        let (shared, trust, sessions) = (self.shared.clone(), self.trust, self.sessions.clone());
+        Box::pin(async move { Ok(respond(shared, trust, sessions, request).await) })
     }
 }
 
-async fn respond<B>(shared: Arc<Shared>, trust: Trust, request: Request<B>) -> Response<ResponseBody>
+async fn respond<B>(
+    shared: Arc<Shared>,
+    trust: Trust,
+    sessions: Option<Sessions>,
+    request: Request<B>,
+) -> Response<ResponseBody>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let upgrade = Upgrade { connection: parts.extensions.remove(), sessions };
     let body = match Limited::new(body, MAXIMUM_BODY_BYTES).collect().await {
         Ok(collected) => collected.to_bytes(),
         Err(error) => return failure(&ApiError::bad_request(format!("reading the body: {error}"))),
@@ -123,6 +130,8 @@ where
         Ok(Answer::Proxy(plan)) => {
             forward::proxy(shared.node(), *plan, &request).await.unwrap_or_else(|error| failure(&error))
         }
+        Ok(Answer::Stream(plan)) => stream::open(shared.node(), *plan, &parts.headers, upgrade)
+            .unwrap_or_else(|error| failure(&error)),
         Ok(Answer::Text(text)) => plain(text),
         Ok(Answer::Document(document)) => typed_response(&document),
         Ok(Answer::Object(code, target, object)) => json_response(
@@ -227,8 +236,9 @@ fn watch_response(shared: &Arc<Shared>, plan: WatchPlan) -> Response<ResponseBod
         plan,
         after,
     };
-    let pieces =
-        stream::unfold(watch, |mut watch| async move { watch.next().await.map(|bytes| (Ok(bytes), watch)) });
+    let pieces = futures::stream::unfold(watch, |mut watch| async move {
+        watch.next().await.map(|bytes| (Ok(bytes), watch))
+    });
     streamed("application/json", pieces)
 }
 

@@ -143,9 +143,15 @@ async fn connection(acceptor: TlsAcceptor, stream: TcpStream, service: ApiServer
         Err(error) => return tracing::debug!(%error, "TLS handshake"),
     };
     let builder = auto::Builder::new(TokioExecutor::new());
-    let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).await;
+    let (sessions, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let service = TowerToHyperService::new(ApiServer { sessions: Some(sessions), ..service });
+    let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
     if let Err(error) = served {
         tracing::debug!(%error, "serving a connection");
+    }
+    // A connection that became a stream lives on here, so that it ends with the server.
+    while let Ok(session) = begun.try_recv() {
+        session.await;
     }
 }
 

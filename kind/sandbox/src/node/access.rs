@@ -1,8 +1,10 @@
-//! What the API server asks of the node: logs of containers and connections to pods.
+//! What the API server asks of the node: logs of containers, programs in them, and connections to pods.
 
 use super::context::NodeContext;
-use super::log;
-use crate::apiserver::inputs::{Connection, LogRequest, LogStream, NodeAccess, NodeAccessError};
+use super::{log, session};
+use crate::apiserver::inputs::{
+    Connection, LogRequest, LogStream, NodeAccess, NodeAccessError, Session, SessionRequest,
+};
 use futures::StreamExt as _;
 use futures::future::{BoxFuture, FutureExt as _};
 use serde_json::Value;
@@ -43,6 +45,24 @@ impl NodeAccess for Access {
             let connected = tokio::net::TcpStream::connect((address, port)).await;
             let stream = connected.map_err(|source| NodeAccessError::Dial { address, port, source })?;
             Ok(Box::new(stream) as Box<dyn Connection>)
+        }
+        .boxed()
+    }
+
+    fn open_session(&self, request: SessionRequest) -> BoxFuture<'static, Result<Session, NodeAccessError>> {
+        let node = self.0.clone();
+        async move { session::open(&node, request).await }.boxed()
+    }
+
+    fn forward_port(
+        &self,
+        pod: Value,
+        port: u16,
+    ) -> BoxFuture<'static, Result<Box<dyn Connection>, NodeAccessError>> {
+        let node = self.0.clone();
+        async move {
+            let uid = pod.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
+            session::connect_inside(&node, uid, port).await
         }
         .boxed()
     }

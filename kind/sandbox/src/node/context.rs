@@ -3,6 +3,7 @@
 use super::environment::{References, Sources};
 use super::field::Capacity;
 use super::log::LogRegistry;
+use super::session::Programs;
 use super::volume::registry::VolumeRegistry;
 use crate::net::address::PodAddresses;
 use crate::{ImageReference, ImageSource};
@@ -63,6 +64,8 @@ pub(crate) struct NodeContext {
     pub(crate) addresses: Mutex<PodAddresses>,
     pub(crate) volumes: VolumeRegistry,
     pub(crate) logs: LogRegistry,
+    /// The programs that run in containers.
+    pub(crate) programs: Programs,
     /// ConfigMaps and Secrets that changed.
     pub(crate) changes: broadcast::Sender<SourceKey>,
 }

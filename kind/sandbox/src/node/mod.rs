@@ -14,6 +14,7 @@ mod lifecycle;
 mod log;
 mod manager;
 mod probe;
+mod session;
 mod status;
 mod storage;
 mod volume;
@@ -58,6 +59,7 @@ impl Node {
             addresses: std::sync::Mutex::default(),
             volumes: VolumeRegistry::new(state_directory),
             logs: log::LogRegistry::new(state_directory),
+            programs: session::Programs::default(),
             changes,
         });
         heartbeat::register(&client, capacity).await?;

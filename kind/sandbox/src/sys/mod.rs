@@ -6,3 +6,4 @@ pub(crate) mod capability;
 pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod process;
+pub(crate) mod terminal;

@@ -67,6 +67,12 @@ pub(crate) fn die_with_parent() -> nix::Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
 }
 
+/// Makes the terminal behind the input the one of this session, so that it can interrupt its programs.
+pub(crate) fn take_terminal() -> nix::Result<()> {
+    // SAFETY: TIOCSCTTY takes a number; descriptor 0 is only looked at.
+    Errno::result(unsafe { nix::libc::ioctl(0, nix::libc::TIOCSCTTY, 0) }).map(drop)
+}
+
 /// Waits until this child has ended.
 pub(crate) fn wait_for(child: Pid) -> nix::Result<Exit> {
     loop {

@@ -152,12 +152,17 @@ pub(crate) async fn eventually<T, F: AsyncFnMut() -> anyhow::Result<Option<T>>>(
 
 /// etcd from the cache that `ci/images` fills.
 fn etcd_binary() -> anyhow::Result<PathBuf> {
+    cached("images/etcd/v3.6.16/etcd")
+}
+
+/// A file of the cache that `ci/images` fills.
+pub(crate) fn cached(path: &str) -> anyhow::Result<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = variable("CHAOS_CACHE")
         .or_else(|| Some(variable("XDG_CACHE_HOME")?.join("etcd-chaos")))
         .or_else(|| Some(variable("HOME")?.join(".cache/etcd-chaos")))
         .unwrap_or_default();
-    let path = cache.join("images/etcd/v3.6.16/etcd");
+    let path = cache.join(path);
     anyhow::ensure!(path.is_file(), "{} is missing: run ci/images first", path.display());
     Ok(path)
 }

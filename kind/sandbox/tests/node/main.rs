@@ -5,6 +5,7 @@ mod harness;
 mod lifetime;
 mod network;
 mod pods;
+mod sessions;
 mod tool;
 
 fn main() {
@@ -16,7 +17,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "--list") {
         return;
     }
-    let all = [pods::tests(), network::tests(), lifetime::tests()].concat();
+    let all = [pods::tests(), network::tests(), sessions::tests(), lifetime::tests()].concat();
     let tests = harness::matching(&all, &filters);
     if tests.is_empty() && !filters.is_empty() {
         // The filter is meant for tests of another crate of the workspace. Without a filter, no test is no success.

@@ -17,7 +17,15 @@ pub(crate) fn run_if_in_container() {
             println!("{text}");
             code.parse().unwrap_or(99)
         }
-        ["serve", port] => serve(port),
+        ["serve", port] => serve("0.0.0.0", port),
+        ["serve-locally", port] => serve("127.0.0.1", port),
+        ["echo", code] => echo(code),
+        ["terminal"] => show_terminal(),
+        ["about"] => about(),
+        ["tick"] => loop {
+            println!("tick");
+            std::thread::sleep(Duration::from_millis(20));
+        },
         ["sleep"] => loop {
             std::thread::sleep(Duration::from_secs(1000));
         },
@@ -33,9 +41,45 @@ pub(crate) fn run_if_in_container() {
     })
 }
 
+/// Gives its input back.
+fn echo(code: &str) -> i32 {
+    std::io::copy(&mut std::io::stdin().lock(), &mut std::io::stdout().lock()).expect("input becomes output");
+    eprintln!("end of input");
+    code.parse().unwrap_or(99)
+}
+
+/// Answers each line with the size of the terminal.
+fn show_terminal() -> i32 {
+    for _line in std::io::stdin().lines() {
+        let size = terminal_size();
+        println!("{} lines, {} columns", size.0, size.1);
+    }
+    95
+}
+
+/// Lines and columns, as `stty size` finds them.
+#[allow(unsafe_code)]
+fn terminal_size() -> (u16, u16) {
+    let mut size = nix::libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the kernel writes a winsize to the place that is given, which is one.
+    unsafe { nix::libc::ioctl(0, nix::libc::TIOCGWINSZ, &mut size) };
+    (size.ws_row, size.ws_col)
+}
+
+/// Tells as whom and where it runs.
+fn about() -> i32 {
+    let here = std::env::current_dir().expect("there is a working directory");
+    let mut input = String::new();
+    let empty = std::io::stdin().read_to_string(&mut input).is_ok() && input.is_empty();
+    let variable = std::env::var("WHERE").unwrap_or_default();
+    let input = if empty { "empty" } else { "not empty" };
+    println!("user {} in {}, WHERE={variable}, input {input}", nix::unistd::getuid(), here.display());
+    0
+}
+
 /// Answers questions about the container over HTTP; `GET /exit/3` ends it.
-fn serve(port: &str) -> i32 {
-    let listener = TcpListener::bind(format!("0.0.0.0:{port}")).expect("the port is free");
+fn serve(address: &str, port: &str) -> i32 {
+    let listener = TcpListener::bind(format!("{address}:{port}")).expect("the port is free");
     for stream in listener.incoming().flatten() {
         std::thread::spawn(move || answer(stream));
     }

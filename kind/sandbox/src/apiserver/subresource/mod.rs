@@ -4,9 +4,11 @@
 
 mod pod;
 mod scale;
+mod stream;
 mod token;
 
 pub(crate) use pod::ProxyPlan;
+pub(crate) use stream::StreamPlan;
 
 use http::Method;
 
@@ -32,6 +34,12 @@ pub(crate) fn answer(
             pod::ephemeral_containers(cluster, inputs, target, request)
         }
         (Some("log"), &Method::GET) if is_pod => pod::log(cluster, target, request),
+        (Some(kind @ ("exec" | "attach")), &Method::GET | &Method::POST) if is_pod => {
+            stream::session(cluster, target, kind, request)
+        }
+        (Some("portforward"), &Method::GET | &Method::POST) if is_pod => {
+            stream::ports(cluster, target, request)
+        }
         (Some("proxy"), _) if is_pod => pod::proxy(cluster, target, path, request),
         (Some("token"), &Method::POST) if target.definition.is("", "serviceaccounts") => {
             token::issue(cluster, inputs, target, request)

@@ -185,25 +185,7 @@ pub(super) fn log(cluster: &Cluster, target: &Target, request: &ApiRequest) -> R
     let pod = read::get(cluster, target)?;
     let query = &request.query;
     let name = text(&pod, "/metadata/name");
-    let of = |field: &str| {
-        list(pod.pointer(&format!("/spec/{field}"))).map(|one| text(one, "/name")).collect::<Vec<_>>()
-    };
-    let containers = of("containers");
-    let all = [containers.clone(), of("initContainers"), of("ephemeralContainers")].concat();
-    let preferred = text(&pod, "/metadata/annotations/kubectl.kubernetes.io~1default-container");
-    let container = match (query.get("container").filter(|name| !name.is_empty()), containers.as_slice()) {
-        (Some(named), _) if all.contains(&named) => named,
-        (Some(named), _) => {
-            return Err(ApiError::bad_request(format!("container {named} is not valid for pod {name}")));
-        }
-        (None, _) if all.contains(&preferred) => preferred,
-        (None, [only]) => only,
-        (None, many) => {
-            let choice = many.join(" ");
-            let why = format!("a container name must be specified for pod {name}, choose one of: [{choice}]");
-            return Err(ApiError::bad_request(why));
-        }
-    };
+    let container = container_of(&pod, query.get("container"))?;
     if text(&pod, "/spec/nodeName").is_empty() {
         return Err(ApiError::bad_request(format!("pod {name} does not have a host assigned")));
     }
@@ -211,7 +193,7 @@ pub(super) fn log(cluster: &Cluster, target: &Target, request: &ApiRequest) -> R
         namespace: text(&pod, "/metadata/namespace").to_owned(),
         pod: name.to_owned(),
         uid: text(&pod, "/metadata/uid").to_owned(),
-        container: container.to_owned(),
+        container,
         follow: query.flag("follow"),
         previous: query.flag("previous"),
         timestamps: query.flag("timestamps"),
@@ -219,6 +201,30 @@ pub(super) fn log(cluster: &Cluster, target: &Target, request: &ApiRequest) -> R
         since_seconds: query.number("sinceSeconds")?,
         limit_bytes: query.number("limitBytes")?,
     }))
+}
+
+/// The container that is meant: the one named, or the only one, or the one that the pod names as its usual one.
+pub(super) fn container_of(pod: &Value, named: Option<&str>) -> Result<String, ApiError> {
+    let name = text(pod, "/metadata/name");
+    let of = |field: &str| {
+        list(pod.pointer(&format!("/spec/{field}"))).map(|one| text(one, "/name")).collect::<Vec<_>>()
+    };
+    let containers = of("containers");
+    let all = [of("initContainers"), containers.clone(), of("ephemeralContainers")].concat();
+    let preferred = text(pod, "/metadata/annotations/kubectl.kubernetes.io~1default-container");
+    match (named.filter(|name| !name.is_empty()), containers.as_slice()) {
+        (Some(named), _) if all.contains(&named) => Ok(named.to_owned()),
+        (Some(named), _) => {
+            Err(ApiError::bad_request(format!("container {named} is not valid for pod {name}")))
+        }
+        (None, [only]) => Ok((*only).to_owned()),
+        (None, _) if all.contains(&preferred) => Ok(preferred.to_owned()),
+        (None, _) => {
+            let choice = all.join(" ");
+            let why = format!("a container name must be specified for pod {name}, choose one of: [{choice}]");
+            Err(ApiError::bad_request(why))
+        }
+    }
 }
 
 /// Finds the address behind `pods/[scheme:]name[:port]/proxy/path`.

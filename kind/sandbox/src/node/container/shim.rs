@@ -20,9 +20,10 @@ pub(crate) fn run() -> Result<()> {
     let control = socket.try_clone().context("moving the control socket out of the way")?;
     let spec = read_spec(&control)?;
     let null = File::options().read(true).write(true).open("/dev/null").context("opening /dev/null")?;
-    nix::unistd::dup2_stdin(&null).context("giving the program an empty input")?;
+    nix::unistd::dup2_stdin(input(&spec, &null)?).context("giving the program its input")?;
     std::mem::forget(socket);
     let outcome = start(&spec);
+    nix::unistd::dup2_stdin(&null).context("letting go of the program's input")?;
     nix::unistd::dup2_stdout(&null).context("letting go of the program's output")?;
     nix::unistd::dup2_stderr(&null).context("letting go of the program's errors")?;
     match outcome {
@@ -33,6 +34,18 @@ pub(crate) fn run() -> Result<()> {
             report(&control, &ProcessEvent::Exited(exit))
         }
     }
+}
+
+/// The program's input: what the node holds open for it, or nothing.
+fn input(spec: &ProcessSpec, null: &File) -> Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let Some(path) = &spec.stdin else {
+        return null.try_clone().context("giving the program an empty input");
+    };
+    let mut options = File::options();
+    // A terminal is for the program, not for us.
+    options.read(true).write(spec.terminal).custom_flags(nix::libc::O_NOCTTY);
+    options.open(path).with_context(|| format!("opening the program's input {}", path.display()))
 }
 
 fn read_spec(control: &UnixStream) -> Result<ProcessSpec> {
@@ -112,6 +125,9 @@ fn enter_pod(container: &NewContainer) -> Result<()> {
 fn become_program(spec: &ProcessSpec) -> Result<std::convert::Infallible> {
     process::die_with_parent().context("tying the program to its monitor")?;
     nix::unistd::setsid().context("starting a session")?;
+    if spec.terminal {
+        process::take_terminal().context("taking the terminal")?;
+    }
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     if let Place::New(container) = &spec.place {
         mount::make_everything_private().context("making the mounts private")?;
@@ -127,8 +143,8 @@ fn become_program(spec: &ProcessSpec) -> Result<std::convert::Infallible> {
 fn take_identity(spec: &ProcessSpec) -> Result<()> {
     let identity = &spec.identity;
     let (user, group) = (Uid::from_raw(identity.user), Gid::from_raw(identity.group));
-    for output in [std::io::stdout().as_fd(), std::io::stderr().as_fd()] {
-        give_pipe(output, user, group).context("handing the output to the program")?;
+    for output in [std::io::stdin().as_fd(), std::io::stdout().as_fd(), std::io::stderr().as_fd()] {
+        give_pipe(output, user, group).context("handing its pipes to the program")?;
     }
     capability::limit_bounding_set(identity.capabilities).context("limiting capabilities")?;
     let groups: Vec<Gid> = identity.supplementary_groups.iter().copied().map(Gid::from_raw).collect();
@@ -144,8 +160,8 @@ fn take_identity(spec: &ProcessSpec) -> Result<()> {
     Ok(())
 }
 
-/// As the owner of the pipe behind its output, the program may also open /dev/stdout. Anything else, such as a device
-/// of the host, belongs to somebody.
+/// As the owner of the pipes behind its input and output, the program may also open /dev/stdout. Anything else, such as
+/// a device of the host, belongs to somebody.
 fn give_pipe(output: BorrowedFd<'_>, user: Uid, group: Gid) -> nix::Result<()> {
     use nix::sys::stat::{SFlag, fstat};
     let kind = SFlag::from_bits_truncate(fstat(output)?.st_mode) & SFlag::S_IFMT;

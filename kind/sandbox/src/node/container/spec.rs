@@ -16,6 +16,10 @@ pub(crate) struct ProcessSpec {
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) working_directory: PathBuf,
     pub(crate) identity: Identity,
+    /// A path below /proc that stands for the input; there is none without it.
+    pub(crate) stdin: Option<PathBuf>,
+    /// The input is a terminal, which becomes the program's own.
+    pub(crate) terminal: bool,
 }
 
 /// Where the process runs.

@@ -99,6 +99,8 @@ impl Subject {
             environment: self.environment.clone(),
             working_directory: "/".into(),
             identity: self.identity.clone(),
+            stdin: None,
+            terminal: false,
         }
     }
 }

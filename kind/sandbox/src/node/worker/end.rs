@@ -117,6 +117,7 @@ impl Worker {
             return;
         }
         let Some(running) = self.running.remove(name) else { return };
+        self.node.programs.remove(&self.key.uid, name);
         running.probes.iter().for_each(tokio::task::AbortHandle::abort);
         let message = self.termination_message(name, exit).await;
         let Some(record) = self.containers.get_mut(name) else { return };

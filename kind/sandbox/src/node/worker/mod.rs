@@ -48,7 +48,7 @@ enum Report {
 
 /// A container that runs.
 #[derive(Debug)]
-struct Running {
+pub(super) struct Running {
     /// Nothing if it had ended before it could be taken hold of; its exit is about to be reported.
     process: Option<ProcessHandle>,
     /// For example `/proc/42`.
@@ -59,6 +59,13 @@ struct Running {
     /// When SIGTERM has been sent: when SIGKILL follows.
     kill_at: Option<Instant>,
     probes: Vec<AbortHandle>,
+}
+
+impl Running {
+    /// Its first process below /proc.
+    pub(super) fn path(&self) -> &std::path::Path {
+        &self.path
+    }
 }
 
 /// How far a pod that must go has gone.

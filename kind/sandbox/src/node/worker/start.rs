@@ -10,6 +10,7 @@ use crate::node::environment::{self, command_line, environment};
 use crate::node::events::EventType;
 use crate::node::identity::security;
 use crate::node::lifecycle::{ContainerRecord, State, Termination};
+use crate::node::session::Program;
 use crate::sys::process::ProcessHandle;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Service;
@@ -144,6 +145,8 @@ impl Worker {
             environment: variables,
             working_directory: container.working_dir.clone().unwrap_or_else(|| "/".into()).into(),
             identity: security.identity,
+            stdin: None,
+            terminal: false,
         })
     }
 
@@ -194,6 +197,7 @@ impl Worker {
         record.container_id = format!("sandbox://{}", uuid::Uuid::new_v4().simple());
         match self.launch(name, run, spec).await {
             Ok(running) => {
+                self.node.programs.put(&self.key.uid, name, Program::of(&running, spec));
                 self.running.insert(name.to_owned(), running);
                 if let Some(record) = self.containers.get_mut(name) {
                     record.state = State::Running { started_at: now };
