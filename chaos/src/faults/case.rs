@@ -263,45 +263,79 @@ impl Case<'_> {
     ///
     /// # Errors
     /// When the patience is over, with what was waited for.
-    pub async fn wait_for<T, F, A>(&self, what: &str, patience: Duration, mut ask: F) -> Result<T>
+    pub async fn wait_for<T, F, A>(&self, what: &str, patience: Duration, ask: F) -> Result<T>
     where
         F: FnMut() -> A,
         A: Future<Output = Result<Option<T>>>,
     {
-        let deadline = Instant::now() + patience;
-        let mut last_error = None;
-        while Instant::now() < deadline {
-            match ask().await {
-                Ok(Some(found)) => return Ok(found),
-                Ok(None) => last_error = None,
-                Err(error) => last_error = Some(error),
+        match ask_until(patience, ask).await {
+            Waited::Seen(found) => Ok(found),
+            Waited::NotSeen => bail!("{what} was not seen within {} s", patience.as_secs()),
+            Waited::Unknown(error) => {
+                Err(error.context(format!("{what} was not seen within {} s", patience.as_secs())))
             }
-            tokio::time::sleep(POLL).await;
-        }
-        match last_error {
-            Some(error) => Err(error.context(format!("{what} was not seen within {} s", patience.as_secs()))),
-            None => bail!("{what} was not seen within {} s", patience.as_secs()),
         }
     }
 
     /// Like [`Case::wait_for`] for what the operator owes. If it does not come, that is no error of the harness: the
-    /// record says so, and the judge finds the proof missing.
-    pub async fn wait_for_operator<T, F, A>(&self, what: &str, ask: F) -> Option<T>
+    /// record says so.
+    pub async fn wait_for_operator<T, F, A>(&self, what: &str, ask: F) -> Owed<T>
     where
         F: FnMut() -> A,
         A: Future<Output = Result<Option<T>>>,
     {
         let waited = tokio::select! {
             biased;
-            () = self.context.ending.cancelled() => return None,
-            waited = self.wait_for(what, PROOF_PATIENCE, ask) => waited,
+            () = self.context.ending.cancelled() => return Owed::Untold,
+            waited = ask_until(PROOF_PATIENCE, ask) => waited,
         };
-        match waited {
-            Ok(found) => Some(found),
-            Err(error) => {
-                self.context.recorder.note(format!("{}: {error:#}", self.step.name));
-                None
+        let seconds = PROOF_PATIENCE.as_secs();
+        let (owed, why) = match waited {
+            Waited::Seen(found) => return Owed::Paid(found),
+            Waited::NotSeen => (Owed::Missing, format!("{what} was not seen within {seconds} s")),
+            Waited::Unknown(error) => {
+                (Owed::Untold, format!("{what} was not seen within {seconds} s: {error:#}"))
             }
-        }
+        };
+        self.context.recorder.note(format!("{}: {why}", self.step.name));
+        owed
     }
+}
+
+/// What came of waiting for the operator.
+#[derive(Debug)]
+pub enum Owed<T> {
+    /// It did what it owes.
+    Paid(T),
+    /// It was watched for as long as it may take, and it did not.
+    Missing,
+    /// Nobody looked to the end: the run was ending, or the API did not answer. This says nothing about the operator.
+    Untold,
+}
+
+/// What came of asking again and again.
+enum Waited<T> {
+    Seen(T),
+    /// The last question was answered, with no.
+    NotSeen,
+    /// The last question was not answered.
+    Unknown(anyhow::Error),
+}
+
+async fn ask_until<T, F, A>(patience: Duration, mut ask: F) -> Waited<T>
+where
+    F: FnMut() -> A,
+    A: Future<Output = Result<Option<T>>>,
+{
+    let deadline = Instant::now() + patience;
+    let mut last_error = None;
+    while Instant::now() < deadline {
+        match ask().await {
+            Ok(Some(found)) => return Waited::Seen(found),
+            Ok(None) => last_error = None,
+            Err(error) => last_error = Some(error),
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    last_error.map_or(Waited::NotSeen, Waited::Unknown)
 }

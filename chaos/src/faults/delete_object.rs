@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 
-use super::case::{Case, PROOF_PATIENCE, Victims};
+use super::case::{Case, Owed, PROOF_PATIENCE, Victims};
 use super::objects::{Located, identity, last_manager};
 use crate::record::Proof;
 use crate::scenario::ClusterObject;
@@ -61,10 +61,12 @@ async fn prove_recreated(
 ) {
     let what = format!("{object} {} there again", located.name);
     let recreated = async || Ok(located.get().await?.filter(|now| now.uid() != before.uid()));
-    if let Some(now) = case.wait_for_operator(&what, recreated).await {
-        case.prove(
-            pod,
-            Proof::ObjectRecreated { object, identity: identity(&now), manager: last_manager(object, &now) },
-        );
-    }
+    let proof = match case.wait_for_operator(&what, recreated).await {
+        Owed::Paid(now) => {
+            Proof::ObjectRecreated { object, identity: identity(&now), manager: last_manager(object, &now) }
+        }
+        Owed::Missing => Proof::still_broken(object, identity(before), PROOF_PATIENCE),
+        Owed::Untold => return,
+    };
+    case.prove(pod, proof);
 }

@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{Api, DeleteParams, Preconditions};
 
-use super::case::{Case, Entered, PROOF_PATIENCE, Victims};
+use super::case::{Case, Entered, Owed, PROOF_PATIENCE, Victims};
 use super::{pod, volume};
 use crate::record::{ObjectIdentity, Proof};
 
@@ -52,7 +52,7 @@ async fn prove_replaced(
         Ok(now.into_iter().find(|now| known.iter().all(|known| known.uid != now.uid)))
     };
     let what = format!("a new volume claim in the place of {}", claim.name);
-    if let Some(after) = case.wait_for_operator(&what, new).await {
+    if let Owed::Paid(after) = case.wait_for_operator(&what, new).await {
         known.push(after.clone());
         case.prove(Some(pod), Proof::VolumeReplaced { before: claim.clone(), after });
     }

@@ -1,6 +1,7 @@
 //! What was measured about a fault: that it took effect, and that it is over. Never what was merely asked for.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -193,6 +194,15 @@ pub enum Proof {
         /// Who created it, by `metadata.managedFields`.
         manager: String,
     },
+    /// The object was watched for as long as its repair may take, and was not put back.
+    ObjectStillBroken {
+        /// Which object.
+        object: ClusterObject,
+        /// What was changed or deleted.
+        identity: ObjectIdentity,
+        /// How long it was watched, in milliseconds.
+        watched_milliseconds: u64,
+    },
     /// The declared size was changed.
     SizeDeclared {
         /// Before.
@@ -217,4 +227,13 @@ pub enum Proof {
         /// The claim.
         claim: ObjectIdentity,
     },
+}
+
+impl Proof {
+    /// What is recorded when a repair was waited for in vain.
+    #[must_use]
+    pub fn still_broken(object: ClusterObject, identity: ObjectIdentity, watched: Duration) -> Proof {
+        let watched_milliseconds = u64::try_from(watched.as_millis()).unwrap_or(u64::MAX);
+        Proof::ObjectStillBroken { object, identity, watched_milliseconds }
+    }
 }

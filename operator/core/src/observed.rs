@@ -107,6 +107,20 @@ pub struct EtcdAnswer {
     pub is_learner: bool,
     /// Errors that it reports, for example an alarm.
     pub errors: Vec<String>,
+    /// Whether it serves: a Status needs neither a quorum nor an up-to-date log.
+    pub read: LinearizableRead,
+}
+
+/// What came of a linearizable read through one member. It succeeds only when a quorum stands behind it and the member has
+/// applied everything committed before it, so a member that is cut off, or lags behind, fails it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinearizableRead {
+    /// It succeeded.
+    Served,
+    /// It failed; says how.
+    Failed(String),
+    /// None was tried. A learner serves none.
+    NotTried,
 }
 
 /// The member list.

@@ -5,7 +5,7 @@ use etcd_client::{
     AlarmAction, AlarmOptions, AlarmType, Client, ConnectOptions, Error, GetOptions, MemberAddOptions,
 };
 use etcd_operator_core::names::{ClusterId, MemberId};
-use etcd_operator_core::observed::{Alarm, AlarmKind, EtcdAnswer, ListedMember};
+use etcd_operator_core::observed::{Alarm, AlarmKind, EtcdAnswer, LinearizableRead, ListedMember};
 use std::future::Future;
 use std::time::Duration;
 
@@ -79,10 +79,9 @@ impl Connection {
     async fn list(&self) -> Result<MemberList, EtcdError> {
         self.bounded(async {
             let mut client = self.client().await?;
-            // A linearizable read waits until this member has applied everything committed before the read, so its
-            // member list is at least that new. The key need not exist.
-            let options = GetOptions::new().with_keys_only().with_limit(1);
-            client.get("etcd.operators.rs/linearizable-read", Some(options)).await?;
+            // The read waits until this member has applied everything committed before it, so its member list is at
+            // least that new.
+            read(&mut client).await?;
             let response = client.member_list().await?;
             let mut members: Vec<_> = response.members().iter().map(listed).collect();
             members.sort_by_key(|member| member.id);
@@ -106,6 +105,7 @@ impl Connection {
                 database_size: response.db_size(),
                 is_learner: response.is_learner(),
                 errors: response.errors().to_vec(),
+                read: LinearizableRead::NotTried,
             })
         })
         .await
@@ -167,6 +167,10 @@ impl EtcdMember for Connection {
         Box::pin(self.own_status())
     }
 
+    fn read(&self) -> BoxFuture<'_, Result<(), EtcdError>> {
+        Box::pin(self.bounded(async { read(&mut self.client().await?).await }))
+    }
+
     fn members(&self) -> BoxFuture<'_, Result<MemberList, EtcdError>> {
         Box::pin(self.list())
     }
@@ -200,6 +204,12 @@ impl EtcdMember for Connection {
     fn disarm<'a>(&'a self, alarm: &'a Alarm) -> BoxFuture<'a, Result<(), EtcdError>> {
         Box::pin(self.clear(alarm))
     }
+}
+
+/// A linearizable read of a key that need not exist.
+async fn read(client: &mut Client) -> Result<(), Error> {
+    let options = GetOptions::new().with_keys_only().with_limit(1);
+    client.get("etcd.operators.rs/linearizable-read", Some(options)).await.map(drop)
 }
 
 fn cluster_id(header: Option<&etcd_client::ResponseHeader>) -> ClusterId {

@@ -60,8 +60,10 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub trait EtcdMember: Send + Sync {
     /// The endpoint, for messages.
     fn endpoint(&self) -> &str;
-    /// What the member says of itself; needs no quorum.
+    /// What the member says of itself; needs no quorum, and tries no read.
     fn status(&self) -> BoxFuture<'_, Result<EtcdAnswer, EtcdError>>;
+    /// A linearizable read through this member: a quorum stands behind it, and it has caught up. Learners refuse it.
+    fn read(&self) -> BoxFuture<'_, Result<(), EtcdError>>;
     /// The member list, after a linearizable read on the same member. Needs a quorum, so it proves one.
     fn members(&self) -> BoxFuture<'_, Result<MemberList, EtcdError>>;
     /// Adds a learner; its ID. Not idempotent: look for the peer URL after an unclear answer.

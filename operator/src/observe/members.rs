@@ -8,7 +8,7 @@ use crate::telemetry::chain;
 use ::http::{StatusCode, Uri};
 use etcd_operator_core::gate::GateReport;
 use etcd_operator_core::names::{CLIENT_PORT, METRICS_PORT, MemberId};
-use etcd_operator_core::observed::{Answer, EtcdAnswer, KnownMembers, MemberList, Probe};
+use etcd_operator_core::observed::{Answer, EtcdAnswer, KnownMembers, LinearizableRead, MemberList, Probe};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -57,13 +57,24 @@ fn with_address(pod: &Pod) -> Option<Asking> {
 
 async fn ask_one(etcd: &dyn EtcdPort, clock: &SharedClock, pod: &Asking) -> Probe {
     let member = etcd.member(&client_endpoint(&pod.address));
-    let (status, gate) = futures::join!(member.status(), ask_gate(pod));
+    // All at once, so that a member that stands still costs one time-out and not three.
+    let (status, read, gate) = futures::join!(member.status(), member.read(), ask_gate(pod));
     let answer = match (status, gate) {
-        (Ok(status), _) => Answer::Etcd(status),
+        (Ok(status), _) => Answer::Etcd(with_read(status, read)),
         (Err(_), Ok(report)) => Answer::Gate(report),
         (Err(status), Err(gate)) => Answer::Silent(format!("etcd: {}; gate: {gate}", chain(&status))),
     };
     Probe { at: clock.wall(), answer }
+}
+
+/// The answer of a voter with what came of the read; a learner serves none.
+fn with_read(status: EtcdAnswer, read: Result<(), EtcdError>) -> EtcdAnswer {
+    let read = match read {
+        _ if status.is_learner => LinearizableRead::NotTried,
+        Ok(()) => LinearizableRead::Served,
+        Err(error) => LinearizableRead::Failed(chain(&error)),
+    };
+    EtcdAnswer { read, ..status }
 }
 
 /// The gate's report, or in words why there is none. A report of another pod, which had the address before, is none.
@@ -82,20 +93,24 @@ async fn ask_gate(pod: &Asking) -> Result<GateReport, String> {
     Ok(report)
 }
 
-/// Orders the voters that answered: the leader of the highest term first, then by member ID.
+/// Orders the voters that answered: those that serve reads first, of them the leader of the highest term, then by member ID.
 fn contact<'a>(answers: impl Iterator<Item = (&'a Asking, &'a Probe)>) -> Contact {
-    let mut voters: Vec<(bool, &EtcdAnswer, String)> = Vec::new();
+    let mut voters: Vec<(&EtcdAnswer, String)> = Vec::new();
     let mut contact = Contact::default();
     for (pod, probe) in answers {
         let Answer::Etcd(answer) = &probe.answer else { continue };
         let endpoint = client_endpoint(&pod.address);
         contact.by_member.insert(answer.member_id, endpoint.clone());
         if !answer.is_learner {
-            voters.push((answer.leader == Some(answer.member_id), answer, endpoint));
+            voters.push((answer, endpoint));
         }
     }
-    voters.sort_by_key(|(leads, answer, _)| (!leads, u64::MAX - answer.raft_term, answer.member_id));
-    contact.voters = voters.into_iter().map(|(_, _, endpoint)| endpoint).collect();
+    voters.sort_by_key(|(answer, _)| {
+        let serves = answer.read == LinearizableRead::Served;
+        let leads = answer.leader == Some(answer.member_id);
+        (!serves, !leads, u64::MAX - answer.raft_term, answer.member_id)
+    });
+    contact.voters = voters.into_iter().map(|(_, endpoint)| endpoint).collect();
     contact
 }
 

@@ -22,6 +22,7 @@ async fn suite(port: &dyn EtcdPort, endpoint: &str) {
     assert_eq!(before.cluster_id, status.cluster_id);
     assert_eq!(status.leader, Some(status.member_id));
     assert!(member.alarms().await.unwrap().is_empty());
+    member.read().await.unwrap();
 
     let id = member.add_learner(LEARNER).await.unwrap();
     let listed = member.members().await.unwrap();

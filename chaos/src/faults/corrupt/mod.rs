@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 
-use super::case::{Case, Victims};
+use super::case::{Case, Owed, PROOF_PATIENCE, Victims};
 use super::objects::{Change, Field, Located, corruption, identity, last_manager};
 use super::{agents, pause};
 use crate::record::Proof;
@@ -131,10 +131,8 @@ pub(super) async fn prove_repaired(case: &Case<'_>, changed: &Changed) {
         let other = |now: &DynamicObject| now.resource_version() != changed.at.resource_version();
         Ok(now.filter(|now| other(now) && changed.field.value(now) == changed.before))
     };
-    let Some(now) = case.wait_for_operator(&what, repaired).await else { return };
-    case.prove(
-        changed.pod.as_deref(),
-        Proof::ObjectRepaired {
+    let proof = match case.wait_for_operator(&what, repaired).await {
+        Owed::Paid(now) => Proof::ObjectRepaired {
             object: changed.object,
             identity: identity(&now),
             resource_version: now.resource_version().unwrap_or_default(),
@@ -142,5 +140,8 @@ pub(super) async fn prove_repaired(case: &Case<'_>, changed: &Changed) {
             value: changed.before.to_string(),
             manager: last_manager(changed.object, &now),
         },
-    );
+        Owed::Missing => Proof::still_broken(changed.object, identity(&changed.at), PROOF_PATIENCE),
+        Owed::Untold => return,
+    };
+    case.prove(changed.pod.as_deref(), proof);
 }

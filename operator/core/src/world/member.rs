@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use super::ClaimFacts;
 use crate::gate::{GateHoldReason, GateReport};
 use crate::names::{ETCD_CONTAINER, MemberId, MemberName};
-use crate::observed::{Answer, EtcdAnswer, ListedMember};
+use crate::observed::{Answer, EtcdAnswer, LinearizableRead, ListedMember};
 
 /// One member incarnation.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct Member<'a> {
 /// What a member's answer says of its health.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// It answered, knows a leader and reports no error.
+    /// It answered, knows a leader, reports no error, and serves linearizable reads unless it is a learner.
     Healthy,
     /// It answered, and is not well; says how.
     Unwell(String),
@@ -78,10 +78,15 @@ impl<'a> Member<'a> {
         }
     }
 
-    /// Whether its vote can be counted on: it answered just now as the member that the list names, and knows a leader.
+    /// Whether its vote can be counted on: it answered just now as the member that the list names, knows a leader, and a
+    /// linearizable read went through it.
     pub fn votes(&self) -> bool {
-        self.is_voter()
-            && self.etcd().is_some_and(|etcd| Some(etcd.member_id) == self.id() && etcd.leader.is_some())
+        let counts = |etcd: &EtcdAnswer| {
+            Some(etcd.member_id) == self.id()
+                && etcd.leader.is_some()
+                && etcd.read == LinearizableRead::Served
+        };
+        self.is_voter() && self.etcd().is_some_and(counts)
     }
 
     /// What is known of its health.
@@ -102,7 +107,18 @@ impl<'a> Member<'a> {
         } else if let Some(error) = etcd.errors.first() {
             Health::Unwell(error.clone())
         } else {
-            Health::Healthy
+            self.health_of_read(etcd)
+        }
+    }
+
+    fn health_of_read(&self, etcd: &EtcdAnswer) -> Health {
+        match &etcd.read {
+            LinearizableRead::Served => Health::Healthy,
+            LinearizableRead::Failed(how) => {
+                Health::Unwell(format!("no linearizable read goes through it: {how}"))
+            }
+            LinearizableRead::NotTried if !self.is_voter() => Health::Healthy,
+            LinearizableRead::NotTried => Health::Unwell("no linearizable read was tried".to_owned()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use etcd_operator::etcd::{BoxFuture, EtcdError, EtcdMember, EtcdPort, MemberList};
 use etcd_operator_core::names::{ClusterId, MemberId};
-use etcd_operator_core::observed::{Alarm, EtcdAnswer, ListedMember};
+use etcd_operator_core::observed::{Alarm, EtcdAnswer, LinearizableRead, ListedMember};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -164,6 +164,19 @@ impl EtcdMember for FakeMember {
             database_size: 1,
             is_learner: state.members.get(&id).is_some_and(|member| member.is_learner),
             errors: Vec::new(),
+            read: LinearizableRead::NotTried,
+        }))
+    }
+
+    fn read(&self) -> BoxFuture<'_, Result<(), EtcdError>> {
+        let learner = |state: &State, id| state.members.get(&id).is_some_and(|member| member.is_learner);
+        ready(self.cluster.read(&self.endpoint, learner).and_then(|is_learner| {
+            let message = "etcdserver: rpc not supported for learner".to_owned();
+            if is_learner {
+                Err(EtcdError::Refused { endpoint: self.endpoint.clone(), message })
+            } else {
+                Ok(())
+            }
         }))
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use etcd_operator_core::gate::{FORMAT, GateHoldReason, GateReport, GateState, InitialMember};
 use etcd_operator_core::names::{ClusterId, MemberId, MemberName};
 use etcd_operator_core::observed::{
-    Alarm, Answer, EtcdAnswer, KnownMembers, ListedMember, MemberList, Probe,
+    Alarm, Answer, EtcdAnswer, KnownMembers, LinearizableRead, ListedMember, MemberList, Probe,
 };
 use etcd_operator_core::quorum::quorum;
 
@@ -169,6 +169,13 @@ impl Model {
                 database_size: 4096,
                 is_learner: member.listed.is_learner,
                 errors: Vec::new(),
+                read: if member.listed.is_learner {
+                    LinearizableRead::NotTried
+                } else if etcd.leader.is_some() {
+                    LinearizableRead::Served
+                } else {
+                    LinearizableRead::Failed("etcdserver: no leader".to_owned())
+                },
             }),
             Some(_) | None => silent(),
         }
