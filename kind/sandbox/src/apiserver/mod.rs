@@ -25,6 +25,7 @@ mod job;
 mod json;
 mod openapi;
 mod patch;
+mod protobuf;
 mod read;
 mod render;
 mod request;

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::auth::User;
 use super::error::ApiError;
+use super::protobuf;
 use crate::store::selector::Selector;
 
 /// Where a path leads.
@@ -68,6 +69,7 @@ impl ApiRequest {
         let value: Value = match media_type {
             "" | "application/json" => serde_json::from_slice(&self.body).map_err(unreadable)?,
             "application/yaml" => yaml(&self.body)?,
+            protobuf::MEDIA_TYPE => protobuf::decode(&self.body).map_err(unreadable)?,
             other => return Err(ApiError::unsupported_media_type(other)),
         };
         if value.is_object() { Ok(value) } else { Err(unreadable("it is not an object")) }
