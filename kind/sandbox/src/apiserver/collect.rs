@@ -192,19 +192,34 @@ fn choose_propagation(
 
 fn orphan_dependents(cluster: &mut Cluster, _inputs: &mut Inputs<'_>, owner: &str) {
     for key in cluster.store.dependents_of(owner) {
-        let Some(found) = cluster.store.get(&key) else { continue };
-        let mut dependent = Value::clone(&found);
-        let kept: Vec<Value> = list(found.pointer("/metadata/ownerReferences"))
-            .filter(|reference| text(reference, "/uid") != owner)
-            .cloned()
-            .collect();
-        if kept.is_empty() {
-            object(&mut dependent, "metadata").remove("ownerReferences");
-        } else {
-            dependent["metadata"]["ownerReferences"] = Value::Array(kept);
+        if let Some(found) = cluster.store.get(&key) {
+            release(cluster, &key, &found, owner);
         }
-        cluster.store.put(&key, dependent);
     }
+}
+
+/// Takes the references to one owner off an object.
+fn release(cluster: &mut Cluster, key: &ObjectKey, found: &Value, owner: &str) {
+    let mut dependent = found.clone();
+    let kept: Vec<Value> = list(found.pointer("/metadata/ownerReferences"))
+        .filter(|reference| text(reference, "/uid") != owner)
+        .cloned()
+        .collect();
+    if kept.is_empty() {
+        object(&mut dependent, "metadata").remove("ownerReferences");
+    } else {
+        dependent["metadata"]["ownerReferences"] = Value::Array(kept);
+    }
+    cluster.store.put(key, dependent);
+}
+
+/// Whether an owner is there and is not itself waiting for its dependents to go.
+fn stays(cluster: &Cluster, uid: &str) -> bool {
+    let found = cluster.store.key_of_uid(uid).and_then(|key| cluster.store.get(key));
+    found.is_some_and(|found| {
+        found.pointer("/metadata/deletionTimestamp").is_none()
+            || !list(found.pointer("/metadata/finalizers")).any(|one| one == FOREGROUND)
+    })
 }
 
 /// Only pods have a grace period; one that no node runs, or that has ended, needs none.
@@ -259,9 +274,10 @@ fn delete_dependents_first(cluster: &mut Cluster, inputs: &mut Inputs<'_>, owner
         if found.pointer("/metadata/deletionTimestamp").is_some() {
             continue;
         }
-        let others =
-            owner_uids(&found).filter(|uid| *uid != owner).any(|uid| cluster.store.key_of_uid(uid).is_some());
-        if others {
+        let others = owner_uids(&found).filter(|uid| *uid != owner);
+        if others.into_iter().any(|uid| stays(cluster, uid)) {
+            // It stays with them, and so must not hold up this one.
+            release(cluster, &dependent, &found, owner);
             continue;
         }
         let has_own = !cluster.store.dependents_of(text(&found, "/metadata/uid")).is_empty();
@@ -307,18 +323,32 @@ fn empty_namespace(cluster: &mut Cluster, inputs: &mut Inputs<'_>, namespace: &s
     for key in cluster.store.keys_in_namespace(namespace) {
         delete_quietly(cluster, inputs, &key, Propagation::Background);
     }
+    describe_namespace(cluster, inputs, namespace);
     finish_namespace(cluster, inputs, namespace);
+}
+
+/// Says in the namespace's status what is left in it.
+fn describe_namespace(cluster: &mut Cluster, inputs: &Inputs<'_>, namespace: &str) {
+    let Some(found) = cluster.namespace(namespace) else { return };
+    let described = super::namespace::described(cluster, inputs, &found);
+    if described != *found {
+        cluster.store.put(&namespace_key(namespace), described);
+    }
+}
+
+fn namespace_key(name: &str) -> ObjectKey {
+    ObjectKey { resource: GroupResource::new("", "namespaces"), namespace: None, name: name.to_owned() }
 }
 
 fn finish_namespace(cluster: &mut Cluster, inputs: &mut Inputs<'_>, namespace: &str) {
     let Some(found) = cluster.namespace(namespace) else { return };
     let deleting = found.pointer("/metadata/deletionTimestamp").is_some();
-    if deleting && cluster.store.keys_in_namespace(namespace).is_empty() {
-        let key = ObjectKey {
-            resource: GroupResource::new("", "namespaces"),
-            namespace: None,
-            name: namespace.to_owned(),
-        };
+    // Content that goes while the namespace is being emptied does not end it; the emptying does.
+    let described = list(found.pointer("/status/conditions")).next().is_some();
+    if deleting && described && cluster.store.keys_in_namespace(namespace).is_empty() {
+        describe_namespace(cluster, inputs, namespace);
+        let found = cluster.namespace(namespace).unwrap_or(found);
+        let key = namespace_key(namespace);
         finish_finalizer(cluster, inputs, &key, &found, "/spec/finalizers", "kubernetes");
     }
 }

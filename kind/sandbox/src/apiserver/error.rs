@@ -215,15 +215,29 @@ impl ApiError {
         Self::new(415, "UnsupportedMediaType", why)
     }
 
-    /// 429: an eviction that a PodDisruptionBudget does not allow now.
-    pub(crate) fn disruption_budget(message: &str) -> Self {
+    /// 429: an eviction that a PodDisruptionBudget does not allow now; perhaps it will after so many seconds.
+    pub(crate) fn disruption_budget(message: &str, retry_after_seconds: Option<u32>) -> Self {
         let mut error = Self::new(
             429,
             "TooManyRequests",
             "Cannot evict pod as it would violate the pod's disruption budget.",
         );
         error.details = json!({"causes": [{"reason": "DisruptionBudget", "message": message}]});
+        if let Some(seconds) = retry_after_seconds {
+            error.details["retryAfterSeconds"] = json!(seconds);
+        }
         error
+    }
+
+    /// 500: an eviction that does not know which PodDisruptionBudget to ask.
+    pub(crate) fn several_budgets() -> Self {
+        let why = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
+        Self::new(500, "InternalError", why)
+    }
+
+    /// After how many seconds another try makes sense, where the refusal says so.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
+        self.details["retryAfterSeconds"].as_u64()
     }
 
     /// 500.

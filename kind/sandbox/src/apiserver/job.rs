@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::json::{object, text};
+use super::json::{entries, object, text};
 
 const UID: &str = "batch.kubernetes.io/controller-uid";
 
@@ -24,6 +24,9 @@ pub(crate) fn generate_selector(new: &mut Value) {
     if new.pointer("/spec/manualSelector") == Some(&json!(true)) {
         return;
     }
+    let own_labels = new.pointer("/metadata/labels").cloned();
+    let is_labelled = entries(own_labels.as_ref()).next().is_some()
+        && own_labels.as_ref() != new.pointer("/spec/template/metadata/labels");
     let (uid, name) = (text(new, "/metadata/uid").to_owned(), text(new, "/metadata/name").to_owned());
     let spec = object(new, "spec");
     let template = spec.entry("template").or_insert_with(|| json!({}));
@@ -33,6 +36,11 @@ pub(crate) fn generate_selector(new: &mut Value) {
         // A label of the user's that differs is refused later.
         own.entry(label).or_insert_with(|| json!(value));
     }
+    let generated = Value::Object(own.clone());
     let selector = spec.entry("selector").or_insert_with(|| json!({}));
     object(selector, "matchLabels").entry(UID).or_insert_with(|| json!(uid));
+    // A Job without labels of its own has those of its pods.
+    if !is_labelled {
+        object(new, "metadata").insert("labels".to_owned(), generated);
+    }
 }

@@ -23,6 +23,7 @@ mod forward;
 pub mod inputs;
 mod job;
 mod json;
+mod namespace;
 mod openapi;
 mod patch;
 mod protobuf;

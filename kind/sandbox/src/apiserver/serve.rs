@@ -199,8 +199,8 @@ fn typed_response(document: &Value) -> Response<ResponseBody> {
 
 pub(super) fn failure(error: &ApiError) -> Response<ResponseBody> {
     let mut response = json_response(error.code, &error.to_status());
-    if error.code == 429 {
-        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("10"));
+    if let Some(seconds) = error.retry_after_seconds() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }

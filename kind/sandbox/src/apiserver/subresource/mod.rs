@@ -2,6 +2,7 @@
 //!
 //! Pure.
 
+mod eviction;
 mod pod;
 mod scale;
 mod stream;
@@ -29,7 +30,7 @@ pub(crate) fn answer(
     match (target.subresource.as_deref(), &request.method) {
         (Some("scale"), _) if target.definition.scale => scale::answer(cluster, inputs, target, request),
         (Some("binding"), &Method::POST) if is_pod => pod::bind(cluster, inputs, target, request),
-        (Some("eviction"), &Method::POST) if is_pod => pod::evict(cluster, inputs, target, request),
+        (Some("eviction"), &Method::POST) if is_pod => eviction::evict(cluster, inputs, target, request),
         (Some("ephemeralcontainers"), _) if is_pod => {
             pod::ephemeral_containers(cluster, inputs, target, request)
         }

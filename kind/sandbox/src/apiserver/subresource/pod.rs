@@ -1,4 +1,4 @@
-//! Subresources of pods: binding, eviction, ephemeral containers, log and proxy.
+//! Subresources of pods: binding, ephemeral containers, log and proxy.
 //!
 //! Pure; log and proxy end in a plan that [`crate::apiserver::forward`] carries out.
 
@@ -8,15 +8,14 @@ use std::sync::Arc;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::apiserver::answer::{Answer, read_delete_options, write_options};
-use crate::apiserver::cluster::{Cluster, Inputs, Target, time_text};
+use crate::apiserver::answer::{Answer, write_options};
+use crate::apiserver::cluster::{Cluster, Inputs, Target};
 use crate::apiserver::error::{ApiError, Cause};
 use crate::apiserver::inputs::LogRequest;
 use crate::apiserver::json::{list, text};
 use crate::apiserver::request::{ApiRequest, ResourcePath};
-use crate::apiserver::{collect, patch, read, strategy, write};
-use crate::store::selector::Selector;
-use crate::store::{GroupResource, ObjectKey};
+use crate::apiserver::{patch, read, strategy, write};
+use crate::store::GroupResource;
 
 /// A request to forward to a pod.
 #[derive(Clone, Debug)]
@@ -28,7 +27,7 @@ pub(crate) struct ProxyPlan {
     pub(crate) path: String,
 }
 
-fn success() -> Answer {
+pub(super) fn success() -> Answer {
     Answer::Object(
         201,
         None,
@@ -75,77 +74,6 @@ pub(super) fn bind(
     new["status"]["conditions"] = Value::Array(conditions);
     write::replace(cluster, inputs, target, &pod, new, &write_options(request))?;
     Ok(success())
-}
-
-/// Deletes a pod if its PodDisruptionBudget allows it now.
-pub(super) fn evict(
-    cluster: &mut Cluster,
-    inputs: &mut Inputs<'_>,
-    target: &Target,
-    request: &ApiRequest,
-) -> Result<Answer, ApiError> {
-    let eviction = request.body_object()?;
-    let pod = read::get(cluster, target)?;
-    let options = read_delete_options(eviction.get("deleteOptions").unwrap_or(&json!({})), &request.query)?;
-    let unguarded = matches!(text(&pod, "/status/phase"), "Succeeded" | "Failed" | "Pending")
-        || pod.pointer("/metadata/deletionTimestamp").is_some();
-    if !unguarded && let Some((key, budget)) = budget_of(cluster, &pod)? {
-        spend(cluster, inputs, &key, &budget, &pod)?;
-    }
-    collect::delete(cluster, inputs, &target.definition.id, &target.key()?, &options)?;
-    Ok(success())
-}
-
-fn budget_of(cluster: &Cluster, pod: &Value) -> Result<Option<(ObjectKey, Arc<Value>)>, ApiError> {
-    let resource = GroupResource::new("policy", "poddisruptionbudgets");
-    let namespace = text(pod, "/metadata/namespace");
-    let mut found = cluster.store.list(&resource, Some(namespace)).into_iter().filter(|(_, budget)| {
-        let selector = budget.pointer("/spec/selector");
-        selector.and_then(|one| Selector::from_object(one).ok()).is_some_and(|selector| selector.matches(pod))
-    });
-    let first = found.next();
-    if found.next().is_some() {
-        return Err(ApiError::internal(
-            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
-        ));
-    }
-    Ok(first)
-}
-
-/// Takes one allowed disruption, or refuses.
-fn spend(
-    cluster: &mut Cluster,
-    inputs: &mut Inputs<'_>,
-    key: &ObjectKey,
-    budget: &Value,
-    pod: &Value,
-) -> Result<(), ApiError> {
-    let number = |pointer: &str| budget.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
-    if number("/status/observedGeneration") < number("/metadata/generation") {
-        let message = format!("The disruption budget {} is still being processed by the server.", key.name);
-        return Err(ApiError::disruption_budget(&message));
-    }
-    let (healthy, desired) = (number("/status/currentHealthy"), number("/status/desiredHealthy"));
-    let ready =
-        list(pod.pointer("/status/conditions")).any(|one| one["type"] == "Ready" && one["status"] == "True");
-    let always = text(budget, "/spec/unhealthyPodEvictionPolicy") == "AlwaysAllow";
-    if !ready && (always || (desired > 0 && healthy >= desired)) {
-        return Ok(());
-    }
-    let allowed = number("/status/disruptionsAllowed");
-    if allowed <= 0 {
-        let message = format!(
-            "The disruption budget {} needs {desired} healthy pods and has {healthy} currently",
-            key.name
-        );
-        return Err(ApiError::disruption_budget(&message));
-    }
-    let mut spent = budget.clone();
-    spent["status"]["disruptionsAllowed"] = json!(allowed - 1);
-    spent["status"]["disruptedPods"][text(pod, "/metadata/name")] = json!(time_text(inputs.now));
-    let stored = cluster.store.put(key, spent);
-    write::after_write(cluster, inputs, key, &stored);
-    Ok(())
 }
 
 /// Reads a pod, or adds ephemeral containers to it; those that are there can't change.

@@ -6,6 +6,7 @@
 mod apply;
 mod custom;
 mod defaults;
+mod deletion;
 mod https;
 mod objects;
 mod rights;

@@ -40,6 +40,7 @@ async fn a_job_runs_its_pods_to_the_end_counts_them_and_says_so() {
     let uid = made.uid().unwrap();
     assert_eq!(spec.selector.unwrap().match_labels.unwrap()["batch.kubernetes.io/controller-uid"], uid);
     let labels = spec.template.metadata.unwrap().labels.unwrap();
+    assert_eq!(made.labels(), &labels);
     assert_eq!((&labels["job-name"], &labels["controller-uid"]), (&"work".to_owned(), &uid));
     let jobs =
         eventually(cluster.api(), "the job is complete", |jobs: &[Job]| is(&jobs[0], "Complete")).await;
