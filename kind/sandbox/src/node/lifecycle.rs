@@ -82,6 +82,8 @@ pub(crate) struct Containers(pub(crate) Vec<ContainerRecord>);
 pub(crate) struct Steps {
     /// Containers to start, in this order.
     pub(crate) start: Vec<String>,
+    /// A container to end, because all that it ran for is over.
+    pub(crate) stop: Option<String>,
     /// Containers that wait for their back-off, with the whole delay.
     pub(crate) hold: Vec<(String, SignedDuration)>,
     /// When to ask again although nothing happened.
@@ -140,9 +142,31 @@ impl Containers {
         self.0.iter().filter(move |record| record.kind == kind)
     }
 
-    /// Whether every init container has succeeded.
+    /// Whether every init container has succeeded, or runs beside the others; once so, it stays so.
     pub(crate) fn initialized(&self) -> bool {
-        self.of_kind(Kind::Init).all(ContainerRecord::succeeded)
+        let has_begun = self
+            .of_kind(Kind::Main)
+            .any(|record| record.ended().is_some() || matches!(record.state, State::Running { .. }));
+        has_begun || self.of_kind(Kind::Init).all(ContainerRecord::lets_others_begin)
+    }
+
+    /// The sidecar to end next: the last first.
+    pub(crate) fn last_running_sidecar(&self) -> Option<&ContainerRecord> {
+        let running =
+            |record: &&ContainerRecord| record.is_sidecar() && matches!(record.state, State::Running { .. });
+        self.0.iter().rfind(running)
+    }
+
+    /// Whether nothing that sidecars run for will ever run again.
+    fn is_over(&self, policy: RestartPolicy) -> bool {
+        let failed = |record: &ContainerRecord| {
+            !record.is_sidecar()
+                && policy == RestartPolicy::Never
+                && record.ended().is_some()
+                && !record.succeeded()
+        };
+        let done = |record: &ContainerRecord| record.ended().is_some() && !record.runs_again(policy);
+        self.of_kind(Kind::Init).any(failed) || self.initialized() && self.of_kind(Kind::Main).all(done)
     }
 
     /// Decides what to do for a pod that is not being deleted.
@@ -153,19 +177,24 @@ impl Containers {
                 record.start_or_retry(now, &mut steps);
             }
         }
-        match self.of_kind(Kind::Init).find(|record| !record.succeeded()) {
-            // A failed init container is started again unless nothing ever is; Always means OnFailure here.
-            Some(record) => record.next(policy != RestartPolicy::Never, now, &mut steps),
-            None => {
-                for record in self.of_kind(Kind::Main) {
-                    let again = match policy {
-                        RestartPolicy::Always => true,
-                        RestartPolicy::OnFailure => !record.succeeded(),
-                        RestartPolicy::Never => false,
-                    };
-                    record.next(again, now, &mut steps);
-                }
+        if self.is_over(policy) {
+            steps.stop = self.last_running_sidecar().map(|record| record.container.name.clone());
+            return steps;
+        }
+        let initialized = self.initialized();
+        for record in self.of_kind(Kind::Init) {
+            if record.is_sidecar() {
+                record.next(true, now, &mut steps);
+            } else if !record.succeeded() {
+                // A failed init container is started again unless nothing ever is; Always means OnFailure here.
+                record.next(policy != RestartPolicy::Never, now, &mut steps);
             }
+            if !initialized && !record.lets_others_begin() {
+                return steps;
+            }
+        }
+        for record in self.of_kind(Kind::Main) {
+            record.next(record.runs_again(policy), now, &mut steps);
         }
         steps
     }
@@ -185,6 +214,34 @@ impl ContainerRecord {
             ready: false,
             backoff: Backoff::default(),
             retry_at: None,
+        }
+    }
+
+    /// Whether this is an init container that goes on running beside the others.
+    pub(crate) fn is_sidecar(&self) -> bool {
+        self.kind == Kind::Init && self.container.restart_policy.as_deref() == Some("Always")
+    }
+
+    /// Whether the container serves as long as the pod does, and so is probed.
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.kind == Kind::Main || self.is_sidecar()
+    }
+
+    /// Whether what comes after this init container may begin.
+    fn lets_others_begin(&self) -> bool {
+        if self.is_sidecar() {
+            matches!(self.state, State::Running { .. }) && self.started
+        } else {
+            self.succeeded()
+        }
+    }
+
+    /// Whether a container that ended is started again.
+    fn runs_again(&self, policy: RestartPolicy) -> bool {
+        match policy {
+            RestartPolicy::Always => true,
+            RestartPolicy::OnFailure => self.ended().is_none_or(|ended| ended.exit_code != 0),
+            RestartPolicy::Never => false,
         }
     }
 

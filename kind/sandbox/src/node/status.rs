@@ -54,9 +54,12 @@ fn phase(containers: &Containers, policy: RestartPolicy, terminating: bool) -> &
         |record: &ContainerRecord| policy == RestartPolicy::Never || terminating && record.ended().is_some();
     let init_failed = containers
         .of_kind(Kind::Init)
+        .filter(|record| !record.is_sidecar())
         .any(|record| record.ended().is_some_and(|ended| ended.exit_code != 0) && never_again(record));
+    // A pod is not over as long as anything of it runs.
+    let sidecars_run = containers.last_running_sidecar().is_some();
     if init_failed {
-        return "Failed";
+        return if sidecars_run { "Pending" } else { "Failed" };
     }
     if !containers.initialized() {
         return "Pending";
@@ -70,6 +73,7 @@ fn phase(containers: &Containers, policy: RestartPolicy, terminating: bool) -> &
     match (started, all_ended) {
         (false, _) => "Pending",
         (true, false) => "Running",
+        (true, true) if sidecars_run => "Running",
         (true, true) => match policy {
             RestartPolicy::Always if !terminating => "Running",
             RestartPolicy::OnFailure if !all_succeeded && !terminating => "Running",
@@ -84,14 +88,15 @@ fn phase(containers: &Containers, policy: RestartPolicy, terminating: bool) -> &
 fn container_status(record: &ContainerRecord) -> ContainerStatus {
     let image = record.container.image.clone().unwrap_or_default();
     let running = matches!(record.state, State::Running { .. });
-    let init_done =
-        record.kind == Kind::Init && matches!(&record.state, State::Terminated(one) if one.exit_code == 0);
+    let init_done = record.kind == Kind::Init
+        && !record.is_sidecar()
+        && matches!(&record.state, State::Terminated(one) if one.exit_code == 0);
     ContainerStatus {
         name: record.container.name.clone(),
         image_id: if record.container_id.is_empty() { String::new() } else { image.clone() },
         image,
         container_id: Some(record.container_id.clone()).filter(|id| !id.is_empty()),
-        ready: init_done || (record.kind == Kind::Main && running && record.ready),
+        ready: init_done || (record.is_lasting() && running && record.ready),
         started: Some(running && record.started),
         restart_count: record.restarts,
         state: Some(state(&record.state)),
@@ -138,16 +143,19 @@ fn terminated(termination: &Termination) -> ContainerStateTerminated {
 fn conditions(pod: &Pod, inputs: &Inputs<'_>, phase: &str) -> Vec<PodCondition> {
     let before = pod.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
     let done = matches!(phase, "Succeeded" | "Failed");
-    let unready: Vec<&str> = inputs
-        .containers
-        .of_kind(Kind::Main)
+    let lasting = inputs.containers.of_kind(Kind::Init).chain(inputs.containers.of_kind(Kind::Main));
+    let unready: Vec<&str> = lasting
+        .filter(|record| record.is_lasting())
         .filter(|record| !(matches!(record.state, State::Running { .. }) && record.ready))
         .map(|record| record.container.name.as_str())
         .collect();
     let uninitialized: Vec<&str> = inputs
         .containers
         .of_kind(Kind::Init)
-        .filter(|record| record.ended().is_none_or(|ended| ended.exit_code != 0))
+        .filter(|record| {
+            let ended = record.ended().is_some_and(|ended| ended.exit_code == 0);
+            if record.is_sidecar() { !record.started } else { !ended }
+        })
         .map(|record| record.container.name.as_str())
         .collect();
     let named = |names: &[&str], reason: &str, what: &str| match (done, names) {

@@ -20,6 +20,8 @@ pub(crate) fn tests() -> Vec<Test> {
         an_unknown_image_keeps_the_container_waiting_with_a_reason,
         a_claim_keeps_its_data_for_the_next_pod_and_loses_it_with_the_volume,
         a_pod_that_ignores_sigterm_is_killed_after_its_grace_period,
+        hooks_run_after_the_start_and_before_the_end,
+        a_sidecar_serves_from_before_the_start_until_after_the_end,
         a_readiness_probe_decides_whether_a_pod_is_ready,
         a_failed_liveness_probe_restarts_the_container,
         an_ephemeral_container_joins_its_target,
@@ -250,6 +252,64 @@ async fn a_pod_that_ignores_sigterm_is_killed_after_its_grace_period() -> anyhow
         Ok(std::fs::read_dir(fixture.state.join("pods"))?.next().is_none().then_some(()))
     })
     .await?;
+    fixture.stop().await
+}
+
+async fn hooks_run_after_the_start_and_before_the_end() -> anyhow::Result<()> {
+    let fixture = Fixture::start().await?;
+    let mut hooked = pod("hooked", json!(["serve", "8080"]));
+    hooked["spec"]["terminationGracePeriodSeconds"] = 20.into();
+    hooked["spec"]["volumes"] = json!([{"name": "work", "emptyDir": {}}]);
+    let main = &mut hooked["spec"]["containers"][0];
+    main["volumeMounts"] = json!([{"name": "work", "mountPath": "/work"}]);
+    main["lifecycle"] = json!({
+        "postStart": {"exec": {"command": ["/tool", "touch", "/work/started"]}},
+        "preStop": {"httpGet": {"port": 8080, "path": "/exit/7"}},
+    });
+    let pods = create(&fixture, hooked).await?;
+    eventually("the hook after the start", async || {
+        Ok(fixture.ask("hooked", 8080, "file/work/started").await.ok().filter(|text| text == "touched"))
+    })
+    .await?;
+    // Whoever watches sees the last state of the container, which its hook decided: SIGTERM would have given 143.
+    let version = pods.list(&ListParams::default()).await?.metadata.resource_version.unwrap_or_default();
+    pods.delete("hooked", &DeleteParams::default()).await?;
+    let mut events = std::pin::pin!(pods.watch(&kube::api::WatchParams::default(), &version).await?);
+    let mut codes = Vec::new();
+    while let Some(event) = futures::TryStreamExt::try_next(&mut events).await? {
+        match event {
+            kube::api::WatchEvent::Modified(pod) => {
+                codes.extend(container(&pod).1.terminated.map(|terminated| terminated.exit_code));
+            }
+            kube::api::WatchEvent::Deleted(_) => break,
+            _ => {}
+        }
+    }
+    ensure!(codes.first() == Some(&7), "the exit codes seen are {codes:?}");
+    let mut failing = pod("failing", json!(["sleep"]));
+    failing["spec"]["containers"][0]["lifecycle"] =
+        json!({"postStart": {"exec": {"command": ["/tool", "print", "no", "1"]}}});
+    let pods = create(&fixture, failing).await?;
+    until(&pods, "failing", "the container to be started again", |pod| container(pod).0 > 0).await?;
+    fixture.stop().await
+}
+
+async fn a_sidecar_serves_from_before_the_start_until_after_the_end() -> anyhow::Result<()> {
+    let fixture = Fixture::start().await?;
+    let mut accompanied = pod("accompanied", json!(["print", "done", "0"]));
+    accompanied["spec"]["restartPolicy"] = "Never".into();
+    accompanied["spec"]["initContainers"] = json!([
+        {"name": "side", "image": "tool:v1", "args": ["serve", "8080"], "restartPolicy": "Always",
+            "startupProbe": {"httpGet": {"port": 8080}, "periodSeconds": 1}},
+        {"name": "once", "image": "tool:v1", "args": ["get", "127.0.0.1:8080/"]},
+    ]);
+    let pods = create(&fixture, accompanied).await?;
+    let ended = until(&pods, "accompanied", "the pod to succeed", |pod| phase(pod) == "Succeeded").await?;
+    let status = ended.status.context("the pod has a status")?;
+    let side = status.init_container_statuses.unwrap_or_default().remove(0);
+    let code = side.state.and_then(|state| state.terminated).map(|terminated| terminated.exit_code);
+    // As the first process of its container it does not hear SIGTERM, so its grace period passes.
+    ensure!((side.restart_count, code) == (0, Some(137)), "the sidecar ended with {code:?}");
     fixture.stop().await
 }
 

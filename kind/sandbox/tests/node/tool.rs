@@ -20,6 +20,7 @@ pub(crate) fn run_if_in_container() {
         ["serve", port] => serve("0.0.0.0", port),
         ["serve-locally", port] => serve("127.0.0.1", port),
         ["echo", code] => echo(code),
+        ["get", target] => i32::from(get(target).is_err()),
         ["terminal"] => show_terminal(),
         ["about"] => about(),
         ["tick"] => loop {

@@ -88,3 +88,32 @@ fn an_ephemeral_container_starts_at_once_and_only_once() {
     end(&mut containers, "e", 1, 1);
     assert_eq!(containers.next(RestartPolicy::Always, at(1)).start, ["i"]);
 }
+
+#[test]
+fn a_sidecar_runs_beside_the_others_comes_back_when_it_ends_and_is_ended_last() {
+    let spec = json!({"initContainers": [
+        {"name": "side", "restartPolicy": "Always"}, {"name": "once"}, {"name": "late", "restartPolicy": "Always"},
+    ], "containers": [{"name": "main"}]});
+    let mut containers = containers(spec);
+    assert_eq!(containers.next(RestartPolicy::Never, at(0)).start, ["side"]);
+    start(&mut containers, "side", 0);
+    assert!(containers.next(RestartPolicy::Never, at(0)).start.is_empty(), "it has not started yet");
+    containers.get_mut("side").unwrap().started = true;
+    assert_eq!(containers.next(RestartPolicy::Never, at(0)).start, ["once"]);
+    start(&mut containers, "once", 0);
+    end(&mut containers, "once", 0, 1);
+    assert_eq!(containers.next(RestartPolicy::Never, at(1)).start, ["late"]);
+    start(&mut containers, "late", 1);
+    containers.get_mut("late").unwrap().started = true;
+    assert_eq!(containers.next(RestartPolicy::Never, at(1)).start, ["main"]);
+    start(&mut containers, "main", 1);
+    end(&mut containers, "side", 1, 2);
+    assert_eq!(containers.next(RestartPolicy::Never, at(2)).start, ["side"]);
+    start(&mut containers, "side", 2);
+    assert!(containers.initialized(), "it stays so");
+    end(&mut containers, "main", 0, 3);
+    assert_eq!(containers.next(RestartPolicy::Never, at(3)).stop.as_deref(), Some("late"));
+    end(&mut containers, "late", 143, 4);
+    let steps = containers.next(RestartPolicy::Never, at(4));
+    assert_eq!((steps.stop.as_deref(), steps.start.len()), (Some("side"), 0));
+}

@@ -5,7 +5,7 @@ mod threshold;
 
 use super::container::spec::{Identity, ProcessSpec};
 use check::Check;
-use k8s_openapi::api::core::v1::{Container, Probe};
+use k8s_openapi::api::core::v1::{Container, LifecycleHandler, Probe};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,6 +57,22 @@ pub(crate) fn of(container: &Container, kind: ProbeKind) -> Option<&Probe> {
         ProbeKind::Readiness => container.readiness_probe.as_ref(),
         ProbeKind::Liveness => container.liveness_probe.as_ref(),
     }
+}
+
+/// Does once what a lifecycle hook says; the error is for people.
+pub(crate) async fn once(
+    hook: &LifecycleHandler,
+    container: &Container,
+    subject: &Subject,
+    limit: Duration,
+) -> Result<(), String> {
+    if let Some(sleep) = &hook.sleep {
+        let pause = Duration::from_secs(u64::try_from(sleep.seconds).unwrap_or(0));
+        tokio::time::sleep(pause.min(limit)).await;
+        return Ok(());
+    }
+    let same_as = Probe { exec: hook.exec.clone(), http_get: hook.http_get.clone(), ..Probe::default() };
+    Check::of(&same_as, container, subject).run(limit).await
 }
 
 /// Probes until it is aborted. The defaults are those of the Probe type in Kubernetes' API reference.

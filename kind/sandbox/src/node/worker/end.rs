@@ -1,10 +1,11 @@
 //! Ends containers and pods: SIGTERM, the grace period, SIGKILL; then everything of the pod is removed here, and last
 //! its object.
 
+use super::hooks::Hook;
 use super::mounts::message_file;
 use super::{Ending, Running, Worker};
 use crate::node::events::EventType;
-use crate::node::lifecycle::{State, Termination};
+use crate::node::lifecycle::{ContainerRecord, State, Termination};
 use crate::node::log;
 use crate::node::probe::{self, ProbeKind};
 use crate::sys::process::Exit;
@@ -23,12 +24,16 @@ const SHORTEST_GRACE: Duration = Duration::from_secs(1);
 const LONGEST_MESSAGE: usize = 4096;
 
 impl Running {
-    fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         let sent = self.process.as_ref().map_or(Ok(()), |process| process.signal(signal));
         if let Err(error) = sent {
             tracing::warn!(process = %self.path.display(), %signal, %error, "a container could not be signalled");
         }
     }
+}
+
+fn grace(seconds: i64) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).max(SHORTEST_GRACE)
 }
 
 impl Worker {
@@ -50,19 +55,40 @@ impl Worker {
             }
             None => {
                 self.ending = Some(Ending::Stopping { kill_at });
-                let names: Vec<String> = self.running.keys().cloned().collect();
+                let lasts =
+                    |name: &&String| !self.containers.get(name).is_some_and(ContainerRecord::is_sidecar);
+                let names: Vec<String> = self.running.keys().filter(lasts).cloned().collect();
                 for name in names {
-                    let message = format!("Stopping container {name}");
-                    self.events.write(EventType::Normal, "Killing", &message, Some(&name)).await;
-                    self.stop_container(&name, grace);
+                    self.tell_and_stop(&name, grace).await;
                 }
             }
+        }
+    }
+
+    async fn tell_and_stop(&mut self, name: &str, grace: Duration) {
+        let message = format!("Stopping container {name}");
+        self.events.write(EventType::Normal, "Killing", &message, Some(name)).await;
+        self.stop_container(name, grace);
+    }
+
+    /// Sidecars end after all others, the last first.
+    async fn stop_next_sidecar(&mut self, kill_at: Instant) {
+        let is_sidecar = |name: &String| self.containers.get(name).is_some_and(ContainerRecord::is_sidecar);
+        if !self.running.keys().all(is_sidecar) {
+            return;
+        }
+        let next = self.containers.last_running_sidecar().map(|record| record.container.name.clone());
+        if let Some(name) =
+            next.filter(|name| self.running.get(name).is_some_and(|one| one.kill_at.is_none()))
+        {
+            self.tell_and_stop(&name, kill_at.saturating_duration_since(Instant::now())).await;
         }
     }
 
     /// Goes on ending the pod; answers when to come back.
     pub(super) async fn advance_ending(&mut self) -> Option<Instant> {
         if let Some(Ending::Stopping { kill_at }) = self.ending {
+            self.stop_next_sidecar(kill_at).await;
             for running in self.running.values_mut() {
                 running.kill_at = Some(running.kill_at.map_or(kill_at, |time| time.min(kill_at)));
             }
@@ -79,12 +105,17 @@ impl Worker {
         None
     }
 
-    /// Sends SIGTERM to a container and sets the time of SIGKILL.
+    /// Sends SIGTERM to a container, after its hook if it has one, and sets the time of SIGKILL.
     pub(super) fn stop_container(&mut self, name: &str, grace: Duration) {
         let Some(running) = self.running.get_mut(name) else { return };
-        if running.kill_at.is_none() {
+        if running.kill_at.is_some() {
+            return;
+        }
+        running.kill_at = Some(Instant::now() + grace);
+        if !self.begin_hook(name, Hook::PreStop, Some(grace))
+            && let Some(running) = self.running.get(name)
+        {
             running.signal(Signal::SIGTERM);
-            running.kill_at = Some(Instant::now() + grace);
         }
     }
 
@@ -106,8 +137,13 @@ impl Worker {
         let record = self.containers.get(name);
         let own =
             record.and_then(|record| probe::of(&record.container, kind)?.termination_grace_period_seconds);
+        own.map_or_else(|| self.grace_of_pod(), grace)
+    }
+
+    /// The pod's own grace period.
+    pub(super) fn grace_of_pod(&self) -> Duration {
         let of_pod = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
-        Duration::from_secs(u64::try_from(own.or(of_pod).unwrap_or(30)).unwrap_or(0)).max(SHORTEST_GRACE)
+        grace(of_pod.unwrap_or(30))
     }
 
     /// Notes how a container ended.

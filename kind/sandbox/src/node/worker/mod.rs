@@ -2,6 +2,7 @@
 //! What is to be done is decided in `lifecycle`; here it is done, in order, by one task that owns everything of the pod.
 
 mod end;
+mod hooks;
 mod mounts;
 mod prepare;
 mod probing;
@@ -17,6 +18,7 @@ use super::status;
 use super::volume::Volumes;
 use crate::net::wire::PodNetwork;
 use crate::sys::process::{Exit, ProcessHandle};
+use hooks::Hook;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use kube::Api;
@@ -44,6 +46,7 @@ pub(crate) enum Update {
 enum Report {
     Exited { container: String, run: i32, exit: Exit },
     Probe { container: String, run: i32, kind: ProbeKind, finding: Finding },
+    Hook { container: String, run: i32, hook: Hook, outcome: Result<(), String> },
 }
 
 /// A container that runs.
@@ -160,6 +163,10 @@ impl Worker {
         for name in &steps.start {
             self.start(name).await;
         }
+        if let Some(name) = &steps.stop {
+            let grace = self.grace_of_pod();
+            self.stop_container(name, grace);
+        }
         // What has just been started, or failed to, changes what comes next.
         let again = self.containers.next(RestartPolicy::of(&self.pod), Timestamp::now());
         if again.start.is_empty() { again.wake_at.map(in_monotonic_time) } else { Some(Instant::now()) }
@@ -210,6 +217,11 @@ impl Worker {
             Report::Probe { container, run, kind, finding } => {
                 if self.running.get(&container).is_some_and(|running| running.run == run) {
                     self.take_finding(&container, kind, finding).await;
+                }
+            }
+            Report::Hook { container, run, hook, outcome } => {
+                if self.running.get(&container).is_some_and(|running| running.run == run) {
+                    self.take_hook(&container, hook, outcome).await;
                 }
             }
         }

@@ -2,14 +2,13 @@
 
 use super::{Report, Worker};
 use crate::node::events::EventType;
-use crate::node::lifecycle::Kind;
 use crate::node::probe::{self, Finding, ProbeKind, Subject};
 
 impl Worker {
     /// Starts the startup probe, or what comes after it.
     pub(super) fn begin_probing(&mut self, name: &str) {
         let Some(record) = self.containers.get(name) else { return };
-        if record.kind == Kind::Main && record.container.startup_probe.is_some() {
+        if record.is_lasting() && record.container.startup_probe.is_some() {
             self.spawn_probe(name, ProbeKind::Startup);
         } else {
             self.note_started(name);
@@ -21,23 +20,29 @@ impl Worker {
         let Some(record) = self.containers.get_mut(name) else { return };
         record.started = true;
         record.ready = record.container.readiness_probe.is_none();
-        if record.kind == Kind::Main {
+        if record.is_lasting() {
             self.spawn_probe(name, ProbeKind::Readiness);
             self.spawn_probe(name, ProbeKind::Liveness);
         }
     }
 
-    fn spawn_probe(&mut self, name: &str, kind: ProbeKind) {
-        let (Some(record), Some(network)) = (self.containers.get(name), &self.network) else { return };
-        let Some(probe) = probe::of(&record.container, kind).cloned() else { return };
-        let (container, address) = (record.container.clone(), network.address);
-        let Some(running) = self.running.get_mut(name) else { return };
-        let subject = Subject {
-            address,
+    /// Where and as whom a running container is asked.
+    pub(super) fn subject(&self, name: &str) -> Option<Subject> {
+        let running = self.running.get(name)?;
+        Some(Subject {
+            address: self.network.as_ref()?.address,
             process: running.path.clone(),
             identity: running.identity.clone(),
             environment: running.environment.clone(),
-        };
+        })
+    }
+
+    fn spawn_probe(&mut self, name: &str, kind: ProbeKind) {
+        let Some(record) = self.containers.get(name) else { return };
+        let Some(probe) = probe::of(&record.container, kind).cloned() else { return };
+        let container = record.container.clone();
+        let Some(subject) = self.subject(name) else { return };
+        let Some(running) = self.running.get_mut(name) else { return };
         let (reports, run, owner) = (self.reports.0.clone(), running.run, name.to_owned());
         let (sender, mut findings) = tokio::sync::mpsc::channel(4);
         let task = self.tasks.spawn(async move {

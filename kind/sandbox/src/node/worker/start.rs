@@ -1,6 +1,7 @@
 //! Starts one container: image, variables, security and mounts put together, the process started, its output copied,
 //! its probes set going.
 
+use super::hooks::Hook;
 use super::{Running, Worker, watch_exit};
 use crate::ImageReference;
 use crate::node::container::process::{Output, RunningProcess, StartError};
@@ -205,6 +206,7 @@ impl Worker {
                 self.events
                     .write(EventType::Normal, "Started", &format!("Started container {name}"), Some(name))
                     .await;
+                self.begin_hook(name, Hook::PostStart, None);
                 self.begin_probing(name);
             }
             Err(error) => {
