@@ -5,6 +5,7 @@ use crate::tests;
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
@@ -107,6 +108,17 @@ async fn a_pod_reaches_the_api_server_with_its_token() -> anyhow::Result<()> {
     );
     let authority = fixture.ask("client", 8080, &format!("{directory}/ca.crt")).await?;
     ensure!(authority.starts_with("-----BEGIN CERTIFICATE-----"), "{authority}");
+    let without = fixture.ask("client", 8080, "in-cluster").await;
+    ensure!(
+        without.is_err_and(|error| error.to_string().contains("pods is forbidden")),
+        "nobody gave it a right"
+    );
+    let bindings: Api<RoleBinding> = Api::namespaced(fixture.client.clone(), "default");
+    let binding = json!({
+        "metadata": {"name": "client"}, "subjects": [{"kind": "ServiceAccount", "name": "default"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+    });
+    bindings.create(&PostParams::default(), &serde_json::from_value(binding)?).await?;
     let answer = fixture.ask("client", 8080, "in-cluster").await?;
     ensure!(answer.contains("client"), "the pod finds itself: {answer}");
     fixture.stop().await
