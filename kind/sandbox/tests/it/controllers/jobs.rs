@@ -1,6 +1,7 @@
 //! Jobs and CronJobs from creation to the end, on an API server.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
@@ -152,32 +153,36 @@ fn cron_job(more: Value) -> Value {
     cron
 }
 
-/// A clock that is ahead, so that a full minute comes soon.
-struct Ahead(SignedDuration);
+/// A clock that is ahead of the true one by as many seconds as the test says.
+struct Ahead(AtomicI64);
 
 impl Ahead {
-    /// A clock on which the next minute begins in a second.
-    fn before_a_minute() -> Ahead {
-        Ahead(SignedDuration::from_secs(59 - Timestamp::now().as_second() % 60))
+    /// Puts the clock forward to this second.
+    fn to(&self, second: i64) {
+        self.0.store((second - Timestamp::now().as_second()).max(0), Ordering::Relaxed);
     }
 }
 
 impl Clock for Ahead {
     fn now(&self) -> Timestamp {
-        Timestamp::now() + self.0
+        Timestamp::now() + SignedDuration::from_secs(self.0.load(Ordering::Relaxed))
     }
 }
 
 #[tokio::test]
 async fn a_cron_job_starts_a_job_at_its_minute_and_forgets_it_when_it_is_done() {
-    let clock = Arc::new(Ahead::before_a_minute());
+    let clock = Arc::new(Ahead(AtomicI64::new(0)));
     let server = ApiServer::new(ApiServerConfig { clock: clock.clone(), ..ApiServerConfig::default() });
     let client = server.client();
     let kubelet = Kubelet::start(client.clone()).await;
-    let cluster = Cluster { _controllers: Controllers::start(client.clone(), clock), client, kubelet };
+    let cluster =
+        Cluster { _controllers: Controllers::start(client.clone(), clock.clone()), client, kubelet };
     let cron: CronJob = cluster.create(cron_job(json!({"timeZone": "Europe/Berlin"}))).await;
     let created = cron.creation_timestamp().unwrap().0;
     let minute = created.as_second() / 60 + 1;
+    clock.to(minute * 60 + 1);
+    // Nobody is told that the clock was moved; a change makes the controllers look at it.
+    cluster.patch::<CronJob>("backup", json!({"metadata": {"annotations": {"clock": "moved"}}})).await;
     let done = |jobs: &[Job]| jobs.first().is_some_and(|job| is(job, "Complete"));
     let jobs = eventually(cluster.api(), "a job is complete", done).await;
     assert_eq!(jobs[0].name_any(), format!("backup-{minute}"));
