@@ -12,7 +12,9 @@ mod volume;
 pub use paths::Paths;
 
 use anyhow::{Context as _, ensure};
-use etcd_operator_core::gate::{FORMAT, GateConfiguration, GateDecision, GateInputs, Start, decide};
+use etcd_operator_core::gate::{
+    FORMAT, GateConfiguration, GateDecision, GateInputs, Start, decide, is_understood,
+};
 use etcd_operator_core::names::METRICS_PORT;
 use nix::fcntl::Flock;
 use report::Holding;
@@ -51,14 +53,15 @@ pub fn install(destination: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("rename {} to {}", partial.display(), destination.display()))
 }
 
-/// The gate's argument. A format that this build does not know is refused: guessing could start etcd wrongly.
+/// The gate's argument. A format that this build would misunderstand is refused: guessing could start etcd wrongly.
 fn parse(argument: &str) -> anyhow::Result<GateConfiguration> {
     let configuration: GateConfiguration =
         serde_json::from_str(argument).context("read the gate's configuration (its only argument)")?;
     ensure!(
-        configuration.format == FORMAT,
-        "the gate's configuration has format {}, this build knows {FORMAT}",
-        configuration.format
+        is_understood(configuration.oldest_reader),
+        "the gate's configuration has format {}, which no gate before format {} understands; this build knows {FORMAT}",
+        configuration.format,
+        configuration.oldest_reader
     );
     Ok(configuration)
 }

@@ -34,8 +34,13 @@ impl Pod {
             uid: "cluster-uid".to_owned(),
         };
         let member = MemberName::parse(&cluster, "c-abcde").unwrap();
-        let configuration =
-            GateConfiguration { format: FORMAT, cluster, member, etcd_version: "3.6.16".to_owned() };
+        let configuration = GateConfiguration {
+            format: FORMAT,
+            oldest_reader: FORMAT,
+            cluster,
+            member,
+            etcd_version: "3.6.16".to_owned(),
+        };
         Self { _directory: directory, paths, configuration }
     }
 
@@ -44,6 +49,7 @@ impl Pod {
         let member = self.configuration.member.clone();
         Permit {
             format: FORMAT,
+            oldest_reader: FORMAT,
             id: PermitId(id.to_owned()),
             pod_uid: POD_UID.to_owned(),
             cluster_uid: cluster.uid.clone(),
@@ -206,9 +212,11 @@ fn a_second_gate_on_the_volume_waits_for_the_first() {
 }
 
 #[test]
-fn a_configuration_of_another_format_is_refused() {
+fn a_configuration_that_this_gate_would_misunderstand_is_refused() {
     let mut configuration = serde_json::to_value(&Pod::new().configuration).unwrap();
     configuration["format"] = 2.into();
+    assert!(super::parse(&configuration.to_string()).is_ok(), "a newer format that only adds is understood");
+    configuration["oldestReader"] = 2.into();
     let error = parse(&configuration.to_string()).unwrap_err();
     assert!(error.to_string().contains("format 2"), "{error}");
 }

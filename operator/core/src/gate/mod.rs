@@ -16,8 +16,21 @@ pub use types::{
     StampState, Start,
 };
 
-/// Format version of [`Stamp`], [`Permit`], [`GateConfiguration`] and [`GateReport`]. A reader refuses another number.
+use std::collections::BTreeMap;
+
+/// Format version of [`Stamp`], [`Permit`], [`GateConfiguration`] and [`GateReport`].
+///
+/// A member keeps its gate when the operator is upgraded, so an old gate meets newer documents, and acts on them: a
+/// format that only adds fields keeps `oldest_reader` as it is. One that an old gate would misunderstand raises it.
 pub const FORMAT: u32 = 1;
+
+/// The oldest format whose readers may act on what this build writes.
+pub const OLDEST_READER: u32 = 1;
+
+/// Whether this build may act on a document that names `oldest_reader`.
+pub fn is_understood(oldest_reader: u32) -> bool {
+    oldest_reader <= FORMAT
+}
 
 /// Decides. The answer is a function of the inputs alone.
 pub fn decide(inputs: &GateInputs) -> GateDecision {
@@ -72,7 +85,7 @@ fn decide_with_log(inputs: &GateInputs, log: Option<&LogIdentity>) -> GateDecisi
 }
 
 fn is_ours(inputs: &GateInputs, stamp: &Stamp) -> bool {
-    stamp.format == FORMAT
+    is_understood(stamp.oldest_reader)
         && stamp.cluster_uid == inputs.configuration.cluster.uid
         && stamp.member == inputs.configuration.member
 }
@@ -91,6 +104,7 @@ fn decide_without_log(inputs: &GateInputs) -> GateDecision {
     };
     let stamp = Stamp {
         format: FORMAT,
+        oldest_reader: OLDEST_READER,
         cluster_uid: permit.cluster_uid.clone(),
         cluster_id: permit.cluster_id,
         member: permit.member.clone(),
@@ -98,6 +112,7 @@ fn decide_without_log(inputs: &GateInputs) -> GateDecision {
         token: permit.token.clone(),
         boot_counter: 1,
         fence_epoch: permit.fence_epoch.max(inputs.fence_epoch),
+        later: BTreeMap::new(),
     };
     let initial = InitialCluster {
         state: permit.state,
@@ -112,7 +127,7 @@ fn unspent_permit(inputs: &GateInputs) -> Option<&Permit> {
     let PermitReading::Given(permit) = &inputs.permit else {
         return None;
     };
-    let is_for_us = permit.format == FORMAT
+    let is_for_us = is_understood(permit.oldest_reader)
         && permit.pod_uid == inputs.pod_uid
         && permit.cluster_uid == inputs.configuration.cluster.uid
         && permit.member == inputs.configuration.member;

@@ -1,11 +1,11 @@
 //! The gate's decision: each row of the design's table by name, and then every combination of its inputs against a second,
 //! independent statement of the table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     ClusterState, DataState, DiskState, FORMAT, GateConfiguration, GateDecision, GateHoldReason, GateInputs,
-    InitialMember, LogIdentity, Permit, PermitReading, Stamp, StampState, decide,
+    InitialMember, LogIdentity, OLDEST_READER, Permit, PermitReading, Stamp, StampState, decide,
 };
 use crate::names::{ClusterId, ClusterIdentity, MemberId, MemberName, PermitId};
 
@@ -22,6 +22,7 @@ fn member(name: &str) -> MemberName {
 fn stamp() -> Stamp {
     Stamp {
         format: FORMAT,
+        oldest_reader: OLDEST_READER,
         cluster_uid: "cluster-uid".to_owned(),
         cluster_id: Some(ClusterId(7)),
         member: member("demo-aaaaa"),
@@ -29,12 +30,14 @@ fn stamp() -> Stamp {
         token: "cluster-uid-1".to_owned(),
         boot_counter: 4,
         fence_epoch: 0,
+        later: BTreeMap::new(),
     }
 }
 
 fn permit() -> Permit {
     Permit {
         format: FORMAT,
+        oldest_reader: OLDEST_READER,
         id: PermitId("permit".to_owned()),
         pod_uid: POD.to_owned(),
         cluster_uid: "cluster-uid".to_owned(),
@@ -56,6 +59,7 @@ fn inputs(stamp: StampState, data: DataState, permit: PermitReading) -> GateInpu
     GateInputs {
         configuration: GateConfiguration {
             format: FORMAT,
+            oldest_reader: OLDEST_READER,
             cluster: cluster(),
             member: member("demo-aaaaa"),
             etcd_version: "3.6.16".to_owned(),
@@ -163,7 +167,8 @@ fn stamps() -> Vec<Case<StampState>> {
         (present(Stamp { member_id: None, cluster_id: None, ..stamp() }), true),
         (present(Stamp { cluster_uid: "another".to_owned(), ..stamp() }), false),
         (present(Stamp { member: member("demo-bbbbb"), ..stamp() }), false),
-        (present(Stamp { format: FORMAT + 1, ..stamp() }), false),
+        (present(Stamp { format: FORMAT + 1, ..stamp() }), true),
+        (present(Stamp { format: FORMAT + 1, oldest_reader: FORMAT + 1, ..stamp() }), false),
         (StampState::Absent, false),
         (StampState::Unreadable("cut short".to_owned()), false),
     ]
@@ -177,7 +182,8 @@ fn permits() -> Vec<Case<PermitReading>> {
         (given(Permit { pod_uid: "another".to_owned(), ..permit() }), false),
         (given(Permit { cluster_uid: "another".to_owned(), ..permit() }), false),
         (given(Permit { member: member("demo-bbbbb"), ..permit() }), false),
-        (given(Permit { format: FORMAT + 1, ..permit() }), false),
+        (given(Permit { format: FORMAT + 1, ..permit() }), true),
+        (given(Permit { format: FORMAT + 1, oldest_reader: FORMAT + 1, ..permit() }), false),
         (PermitReading::Absent, false),
         (PermitReading::Malformed("no JSON".to_owned()), false),
     ]
@@ -225,7 +231,7 @@ fn every_combination_of_inputs_follows_the_table() {
             }
         }
     }
-    assert_eq!(seen, 7 * 6 * 8 * 2 * 3);
+    assert_eq!(seen, 8 * 6 * 9 * 2 * 3);
 }
 
 /// The table, stated once more in the words of the design.
@@ -259,4 +265,30 @@ fn stamp_and_permit_survive_their_own_formats() {
     assert_eq!(serde_json::from_str::<Permit>(&text).expect("its own text"), permit());
     let later = text.replacen('{', r#"{"addedLater":true,"#, 1);
     assert_eq!(serde_json::from_str::<Permit>(&later).expect("unknown fields are ignored"), permit());
+}
+
+#[test]
+fn an_old_gate_acts_on_what_a_newer_build_wrote_and_keeps_what_it_does_not_know() {
+    let newer =
+        |text: String| text.replacen(r#""format":1"#, r#""format":2,"addedLater":{"by":"a newer build"}"#, 1);
+    let on_disk = newer(serde_json::to_string(&stamp()).expect("plain data"));
+    let on_disk: Stamp = serde_json::from_str(&on_disk).expect("a newer stamp");
+    let given = newer(serde_json::to_string(&permit()).expect("plain data"));
+    let given: Permit = serde_json::from_str(&given).expect("a newer permit");
+    let fresh = inputs(StampState::Absent, DataState::Empty, PermitReading::Given(given));
+    assert_eq!(held(&fresh), None);
+    let restarted = inputs(StampState::Present(on_disk.clone()), DataState::Log(None), PermitReading::Absent);
+    let GateDecision::Start(start) = decide(&restarted) else { panic!("it is held") };
+    assert_eq!(start.stamp, Stamp { boot_counter: 5, ..on_disk });
+    let written = serde_json::to_string(&start.stamp).expect("plain data");
+    assert!(written.contains(r#""addedLater":{"by":"a newer build"}"#), "{written}");
+}
+
+#[test]
+fn documents_of_the_first_format_are_written_as_they_always_were() {
+    let written = serde_json::to_value(stamp()).expect("plain data");
+    let fields: Vec<&String> = written.as_object().expect("an object").keys().collect();
+    let known =
+        ["bootCounter", "clusterId", "clusterUid", "fenceEpoch", "format", "member", "memberId", "token"];
+    assert_eq!(fields, known);
 }

@@ -1,7 +1,7 @@
 //! What the gate reads, writes and answers. Formats carry a version; unknown fields are ignored, so that a gate
 //! installed by an earlier operator understands a later one. Never decides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +11,11 @@ use crate::names::{ClusterId, ClusterIdentity, MemberId, MemberName, PermitId};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GateConfiguration {
-    /// Always [`super::FORMAT`].
+    /// [`super::FORMAT`] of the build that wrote it.
     pub format: u32,
+    /// The oldest format whose readers may act on this, see [`super::FORMAT`].
+    #[serde(default = "oldest_reader", skip_serializing_if = "is_first")]
+    pub oldest_reader: u32,
     /// The `EtcdCluster` that the member belongs to.
     pub cluster: ClusterIdentity,
     /// The member that this pod is.
@@ -25,8 +28,11 @@ pub struct GateConfiguration {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stamp {
-    /// Always [`super::FORMAT`].
+    /// [`super::FORMAT`] of the build that wrote it.
     pub format: u32,
+    /// The oldest format whose readers may act on this, see [`super::FORMAT`].
+    #[serde(default = "oldest_reader", skip_serializing_if = "is_first")]
+    pub oldest_reader: u32,
     /// UID of the `EtcdCluster`.
     pub cluster_uid: String,
     /// etcd's cluster ID, once known.
@@ -44,14 +50,29 @@ pub struct Stamp {
     /// Starts are refused while the pod's fence epoch is above this.
     #[serde(default)]
     pub fence_epoch: u64,
+    /// Fields of a later format: kept as they are, because this gate may not be the last to read the stamp.
+    #[serde(flatten)]
+    pub later: BTreeMap<String, serde_json::Value>,
+}
+
+/// Documents of the first format do not name their oldest reader.
+fn oldest_reader() -> u32 {
+    1
+}
+
+fn is_first(oldest_reader: &u32) -> bool {
+    *oldest_reader == 1
 }
 
 /// Leave to start etcd once on an empty disk. Annotation of one live pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Permit {
-    /// Always [`super::FORMAT`].
+    /// [`super::FORMAT`] of the build that wrote it.
     pub format: u32,
+    /// The oldest format whose readers may act on this, see [`super::FORMAT`].
+    #[serde(default = "oldest_reader", skip_serializing_if = "is_first")]
+    pub oldest_reader: u32,
     /// Its identity, recorded on the claim before it is given.
     pub id: PermitId,
     /// The only pod that may spend it.

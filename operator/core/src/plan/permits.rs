@@ -119,6 +119,7 @@ fn give(
 ) {
     let permit = Permit {
         format: gate::FORMAT,
+        oldest_reader: gate::OLDEST_READER,
         id: id.clone(),
         pod_uid: pod.metadata.uid.clone().unwrap_or_default(),
         cluster_uid: context.world.cluster.uid.clone(),

@@ -7,8 +7,10 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
 
 use super::{Action, Context, Flow, Kind, Object, Plan, change};
-use crate::names::{ANNOTATION_ACCEPTED_REVISION, LABEL_ROLE, Role};
-use crate::render::{self, compare};
+use crate::names::{
+    ANNOTATION_ACCEPTED_REVISION, ANNOTATION_FINGERPRINT, INSTALL_GATE_CONTAINER, LABEL_ROLE, Role,
+};
+use crate::render::{self, Common, compare};
 use crate::world::{Issued, Member};
 
 /// Of every member in the list whose volume is there.
@@ -48,14 +50,16 @@ fn live_role(member: &Member<'_>) -> Role {
 
 /// Makes or mends one.
 pub(super) fn keep(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, role: Role) {
-    let rendered = render::stateful_set(&context.common, &member.name, role);
     let Some(live) = member.stateful_set else {
+        let rendered = render::stateful_set(&context.common, &member.name, role);
         plan.act(Action::Create(Box::new(Object::StatefulSet(rendered))));
         return;
     };
     if live.metadata.deletion_timestamp.is_some() {
         return;
     }
+    let common = Common { operator_image: gate_image(context, member, live), ..context.common };
+    let rendered = render::stateful_set(&common, &member.name, role);
     let difference = compare::difference(live, &rendered);
     let fingerprint = rendered.annotations().clone();
     let stale = change::differing(live.metadata.annotations.as_ref(), fingerprint);
@@ -63,7 +67,7 @@ pub(super) fn keep(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, 
         return;
     }
     let mut annotations: BTreeMap<String, String> = stale.clone();
-    if let Some(revision) = revision_that_differs_in_role_only(context, member, live, role) {
+    if let Some(revision) = revision_that_differs_in_role_only(&common, member, live, role) {
         annotations.insert(ANNOTATION_ACCEPTED_REVISION.to_owned(), revision);
     }
     let mut operations = difference.operations;
@@ -74,10 +78,32 @@ pub(super) fn keep(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, 
     plan.act(change::patch(change::target(Kind::StatefulSet, live), operations, purpose));
 }
 
+/// The image that the member's gate comes from. An operator that was upgraded restarts no member for that: a template that
+/// an earlier one wrote keeps its image for as long as nothing else in it is to change, and takes the present one with
+/// the change that restarts the member anyway.
+///
+/// That the image is an earlier operator's, and not somebody's hand, shows in the fingerprint, which covers it.
+fn gate_image<'a>(context: &'a Context<'_>, member: &Member<'_>, live: &'a StatefulSet) -> &'a str {
+    let present = context.common.operator_image;
+    let containers =
+        live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()?.init_containers.as_ref());
+    let gate = containers.into_iter().flatten().find(|container| container.name == INSTALL_GATE_CONTAINER);
+    let Some(earlier) = gate.and_then(|gate| gate.image.as_deref()).filter(|image| *image != present) else {
+        return present;
+    };
+    let fingerprint = live.metadata.annotations.as_ref().and_then(|all| all.get(ANNOTATION_FINGERPRINT));
+    let common = Common { operator_image: earlier, ..context.common };
+    let was_ours = [Role::Voter, Role::Learner].into_iter().any(|role| {
+        let rendered = render::stateful_set(&common, &member.name, role);
+        fingerprint.is_some() && rendered.annotations().get(ANNOTATION_FINGERPRINT) == fingerprint
+    });
+    if was_ours { earlier } else { present }
+}
+
 /// The pod's revision, if its template was this one but for the role. The role is a label, which the live pod is given
 /// without a restart; the revision's hash changes all the same, and this is how the pod's is known not to be outdated.
 fn revision_that_differs_in_role_only(
-    context: &Context<'_>,
+    common: &Common<'_>,
     member: &Member<'_>,
     live: &StatefulSet,
     role: Role,
@@ -86,7 +112,7 @@ fn revision_that_differs_in_role_only(
         Role::Voter => Role::Learner,
         Role::Learner => Role::Voter,
     };
-    let as_before = render::stateful_set(&context.common, &member.name, other);
+    let as_before = render::stateful_set(common, &member.name, other);
     let status = live.status.as_ref()?;
     let is_settled = status.observed_generation == live.metadata.generation;
     let is_role_only = compare::difference(live, &as_before).is_empty();

@@ -106,6 +106,7 @@ fn etcd(common: &Common<'_>, member: &MemberName) -> Container {
     let desired = common.desired;
     let configuration = GateConfiguration {
         format: gate::FORMAT,
+        oldest_reader: gate::OLDEST_READER,
         cluster: desired.cluster.clone(),
         member: member.clone(),
         etcd_version: common.version.to_string(),

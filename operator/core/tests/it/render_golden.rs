@@ -58,6 +58,7 @@ fn etcd_is_configured_as_in_its_goldens() {
     for (version, state) in [("3.6.16", ClusterState::New), ("3.5.35", ClusterState::Existing)] {
         let gate = GateConfiguration {
             format: FORMAT,
+            oldest_reader: FORMAT,
             cluster: desired.cluster.clone(),
             member: member.clone(),
             etcd_version: version.to_owned(),

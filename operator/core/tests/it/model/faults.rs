@@ -74,6 +74,12 @@ pub(crate) enum Fault {
     Storage(String),
     /// The spec's suspend.
     Suspend,
+    /// The operator is replaced by one from this image.
+    UpgradeOperator(String),
+    /// Somebody writes another image for the gate into the template.
+    ChangeGateImage(String),
+    /// The spec's memory limit.
+    Memory(String),
     /// The cluster object is deleted.
     DeleteCluster,
     /// A pass that stops after so many actions.
@@ -158,6 +164,13 @@ impl Model {
             Fault::Version(version) => self.change_spec(|spec| spec.version = version.clone()),
             Fault::Storage(size) => self.change_spec(|spec| spec.storage.size.0.clone_from(size)),
             Fault::Suspend => self.change_spec(|spec| spec.suspend = true),
+            Fault::UpgradeOperator(image) => self.operator_image.clone_from(image),
+            Fault::ChangeGateImage(member) => self.change_gate_image(&self.resolve(member)),
+            Fault::Memory(amount) => {
+                let resources = serde_json::json!({ "requests": { "memory": amount } });
+                let resources = serde_json::from_value(resources).expect("resources");
+                self.change_spec(|spec| spec.resources = Some(resources));
+            }
             Fault::DeleteCluster => self.cluster.metadata.deletion_timestamp = Some(Time(self.now)),
             Fault::MoveLeader(member) => {
                 let member = self.resolve(member);
@@ -204,6 +217,13 @@ impl Model {
             value: Some("1".to_owned()),
             ..EnvVar::default()
         });
+        live.metadata.generation = live.metadata.generation.map(|generation| generation + 1);
+    }
+
+    fn change_gate_image(&mut self, member: &MemberName) {
+        let live = self.stateful_sets.get_mut(member.as_str()).expect("a StatefulSet");
+        let spec = live.spec.as_mut().expect("a spec").template.spec.as_mut().expect("a pod's spec");
+        spec.init_containers.as_mut().expect("the gate's")[0].image = Some("somebody/else:v1".to_owned());
         live.metadata.generation = live.metadata.generation.map(|generation| generation + 1);
     }
 

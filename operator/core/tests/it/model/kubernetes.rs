@@ -168,6 +168,7 @@ impl Model {
         let inputs = GateInputs {
             configuration: GateConfiguration {
                 format: gate::FORMAT,
+                oldest_reader: gate::OLDEST_READER,
                 cluster,
                 member: member.clone(),
                 etcd_version: "3.6.16".to_owned(),

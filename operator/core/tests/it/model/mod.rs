@@ -61,6 +61,8 @@ pub(crate) struct Model {
     /// Permits recorded for each incarnation, ever.
     pub(crate) permits: BTreeMap<String, BTreeSet<String>>,
     pub(crate) mutant: Option<Mutant>,
+    /// The image that the operator runs from.
+    pub(crate) operator_image: String,
     /// Whether rules are enforced; off for the wrong operators.
     pub(crate) is_strict: bool,
     counter: u64,
@@ -91,6 +93,7 @@ impl Model {
             stuck_claims: BTreeSet::new(),
             permits: BTreeMap::new(),
             mutant: None,
+            operator_image: "etcd-operator:v0.1.0".to_owned(),
             is_strict: true,
             counter: 1,
         }
@@ -113,7 +116,7 @@ impl Model {
             as_of: self.now,
             entropy: Entropy(entropy),
             settings: Settings {
-                operator_image: "etcd-operator:v0.1.0".to_owned(),
+                operator_image: self.operator_image.clone(),
                 silence_grace: Settings::DEFAULT_SILENCE_GRACE,
                 mutant: self.mutant,
             },
