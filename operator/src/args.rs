@@ -42,7 +42,13 @@ pub enum Command {
     /// Print the CustomResourceDefinitions that the operator registers when it starts
     Crd,
     /// Print the manifest that installs the operator
-    Manifest,
+    Manifest {
+        /// Install into this namespace, which has to be there, and serve the EtcdClusters in it and no others: the
+        /// operator then has no right outside it but to its own resource types. Without it: into a namespace of its
+        /// own, for EtcdClusters everywhere
+        #[arg(long, value_name = "NAMESPACE", value_parser = crate::manifest::parse_namespace)]
+        namespace: Option<String>,
+    },
     /// Print the names of the deliberately wrong operators that this build can be; fails in a build that has none.
     #[command(hide = true)]
     Mutants,

@@ -5,7 +5,7 @@
 
 use etcd_operator_core::api::EtcdCluster;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, CustomResourceExt as _, ResourceExt};
 use std::time::Duration;
 use thiserror::Error;
@@ -82,8 +82,8 @@ async fn write(
     tracing::info!(name, ?step, "resource type");
     let written = match step {
         Step::Keep => return Ok(()),
-        Step::Create => api.create(&PostParams::default(), definition).await.map(drop),
-        Step::Update => {
+        // An apply creates too, and names what it creates, so that the right to create can be narrowed to that name.
+        Step::Create | Step::Update => {
             let parameters = PatchParams::apply(crate::kubernetes::FIELD_MANAGER).force();
             api.patch(&name, &parameters, &Patch::Apply(definition)).await.map(drop)
         }

@@ -9,13 +9,15 @@ use kube::{Client, ResourceExt as _};
 use serde_json::json;
 
 use super::RUN_LABEL;
+use super::operator::{AGENT_LEVEL, POD_SECURITY_LABEL};
 
-/// Makes the namespace. The uid tells it from a later one of the same name.
+/// Makes the namespace, open for agents whatever the cluster's default is. The uid tells it from a later one of the same
+/// name.
 pub async fn create(client: &Client, name: &str, run: &str) -> Result<Namespace> {
     let namespace: Namespace = serde_json::from_value(json!({
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": { "name": name, "labels": { RUN_LABEL: run } },
+        "metadata": { "name": name, "labels": { RUN_LABEL: run, POD_SECURITY_LABEL: AGENT_LEVEL } },
     }))
     .context("building the run's namespace")?;
     let created = Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await;

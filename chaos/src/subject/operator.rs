@@ -1,4 +1,5 @@
-//! The operator: installed from its own manifest, found again, waited for. Never changed beyond image and mutant.
+//! The operator: installed from its own manifest, found again, waited for. Never changed beyond image and mutant, and the
+//! PodSecurity level of its namespace: a fault in its pods runs with capabilities that `restricted` refuses.
 
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,14 @@ pub const NAME: &str = "etcd-operator";
 /// The variable that chooses one of the deliberately wrong operators, in builds that know any.
 pub const MUTANT_VARIABLE: &str = "ETCD_OPERATOR_MUTANT";
 
+/// The variable that names the image which members' gates come from.
+const IMAGE_VARIABLE: &str = "OPERATOR_IMAGE";
+/// The label by which a namespace says what its pods may be allowed.
+/// <https://kubernetes.io/docs/concepts/security/pod-security-standards/>
+pub const POD_SECURITY_LABEL: &str = "pod-security.kubernetes.io/enforce";
+/// The level that an agent's container needs: it adds capabilities.
+pub const AGENT_LEVEL: &str = "privileged";
+
 const MANIFEST: &str = include_str!("../../../operator/deploy/install.yaml");
 
 /// How the operator is to be installed.
@@ -32,8 +41,10 @@ pub struct Installation {
 /// Applies the operator's manifest.
 pub async fn install(client: &Client, installation: &Installation) -> Result<()> {
     for mut object in manifest::documents("operator/deploy/install.yaml", MANIFEST)? {
-        if manifest::kind(&object) == "Deployment" {
-            adapt(&mut object, installation)?;
+        match manifest::kind(&object) {
+            "Deployment" => adapt(&mut object, installation)?,
+            "Namespace" => let_agents_in(&mut object),
+            _ => {}
         }
         manifest::apply(client, &object).await?;
     }
@@ -48,6 +59,11 @@ fn adapt(deployment: &mut DynamicObject, installation: &Installation) -> Result<
     let container = container.context("the operator's Deployment has no container of its name")?;
     if let Some(image) = &installation.image {
         container["image"] = json!(image);
+        let variables = container.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten();
+        // The members' gate is a copy of the operator, so it comes from the same image.
+        for variable in variables.filter(|variable| variable["name"] == IMAGE_VARIABLE) {
+            variable["value"] = json!(image);
+        }
     }
     if let Some(mutant) = &installation.mutant {
         let variable = json!({ "name": MUTANT_VARIABLE, "value": mutant });
@@ -57,6 +73,10 @@ fn adapt(deployment: &mut DynamicObject, installation: &Installation) -> Result<
         }
     }
     Ok(())
+}
+
+fn let_agents_in(namespace: &mut DynamicObject) {
+    namespace.labels_mut().insert(POD_SECURITY_LABEL.to_owned(), AGENT_LEVEL.to_owned());
 }
 
 /// Waits until the operator's Deployment is available and its resource type is served.
@@ -84,9 +104,15 @@ async fn missing(client: &Client) -> Result<Option<String>> {
             "there is no Deployment {NAMESPACE}/{NAME}; install it with `kubectl apply -f operator/deploy/install.yaml`"
         )));
     };
+    // A fault aimed at the operator hits all its pods, so all of them have to be there.
+    let wanted = deployment.spec.and_then(|spec| spec.replicas).unwrap_or(1);
     let status = deployment.status.unwrap_or_default();
-    if status.available_replicas.unwrap_or(0) < 1 {
-        return Ok(Some("its Deployment has no available replica".to_owned()));
+    let available = status.available_replicas.unwrap_or(0);
+    let is_rolled_out = status.observed_generation >= deployment.metadata.generation
+        && status.updated_replicas.unwrap_or(0) == wanted
+        && status.replicas.unwrap_or(0) == wanted;
+    if wanted < 1 || available < wanted || !is_rolled_out {
+        return Ok(Some(format!("{available} of {wanted} replicas of its Deployment are available")));
     }
     let served = client.list_api_group_resources(super::etcd::API_VERSION).await;
     let served =

@@ -1,47 +1,84 @@
-//! The objects of `deploy/install.yaml`, in the order in which they must be applied.
+//! The objects of the manifests, in the order in which they must be applied.
 
-use super::rights;
+use super::{Scope, network, rights, workload};
 use serde_json::{Value, json};
 
+/// The namespace of an operator that serves all namespaces.
 const NAMESPACE: &str = "etcd-operator-system";
-const NAME: &str = "etcd-operator";
-const IMAGE: &str = concat!("etcd-operator:v", env!("CARGO_PKG_VERSION"));
+/// The name of everything that is installed.
+pub(super) const NAME: &str = "etcd-operator";
+
+const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// Everything that has to exist before the operator runs; the rest it registers itself.
-pub(super) fn objects() -> Vec<Value> {
-    vec![
-        namespace(),
-        object("v1", "ServiceAccount", Scope::Namespaced, json!({ "automountServiceAccountToken": false })),
-        object(
-            "rbac.authorization.k8s.io/v1",
-            "ClusterRole",
-            Scope::Cluster,
-            json!({ "rules": rights::everywhere() }),
-        ),
-        object("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", Scope::Cluster, binding("ClusterRole")),
-        object(
-            "rbac.authorization.k8s.io/v1",
-            "Role",
-            Scope::Namespaced,
-            json!({ "rules": rights::at_home() }),
-        ),
-        object("rbac.authorization.k8s.io/v1", "RoleBinding", Scope::Namespaced, binding("Role")),
-        object("apps/v1", "Deployment", Scope::Namespaced, json!({ "spec": deployment() })),
-        object("v1", "Service", Scope::Namespaced, json!({ "spec": metrics_service() })),
-    ]
+pub(super) fn objects(scope: &Scope) -> Vec<Value> {
+    let place = Place::of(scope);
+    let mut objects = match scope {
+        Scope::Everywhere => vec![namespace(), priority()],
+        Scope::Namespace(_) => Vec::new(),
+    };
+    objects.push(place.inside("v1", "ServiceAccount", json!({ "automountServiceAccountToken": false })));
+    objects.extend(place.access(scope));
+    objects.push(place.inside(
+        "networking.k8s.io/v1",
+        "NetworkPolicy",
+        json!({ "spec": network::policy(scope) }),
+    ));
+    objects.push(place.inside("v1", "Service", json!({ "spec": workload::metrics_service() })));
+    objects.push(place.inside("apps/v1", "Deployment", json!({ "spec": workload::deployment(scope) })));
+    objects
 }
 
-enum Scope {
-    Cluster,
-    Namespaced,
+/// Where the objects of one installation are and what those of the whole cluster are called.
+struct Place {
+    namespace: String,
+    /// Installations for several namespaces must not share an object: removing one would remove it for all.
+    cluster_wide: String,
 }
 
-fn object(api_version: &str, kind: &str, scope: Scope, body: Value) -> Value {
-    let mut metadata = json!({ "name": NAME, "labels": labels() });
-    match scope {
-        Scope::Cluster => {}
-        Scope::Namespaced => metadata["namespace"] = NAMESPACE.into(),
+impl Place {
+    fn of(scope: &Scope) -> Self {
+        match scope {
+            Scope::Everywhere => Self { namespace: NAMESPACE.to_owned(), cluster_wide: NAME.to_owned() },
+            Scope::Namespace(namespace) => {
+                Self { namespace: namespace.clone(), cluster_wide: format!("{NAME}-{namespace}") }
+            }
+        }
     }
+
+    fn access(&self, scope: &Scope) -> Vec<Value> {
+        let (mut everywhere, mut here) = (vec![rights::on_resource_types()], rights::on_lease());
+        match scope {
+            Scope::Everywhere => everywhere.extend(rights::on_clusters()),
+            Scope::Namespace(_) => here.extend(rights::on_clusters()),
+        }
+        let version = format!("{RBAC}/v1");
+        vec![
+            self.everywhere(&version, "ClusterRole", json!({ "rules": everywhere })),
+            self.everywhere(&version, "ClusterRoleBinding", self.binding("ClusterRole", &self.cluster_wide)),
+            self.inside(&version, "Role", json!({ "rules": here })),
+            self.inside(&version, "RoleBinding", self.binding("Role", NAME)),
+        ]
+    }
+
+    fn binding(&self, kind: &str, role: &str) -> Value {
+        json!({
+            "roleRef": { "apiGroup": RBAC, "kind": kind, "name": role },
+            "subjects": [{ "kind": "ServiceAccount", "name": NAME, "namespace": self.namespace }],
+        })
+    }
+
+    fn inside(&self, api_version: &str, kind: &str, body: Value) -> Value {
+        let metadata = json!({ "name": NAME, "namespace": self.namespace, "labels": labels() });
+        object(api_version, kind, metadata, body)
+    }
+
+    fn everywhere(&self, api_version: &str, kind: &str, body: Value) -> Value {
+        object(api_version, kind, json!({ "name": self.cluster_wide, "labels": labels() }), body)
+    }
+}
+
+fn object(api_version: &str, kind: &str, metadata: Value, body: Value) -> Value {
     let mut object = json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata });
     for (key, value) in body.as_object().expect("a body is a JSON object") {
         object[key] = value.clone();
@@ -51,89 +88,27 @@ fn object(api_version: &str, kind: &str, scope: Scope, body: Value) -> Value {
 
 fn namespace() -> Value {
     let mut labels = labels();
-    labels["pod-security.kubernetes.io/warn"] = "restricted".into();
-    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE, "labels": labels } })
+    for mode in ["enforce", "audit", "warn"] {
+        labels[format!("pod-security.kubernetes.io/{mode}")] = "restricted".into();
+    }
+    object("v1", "Namespace", json!({ "name": NAMESPACE, "labels": labels }), json!({}))
 }
 
-fn labels() -> Value {
+/// A class of its own: `system-cluster-critical` is refused outside `kube-system` by some providers' quotas.
+fn priority() -> Value {
+    let body = json!({
+        "value": 1_000_000_000,
+        "description": "The etcd operator: small, and what heals etcd clusters when nodes run out of room.",
+    });
+    object("scheduling.k8s.io/v1", "PriorityClass", json!({ "name": NAME, "labels": labels() }), body)
+}
+
+/// Labels of everything that is installed.
+pub(super) fn labels() -> Value {
     json!({ "app.kubernetes.io/name": NAME, "app.kubernetes.io/component": "operator" })
 }
 
-fn selector() -> Value {
+/// What selects the operator's pods.
+pub(super) fn selector() -> Value {
     json!({ "app.kubernetes.io/name": NAME })
-}
-
-fn binding(kind: &str) -> Value {
-    json!({
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": NAME },
-        "subjects": [{ "kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE }],
-    })
-}
-
-fn deployment() -> Value {
-    json!({
-        "replicas": 1,
-        "selector": { "matchLabels": selector() },
-        // The next operator waits for the Lease anyway, so it may as well be there before the old one goes.
-        "strategy": { "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 } },
-        "template": {
-            "metadata": { "labels": labels() },
-            "spec": {
-                "serviceAccountName": NAME,
-                "automountServiceAccountToken": true,
-                "priorityClassName": "system-cluster-critical",
-                "terminationGracePeriodSeconds": 10,
-                "securityContext": {
-                    "runAsNonRoot": true,
-                    "runAsUser": 65532,
-                    "runAsGroup": 65532,
-                    "seccompProfile": { "type": "RuntimeDefault" },
-                },
-                "containers": [container()],
-            },
-        },
-    })
-}
-
-fn container() -> Value {
-    json!({
-        "name": NAME,
-        "image": IMAGE,
-        "imagePullPolicy": "IfNotPresent",
-        "args": ["run"],
-        "env": [
-            { "name": "POD_NAME", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } },
-            { "name": "POD_UID", "valueFrom": { "fieldRef": { "fieldPath": "metadata.uid" } } },
-            { "name": "POD_NAMESPACE", "valueFrom": { "fieldRef": { "fieldPath": "metadata.namespace" } } },
-            { "name": "OPERATOR_IMAGE", "value": IMAGE },
-        ],
-        "ports": [{ "name": "http", "containerPort": 8080, "protocol": "TCP" }],
-        "livenessProbe": probe("/healthz", 10, 3),
-        "readinessProbe": probe("/readyz", 2, 1),
-        "resources": {
-            "requests": { "cpu": "50m", "memory": "64Mi" },
-            "limits": { "memory": "256Mi" },
-        },
-        "securityContext": {
-            "allowPrivilegeEscalation": false,
-            "readOnlyRootFilesystem": true,
-            "capabilities": { "drop": ["ALL"] },
-        },
-    })
-}
-
-fn probe(path: &str, period_seconds: u32, failures: u32) -> Value {
-    json!({
-        "httpGet": { "path": path, "port": "http" },
-        "periodSeconds": period_seconds,
-        "timeoutSeconds": 2,
-        "failureThreshold": failures,
-    })
-}
-
-fn metrics_service() -> Value {
-    json!({
-        "selector": selector(),
-        "ports": [{ "name": "metrics", "port": 8080, "targetPort": "http", "protocol": "TCP" }],
-    })
 }

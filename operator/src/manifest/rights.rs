@@ -1,51 +1,105 @@
 //! What the operator may do in a cluster, each right with the reason for it. Nothing is granted by wildcard.
+//!
+//! Reasons reach the manifest as comments. Where a right is wider than what is done with it, the reason says why
+//! Kubernetes has no narrower one.
 
+use super::text::REASON;
 use serde_json::{Value, json};
 
-/// Rules of the ClusterRole: rights the operator needs wherever an EtcdCluster may be.
-pub(super) fn everywhere() -> Vec<Value> {
-    let mut rules = vec![
-        // The resources it serves. Status is written through its own subresource, so the spec stays the user's.
-        rule(&["etcd.operators.rs"], &["etcdclusters"], &["get", "list", "watch"]),
-        rule(&["etcd.operators.rs"], &["etcdclusters/status"], &["patch"]),
-        // Owner references that block deletion need this where OwnerReferencesPermissionEnforcement is on.
-        rule(&["etcd.operators.rs"], &["etcdclusters/finalizers"], &["update"]),
-        // One StatefulSet for each member.
-        rule(&["apps"], &["statefulsets"], MANAGE),
-        // Volumes, addresses.
-        rule(&[""], &["persistentvolumeclaims", "services"], MANAGE),
-        // Permits, roles and fences are annotations and labels of live pods; removed members' pods are deleted.
-        rule(&[""], &["pods"], &["get", "list", "watch", "patch", "delete"]),
-        rule(&["policy"], &["poddisruptionbudgets"], MANAGE),
-        // What it did, and what it holds back, for `kubectl describe`.
-        rule(&["events.k8s.io"], &["events"], &["get", "create", "patch"]),
-    ];
-    // It registers its own resource types when it starts. `create` cannot be narrowed by name.
-    rules.push(rule(&["apiextensions.k8s.io"], &["customresourcedefinitions"], &["create"]));
-    rules.push(json!({
-        "apiGroups": ["apiextensions.k8s.io"],
-        "resources": ["customresourcedefinitions"],
-        "resourceNames": ["etcdclusters.etcd.operators.rs"],
-        "verbs": ["get", "patch"],
-    }));
-    rules
+/// Rights on clusters and what they are made of: in a ClusterRole for all namespaces, in a Role for one.
+pub(super) fn on_clusters() -> Vec<Value> {
+    vec![
+        rule(
+            "The resources that it serves. The spec stays the user's: status is written through its own subresource.",
+            "etcd.operators.rs",
+            &["etcdclusters"],
+            &["get", "list", "watch"],
+        ),
+        rule(
+            "Status is all that it writes of them.",
+            "etcd.operators.rs",
+            &["etcdclusters/status"],
+            &["patch"],
+        ),
+        rule(
+            "Its objects block the deletion of their owner until they are gone; clusters with the admission plugin \
+             OwnerReferencesPermissionEnforcement (OpenShift) ask for this right then. Nothing is changed by it.",
+            "etcd.operators.rs",
+            &["etcdclusters/finalizers"],
+            &["update"],
+        ),
+        rule(
+            "One StatefulSet for each member. Not narrowed: members get new names for ever, and rules know no labels.",
+            "apps",
+            &["statefulsets"],
+            MANAGE,
+        ),
+        rule(
+            "The members' volumes. Not narrowed, for the same reason; a deletion names uid and resourceVersion.",
+            "",
+            &["persistentvolumeclaims"],
+            MANAGE,
+        ),
+        rule(
+            "The members' names and the clients' address. Services are put back by a patch and go with their cluster, so \
+             there is no right to delete one. Not narrowed: they are named after clusters, which users name.",
+            "",
+            &["services"],
+            KEEP,
+        ),
+        rule(
+            "Permits, roles and fences are annotations and labels of live pods, and pods of removed members are deleted. \
+             Pods are made by StatefulSets alone. Not narrowed: rules know no labels.",
+            "",
+            &["pods"],
+            &["get", "list", "watch", "patch", "delete"],
+        ),
+        rule("One budget for each cluster, named after it.", "policy", &["poddisruptionbudgets"], KEEP),
+        rule(
+            "What it did and what it holds back, for `kubectl describe`. Their names are made of digests.",
+            "events.k8s.io",
+            &["events"],
+            &["get", "create", "patch"],
+        ),
+    ]
 }
 
-/// Rules of the Role in the operator's own namespace: its Lease.
-pub(super) fn at_home() -> Vec<Value> {
+/// The right to its own resource types, which no namespace holds.
+pub(super) fn on_resource_types() -> Value {
+    let mut rule = rule(
+        "It registers its own resource types when it starts, by server-side apply: that names what it creates, so that \
+         creation is narrowed to these names too.",
+        "apiextensions.k8s.io",
+        &["customresourcedefinitions"],
+        &["get", "create", "patch"],
+    );
+    rule["resourceNames"] = json!(["etcdclusters.etcd.operators.rs"]);
+    rule
+}
+
+/// Rights in the operator's own namespace: its Lease.
+pub(super) fn on_lease() -> Vec<Value> {
+    let mut own = rule(
+        "Its Lease: at most one of the replicas acts.",
+        "coordination.k8s.io",
+        &["leases"],
+        &["get", "update"],
+    );
+    own["resourceNames"] = json!(["etcd-operator"]);
     vec![
-        rule(&["coordination.k8s.io"], &["leases"], &["create"]),
-        json!({
-            "apiGroups": ["coordination.k8s.io"],
-            "resources": ["leases"],
-            "resourceNames": ["etcd-operator"],
-            "verbs": ["get", "update"],
-        }),
+        rule(
+            "Makes the Lease if it is missing. Not narrowed: a creation by POST has no name yet when it is authorized.",
+            "coordination.k8s.io",
+            &["leases"],
+            &["create"],
+        ),
+        own,
     ]
 }
 
 const MANAGE: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
+const KEEP: &[&str] = &["get", "list", "watch", "create", "patch"];
 
-fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> Value {
-    json!({ "apiGroups": groups, "resources": resources, "verbs": verbs })
+fn rule(reason: &str, group: &str, resources: &[&str], verbs: &[&str]) -> Value {
+    json!({ REASON: reason, "apiGroups": [group], "resources": resources, "verbs": verbs })
 }
