@@ -18,9 +18,11 @@ pub mod recorder;
 
 // Runs where the user is: talks to Kubernetes and carries the schedule out.
 pub mod cluster;
+pub mod doctor;
 pub mod faults;
 pub mod image;
 pub mod progress;
+pub mod rights;
 pub mod runner;
 pub mod subject;
 pub mod target;

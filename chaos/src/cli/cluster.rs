@@ -52,7 +52,10 @@ async fn up(arguments: &UpArguments) -> Result<u8> {
         Some(name) => name.clone(),
         None => super::parse_name(DEFAULT_NAME).map_err(anyhow::Error::msg)?,
     };
-    let images = SandboxImages::collect(choice.operator_binary.as_deref())?;
+    let mut images = SandboxImages::collect(choice.operator_binary.as_deref())?;
+    for (image, binary) in &choice.other_operators {
+        images.sources.append(&mut cluster::images::named_operator(image, binary)?);
+    }
     let interrupt = CancellationToken::new();
     let first = || anstream::eprintln!("interrupted: ending what was started; once more to stop at once");
     let _signals = AbortOnDropHandle::new(tokio::spawn(signals::watch(interrupt.clone(), first, || {})?));

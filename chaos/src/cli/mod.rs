@@ -1,6 +1,7 @@
 //! The command line: what can be asked for and how it is explained. Exit codes: 0 pass, 1 fail, 2 invalid or error.
 
 mod cluster;
+mod doctor;
 mod heal;
 mod image;
 mod judge;
@@ -54,6 +55,10 @@ enum Command {
     Cluster(cluster::ClusterCommand),
     /// Write container images as OCI archives, without a container engine
     Image(image::ImageArguments),
+    /// Say whether a cluster is fit for chaos (rights, operator, PodSecurity, image) and what to do; exit code 0 if it is, 2 if not
+    Doctor(doctor::DoctorArguments),
+    /// Print the least rights that chaos needs in a cluster, for an administrator to apply
+    Rbac(doctor::RbacArguments),
     /// End what a killed run left broken in a cluster
     Heal(heal::HealArguments),
     /// Carries out one fault inside a pod
@@ -86,6 +91,15 @@ struct ClusterArguments {
     /// The etcd-operator binary for a new sandbox, instead of the one beside this program
     #[arg(long, value_name = "FILE")]
     operator_binary: Option<PathBuf>,
+    /// One more image of the operator that a new sandbox knows, for upgrades: etcd-operator:v0.0.9=FILE
+    #[arg(long, value_name = "IMAGE=FILE", value_parser = parse_image, hide_short_help = true)]
+    another_operator: Vec<(String, PathBuf)>,
+}
+
+fn parse_image(text: &str) -> Result<(String, PathBuf), String> {
+    let (image, file) =
+        text.split_once('=').ok_or("it is IMAGE=FILE, for example etcd-operator:v0.0.9=target/old")?;
+    Ok((image.to_owned(), PathBuf::from(file)))
 }
 
 fn parse_name(text: &str) -> Result<ClusterName, String> {
@@ -100,6 +114,7 @@ impl ClusterArguments {
             lasting: self.name.clone(),
             listen: self.listen,
             operator_binary: self.operator_binary.clone(),
+            other_operators: self.another_operator.clone(),
         }
     }
 
@@ -154,6 +169,8 @@ async fn dispatch(command: Command) -> Result<u8> {
         Command::Report(arguments) => judge::report(&arguments),
         Command::Cluster(command) => cluster::carry_out(command).await,
         Command::Image(arguments) => image::image(&arguments),
+        Command::Doctor(arguments) => doctor::doctor(&arguments).await,
+        Command::Rbac(arguments) => Ok(doctor::rbac(&arguments)),
         Command::Heal(arguments) => heal::heal(&arguments).await,
         Command::Agent(arguments) => arguments.run().await.map(|()| 0),
         Command::Load(arguments) => arguments.run().await.map(|()| 0),

@@ -40,8 +40,12 @@ impl SandboxImages {
 /// The operator's image, from the binary beside this program unless another is named.
 pub fn operator(binary: Option<&Path>) -> Result<Sources> {
     let binary = binary.map_or_else(default_operator_binary, |path| Ok(path.to_owned()))?;
-    let source = single_binary(&binary, "/etcd-operator")?;
-    Ok(Sources::from([(ImageReference::from(OPERATOR_IMAGE), source)]))
+    named_operator(OPERATOR_IMAGE, &binary)
+}
+
+/// An image of the operator under a name of its own.
+pub fn named_operator(image: &str, binary: &Path) -> Result<Sources> {
+    Ok(Sources::from([(ImageReference::from(image), single_binary(binary, "/etcd-operator")?)]))
 }
 
 /// The image of load, probe and agent, from this program unless another is named.

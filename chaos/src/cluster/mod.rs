@@ -35,6 +35,8 @@ pub struct ClusterChoice {
     pub listen: SocketAddr,
     /// The `etcd-operator` binary that a new sandbox runs.
     pub operator_binary: Option<PathBuf>,
+    /// More images of the operator that a new sandbox knows, each with its binary.
+    pub other_operators: Vec<(String, PathBuf)>,
 }
 
 impl ClusterChoice {

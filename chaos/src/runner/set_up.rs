@@ -13,6 +13,7 @@ use serde_json::json;
 use super::SUBJECT_NAME;
 use super::experiment::Experiment;
 use crate::cluster::Cluster;
+use crate::doctor;
 use crate::record::Run;
 use crate::scenario::{Schedule, Subject};
 use crate::subject::operator::Installation;
@@ -43,6 +44,7 @@ pub(super) async fn make_namespace(
         .say(&format!("cluster {} at {}, namespace {}", cluster.kind, cluster.server, head.namespace));
     if !cluster.operator_is_ours {
         refuse_foreign_operator(cluster, &experiment.assignment.schedule).await?;
+        refuse_unfit(cluster, &experiment.assignment.schedule).await?;
     }
     namespace::create(&cluster.client, &head.namespace, head.scenario.as_str()).await
 }
@@ -58,6 +60,19 @@ pub(super) async fn prepare_operator(experiment: &Experiment<'_>, cluster: &Clus
     operator::wait_ready(&cluster.client, OPERATOR_PATIENCE).await?;
     experiment.display.say("the operator is ready");
     Ok(())
+}
+
+/// What would hinder a fault is said before anything is made.
+async fn refuse_unfit(cluster: &Cluster, schedule: &Schedule) -> Result<()> {
+    let hits_operator =
+        schedule.steps.iter().any(|step| crate::faults::aims_at_operator(&step.fault, &step.target));
+    let mut findings = doctor::look(&cluster.client).await?;
+    findings.retain(|finding| hits_operator || !finding.operator_faults_only);
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let shown = findings.iter().map(|finding| format!("\n- {}\n  {}", finding.what, finding.remedy));
+    bail!("the cluster is not fit for this scenario yet:{}", shown.collect::<String>())
 }
 
 /// An operator that the run did not install is harmed only if its owner has allowed that.
