@@ -11,4 +11,5 @@ mod hosted;
 mod judge;
 mod load;
 mod probe;
+mod promises;
 mod support;

@@ -1,0 +1,102 @@
+//! A cluster for one test, and ways to wait for facts in it.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use chaos::subject::operator;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::support::agent::CHAOS;
+use crate::support::need_root;
+
+/// An earlier operator's image, as a sandbox of these tests knows it.
+pub(super) const PREVIOUS_IMAGE: &str = "etcd-operator:v0.0.9";
+
+/// For whatever takes seconds, on a machine that has other things to do.
+pub(super) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// A cluster for one test.
+pub(super) struct Arena {
+    pub(super) client: Client,
+    pub(super) kubeconfig: PathBuf,
+    sandbox: Option<String>,
+}
+
+impl Arena {
+    /// A fresh sandbox, or the cluster that the environment names.
+    pub(super) async fn open(name: &str) -> Arena {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let (kubeconfig, sandbox) = match std::env::var_os("CHAOS_TEST_KUBECONFIG") {
+            Some(file) => (PathBuf::from(file), None),
+            None => bring_up(&format!("test-{name}-{}", std::process::id())),
+        };
+        let file = Kubeconfig::read_from(&kubeconfig).unwrap();
+        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
+        Arena { client: Client::try_from(config).unwrap(), kubeconfig, sandbox }
+    }
+
+    /// Installs the operator from its manifest and waits for it.
+    pub(super) async fn install(&self, image: Option<&str>) {
+        let installation =
+            operator::Installation { image: image.map(str::to_owned), ..operator::Installation::default() };
+        operator::install(&self.client, &installation).await.unwrap();
+        operator::wait_ready(&self.client, PATIENCE).await.unwrap();
+    }
+
+    /// The operator's pods, those on their way out included.
+    pub(super) async fn operator_pods(&self, namespace: &str) -> Vec<Pod> {
+        let labels = ListParams::default().labels("app.kubernetes.io/name=etcd-operator");
+        Api::<Pod>::namespaced(self.client.clone(), namespace).list(&labels).await.unwrap().items
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        if let Some(name) = &self.sandbox {
+            let _ = Command::new(CHAOS).args(["cluster", "down", "--name", name]).output();
+        }
+    }
+}
+
+fn bring_up(name: &str) -> (PathBuf, Option<String>) {
+    need_root();
+    let previous = std::env::var_os("CHAOS_TEST_PREVIOUS_OPERATOR")
+        .map_or_else(|| PathBuf::from(CHAOS).with_file_name("etcd-operator"), PathBuf::from);
+    let another = format!("{PREVIOUS_IMAGE}={}", previous.display());
+    let output = chaos(&["cluster", "up", "--name", name, "--another-operator", &another], None);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let path = String::from_utf8(output.stdout).unwrap();
+    (PathBuf::from(path.trim()), Some(name.to_owned()))
+}
+
+/// The program under test.
+pub(super) fn chaos(arguments: &[&str], kubeconfig: Option<&std::path::Path>) -> Output {
+    let mut command = Command::new(CHAOS);
+    if let Some(kubeconfig) = kubeconfig {
+        command.env("KUBECONFIG", kubeconfig);
+    }
+    command.args(arguments).output().unwrap()
+}
+
+/// Asks again and again until there is an answer; panics with the last error when that takes too long.
+pub(super) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> T {
+    let start = Instant::now();
+    loop {
+        let answer = ask().await;
+        match answer {
+            Ok(Some(found)) => return found,
+            other => assert!(
+                start.elapsed() < PATIENCE,
+                "not seen within {} s: {what} ({:?})",
+                PATIENCE.as_secs(),
+                other.err()
+            ),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}

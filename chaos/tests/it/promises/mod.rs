@@ -1,0 +1,12 @@
+//! What the operator promises about itself, on a whole cluster: that it installs from one file, that clusters live without it,
+//! that its upgrade disturbs nobody, and that the harness needs no more rights than it prints.
+//!
+//! Each test has a sandbox of its own. `CHAOS_TEST_KUBECONFIG=FILE` runs them on another cluster instead, one after the other,
+//! which has to know the images.
+
+mod arena;
+mod install;
+mod members;
+mod principles;
+mod rights;
+mod upgrade;

@@ -1,0 +1,105 @@
+//! The operator itself is upgraded under load. Beside it runs whatever `CHAOS_TEST_PREVIOUS_OPERATOR` names as the earlier one;
+//! the same binary under another image, unless it is set.
+
+use chaos::cluster::images::{CHAOS_IMAGE, OPERATOR_IMAGE};
+use chaos::load::{Configuration, Progress};
+use chaos::subject::{etcd, operator, pods};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::PodSpec;
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use serde_json::json;
+
+use super::arena::{Arena, PATIENCE, PREVIOUS_IMAGE, until};
+use super::members::Demo;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_of_the_operator_restarts_no_member_and_each_keeps_its_gate_until_its_next_restart() {
+    let arena = Arena::open("upgrade").await;
+    arena.install(Some(PREVIOUS_IMAGE)).await;
+    let demo = Demo::create(&arena.client, "upgrade").await;
+    demo.is_ready().await;
+    start_load(&arena, &demo).await;
+    let before = demo.lives().await;
+    let earlier: Vec<String> =
+        arena.operator_pods(operator::NAMESPACE).await.iter().filter_map(|one| one.uid()).collect();
+    let writes = written(&arena, &demo).await;
+    assert_eq!(gates(&arena, &demo).await, [PREVIOUS_IMAGE; 6]);
+
+    arena.install(None).await;
+    let leases = Api::<Lease>::namespaced(arena.client.clone(), operator::NAMESPACE);
+    until("a new operator holds the Lease", async || {
+        let holder = leases.get(operator::NAME).await?.spec.and_then(|spec| spec.holder_identity);
+        let now: Vec<String> =
+            arena.operator_pods(operator::NAMESPACE).await.iter().filter_map(|one| one.uid()).collect();
+        let is_new = holder.is_some_and(|holder| {
+            now.iter().any(|uid| holder.ends_with(uid.as_str()))
+                && !earlier.iter().any(|uid| holder.ends_with(uid.as_str()))
+        });
+        Ok(is_new.then_some(()))
+    })
+    .await;
+    // It has looked at the cluster once it has put back what is missing.
+    remove_budget(&arena, &demo).await;
+    until("clients write on", async || Ok((written(&arena, &demo).await > writes + 100).then_some(()))).await;
+    assert_eq!(demo.lives().await, before, "nobody was restarted");
+    assert_eq!(gates(&arena, &demo).await, [PREVIOUS_IMAGE; 6], "each member keeps its gate");
+
+    let resources = Patch::Merge(json!({ "spec": { "resources": { "requests": { "memory": "96Mi" } } } }));
+    demo.api().patch("demo", &PatchParams::default(), &resources).await.unwrap();
+    until("every member has the new gate after its planned restart", async || {
+        Ok((gates(&arena, &demo).await == [OPERATOR_IMAGE; 6]).then_some(()))
+    })
+    .await;
+    demo.is_ready().await;
+    let now = demo.lives().await;
+    assert!(before.iter().all(|(pod, life)| now.get(pod).is_some_and(|now| now.uid != life.uid)), "{now:?}");
+    demo.remove().await;
+}
+
+async fn start_load(arena: &Arena, demo: &Demo) {
+    let namespace = &demo.namespace;
+    let configuration = Configuration {
+        endpoint: format!("http://demo.{namespace}.svc:{}", etcd::CLIENT_PORT),
+        endpoints_dns: Some(format!("demo-peers.{namespace}.svc:{}", etcd::CLIENT_PORT)),
+        seed: 1,
+        clients: 4,
+        calls_per_second_per_client: 10.0,
+        keys: 50,
+        prefix: pods::KEY_PREFIX.to_owned(),
+        value_bytes: 64,
+        mix: Default::default(),
+        call_limit_milliseconds: 2_000,
+    };
+    pods::start_load(&arena.client, namespace, CHAOS_IMAGE, &configuration).await.unwrap();
+    pods::wait_answering(&arena.client, &pods::load_port(namespace), "progress", PATIENCE).await.unwrap();
+    until("the load writes", async || Ok((written(arena, demo).await > 20).then_some(()))).await;
+}
+
+async fn written(arena: &Arena, demo: &Demo) -> u64 {
+    let port = pods::load_port(&demo.namespace);
+    let progress = port.get_json::<Progress>(&arena.client, "progress").await;
+    progress.map_or(0, |progress| progress.acknowledged_writes)
+}
+
+/// The images of the members' gates: those of the templates, then those of the pods.
+async fn gates(arena: &Arena, demo: &Demo) -> Vec<String> {
+    let sets = Api::<StatefulSet>::namespaced(arena.client.clone(), &demo.namespace);
+    let sets = sets.list(&ListParams::default()).await.unwrap().items;
+    let image = |spec: Option<PodSpec>| spec?.init_containers?.into_iter().next()?.image;
+    let templates = sets.into_iter().filter_map(|set| image(set.spec?.template.spec));
+    let pods = demo.pods().await;
+    templates.chain(pods.into_iter().filter_map(|pod| image(pod.spec))).collect()
+}
+
+async fn remove_budget(arena: &Arena, demo: &Demo) {
+    use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+    let budgets = Api::<PodDisruptionBudget>::namespaced(arena.client.clone(), &demo.namespace);
+    let before = budgets.get("demo").await.unwrap().uid();
+    budgets.delete("demo", &Default::default()).await.unwrap();
+    until("the new operator made the budget anew", async || {
+        Ok(budgets.get_opt("demo").await?.filter(|now| now.uid() != before).map(drop))
+    })
+    .await;
+}
