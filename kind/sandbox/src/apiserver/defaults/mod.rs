@@ -178,10 +178,9 @@ fn binding(new: &mut Value) {
     set_default(object(new, "roleRef"), "apiGroup", GROUP);
     let subjects = new.get_mut("subjects").and_then(Value::as_array_mut);
     for subject in subjects.into_iter().flatten() {
-        if matches!(text(subject, "/kind"), "User" | "Group") {
-            if let Some(members) = subject.as_object_mut() {
-                set_default(members, "apiGroup", GROUP);
-            }
+        let names_a_person = matches!(text(subject, "/kind"), "User" | "Group");
+        if names_a_person && let Some(members) = subject.as_object_mut() {
+            set_default(members, "apiGroup", GROUP);
         }
     }
 }
