@@ -13,26 +13,34 @@ use super::write::{WriteOptions, create};
 use super::{job, service};
 use crate::store::{GroupResource, ObjectKey};
 
+/// What the annotation on `kube-root-ca.crt` tells people.
+const ROOT_CERTIFICATE_DESCRIPTION: &str = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.";
+
 /// Holds a CRD until its instances are gone.
 pub(crate) const CUSTOM_RESOURCE_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// Completes an object that is about to be created.
-pub(crate) fn on_create(cluster: &Cluster, target: &Target, new: &mut Value) -> Result<(), ApiError> {
+pub(crate) fn on_create(
+    cluster: &Cluster,
+    inputs: &mut Inputs<'_>,
+    target: &Target,
+    new: &mut Value,
+) -> Result<(), ApiError> {
     match (target.definition.id.group.as_str(), target.definition.id.resource.as_str()) {
-        ("", "pods") => service_account(cluster, target, new)?,
+        ("", "pods") => {
+            priority(cluster, target, new)?;
+            service_account(cluster, inputs, target, new)?;
+            tolerations(new);
+        }
         ("", "namespaces") => {
             object(new, "spec").insert("finalizers".to_owned(), json!(["kubernetes"]));
             new["status"] = json!({"phase": "Active"});
-            let name = text(new, "/metadata/name").to_owned();
-            let labels = object(object_value(new, "metadata"), "labels");
-            labels.insert("kubernetes.io/metadata.name".to_owned(), json!(name));
         }
         ("", "services") => service::allocate(cluster, new)?,
         ("batch", "jobs") => job::generate_selector(new),
         ("", "persistentvolumeclaims") => claim(cluster, new),
         ("", "persistentvolumes") => add_finalizer(new, "kubernetes.io/pv-protection"),
         ("apiextensions.k8s.io", "customresourcedefinitions") => {
-            add_finalizer(new, CUSTOM_RESOURCE_FINALIZER);
             new["status"] = accepted_status(new);
         }
         _ => {}
@@ -44,6 +52,9 @@ pub(crate) fn on_create(cluster: &Cluster, target: &Target, new: &mut Value) -> 
 pub(crate) fn on_update(old: &Value, target: &Target, new: &mut Value) {
     if target.definition.is("", "services") {
         service::keep_addresses(old, new);
+    }
+    if target.definition.is("", "pods") && target.subresource.is_none() {
+        tolerations(new);
     }
     if target.definition.is("apiextensions.k8s.io", "customresourcedefinitions")
         && target.subresource.is_none()
@@ -92,13 +103,22 @@ fn fill_namespace(cluster: &mut Cluster, inputs: &mut Inputs<'_>, namespace: &st
             continue;
         }
         body["metadata"] = json!({"name": name});
-        let made = create(cluster, inputs, &target, body, &WriteOptions::own());
+        if resource == "configmaps" {
+            body["metadata"]["annotations"] =
+                json!({"kubernetes.io/description": ROOT_CERTIFICATE_DESCRIPTION});
+        }
+        let made = create(cluster, inputs, &target, body, &WriteOptions::of("kube-controller-manager"));
         debug_assert!(made.is_ok(), "a namespace's own content is valid: {made:?}");
     }
 }
 
 /// Plugin `ServiceAccount`: the default account, its existence, and the mounted token.
-fn service_account(cluster: &Cluster, target: &Target, pod: &mut Value) -> Result<(), ApiError> {
+fn service_account(
+    cluster: &Cluster,
+    inputs: &mut Inputs<'_>,
+    target: &Target,
+    pod: &mut Value,
+) -> Result<(), ApiError> {
     let spec = object(pod, "spec");
     set_default(spec, "serviceAccountName", "default");
     let name = spec["serviceAccountName"].as_str().unwrap_or_default().to_owned();
@@ -119,14 +139,58 @@ fn service_account(cluster: &Cluster, target: &Target, pod: &mut Value) -> Resul
     let wanted =
         spec.get("automountServiceAccountToken").or_else(|| account.get("automountServiceAccountToken"));
     if wanted != Some(&no) {
-        mount_token(pod);
+        let volume = format!("kube-api-access-{}", inputs.identifiers.name_suffix());
+        mount_token(pod, &volume);
     }
     Ok(())
 }
 
-fn mount_token(pod: &mut Value) {
+/// Plugin `Priority`: the number behind the name of a class, of the default class, or nothing special.
+fn priority(cluster: &Cluster, target: &Target, pod: &mut Value) -> Result<(), ApiError> {
+    let classes = cluster.store.list(&GroupResource::new("scheduling.k8s.io", "priorityclasses"), None);
+    let spec = object(pod, "spec");
+    let named = spec.get("priorityClassName").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (number, preemption) = match named.as_str() {
+        "" => match classes.iter().find(|(_, class)| class["globalDefault"] == true) {
+            Some((key, class)) => {
+                spec.insert("priorityClassName".to_owned(), json!(key.name));
+                (class["value"].clone(), class["preemptionPolicy"].clone())
+            }
+            None => (json!(0), Value::Null),
+        },
+        "system-node-critical" => (json!(2_000_001_000), Value::Null),
+        "system-cluster-critical" => (json!(2_000_000_000), Value::Null),
+        name => match classes.iter().find(|(key, _)| key.name == name) {
+            Some((_, class)) => (class["value"].clone(), class["preemptionPolicy"].clone()),
+            None => {
+                let why = format!("no PriorityClass with name {name} was found");
+                let pod = text(pod, "/metadata/name");
+                return Err(ApiError::forbidden(&target.definition.id, pod, &why));
+            }
+        },
+    };
+    spec.insert("priority".to_owned(), number);
+    set_default(spec, "preemptionPolicy", preemption.as_str().unwrap_or("PreemptLowerPriority"));
+    Ok(())
+}
+
+/// Plugin `DefaultTolerationSeconds`: a pod stays five minutes on a node that is not ready or not reachable.
+fn tolerations(pod: &mut Value) {
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        let tolerates = |one: &Value| {
+            matches!(text(one, "/key"), found if found == key || found.is_empty())
+                && matches!(text(one, "/effect"), "" | "NoExecute")
+        };
+        if !list(pod.pointer("/spec/tolerations")).any(tolerates) {
+            let toleration =
+                json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
+            push(object_value(pod, "spec"), "tolerations", toleration);
+        }
+    }
+}
+
+fn mount_token(pod: &mut Value, volume_name: &str) {
     const PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-    const VOLUME: &str = "kube-api-access";
     let mut mounted = false;
     for containers in ["initContainers", "containers"] {
         let found = pod["spec"].get_mut(containers).and_then(Value::as_array_mut);
@@ -134,13 +198,13 @@ fn mount_token(pod: &mut Value) {
             if list(container.get("volumeMounts")).any(|mount| mount["mountPath"] == PATH) {
                 continue;
             }
-            let mount = json!({"name": VOLUME, "mountPath": PATH, "readOnly": true});
+            let mount = json!({"name": volume_name, "mountPath": PATH, "readOnly": true});
             push(container, "volumeMounts", mount);
             mounted = true;
         }
     }
     if mounted {
-        let volume = json!({"name": VOLUME, "projected": {"defaultMode": 0o644, "sources": [
+        let volume = json!({"name": volume_name, "projected": {"defaultMode": 0o644, "sources": [
             {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
             {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
             {"downwardAPI": {"items": [

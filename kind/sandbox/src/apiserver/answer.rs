@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::cluster::{Cluster, Inputs, Target};
 use super::collect::{self, DeleteOptions, Deletion, Propagation};
 use super::decode::FieldValidation;
-use super::error::ApiError;
+use super::defects::Defect;
+use super::error::{ApiError, Cause};
 use super::inputs::LogRequest;
 use super::json::text;
 use super::read::{self, Page};
@@ -55,11 +56,44 @@ pub(crate) fn answer(
         return review::answer(cluster, inputs, path, request);
     }
     let target = cluster.target(path)?;
-    if request.query.dry_run() {
+    if is_dry_run(request) && !Defect::DryRunStored.is_planted() {
         let mut scratch = cluster.clone();
-        return verb(&mut scratch, inputs, &target, path, request);
+        let before = target.key().ok().and_then(|key| cluster.store.get(&key));
+        return verb(&mut scratch, inputs, &target, path, request)
+            .map(|answer| unstored(answer, before, request));
     }
     verb(cluster, inputs, &target, path, request)
+}
+
+/// Options of a deletion that come in its body make those in its query count for nothing.
+fn is_dry_run(request: &ApiRequest) -> bool {
+    if request.method != Method::DELETE || request.body.is_empty() {
+        return request.query.dry_run();
+    }
+    let options = request.body_object().unwrap_or_default();
+    super::json::list(options.get("dryRun")).any(|one| one == "All")
+}
+
+/// What would be answered if the object had been stored; its version is still that of what is there.
+fn unstored(answer: Answer, before: Option<Arc<Value>>, request: &ApiRequest) -> Answer {
+    match answer {
+        Answer::Object(code, Some(target), object) => {
+            let mut object = Value::clone(&object);
+            // Without anything stored, a version that was sent is left as it is.
+            let before = match before {
+                None if request.method == Method::PUT => request.body_object().ok().map(Arc::new),
+                before => before,
+            };
+            let version = before.and_then(|before| before["metadata"].get("resourceVersion").cloned());
+            super::json::set_or_remove(
+                super::json::object(&mut object, "metadata"),
+                "resourceVersion",
+                version,
+            );
+            Answer::Object(code, Some(target), Arc::new(object))
+        }
+        other => other,
+    }
 }
 
 fn verb(
@@ -78,7 +112,7 @@ fn verb(
     let shown = |object| Answer::Object(200, Some(target.clone()), object);
     let whole = target.subresource.is_none();
     match (&request.method, target.name.is_some()) {
-        (&Method::GET, _) if request.query.flag("watch") => {
+        (&Method::GET, false) if request.query.flag("watch") => {
             WatchPlan::new(target, request).map(|plan| Answer::Watch(Box::new(plan)))
         }
         (&Method::GET, true) => read::get(cluster, target).map(shown),
@@ -91,7 +125,16 @@ fn verb(
         }
         (&Method::PUT, true) => {
             let sent = request.body_object()?;
-            super::validation::require_version(target, &sent)?;
+            let exists = cluster.store.get(&target.key()?).is_some();
+            if !exists && whole && target.definition.is_created_by_update() {
+                let mut sent = sent;
+                super::json::object(&mut sent, "metadata").remove("resourceVersion");
+                let object = write::create(cluster, inputs, target, sent, &options)?;
+                return Ok(Answer::Object(201, Some(target.clone()), object));
+            }
+            if exists {
+                super::validation::require_version(target, &sent)?;
+            }
             write::update(cluster, inputs, target, sent, &options).map(shown)
         }
         (&Method::PATCH, true) => {
@@ -111,6 +154,7 @@ pub(crate) fn write_options(request: &ApiRequest) -> WriteOptions {
         field_validation: FieldValidation::from_query(request.query.get("fieldValidation")),
         applied: false,
         user: Some(request.user.clone()),
+        whole: request.method == Method::PUT,
     }
 }
 
@@ -128,10 +172,15 @@ fn delete(
         Deletion::Pending(object) => {
             Ok(Answer::Object(200, Some(target.clone()), super::convert::from_storage(target, &object)))
         }
+        Deletion::Gone(object) if target.definition.shows_deleted() => {
+            Ok(Answer::Object(200, Some(target.clone()), super::convert::from_storage(target, &object)))
+        }
         Deletion::Gone(object) => {
-            let details = json!({
-                "name": key.name, "group": id.group, "kind": id.resource, "uid": text(&object, "/metadata/uid"),
-            });
+            let mut details =
+                json!({"name": key.name, "kind": id.resource, "uid": text(&object, "/metadata/uid")});
+            if !id.group.is_empty() {
+                details["group"] = json!(id.group);
+            }
             Ok(Answer::Document(json!({
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
             })))
@@ -164,8 +213,14 @@ fn delete_collection(
 
 /// Reads `DeleteOptions` from the body, or from the query.
 pub(crate) fn delete_options(request: &ApiRequest) -> Result<DeleteOptions, ApiError> {
-    let body = if request.body.is_empty() { json!({}) } else { request.body_object()? };
-    read_delete_options(&body, &request.query)
+    if request.body.is_empty() {
+        return read_delete_options(&json!({}), &request.query);
+    }
+    read_delete_options(&request.body_object()?, &Query::default())
+}
+
+fn invalid_options(cause: &Cause) -> ApiError {
+    ApiError::invalid("meta.k8s.io", "DeleteOptions", "", std::slice::from_ref(cause))
 }
 
 /// As [`delete_options`], from a body that was read already (an eviction carries its own).
@@ -173,16 +228,18 @@ pub(crate) fn read_delete_options(body: &Value, query: &Query) -> Result<DeleteO
     let policy = body.get("propagationPolicy").and_then(Value::as_str).or(query.get("propagationPolicy"));
     let orphan = body.get("orphanDependents").and_then(Value::as_bool);
     let propagation = match (policy, orphan) {
+        (Some(policy), Some(_)) => {
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            return Err(invalid_options(&Cause::invalid("propagationPolicy", &json!(policy), why)));
+        }
         (Some("Background"), _) => Some(Propagation::Background),
         (Some("Foreground"), _) => Some(Propagation::Foreground),
         (Some("Orphan"), _) | (None, Some(true)) => Some(Propagation::Orphan),
         (None, Some(false)) => Some(Propagation::Background),
         (None, None) => None,
-        (Some(other), _) => {
-            let why = format!(
-                "invalid propagationPolicy {other:?}: supported are Background, Foreground and Orphan"
-            );
-            return Err(ApiError::unprocessable(&why));
+        (Some(other), None) => {
+            let supported = ["Foreground", "Background", "Orphan", "nil"].map(str::to_owned);
+            return Err(invalid_options(&Cause::unsupported("propagationPolicy", &json!(other), &supported)));
         }
     };
     let in_query = query.number("gracePeriodSeconds")?.map(u64::cast_signed);

@@ -92,7 +92,7 @@ impl Cluster {
     pub(crate) fn target(&self, path: &ResourcePath) -> Result<Target, ApiError> {
         let id = GroupResource::new(path.group.as_str(), path.resource.as_str());
         let definition = self.definitions.get(&id).filter(|found| found.versions.contains(&path.version));
-        let definition = definition.ok_or_else(ApiError::no_such_path)?.clone();
+        let definition = definition.ok_or_else(|| self.nothing_at(path))?.clone();
         if !definition.namespaced && path.namespace.is_some() {
             return Err(ApiError::no_such_path());
         }
@@ -103,6 +103,18 @@ impl Cluster {
             name: path.name.clone(),
             subresource: path.subresource.clone(),
         })
+    }
+
+    /// Groups of custom resources are served resource by resource; of built-in groups a router knows the versions.
+    fn nothing_at(&self, path: &ResourcePath) -> ApiError {
+        let served = |one: &Arc<Definition>| {
+            !one.is_custom() && one.id.group == path.group && one.versions.contains(&path.version)
+        };
+        if self.definitions.values().any(served) {
+            ApiError::no_such_path()
+        } else {
+            ApiError::no_such_group()
+        }
     }
 
     /// A target for a built-in resource, for the server's own writes.
@@ -134,6 +146,7 @@ impl Cluster {
         if removed {
             self.definitions.remove(&definition.id);
         } else {
+            self.store.begin_history(&definition.id);
             self.definitions.insert(definition.id.clone(), Arc::new(definition));
         }
     }

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::admission::CUSTOM_RESOURCE_FINALIZER;
-use super::cluster::{Cluster, Inputs, time_text};
+use super::cluster::{Cluster, Inputs, Target, time_text};
+use super::defects::Defect;
 use super::error::ApiError;
+use super::fields;
 use super::json::{list, object, text};
 use crate::store::{GroupResource, ObjectKey, owner_uids};
 
@@ -57,14 +59,31 @@ pub(crate) fn delete(
     check_preconditions(id, &old, options)?;
     let uid = text(&old, "/metadata/uid").to_owned();
     let mut new = Value::clone(&old);
-    choose_propagation(cluster, inputs, key, &mut new, options);
+    choose_propagation(key, &mut new, options);
+    let crds = GroupResource::new("apiextensions.k8s.io", "customresourcedefinitions");
+    if key.resource == crds && has_instances(cluster, &old) {
+        let finalizers = object(&mut new, "metadata").entry("finalizers").or_insert_with(|| json!([]));
+        if let Some(names) =
+            finalizers.as_array_mut().filter(|names| !names.contains(&json!(CUSTOM_RESOURCE_FINALIZER)))
+        {
+            names.push(json!(CUSTOM_RESOURCE_FINALIZER));
+        }
+    }
     let grace = grace_seconds(key, &old, options);
     begin(inputs, key, &mut new, grace);
     if is_finished(&new) {
+        // A kind with grace periods is first marked, even if its period is nothing.
+        if has_grace(key) && new != *old {
+            cluster.store.put(key, new);
+        }
         let last = remove(cluster, inputs, key).unwrap_or(old);
         return Ok(Deletion::Gone(last));
     }
     let stored = if new == *old { old } else { cluster.store.put(key, new) };
+    if list(stored.pointer("/metadata/finalizers")).any(|one| one == ORPHAN) {
+        orphan_dependents(cluster, inputs, &uid);
+        finish_finalizer(cluster, inputs, key, &stored, "/metadata/finalizers", ORPHAN);
+    }
     if key.resource == GroupResource::new("", "namespaces") {
         empty_namespace(cluster, inputs, &key.name);
     }
@@ -72,25 +91,27 @@ pub(crate) fn delete(
         delete_instances(cluster, inputs, key, &stored);
     }
     delete_dependents_first(cluster, inputs, &uid);
-    // The steps above may have finished the deletion, so look again.
-    Ok(match cluster.store.get(key) {
-        Some(now) if text(&now, "/metadata/uid") == uid => Deletion::Pending(now),
-        Some(_) | None => Deletion::Gone(stored),
-    })
+    // The steps above may have finished the deletion; the caller is told of its beginning.
+    Ok(Deletion::Pending(stored))
 }
 
 /// Whether nothing holds a deleted object any more: no finalizer, no grace period.
 pub(crate) fn is_finished(object: &Value) -> bool {
     object.pointer("/metadata/deletionTimestamp").is_some()
         && object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0) == 0
-        && list(object.pointer("/metadata/finalizers")).next().is_none()
+        && (list(object.pointer("/metadata/finalizers")).next().is_none()
+            || Defect::FinalizersIgnored.is_planted())
         && (object["kind"] != "Namespace" || list(object.pointer("/spec/finalizers")).next().is_none())
 }
 
 /// Removes an object from the store and follows what hung on it.
 pub(crate) fn remove(cluster: &mut Cluster, inputs: &mut Inputs<'_>, key: &ObjectKey) -> Option<Arc<Value>> {
     let last = cluster.store.remove(key)?;
-    for dependent in cluster.store.dependents_of(text(&last, "/metadata/uid")) {
+    let dependents = match Defect::DependentsStay.is_planted() {
+        true => Vec::new(),
+        false => cluster.store.dependents_of(text(&last, "/metadata/uid")),
+    };
+    for dependent in dependents {
         check_owners(cluster, inputs, &dependent);
     }
     for owner in owner_uids(&last).map(str::to_owned).collect::<Vec<_>>() {
@@ -123,7 +144,7 @@ pub(crate) fn check_owners(cluster: &mut Cluster, inputs: &mut Inputs<'_>, key: 
     }
     let mut object = Value::clone(&found);
     object["metadata"]["ownerReferences"] = Value::Array(kept);
-    cluster.store.put(key, object);
+    put_as_collector(cluster, inputs, key, &found, object);
 }
 
 fn delete_quietly(cluster: &mut Cluster, inputs: &mut Inputs<'_>, key: &ObjectKey, how: Propagation) {
@@ -136,28 +157,29 @@ fn delete_quietly(cluster: &mut Cluster, inputs: &mut Inputs<'_>, key: &ObjectKe
 fn check_preconditions(id: &GroupResource, old: &Value, options: &DeleteOptions) -> Result<(), ApiError> {
     let name = text(old, "/metadata/name");
     let pairs = [
-        ("UID", "/metadata/uid", &options.uid),
-        ("ResourceVersion", "/metadata/resourceVersion", &options.resource_version),
+        ("UID", "/metadata/uid", &options.uid, "deleted and then recreated"),
+        ("ResourceVersion", "/metadata/resourceVersion", &options.resource_version, "modified"),
     ];
-    for (what, pointer, wanted) in pairs {
+    for (what, pointer, wanted, happened) in pairs {
         let has = text(old, pointer);
-        if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != has) {
+        let ignored = match what {
+            "UID" => Defect::DeletionIgnoresUid.is_planted(),
+            _ => Defect::DeletionIgnoresVersion.is_planted(),
+        };
+        if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != has && !ignored) {
             let why = format!(
-                "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {has}"
+                "the {what} in the precondition ({wanted}) does not match the {what} in record ({has}). \
+                 The object might have been {happened}"
             );
-            return Err(ApiError::conflict(id, name, &why));
+            // This refusal names the kind where others name the resource.
+            let kind = GroupResource::new(id.group.as_str(), text(old, "/kind"));
+            return Err(ApiError::conflict(&kind, name, &why));
         }
     }
     Ok(())
 }
 
-fn choose_propagation(
-    cluster: &mut Cluster,
-    inputs: &mut Inputs<'_>,
-    key: &ObjectKey,
-    new: &mut Value,
-    options: &DeleteOptions,
-) {
+fn choose_propagation(key: &ObjectKey, new: &mut Value, options: &DeleteOptions) {
     // As in Kubernetes since its beginning, nobody who deletes a Job without saying more loses its pods.
     let by_default = if key.resource == GroupResource::new("batch", "jobs") {
         Propagation::Orphan
@@ -174,6 +196,9 @@ fn choose_propagation(
         }
         Propagation::Foreground => {}
         Propagation::Background | Propagation::Orphan => {
+            if policy == Propagation::Orphan {
+                names.push(json!(ORPHAN));
+            }
             // An earlier foreground deletion goes on unless this one says otherwise.
             if options.propagation.is_some() {
                 names.retain(|one| one != FOREGROUND);
@@ -185,21 +210,35 @@ fn choose_propagation(
     } else {
         new["metadata"]["finalizers"] = Value::Array(names);
     }
-    if policy == Propagation::Orphan {
-        orphan_dependents(cluster, inputs, text(new, "/metadata/uid"));
-    }
 }
 
-fn orphan_dependents(cluster: &mut Cluster, _inputs: &mut Inputs<'_>, owner: &str) {
+/// A change that the garbage collector makes; it takes fields away from their owners.
+fn put_as_collector(
+    cluster: &mut Cluster,
+    inputs: &Inputs<'_>,
+    key: &ObjectKey,
+    old: &Value,
+    mut new: Value,
+) {
+    if let Some(definition) = cluster.definitions.get(&key.resource).cloned() {
+        let version = text(old, "/apiVersion").rsplit('/').next().unwrap_or_default().to_owned();
+        let (namespace, name) = (key.namespace.clone(), Some(key.name.clone()));
+        let target = Target { definition, version, namespace, name, subresource: None };
+        fields::track(&target, Some(old), &mut new, "kube-controller-manager", inputs.now);
+    }
+    cluster.store.put(key, new);
+}
+
+fn orphan_dependents(cluster: &mut Cluster, inputs: &Inputs<'_>, owner: &str) {
     for key in cluster.store.dependents_of(owner) {
         if let Some(found) = cluster.store.get(&key) {
-            release(cluster, &key, &found, owner);
+            release(cluster, inputs, &key, &found, owner);
         }
     }
 }
 
 /// Takes the references to one owner off an object.
-fn release(cluster: &mut Cluster, key: &ObjectKey, found: &Value, owner: &str) {
+fn release(cluster: &mut Cluster, inputs: &Inputs<'_>, key: &ObjectKey, found: &Value, owner: &str) {
     let mut dependent = found.clone();
     let kept: Vec<Value> = list(found.pointer("/metadata/ownerReferences"))
         .filter(|reference| text(reference, "/uid") != owner)
@@ -210,7 +249,7 @@ fn release(cluster: &mut Cluster, key: &ObjectKey, found: &Value, owner: &str) {
     } else {
         dependent["metadata"]["ownerReferences"] = Value::Array(kept);
     }
-    cluster.store.put(key, dependent);
+    put_as_collector(cluster, inputs, key, found, dependent);
 }
 
 /// Whether an owner is there and is not itself waiting for its dependents to go.
@@ -222,9 +261,16 @@ fn stays(cluster: &Cluster, uid: &str) -> bool {
     })
 }
 
+fn has_grace(key: &ObjectKey) -> bool {
+    key.resource == GroupResource::new("", "pods")
+}
+
 /// Only pods have a grace period; one that no node runs, or that has ended, needs none.
 fn grace_seconds(key: &ObjectKey, pod: &Value, options: &DeleteOptions) -> i64 {
-    if key.resource != GroupResource::new("", "pods") {
+    if !has_grace(key) {
+        return 0;
+    }
+    if Defect::GraceIgnored.is_planted() {
         return 0;
     }
     let ended = matches!(text(pod, "/status/phase"), "Succeeded" | "Failed");
@@ -248,7 +294,9 @@ fn begin(inputs: &Inputs<'_>, key: &ObjectKey, new: &mut Value, grace: i64) {
     let end = inputs.now.saturating_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(inputs.now);
     let metadata = object(new, "metadata");
     metadata.insert("deletionTimestamp".to_owned(), json!(time_text(end)));
-    metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(grace));
+    if key.resource != GroupResource::new("", "namespaces") {
+        metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(grace));
+    }
     if !deleting && let Some(generation) = metadata.get("generation").and_then(Value::as_i64) {
         metadata.insert("generation".to_owned(), json!(generation + 1));
     }
@@ -277,7 +325,7 @@ fn delete_dependents_first(cluster: &mut Cluster, inputs: &mut Inputs<'_>, owner
         let others = owner_uids(&found).filter(|uid| *uid != owner);
         if others.into_iter().any(|uid| stays(cluster, uid)) {
             // It stays with them, and so must not hold up this one.
-            release(cluster, &dependent, &found, owner);
+            release(cluster, inputs, &dependent, &found, owner);
             continue;
         }
         let has_own = !cluster.store.dependents_of(text(&found, "/metadata/uid")).is_empty();
@@ -351,6 +399,11 @@ fn finish_namespace(cluster: &mut Cluster, inputs: &mut Inputs<'_>, namespace: &
         let key = namespace_key(namespace);
         finish_finalizer(cluster, inputs, &key, &found, "/spec/finalizers", "kubernetes");
     }
+}
+
+fn has_instances(cluster: &Cluster, crd: &Value) -> bool {
+    let resource = GroupResource::new(text(crd, "/spec/group"), text(crd, "/spec/names/plural"));
+    !cluster.store.list(&resource, None).is_empty()
 }
 
 /// Deletes all instances of a custom resource whose definition is being deleted.

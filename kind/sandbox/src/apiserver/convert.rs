@@ -41,6 +41,7 @@ pub(crate) fn from_storage(target: &Target, object: &Arc<Value>) -> Arc<Value> {
     let mut object = Value::clone(object);
     if target.definition.is("events.k8s.io", "events") {
         rename(&mut object, |pair| pair);
+        super::builtin::complete(&super::builtin::Kind::of("events.k8s.io", "Event"), &mut object);
     }
     object["apiVersion"] = json!(target.api_version());
     Arc::new(object)

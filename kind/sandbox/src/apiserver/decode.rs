@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::cluster::Target;
+use super::defects::Defect;
 use super::definition::{Shape, Typed};
 use super::error::ApiError;
 use super::json::{drop_nulls, text};
@@ -40,7 +41,8 @@ pub(crate) fn decode(target: &Target, mut value: Value, mode: FieldValidation) -
     let (decoded, unknown) = match &target.definition.shape {
         Shape::BuiltIn(Typed { through, .. }) => {
             drop_nulls(&mut value);
-            let decoded = through(value.clone()).map_err(|error| refused(error.to_string()))?;
+            let mut decoded = through(value.clone()).map_err(|error| refused(error.to_string()))?;
+            whole_numbers(&mut decoded);
             let unknown = missing_from(&value, &decoded);
             (decoded, unknown)
         }
@@ -50,7 +52,9 @@ pub(crate) fn decode(target: &Target, mut value: Value, mode: FieldValidation) -
                 missing_from(&json!({"metadata": value["metadata"]}), &json!({"metadata": metadata}));
             value["metadata"] = metadata;
             let version = schema.versions.get(&target.version).ok_or_else(ApiError::no_such_path)?;
-            unknown.extend(structural::prune(&version.schema, &mut value));
+            if !Defect::NothingPruned.is_planted() {
+                unknown.extend(structural::prune(&version.schema, &mut value));
+            }
             (value, unknown)
         }
     };
@@ -82,6 +86,21 @@ fn check_identity(target: &Target, value: &Value) -> Result<(), ApiError> {
         }
     }
     Ok(())
+}
+
+/// The typed model reads all numbers of a schema as floats; those that are whole are written as such.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9e15);
+            if let Some(whole) = whole {
+                *value = json!(whole as i64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(members) => members.values_mut().for_each(whole_numbers),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// The paths of object members that decoding dropped.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::builtin::Kind;
 use super::custom::CustomSchema;
 use crate::store::{GroupResource, ObjectKey};
 
@@ -23,8 +24,10 @@ pub(crate) enum Shape {
 }
 
 /// What the typed model of a resource offers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Typed {
+    /// The Go type, whose facts shape answers and ownership.
+    pub(crate) kind: Kind,
     /// Reads an object into the model and writes it again.
     pub(crate) through: fn(Value) -> Result<Value, serde_json::Error>,
     /// Puts the resource's schema, and all that it refers to, among the generator's definitions.
@@ -34,8 +37,9 @@ pub(crate) struct Typed {
 }
 
 impl Typed {
-    fn of<T: DeserializeOwned + Serialize + JsonSchema>() -> Self {
+    fn of<T: Resource + DeserializeOwned + Serialize + JsonSchema>() -> Self {
         Self {
+            kind: Kind::of(T::GROUP, T::KIND),
             through: through::<T>,
             schema: |generator| drop(generator.subschema_for::<T>()),
             schema_name: || T::schema_name().into_owned(),
@@ -84,6 +88,38 @@ impl Definition {
     /// Whether this is the named built-in resource.
     pub(crate) fn is(&self, group: &str, resource: &str) -> bool {
         self.id.group == group && self.id.resource == resource
+    }
+
+    /// Whether a PUT of what is not there creates it.
+    pub(crate) fn is_created_by_update(&self) -> bool {
+        matches!(
+            (self.id.group.as_str(), self.id.resource.as_str()),
+            ("", "services" | "events" | "endpoints" | "limitranges")
+                | ("coordination.k8s.io" | "events.k8s.io" | "rbac.authorization.k8s.io", _)
+        )
+    }
+
+    /// Whether a PUT must name the version that it replaces.
+    pub(crate) fn needs_version(&self) -> bool {
+        self.is_custom()
+            || self.is("policy", "poddisruptionbudgets")
+            || self.is("coordination.k8s.io", "leases")
+    }
+
+    /// Whether a deletion is answered with the object that is gone.
+    pub(crate) fn shows_deleted(&self) -> bool {
+        matches!(
+            (self.id.group.as_str(), self.id.resource.as_str()),
+            (
+                "",
+                "pods"
+                    | "services"
+                    | "serviceaccounts"
+                    | "persistentvolumes"
+                    | "persistentvolumeclaims"
+                    | "resourcequotas"
+            ) | ("storage.k8s.io", "storageclasses")
+        )
     }
 
     pub(crate) fn is_custom(&self) -> bool {

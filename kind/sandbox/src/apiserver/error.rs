@@ -2,6 +2,8 @@
 //!
 //! Reasons and their codes follow `k8s.io/apimachinery/pkg/apis/meta/v1` (`StatusReason`), because clients decide by them.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::store::GroupResource;
@@ -76,19 +78,23 @@ pub(crate) struct ApiError {
     pub(crate) reason: &'static str,
     /// For people.
     pub(crate) message: String,
-    details: Value,
+    /// Nothing where a real server sends no details at all, which is not the same as empty ones.
+    details: Option<Value>,
 }
 
 impl ApiError {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: json!({}) }
+        Self { code, reason, message: message.into(), details: None }
     }
 
     fn about(mut self, resource: &GroupResource, name: &str) -> Self {
-        self.details = json!({"name": name, "kind": resource.resource});
-        if !resource.group.is_empty() {
-            self.details["group"] = json!(resource.group);
+        let mut details = json!({});
+        for (member, text) in [("name", name), ("group", &resource.group), ("kind", &resource.resource)] {
+            if !text.is_empty() {
+                details[member] = json!(text);
+            }
         }
+        self.details = Some(details);
         self
     }
 
@@ -99,12 +105,28 @@ impl ApiError {
 
     /// 404 for a path that is not served.
     pub(crate) fn no_such_path() -> Self {
-        Self::new(404, "NotFound", "the server could not find the requested resource")
+        let mut error = Self::new(404, "NotFound", "the server could not find the requested resource");
+        error.details = Some(json!({}));
+        error
     }
+
+    /// 404 for a path below a group or version that is not served: a text, no `Status`.
+    pub(crate) fn no_such_group() -> Self {
+        Self::new(404, Self::PLAIN_TEXT, "404 page not found\n")
+    }
+
+    /// The reason of an error that is sent as a text.
+    pub(crate) const PLAIN_TEXT: &str = "plain text";
 
     /// 409 on create.
     pub(crate) fn already_exists(resource: &GroupResource, name: &str) -> Self {
         Self::new(409, "AlreadyExists", format!("{resource} \"{name}\" already exists")).about(resource, name)
+    }
+
+    /// 409 on create, of what is on its way out.
+    pub(crate) fn still_exists(resource: &GroupResource, name: &str) -> Self {
+        let error = Self::already_exists(resource, name);
+        Self { message: format!("object is being deleted: {}", error.message), ..error }
     }
 
     /// 409 for a failed precondition.
@@ -126,35 +148,54 @@ impl ApiError {
         let message = match causes {
             [one] => format!("Apply failed with 1 conflict: {}", shown(one)),
             many => {
-                let lines = many.iter().map(|cause| format!("\n- {}", shown(cause))).collect::<String>();
-                format!("Apply failed with {} conflicts: conflicts{lines}", many.len())
+                let mut fields: BTreeMap<&String, Vec<&str>> = BTreeMap::new();
+                many.iter().for_each(|(field, with)| fields.entry(with).or_default().push(field));
+                let of = |(with, fields): (&&String, &Vec<&str>)| {
+                    let lines = fields.iter().map(|field| format!("\n- {field}")).collect::<String>();
+                    format!("conflicts with {with}:{lines}")
+                };
+                let managers: Vec<String> = fields.iter().map(of).collect();
+                format!("Apply failed with {} conflicts: {}", many.len(), managers.join("\n"))
             }
         };
         let mut error = Self::new(409, "Conflict", message);
         let causes = causes.iter().map(|(field, with)| {
             json!({"reason": "FieldManagerConflict", "message": format!("conflict with {with}"), "field": field})
         });
-        error.details = json!({"causes": causes.collect::<Vec<_>>()});
+        error.details = Some(json!({"causes": causes.collect::<Vec<_>>()}));
         error
     }
 
     /// 422 with every cause.
     pub(crate) fn invalid(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
-        let sentences: Vec<_> = causes.iter().map(Cause::sentence).collect();
+        let mut sentences: Vec<_> = Vec::new();
+        for sentence in causes.iter().map(Cause::sentence) {
+            // A message says each thing once, even where two checks found it.
+            if !sentences.contains(&sentence) {
+                sentences.push(sentence);
+            }
+        }
         let all = match sentences.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
         let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-        let mut error = Self::new(422, "Invalid", format!("{qualified} \"{name}\" is invalid: {all}"));
-        error = error.about(&GroupResource::new(group, kind), name);
-        error.details["causes"] = causes.iter().map(Cause::to_json).collect();
-        error
+        let error = Self::new(422, "Invalid", format!("{qualified} \"{name}\" is invalid: {all}"));
+        let error = error.about(&GroupResource::new(group, kind), name);
+        error.with_causes(causes.iter().map(Cause::to_json).collect())
     }
 
-    /// 422 for a patch that can't be applied.
+    /// 422 for a request that makes no sense.
     pub(crate) fn unprocessable(why: &str) -> Self {
         Self::new(422, "Invalid", why)
+    }
+
+    /// 422 for a JSON patch that can't be applied; a real server does not say why.
+    pub(crate) fn rejected() -> Self {
+        let mut error =
+            Self::new(422, "Invalid", "the server rejected our request due to an error in our request");
+        error.details = Some(json!({}));
+        error
     }
 
     /// 403.
@@ -167,11 +208,11 @@ impl ApiError {
         let mut error = Self::new(403, "Forbidden", message);
         for (field, value) in [("group", &resource.group), ("kind", &resource.resource)] {
             if !value.is_empty() {
-                error.details[field] = json!(value);
+                error.details.get_or_insert_with(|| json!({}))[field] = json!(value);
             }
         }
         if !name.is_empty() {
-            error.details["name"] = json!(name);
+            error.details.get_or_insert_with(|| json!({}))["name"] = json!(name);
         }
         error
     }
@@ -180,11 +221,11 @@ impl ApiError {
     pub(crate) fn namespace_terminating(resource: &GroupResource, name: &str, namespace: &str) -> Self {
         let why =
             format!("unable to create new content in namespace {namespace} because it is being terminated");
-        let mut error = Self::forbidden(resource, name, &why);
+        let error = Self::forbidden(resource, name, &why);
         let message = format!("namespace {namespace} is being terminated");
-        error.details["causes"] =
-            json!([{"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}]);
-        error
+        error.with_causes(
+            json!([{"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}]),
+        )
     }
 
     /// 400.
@@ -199,7 +240,10 @@ impl ApiError {
 
     /// 405.
     pub(crate) fn method_not_allowed() -> Self {
-        Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+        let why = "the server does not allow this method on the requested resource";
+        let mut error = Self::new(405, "MethodNotAllowed", why);
+        error.details = Some(json!({}));
+        error
     }
 
     /// 410: the history asked for is gone.
@@ -208,11 +252,18 @@ impl ApiError {
     }
 
     /// 415.
-    pub(crate) fn unsupported_media_type(got: &str) -> Self {
+    pub(crate) fn unsupported_media_type(accepted: &str) -> Self {
         let why = format!(
-            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml (got {got})"
+            "the body of the request was in an unknown format - accepted media types include: {accepted}"
         );
         Self::new(415, "UnsupportedMediaType", why)
+    }
+
+    /// 415 for a patch in no format of patches.
+    pub(crate) fn no_patch() -> Self {
+        let mut error = Self::new(415, "UnsupportedMediaType", "415: Unsupported Media Type");
+        error.details = Some(json!({}));
+        error
     }
 
     /// 429: an eviction that a PodDisruptionBudget does not allow now; perhaps it will after so many seconds.
@@ -222,10 +273,11 @@ impl ApiError {
             "TooManyRequests",
             "Cannot evict pod as it would violate the pod's disruption budget.",
         );
-        error.details = json!({"causes": [{"reason": "DisruptionBudget", "message": message}]});
+        let mut details = json!({"causes": [{"reason": "DisruptionBudget", "message": message}]});
         if let Some(seconds) = retry_after_seconds {
-            error.details["retryAfterSeconds"] = json!(seconds);
+            details["retryAfterSeconds"] = json!(seconds);
         }
+        error.details = Some(details);
         error
     }
 
@@ -237,12 +289,20 @@ impl ApiError {
 
     /// After how many seconds another try makes sense, where the refusal says so.
     pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
-        self.details["retryAfterSeconds"].as_u64()
+        self.details.as_ref()?["retryAfterSeconds"].as_u64()
     }
 
     /// 500.
     pub(crate) fn internal(why: impl Into<String>) -> Self {
-        Self::new(500, "InternalError", format!("Internal error occurred: {}", why.into()))
+        let why = why.into();
+        let mut error = Self::new(500, "InternalError", format!("Internal error occurred: {why}"));
+        error.details = Some(json!({"causes": [{"message": why}]}));
+        error
+    }
+
+    /// 500 for what the storage refused, which a real server does not wrap.
+    pub(crate) fn storage(why: impl Into<String>) -> Self {
+        Self::new(500, "", why)
     }
 
     /// 503: nothing answers behind a proxied request.
@@ -252,9 +312,21 @@ impl ApiError {
 
     /// The body to send.
     pub(crate) fn to_status(&self) -> Value {
-        json!({
+        let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "details": self.details, "code": self.code,
-        })
+            "message": self.message, "code": self.code,
+        });
+        if !self.reason.is_empty() {
+            status["reason"] = json!(self.reason);
+        }
+        if let Some(details) = &self.details {
+            status["details"] = details.clone();
+        }
+        status
+    }
+
+    fn with_causes(mut self, causes: Value) -> Self {
+        self.details.get_or_insert_with(|| json!({}))["causes"] = causes;
+        self
     }
 }

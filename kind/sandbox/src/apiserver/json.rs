@@ -58,3 +58,10 @@ pub(crate) fn drop_nulls(value: &mut Value) {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
+
+/// Removes a member of an object.
+pub(crate) fn drop_member(value: &mut Value, member: &str) {
+    if let Some(members) = value.as_object_mut() {
+        members.remove(member);
+    }
+}

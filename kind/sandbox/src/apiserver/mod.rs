@@ -9,12 +9,14 @@ mod apply;
 mod auth;
 mod authorize;
 mod bootstrap;
+mod builtin;
 mod cluster;
 mod collect;
 mod convert;
 mod custom;
 mod decode;
 mod defaults;
+pub mod defects;
 mod definition;
 mod discovery;
 mod error;
@@ -123,6 +125,18 @@ impl ApiServer {
     /// A client that calls this server without a socket, as administrator. Needs a tokio runtime.
     pub fn client(&self) -> kube::Client {
         kube::Client::new(self.clone(), "default")
+    }
+
+    /// A client as [`ApiServer::client`], whose writes are recorded under a program's name.
+    pub fn client_of(&self, program: &'static str) -> kube::Client {
+        let agent = http::HeaderValue::from_static(program);
+        let named = tower::ServiceBuilder::new()
+            .map_request(move |mut request: http::Request<kube::client::Body>| {
+                request.headers_mut().insert(http::header::USER_AGENT, agent.clone());
+                request
+            })
+            .service(self.clone());
+        kube::Client::new(named, "default")
     }
 
     /// Gives the server its way to logs and pods.

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::authorize::{self, Attributes};
 use super::cluster::{Cluster, Inputs, Target};
-use super::error::ApiError;
+use super::decode::decode;
+use super::error::{ApiError, Cause};
+use super::fields::topology::Place;
 use super::request::{ApiRequest, yaml};
 use super::write::{WriteOptions, create, update};
 use super::{apply, convert, strategic};
@@ -33,7 +35,7 @@ impl PatchKind {
             "application/merge-patch+json" => Ok(Self::Merge),
             "application/strategic-merge-patch+json" => Ok(Self::Strategic),
             "application/apply-patch+yaml" | "application/apply-patch+json" => Ok(Self::Apply),
-            other => Err(ApiError::unsupported_media_type(other)),
+            _ => Err(ApiError::no_patch()),
         }
     }
 }
@@ -53,6 +55,11 @@ pub(crate) fn patch(
     let (_, stored) = cluster.existing(target)?;
     let old = convert::from_storage(target, &stored);
     let new = patched(target, kind, &old, &request.body)?;
+    if let Err(refused) = decode(target, new.clone(), options.field_validation) {
+        // What a patch makes unreadable is the patch's fault.
+        let cause = Cause::invalid("patch", &new, &refused.message);
+        return Err(ApiError::invalid("", "", "", &[cause]));
+    }
     // Unless the patch itself names a version, it applies to whatever is there now.
     update(cluster, inputs, target, new, options).map(|object| (object, false))
 }
@@ -65,26 +72,42 @@ pub(crate) fn patched(target: &Target, kind: PatchKind, old: &Value, body: &[u8]
     match kind {
         PatchKind::Json => {
             let patch: json_patch::Patch = serde_json::from_slice(body).map_err(unreadable)?;
-            json_patch::patch(&mut new, &patch).map_err(|error| {
-                ApiError::unprocessable(&format!(
-                    "the server rejected our request due to an error in our request: {error}"
-                ))
-            })?;
+            json_patch(&mut new, patch)?;
         }
         PatchKind::Merge => {
             let patch: Value = serde_json::from_slice(body).map_err(unreadable)?;
             json_patch::merge(&mut new, &patch);
         }
         PatchKind::Strategic if target.definition.is_custom() => {
-            return Err(ApiError::unsupported_media_type("application/strategic-merge-patch+json"));
+            let accepted =
+                "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+            return Err(ApiError::unsupported_media_type(accepted));
         }
         PatchKind::Strategic => {
             let patch: Value = serde_json::from_slice(body).map_err(unreadable)?;
-            strategic::merge(&mut new, &patch)?;
+            strategic::merge(Place::root(target), &mut new, &patch)?;
         }
         PatchKind::Apply => return Err(ApiError::internal("an apply is not a merge")),
     }
     Ok(new)
+}
+
+/// RFC 6902, but a member that is not there can be replaced, as Kubernetes' library has it.
+fn json_patch(object: &mut Value, mut patch: json_patch::Patch) -> Result<(), ApiError> {
+    use json_patch::{AddOperation, PatchOperation};
+    for operation in &mut patch.0 {
+        if let PatchOperation::Replace(replace) = operation {
+            let missing = object.pointer(replace.path.as_str()).is_none();
+            let parent = replace.path.as_str().rsplit_once('/').map_or("", |(parent, _)| parent);
+            if missing && object.pointer(parent).is_some_and(Value::is_object) {
+                let (path, value) = (replace.path.clone(), replace.value.clone());
+                *operation = PatchOperation::Add(AddOperation { path, value });
+            }
+        }
+        let one = json_patch::Patch(vec![operation.clone()]);
+        json_patch::patch(object, &one).map_err(|_| ApiError::rejected())?;
+    }
+    Ok(())
 }
 
 /// A view of an object (a `Scale`, a pod for its ephemeral containers) after the request's patch.
@@ -97,7 +120,7 @@ pub(crate) fn patched_by_request(
         // These views have no owners of their own, so an apply is laid over them like a strategic merge.
         PatchKind::Apply => {
             let mut new = view.clone();
-            strategic::merge(&mut new, &yaml(&request.body)?)?;
+            strategic::merge(Place::root(target), &mut new, &yaml(&request.body)?)?;
             Ok(new)
         }
         kind @ (PatchKind::Json | PatchKind::Merge | PatchKind::Strategic) => {
@@ -114,8 +137,8 @@ fn apply_patch(
     options: &WriteOptions,
 ) -> Result<(Arc<Value>, bool), ApiError> {
     if request.query.get("fieldManager").is_none_or(str::is_empty) {
-        let why = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
-        return Err(ApiError::unprocessable(why));
+        let cause = Cause::required("fieldManager", "is required for apply patch");
+        return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", &[cause]));
     }
     let applied = yaml(&request.body)?;
     let options = WriteOptions { applied: true, ..options.clone() };

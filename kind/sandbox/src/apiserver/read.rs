@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Target};
 use super::convert;
-use super::error::ApiError;
+use super::error::{ApiError, Cause};
 use super::request::Query;
 use crate::store::selector::Selector;
 use crate::store::{Compacted, ObjectKey};
@@ -36,7 +36,20 @@ pub(crate) fn selector(target: &Target, query: &Query) -> Result<Selector, ApiEr
     for path in selector.field_paths() {
         let known = matches!(path, "metadata.name" | "metadata.namespace") || indexed(target, path);
         if !known {
-            let why = format!("field label not supported: {path}");
+            let id = &target.definition.id;
+            let of_its_own = matches!(
+                (id.group.as_str(), id.resource.as_str()),
+                ("", "pods" | "events" | "secrets" | "namespaces" | "nodes")
+                    | ("apps", "replicasets")
+                    | ("batch", "jobs")
+                    | ("events.k8s.io", "events")
+            ) || target.definition.is_custom();
+            let why = match of_its_own {
+                true => format!("field label not supported: {path}"),
+                false => format!(
+                    "{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                ),
+            };
             return Err(ApiError::bad_request(why));
         }
     }
@@ -82,6 +95,7 @@ fn indexed(target: &Target, path: &str) -> bool {
 
 /// A list, or a page of one.
 pub(crate) fn list(cluster: &Cluster, target: &Target, query: &Query) -> Result<Page, ApiError> {
+    check_options(query)?;
     let selector = selector(target, query)?;
     let namespace = target.namespace.as_deref();
     let limit = query.number("limit")?.filter(|limit| *limit > 0);
@@ -94,21 +108,62 @@ pub(crate) fn list(cluster: &Cluster, target: &Target, query: &Query) -> Result<
     let all =
         cluster.store.list_at(&storage, namespace, revision).map_err(|gone| expired(gone, from.is_some()))?;
     let after = |key: &ObjectKey| from.as_ref().is_none_or(|position| position.before(key));
-    let found: Vec<(ObjectKey, Arc<Value>)> = all
-        .into_iter()
-        .filter(|(key, _)| after(key))
-        .map(|(key, object)| (key, convert::from_storage(target, &object)))
-        .filter(|(_, object)| selector.matches(object))
-        .collect();
-    let total = found.len();
-    let taken = limit.map_or(total, |limit| total.min(usize::try_from(limit).unwrap_or(usize::MAX)));
-    let last = found.get(taken.wrapping_sub(1)).map(|(key, _)| key.clone()).filter(|_| taken < total);
+    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut rest = all.into_iter().filter(|(key, _)| after(key));
+    let (mut items, mut last) = (Vec::new(), None);
+    while items.len() < limit
+        && let Some((key, object)) = rest.next()
+    {
+        let object = convert::from_storage(target, &object);
+        if selector.matches(&object) {
+            items.push(object);
+        }
+        last = Some(key);
+    }
+    // A page that is full has a successor if anything is left, whether the selector will find it or not.
+    let left = rest.count();
+    let next = last.filter(|_| left > 0);
     Ok(Page {
-        items: found.into_iter().take(taken).map(|(_, object)| object).collect(),
+        items,
         resource_version: revision,
-        next: last.map(|key| Position { revision, namespace: key.namespace, name: key.name }.token()),
-        remaining: (taken < total && selector.is_empty()).then_some((total - taken) as u64),
+        next: next.map(|key| Position { revision, namespace: key.namespace, name: key.name }.token()),
+        remaining: (left > 0 && selector.is_empty()).then_some(left as u64),
     })
+}
+
+/// Refuses versions that are none, and ways to match them that make no sense.
+pub(crate) fn check_options(query: &Query) -> Result<(), ApiError> {
+    let value = |name: &str| query.get(name).filter(|text| !text.is_empty());
+    let refused = |cause: Cause| Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &[cause]));
+    match (value("resourceVersionMatch"), value("resourceVersion")) {
+        (Some("Exact" | "NotOlderThan"), None) if !query.flag("watch") => {
+            let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+            return refused(Cause::forbidden("resourceVersionMatch", why));
+        }
+        (Some(other), _) if !matches!(other, "Exact" | "NotOlderThan") => {
+            let supported = ["Exact", "NotOlderThan", ""].map(str::to_owned);
+            return refused(Cause::unsupported("resourceVersionMatch", &json!(other), &supported));
+        }
+        _ => {}
+    }
+    if query.flag("watch")
+        && query.flag("sendInitialEvents")
+        && value("resourceVersionMatch") != Some("NotOlderThan")
+    {
+        let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        return refused(Cause::forbidden("resourceVersionMatch", why));
+    }
+    match value("resourceVersion") {
+        Some(version) if version.parse::<u64>().is_err() && query.flag("watch") => {
+            Err(ApiError::storage(format!(
+                "resourceVersion: Invalid value: {version:?}: strconv.ParseUint: parsing {version:?}: invalid syntax"
+            )))
+        }
+        Some(version) if version.parse::<u64>().is_err() => Err(ApiError::bad_request(format!(
+            "invalid resource version: resourceVersion: Invalid value: {version:?}: strconv.ParseUint: parsing {version:?}: invalid syntax"
+        ))),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn expired(gone: Compacted, continued: bool) -> ApiError {

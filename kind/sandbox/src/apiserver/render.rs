@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::cluster::Target;
+use super::json::drop_member;
 use super::read::Page;
 use super::request::ApiRequest;
 use super::table::{self, Include};
@@ -77,9 +78,27 @@ pub(crate) fn list(target: &Target, page: &Page, form: Form, now: Timestamp) -> 
     let (kind, version, items): (&str, String, Vec<Value>) = match form {
         Form::Table(include) => return table::render(target, items, &about, include, now),
         Form::Metadata => ("PartialObjectMetadataList", META.to_owned(), items.map(metadata).collect()),
-        Form::Whole => (&target.definition.list_kind, target.api_version(), items.cloned().collect()),
+        Form::Whole => (
+            &target.definition.list_kind,
+            target.api_version(),
+            items.map(|item| listed(target, item)).collect(),
+        ),
     };
+    // Custom resources are listed by a path of their own, which never leaves the token out.
+    if target.definition.is_custom() && form == Form::Whole && page.next.is_none() {
+        about["continue"] = json!("");
+    }
     json!({"kind": kind, "apiVersion": version, "metadata": about, "items": items})
+}
+
+/// An item of a list: of built-in kinds the list alone says what they are.
+fn listed(target: &Target, item: &Value) -> Value {
+    let mut item = item.clone();
+    if !target.definition.is_custom() {
+        drop_member(&mut item, "apiVersion");
+        drop_member(&mut item, "kind");
+    }
+    item
 }
 
 /// One event of a watch. The first table of a watch carries the columns, the others none; a bookmark has no row.

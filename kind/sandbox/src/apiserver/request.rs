@@ -70,7 +70,10 @@ impl ApiRequest {
             "" | "application/json" => serde_json::from_slice(&self.body).map_err(unreadable)?,
             "application/yaml" => yaml(&self.body)?,
             protobuf::MEDIA_TYPE => protobuf::decode(&self.body).map_err(unreadable)?,
-            other => return Err(ApiError::unsupported_media_type(other)),
+            _ => {
+                let accepted = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+                return Err(ApiError::unsupported_media_type(accepted));
+            }
         };
         if value.is_object() { Ok(value) } else { Err(unreadable("it is not an object")) }
     }

@@ -179,7 +179,7 @@ fn authenticate(shared: &Shared, trust: Trust, headers: &HeaderMap) -> Result<Us
 }
 
 pub(super) fn json_response(code: u16, value: &Value) -> Response<ResponseBody> {
-    let bytes = Bytes::from(value.to_string());
+    let bytes = Bytes::from(format!("{value}\n"));
     let body = Full::new(bytes).map_err(|never: Infallible| match never {}).boxed_unsync();
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(code).expect("codes of the API are HTTP codes");
@@ -198,6 +198,11 @@ fn typed_response(document: &Value) -> Response<ResponseBody> {
 }
 
 pub(super) fn failure(error: &ApiError) -> Response<ResponseBody> {
+    if error.reason == ApiError::PLAIN_TEXT {
+        let mut response = plain(error.message.clone());
+        *response.status_mut() = StatusCode::from_u16(error.code).expect("codes of the API are HTTP codes");
+        return response;
+    }
     let mut response = json_response(error.code, &error.to_status());
     if let Some(seconds) = error.retry_after_seconds() {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
@@ -205,8 +210,8 @@ pub(super) fn failure(error: &ApiError) -> Response<ResponseBody> {
     response
 }
 
-fn plain(text: &'static str) -> Response<ResponseBody> {
-    let body = Full::new(Bytes::from_static(text.as_bytes())).map_err(|never: Infallible| match never {});
+fn plain(text: impl Into<Bytes>) -> Response<ResponseBody> {
+    let body = Full::new(text.into()).map_err(|never: Infallible| match never {});
     Response::new(body.boxed_unsync())
 }
 

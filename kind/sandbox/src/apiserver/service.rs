@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::error::{ApiError, Cause};
-use super::json::{list, object, text};
+use super::json::{list, object, set_default, text};
 use crate::store::GroupResource;
 
 /// 10.96.0.0/16. The first address is the API server's, .10 is the DNS server's.
@@ -22,6 +22,15 @@ pub(crate) fn allocate(cluster: &Cluster, service: &mut Value) -> Result<(), Api
         return Ok(());
     }
     let wanted = text(service, "/spec/clusterIP").to_owned();
+    // Without a selector somebody else decides which addresses stand behind the name.
+    let selects =
+        service.pointer("/spec/selector").and_then(Value::as_object).is_some_and(|one| !one.is_empty());
+    let (families, policy) = match wanted == "None" && !selects {
+        true => (json!(["IPv4", "IPv6"]), "RequireDualStack"),
+        false => (json!(["IPv4"]), "SingleStack"),
+    };
+    set_default(object(service, "spec"), "ipFamilies", families);
+    set_default(object(service, "spec"), "ipFamilyPolicy", policy);
     if wanted == "None" {
         object(service, "spec").insert("clusterIPs".to_owned(), json!(["None"]));
         return Ok(());
@@ -52,7 +61,11 @@ fn check_wanted(service: &Value, wanted: &str, taken: &BTreeSet<String>) -> Resu
         Ok(address) if address.octets()[..2] != NETWORK => Some("provided IP is not in the valid range"),
         Ok(_) if taken.contains(wanted) => Some("provided IP is already allocated"),
         Ok(_) => None,
-        Err(_) => Some("must be a valid IPv4 address"),
+        Err(_) => {
+            let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+            let cause = Cause::invalid("spec.clusterIPs[0]", &json!(wanted), why);
+            return Err(ApiError::invalid("", "Service", text(service, "/metadata/name"), &[cause]));
+        }
     };
     match why {
         None => Ok(()),

@@ -1,18 +1,17 @@
 //! Strategic merge patch for built-in kinds: a merge patch that merges keyed lists item by item.
 //!
-//! Keys are those of server-side apply, which differ from the `patchMergeKey` of Go's types only where a key has two
-//! parts. Directives: `$patch` (`replace`, `delete`), `$retainKeys`, `$deleteFromPrimitiveList/…`, `$setElementOrder/…`
+//! Directives: `$patch` (`replace`, `delete`), `$retainKeys`, `$deleteFromPrimitiveList/…`, `$setElementOrder/…`
 //! (ignored). Pure.
 
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
-use super::fields::topology::{ListKind, Place, item_element};
+use super::fields::topology::Place;
 use super::json::list;
 
 /// Merges a patch into an object.
-pub(crate) fn merge(object: &mut Value, patch: &Value) -> Result<(), ApiError> {
-    merge_value(Place::built_in(), object, patch)
+pub(crate) fn merge(place: Place<'_>, object: &mut Value, patch: &Value) -> Result<(), ApiError> {
+    merge_value(place, object, patch)
 }
 
 fn merge_value(place: Place<'_>, live: &mut Value, patch: &Value) -> Result<(), ApiError> {
@@ -20,6 +19,10 @@ fn merge_value(place: Place<'_>, live: &mut Value, patch: &Value) -> Result<(), 
         *live = patch.clone();
         return Ok(());
     };
+    if place.patch_replaces() && live.is_object() && !changes.contains_key("$patch") {
+        *live = patch.clone();
+        return Ok(());
+    }
     if changes.get("$patch").is_some_and(|directive| directive == "replace") {
         *live = Value::Object(without_directives(changes));
         return Ok(());
@@ -52,40 +55,60 @@ fn merge_value(place: Place<'_>, live: &mut Value, patch: &Value) -> Result<(), 
 }
 
 fn merge_list(place: Place<'_>, live: &mut Value, changes: &[Value]) -> Result<(), ApiError> {
-    let kind = match place.list_kind() {
-        // Go's types merge a container's ports by `containerPort` and a Service's by `port`, without the protocol.
-        ListKind::Map(mut keys) => {
-            keys.retain(|(name, _)| name != "protocol");
-            ListKind::Map(keys)
-        }
-        other => other,
-    };
     let replace =
         changes.iter().any(|change| change.get("$patch").is_some_and(|directive| directive == "replace"));
-    if kind == ListKind::Atomic || replace || !live.is_array() {
+    let (Some(key), false, Value::Array(before)) = (place.patch_key(), replace, &*live) else {
         let kept = changes.iter().filter(|change| change.get("$patch").is_none());
         *live = Value::Array(kept.cloned().collect());
         return Ok(());
-    }
-    let items = live.as_array_mut().expect("it was just seen to be a list");
+    };
+    let same = |one: &Value, other: &Value| {
+        if key.is_empty() { one == other } else { one.get(key) == other.get(key) }
+    };
+    let mut items = before.clone();
     for change in changes {
-        let element = item_element(&kind, change);
-        let Some(element) = element else {
-            return Err(ApiError::unprocessable(&format!(
-                "map: {change} does not contain its declared merge key"
-            )));
-        };
-        let at = items.iter().position(|item| item_element(&kind, item).as_ref() == Some(&element));
+        if !key.is_empty() && change.get(key).is_none() {
+            let why = format!("map: {change} does not contain declared merge key: {key}");
+            return Err(ApiError::internal(why));
+        }
+        let at = items.iter().position(|item| same(item, change));
         let delete = change.get("$patch").is_some_and(|directive| directive == "delete");
         match (at, delete) {
-            (Some(at), true) => drop(items.remove(at)),
+            (Some(_), true) => items.retain(|item| !same(item, change)),
             (None, true) => {}
-            (Some(at), false) if kind != ListKind::Set => merge_value(place.item(), &mut items[at], change)?,
+            (Some(at), false) if !key.is_empty() => merge_value(place.item(), &mut items[at], change)?,
             (Some(_), false) => {}
             (None, false) => items.push(change.clone()),
         }
     }
+    *live = Value::Array(in_order(items, before, changes, same));
     Ok(())
+}
+
+/// The patch's items stand in the patch's order, the others in theirs; between the two, an old item comes first only where
+/// it stood before the patch's next one.
+fn in_order(
+    items: Vec<Value>,
+    before: &[Value],
+    changes: &[Value],
+    same: impl Fn(&Value, &Value) -> bool,
+) -> Vec<Value> {
+    let place = |list: &[Value], item: &Value| list.iter().position(|one| same(one, item));
+    let (mut patched, others): (Vec<Value>, Vec<Value>) =
+        items.into_iter().partition(|item| place(changes, item).is_some());
+    patched.sort_by_key(|item| place(changes, item));
+    let (mut patched, mut others) = (patched.into_iter().peekable(), others.into_iter().peekable());
+    let mut ordered = Vec::new();
+    while let (Some(other), Some(next)) = (others.peek(), patched.peek()) {
+        let other_first = match (place(before, other), place(before, next)) {
+            (Some(other), Some(next)) => other < next,
+            _ => false,
+        };
+        ordered.extend(if other_first { others.next() } else { patched.next() });
+    }
+    ordered.extend(patched);
+    ordered.extend(others);
+    ordered
 }
 
 fn without_directives(members: &Map<String, Value>) -> Map<String, Value> {

@@ -5,9 +5,10 @@
 use serde_json::{Map, Value, json};
 
 use super::cluster::{Inputs, Target};
+use super::defects::Defect;
 use super::definition::{Definition, Shape};
 use super::error::{ApiError, Cause};
-use super::json::{list, object, set_or_remove, text};
+use super::json::{drop_member, list, object, set_or_remove, text};
 
 /// Metadata that only the server writes.
 const SYSTEM_METADATA: [&str; 7] = [
@@ -54,11 +55,20 @@ pub(crate) fn prepare_update(target: &Target, old: &Value, new: &mut Value) {
     for field in SYSTEM_METADATA.into_iter().chain(["selfLink", "resourceVersion"]) {
         set_or_remove(metadata, field, old_metadata.get(field).cloned());
     }
-    if has_status(target) {
+    if has_status(target) && !Defect::StatusWrittenByMainPath.is_planted() {
         let status = old.get("status").cloned();
         set_or_remove(new.as_object_mut().expect("a decoded object is an object"), "status", status);
     }
-    if tracks_generation(&target.definition) && content(target, old) != content(target, new) {
+}
+
+/// A change of anything but metadata and status raises the generation.
+pub(crate) fn raise_generation(target: &Target, old: &Value, new: &mut Value) {
+    let is_status =
+        target.subresource.as_deref() == Some("status") && !Defect::StatusRaisesGeneration.is_planted();
+    if Defect::GenerationStays.is_planted() {
+        return;
+    }
+    if !is_status && tracks_generation(&target.definition) && content(target, old) != content(target, new) {
         let generation = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0) + 1;
         new["metadata"]["generation"] = json!(generation);
     }
@@ -67,7 +77,18 @@ pub(crate) fn prepare_update(target: &Target, old: &Value, new: &mut Value) {
 /// Finalizers can't be added to an object that is being deleted.
 pub(crate) fn check_metadata_update(old: &Value, new: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
-    if old.pointer("/metadata/deletionTimestamp").is_some() {
+    let at =
+        |object: &Value, field: &str| object["metadata"].get(field).filter(|value| !value.is_null()).cloned();
+    for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        let (had, has) = (at(old, field), at(new, field));
+        // What an object under deletion is missing is put back; a uid may be left out.
+        let kept = has.is_none() && (field == "uid" || had.is_some())
+            || field == "deletionTimestamp" && had.is_some();
+        if let (false, Some(value)) = (kept || had == has, has) {
+            causes.push(Cause::invalid(format!("metadata.{field}"), &value, "field is immutable"));
+        }
+    }
+    if old.pointer("/metadata/deletionTimestamp").is_some() && !Defect::FinalizersAddedLate.is_planted() {
         let had: Vec<&Value> = list(old.pointer("/metadata/finalizers")).collect();
         let added: Vec<&Value> =
             list(new.pointer("/metadata/finalizers")).filter(|finalizer| !had.contains(finalizer)).collect();
@@ -77,21 +98,38 @@ pub(crate) fn check_metadata_update(old: &Value, new: &Value) -> Vec<Cause> {
             causes.push(Cause::forbidden("metadata.finalizers", &format!("{why} []string{{{shown}}}")));
         }
     }
-    causes
+    // Both the common and the kind's own validation look at metadata, and both report.
+    [causes.clone(), causes].concat()
 }
 
-/// The uid and resourceVersion that a written object carries are preconditions.
+/// The uid of an object that is sent whole is a precondition; a real server says so in the words of its storage.
+pub(crate) fn check_uid(target: &Target, old: &Value, sent: &Value) -> Result<(), ApiError> {
+    let (sent_uid, uid) = (text(sent, "/metadata/uid"), text(old, "/metadata/uid"));
+    if sent_uid.is_empty() || sent_uid == uid {
+        return Ok(());
+    }
+    let (id, name) = (&target.definition.id, text(old, "/metadata/name"));
+    let folder = match (target.definition.is_custom(), id.resource.as_str()) {
+        (true, resource) => format!("{}/{resource}", id.group),
+        (false, "services") => "services/specs".to_owned(),
+        (false, resource) => resource.to_owned(),
+    };
+    let namespace = target.namespace.as_deref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: /registry/{folder}/{namespace}{name}, ResourceVersion: 0, \
+         AdditionalErrorMsg: Precondition failed: UID in precondition: {sent_uid}, UID in object meta: {uid}"
+    );
+    Err(ApiError::conflict(id, name, &why))
+}
+
+/// The resourceVersion that a written object carries is a precondition.
 pub(crate) fn check_preconditions(target: &Target, old: &Value, sent: &Value) -> Result<(), ApiError> {
     let id = &target.definition.id;
     let name = text(old, "/metadata/name");
-    let (sent_uid, uid) = (text(sent, "/metadata/uid"), text(old, "/metadata/uid"));
-    if !sent_uid.is_empty() && sent_uid != uid {
-        let why = format!("Precondition failed: UID in precondition: {sent_uid}, UID in object meta: {uid}");
-        return Err(ApiError::conflict(id, name, &why));
-    }
     let (sent_version, version) =
         (text(sent, "/metadata/resourceVersion"), text(old, "/metadata/resourceVersion"));
-    if !sent_version.is_empty() && sent_version != "0" && sent_version != version {
+    let old_is_fine = Defect::OldVersionAccepted.is_planted();
+    if !sent_version.is_empty() && sent_version != "0" && sent_version != version && !old_is_fine {
         return Err(ApiError::modified(id, name));
     }
     Ok(())
@@ -99,6 +137,9 @@ pub(crate) fn check_preconditions(target: &Target, old: &Value, sent: &Value) ->
 
 /// Whether two states differ in anything but the times in `managedFields`.
 pub(crate) fn same(old: &Value, new: &Value) -> bool {
+    if Defect::NoOpRaisesVersion.is_planted() {
+        return false;
+    }
     fn without_times(value: &Value) -> Value {
         let mut value = value.clone();
         let managed = value.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
@@ -119,7 +160,7 @@ pub(crate) fn has_status(target: &Target) -> bool {
 }
 
 fn tracks_generation(definition: &Definition) -> bool {
-    const WITH_GENERATION: [(&str, &str); 10] = [
+    const WITH_GENERATION: [(&str, &str); 11] = [
         ("", "pods"),
         ("apps", "statefulsets"),
         ("apps", "deployments"),
@@ -128,6 +169,7 @@ fn tracks_generation(definition: &Definition) -> bool {
         ("batch", "jobs"),
         ("batch", "cronjobs"),
         ("policy", "poddisruptionbudgets"),
+        ("scheduling.k8s.io", "priorityclasses"),
         ("networking.k8s.io", "networkpolicies"),
         ("apiextensions.k8s.io", "customresourcedefinitions"),
     ];
@@ -139,14 +181,8 @@ fn content(target: &Target, object: &Value) -> Map<String, Value> {
     for member in ["apiVersion", "kind", "metadata"] {
         content.remove(member);
     }
-    if has_status(target) {
+    if has_status(target) && !Defect::StatusRaisesGeneration.is_planted() {
         content.remove("status");
     }
     content
-}
-
-fn drop_member(value: &mut Value, member: &str) {
-    if let Some(members) = value.as_object_mut() {
-        members.remove(member);
-    }
 }

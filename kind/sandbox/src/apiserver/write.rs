@@ -10,9 +10,10 @@ use super::auth::User;
 use super::authorize::escalation;
 use super::cluster::{Cluster, Inputs, Target};
 use super::decode::{FieldValidation, decode};
+use super::definition::Shape;
 use super::error::ApiError;
 use super::json::{list, object, text};
-use super::{admission, collect, convert, defaults, fields, strategy, validation};
+use super::{admission, builtin, collect, convert, defaults, fields, strategy, validation};
 use crate::store::ObjectKey;
 
 /// How a write is recorded and how strict it is.
@@ -24,13 +25,20 @@ pub(crate) struct WriteOptions {
     pub(crate) applied: bool,
     /// Who writes; nobody when the server itself does.
     pub(crate) user: Option<User>,
+    /// The object was sent whole, not made by a patch.
+    pub(crate) whole: bool,
 }
 
 impl WriteOptions {
     /// For the server's own writes.
     pub(crate) fn own() -> Self {
-        let manager = "kube-apiserver".to_owned();
-        Self { manager, field_validation: FieldValidation::Lenient, applied: false, user: None }
+        Self::of("kube-apiserver")
+    }
+
+    /// For what a program of Kubernetes' own writes.
+    pub(crate) fn of(manager: &str) -> Self {
+        let manager = manager.to_owned();
+        Self { manager, field_validation: FieldValidation::Lenient, applied: false, user: None, whole: false }
     }
 }
 
@@ -45,21 +53,24 @@ pub(crate) fn create(
     let mut new = decode(target, sent, options.field_validation)?;
     place_in_namespace(cluster, target, &mut new)?;
     if !text(&new, "/metadata/resourceVersion").is_empty() && text(&new, "/metadata/resourceVersion") != "0" {
-        return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+        return Err(ApiError::storage("resourceVersion should not be set on objects to be created"));
     }
     let name = choose_name(cluster, inputs, target, &mut new)?;
     strategy::prepare_create(target, inputs, &mut new);
     defaults::apply(target, &mut new);
-    admission::on_create(cluster, target, &mut new)?;
+    record(target, None, &mut new, options, inputs);
+    admission::on_create(cluster, inputs, target, &mut new)?;
     let causes = validation::on_create(target, &new);
     refuse(target, &name, &causes)?;
     check_escalation(cluster, target, options, None, &new)?;
-    if !options.applied {
-        fields::track(target, None, &mut new, &options.manager, inputs.now);
-    }
+    complete(target, &mut new);
     let key = target.definition.key(target.namespace.as_deref(), &name);
-    if cluster.store.get(&key).is_some() {
-        return Err(ApiError::already_exists(&target.definition.id, &name));
+    if let Some(there) = cluster.store.get(&key) {
+        let deleting = there.pointer("/metadata/deletionTimestamp").is_some();
+        return Err(match deleting {
+            true => ApiError::still_exists(&target.definition.id, &name),
+            false => ApiError::already_exists(&target.definition.id, &name),
+        });
     }
     let stored = cluster.store.put(&key, convert::to_storage(target, new));
     after_write(cluster, inputs, &key, &stored);
@@ -74,25 +85,60 @@ pub(crate) fn update(
     sent: Value,
     options: &WriteOptions,
 ) -> Result<Arc<Value>, ApiError> {
+    let mut new = decode(target, sent, options.field_validation)?;
+    check_place(target, &new)?;
     let (key, stored) = cluster.existing(target)?;
     let old = convert::from_storage(target, &stored);
-    let mut new = decode(target, sent, options.field_validation)?;
-    let sent_name = text(&new, "/metadata/name");
-    if !sent_name.is_empty() && sent_name != key.name {
-        let why =
-            format!("the name of the object ({sent_name}) does not match the name on the URL ({})", key.name);
-        return Err(ApiError::bad_request(why));
+    if options.whole {
+        strategy::check_uid(target, &old, &new)?;
     }
     strategy::check_preconditions(target, &old, &new)?;
     let forbidden = strategy::check_metadata_update(&old, &new);
     refuse(target, &key.name, &forbidden)?;
     strategy::prepare_update(target, &old, &mut new);
     defaults::apply(target, &mut new);
+    complete(target, &mut new);
+    strategy::raise_generation(target, &old, &mut new);
+    record(target, Some(&old), &mut new, options, inputs);
     admission::on_update(&old, target, &mut new);
     let causes = validation::on_update(target, &old, &new);
     refuse(target, &key.name, &causes)?;
     check_escalation(cluster, target, options, Some(&old), &new)?;
-    replace(cluster, inputs, target, &old, new, options)
+    // What admission added is nobody's.
+    let options = WriteOptions { applied: true, ..options.clone() };
+    replace(cluster, inputs, target, &old, new, &options)
+}
+
+/// Writes down whose change this is, unless an apply has done so already.
+fn record(
+    target: &Target,
+    old: Option<&Value>,
+    new: &mut Value,
+    options: &WriteOptions,
+    inputs: &Inputs<'_>,
+) {
+    complete(target, new);
+    if !options.applied {
+        fields::track(target, old, new, &options.manager, inputs.now);
+    }
+}
+
+/// The name and the namespace that an object carries must be those of the path.
+fn check_place(target: &Target, new: &Value) -> Result<(), ApiError> {
+    let (name, sent) = (target.name.as_deref().unwrap_or_default(), text(new, "/metadata/name"));
+    if sent.is_empty() {
+        return Err(ApiError::bad_request("name must be provided"));
+    }
+    if sent != name {
+        let why = format!("the name of the object ({sent}) does not match the name on the URL ({name})");
+        return Err(ApiError::bad_request(why));
+    }
+    let sent = text(new, "/metadata/namespace");
+    if !sent.is_empty() && target.namespace.as_deref() != Some(sent) {
+        let why = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(ApiError::bad_request(why));
+    }
+    Ok(())
 }
 
 /// Stores a checked object in place of the old one, unless nothing changed, and records whose change it was.
@@ -104,16 +150,31 @@ pub(crate) fn replace(
     mut new: Value,
     options: &WriteOptions,
 ) -> Result<Arc<Value>, ApiError> {
-    if !options.applied {
-        fields::track(target, Some(old), &mut new, &options.manager, inputs.now);
-    }
+    record(target, Some(old), &mut new, options, inputs);
     if strategy::same(old, &new) {
         return Ok(old.clone());
     }
     let key = target.key()?;
+    if collect::is_finished(&new) && !collect::is_finished(old) {
+        // Taking away what held a deleted object is not stored: watchers see the deletion of what was there.
+        collect::remove(cluster, inputs, &key);
+        return Ok(Arc::new(new));
+    }
     let stored = cluster.store.put(&key, convert::to_storage(target, new));
     after_write(cluster, inputs, &key, &stored);
     Ok(convert::from_storage(target, &stored))
+}
+
+/// Built-in objects are stored as Go would write them.
+fn complete(target: &Target, new: &mut Value) {
+    match &target.definition.shape {
+        Shape::BuiltIn(typed) => builtin::complete(&typed.kind, new),
+        Shape::Custom(_) => {
+            if let Some(metadata) = new.get_mut("metadata") {
+                builtin::complete(builtin::Kind::metadata(), metadata);
+            }
+        }
+    }
 }
 
 /// Everything that follows from a write: definitions, namespace contents, collection, the end of a deletion.
@@ -144,7 +205,11 @@ fn check_escalation(
 fn refuse(target: &Target, name: &str, causes: &[super::error::Cause]) -> Result<(), ApiError> {
     match causes {
         [] => Ok(()),
-        causes => Err(ApiError::invalid(&target.definition.id.group, &target.definition.kind, name, causes)),
+        causes => {
+            // Both event APIs refuse by the name of the core one.
+            let group = Some(target.definition.id.group.as_str()).filter(|group| *group != "events.k8s.io");
+            Err(ApiError::invalid(group.unwrap_or_default(), &target.definition.kind, name, causes))
+        }
     }
 }
 

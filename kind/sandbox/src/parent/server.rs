@@ -55,11 +55,11 @@ async fn serve(config: SandboxConfig, listener: TcpListener) -> Result<()> {
     let inside = TcpListener::bind(INSIDE).with_context(|| format!("listening on {INSIDE}"))?;
 
     clear_remains(&config.state_directory).context("clearing the state directory")?;
-    let mut node = Node::start(api.client(), &config.state_directory, config.images)
+    let mut node = Node::start(api.client_of("kubelet"), &config.state_directory, config.images)
         .await
         .context("registering the node")?;
     api.set_node(Arc::new(node.access()));
-    let _controllers = Controllers::start(api.client(), Arc::new(SystemClock));
+    let _controllers = Controllers::start(api.client_of("kube-controller-manager"), Arc::new(SystemClock));
     let file = kubeconfig(&config.name, &format!("https://{address}"), certificate.authority(), &token);
     write_private(&kubeconfig_path(&config.state_directory), &file).context("writing the kubeconfig")?;
     StartAnswer::Ready.send();

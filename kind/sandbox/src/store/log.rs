@@ -58,6 +58,10 @@ impl ChangeLog {
         Self { changes: VecDeque::new(), length: length.max(1), compacted: 0 }
     }
 
+    pub(super) fn begin(&mut self, revision: u64) {
+        self.compacted = revision;
+    }
+
     pub(super) fn push(&mut self, change: Change) {
         self.changes.push_back(change);
         while self.changes.len() > self.length {

@@ -187,6 +187,15 @@ impl Store {
         self.logs.values_mut().for_each(ChangeLog::compact);
     }
 
+    /// A resource that was not served before has no history from before.
+    pub fn begin_history(&mut self, resource: &GroupResource) {
+        if !self.logs.contains_key(resource) {
+            let mut log = ChangeLog::new(self.history_length);
+            log.begin(self.revision);
+            self.logs.insert(resource.clone(), log);
+        }
+    }
+
     fn record(
         &mut self,
         kind: ChangeKind,

@@ -9,8 +9,14 @@ use serde_json::Value;
 
 /// Why a selector could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unable to parse requirement: {0}")]
-pub struct SelectorError(String);
+pub enum SelectorError {
+    /// In a requirement on labels.
+    #[error("unable to parse requirement: {0}")]
+    Label(String),
+    /// In a requirement on fields.
+    #[error("invalid selector: '{0}'; can't understand '{0}'")]
+    Field(String),
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Requirement {
@@ -60,7 +66,7 @@ impl Selector {
                 Some("Exists") => Requirement::Exists(key),
                 Some("DoesNotExist") => Requirement::Absent(key),
                 other => {
-                    return Err(SelectorError(format!(
+                    return Err(SelectorError::Label(format!(
                         "{} is not a valid selector operator",
                         other.unwrap_or("")
                     )));
@@ -124,12 +130,13 @@ fn split_outside_parentheses(text: &str) -> Vec<&str> {
 fn parse_label(term: &str) -> Result<Requirement, SelectorError> {
     let one = |key: &str, value: &str| (key.trim().to_owned(), BTreeSet::from([value.trim().to_owned()]));
     let requirement = if let Some(open) = term.find('(') {
-        let values = term[open + 1..].strip_suffix(')').ok_or_else(|| SelectorError(term.to_owned()))?;
+        let values =
+            term[open + 1..].strip_suffix(')').ok_or_else(|| SelectorError::Label(term.to_owned()))?;
         let values = values.split(',').map(|value| value.trim().to_owned()).collect();
         match term[..open].split_whitespace().collect::<Vec<_>>().as_slice() {
             [key, "in"] => Requirement::In((*key).to_owned(), values),
             [key, "notin"] => Requirement::NotIn((*key).to_owned(), values),
-            _ => return Err(SelectorError(term.to_owned())),
+            _ => return Err(SelectorError::Label(term.to_owned())),
         }
     } else if let Some((key, value)) = term.split_once("!=") {
         let (key, values) = one(key, value);
@@ -147,8 +154,13 @@ fn parse_label(term: &str) -> Result<Requirement, SelectorError> {
         Requirement::Exists(key) | Requirement::Absent(key) => key,
     };
     let legal = |character: char| character.is_ascii_alphanumeric() || "-_./".contains(character);
-    if key.is_empty() || !key.chars().all(legal) {
-        return Err(SelectorError(term.to_owned()));
+    let plain = |value: &String| value.chars().all(|one| one.is_ascii_alphanumeric() || "-_.".contains(one));
+    let values = match &requirement {
+        Requirement::In(_, values) | Requirement::NotIn(_, values) => values.iter().all(plain),
+        Requirement::Exists(_) | Requirement::Absent(_) => true,
+    };
+    if key.is_empty() || !key.chars().all(legal) || !values {
+        return Err(SelectorError::Label(term.to_owned()));
     }
     Ok(requirement)
 }
@@ -159,7 +171,7 @@ fn parse_field(term: &str) -> Result<(String, bool, String), SelectorError> {
     } else if let Some((path, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
         (path, true, value)
     } else {
-        return Err(SelectorError(format!("invalid field selector: {term}")));
+        return Err(SelectorError::Field(term.to_owned()));
     };
     Ok((path.trim().to_owned(), equal, value.trim().to_owned()))
 }

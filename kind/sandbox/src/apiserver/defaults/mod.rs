@@ -7,6 +7,7 @@ mod pod;
 use serde_json::{Map, Value, json};
 
 use super::cluster::Target;
+use super::defects::Defect;
 use super::definition::Shape;
 use super::json::{entries, object, set_default, text};
 use super::structural;
@@ -15,7 +16,8 @@ use super::structural;
 pub(crate) fn apply(target: &Target, new: &mut Value) {
     match &target.definition.shape {
         Shape::Custom(schema) => {
-            if let Some(version) = schema.versions.get(&target.version) {
+            let version = schema.versions.get(&target.version);
+            if let Some(version) = version.filter(|_| !Defect::NothingDefaulted.is_planted()) {
                 structural::default(&version.schema, new);
             }
         }
@@ -30,6 +32,11 @@ fn built_in(target: &Target, new: &mut Value) {
             pod::spec(object(new, "spec"));
             set_default(object(new, "spec"), "enableServiceLinks", true);
             pod::status(new);
+        }
+        ("", "namespaces") => {
+            let name = text(new, "/metadata/name").to_owned();
+            let labels = nested(object(new, "metadata"), "labels");
+            labels.insert("kubernetes.io/metadata.name".to_owned(), json!(name));
         }
         ("", "services") => service(new),
         ("", "secrets") => secret(new),
@@ -51,6 +58,12 @@ fn built_in(target: &Target, new: &mut Value) {
         ("batch", "jobs") => job(new),
         ("batch", "cronjobs") => cron_job(new),
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => binding(new),
+        ("networking.k8s.io", "networkpolicies") => network_policy(new),
+        ("scheduling.k8s.io", "priorityclasses") => {
+            if let Some(members) = new.as_object_mut() {
+                set_default(members, "preemptionPolicy", "PreemptLowerPriority");
+            }
+        }
         ("storage.k8s.io", "storageclasses") => {
             if let Some(members) = new.as_object_mut() {
                 set_default(members, "reclaimPolicy", "Delete");
@@ -175,11 +188,15 @@ fn job_spec(spec: &mut Map<String, Value>) {
 
 fn binding(new: &mut Value) {
     const GROUP: &str = "rbac.authorization.k8s.io";
-    set_default(object(new, "roleRef"), "apiGroup", GROUP);
+    // The typed model gives a missing group as an empty one.
+    if text(new, "/roleRef/apiGroup").is_empty() {
+        object(new, "roleRef").insert("apiGroup".to_owned(), json!(GROUP));
+    }
     let subjects = new.get_mut("subjects").and_then(Value::as_array_mut);
     for subject in subjects.into_iter().flatten() {
-        let names_a_person = matches!(text(subject, "/kind"), "User" | "Group");
-        if names_a_person && let Some(members) = subject.as_object_mut() {
+        if matches!(text(subject, "/kind"), "User" | "Group")
+            && let Some(members) = subject.as_object_mut()
+        {
             set_default(members, "apiGroup", GROUP);
         }
     }
@@ -189,8 +206,7 @@ fn service(new: &mut Value) {
     let external = text(new, "/spec/type") == "ExternalName";
     set_all(new, json!({"type": "ClusterIP", "sessionAffinity": "None"}));
     if !external {
-        let defaults = json!({"internalTrafficPolicy": "Cluster", "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"});
-        set_all(new, defaults);
+        set_all(new, json!({"internalTrafficPolicy": "Cluster"}));
     }
     let ports = new.pointer_mut("/spec/ports").and_then(Value::as_array_mut);
     for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
@@ -213,6 +229,18 @@ fn secret(new: &mut Value) {
                 base64::engine::general_purpose::STANDARD.encode(value.as_str().unwrap_or_default());
             data.insert(name, json!(encoded));
         }
+    }
+}
+
+fn network_policy(new: &mut Value) {
+    let spec = object(new, "spec");
+    let egress = spec.get("egress").and_then(Value::as_array).is_some_and(|rules| !rules.is_empty());
+    let directions = if egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
+    set_default(spec, "policyTypes", directions);
+    for direction in ["ingress", "egress"] {
+        let rules = spec.get_mut(direction).and_then(Value::as_array_mut).into_iter().flatten();
+        let ports = rules.filter_map(|rule| rule.get_mut("ports").and_then(Value::as_array_mut)).flatten();
+        ports.filter_map(Value::as_object_mut).for_each(|port| set_default(port, "protocol", "TCP"));
     }
 }
 

@@ -14,7 +14,10 @@ use serde_json::{Value, json};
 
 use self::set::FieldSet;
 use self::topology::Place;
+use super::builtin;
 use super::cluster::{Target, time_text};
+use super::defects::Defect;
+use super::definition::Shape;
 use super::error::ApiError;
 use super::json::{list, object, text};
 use super::strategy::has_status;
@@ -59,18 +62,23 @@ impl Entry {
             Operation::Update => "Update",
         };
         let mut value = json!({
-            "manager": self.manager, "operation": operation, "apiVersion": self.api_version, "time": self.time,
+            "manager": self.manager, "operation": operation, "apiVersion": self.api_version,
             "fieldsType": "FieldsV1", "fieldsV1": self.fields.to_json(),
         });
+        if !self.time.is_null() {
+            value["time"] = self.time.clone();
+        }
         if !self.subresource.is_empty() {
             value["subresource"] = json!(self.subresource);
         }
         value
     }
 
+    /// An applier is the same whatever version it speaks; others are not.
     fn is_of(&self, target: &Target, manager: &str, operation: Operation) -> bool {
         self.manager == manager
             && self.operation == operation
+            && (operation == Operation::Apply || self.api_version == target.api_version())
             && self.subresource == target.subresource.as_deref().unwrap_or_default()
     }
 
@@ -80,19 +88,32 @@ impl Entry {
             "" => String::new(),
             name => format!(" with subresource \"{name}\""),
         };
-        format!("\"{}\"{subresource} using {}", self.manager, self.api_version)
+        match self.operation {
+            Operation::Update => format!("\"{}\"{subresource} using {}", self.manager, self.api_version),
+            Operation::Apply => format!("\"{}\"{subresource}", self.manager),
+        }
     }
 }
 
 /// Records a write that is not an apply: its manager owns what it changed, others lose that.
 pub(crate) fn track(target: &Target, old: Option<&Value>, new: &mut Value, manager: &str, now: Timestamp) {
     let place = Place::root(target);
+    // Nothing is tracked on an object whose ownership nobody began to record.
+    if old.is_some_and(|old| read_entries(old).is_empty()) {
+        write_entries(new, Vec::new());
+        return;
+    }
     let reset = old.is_some() && new.pointer("/metadata/managedFields").is_some_and(is_reset);
-    let before = old.map(|old| visible(target, old));
+    let before = visible(target, old.unwrap_or(&unowned(target)));
     let after = visible(target, new);
-    let changed = walk::changed(place, before.as_ref(), &after);
-    let removed = match &before {
-        Some(before) => walk::fields_of(place, before).difference(&walk::fields_of(place, &after)),
+    let mut changed = walk::changed(place, Some(&before), &after);
+    // The object as such, and its metadata, are nobody's.
+    changed.owned = false;
+    if let Some(metadata) = changed.children.get_mut("f:metadata") {
+        metadata.owned = false;
+    }
+    let removed = match old {
+        Some(_) => walk::all_paths(place, &before).difference(&walk::all_paths(place, &after)),
         None => FieldSet::default(),
     };
     let mut entries = if reset { Vec::new() } else { old.map(read_entries).unwrap_or_default() };
@@ -102,8 +123,20 @@ pub(crate) fn track(target: &Target, old: Option<&Value>, new: &mut Value, manag
         }
         entry.fields = entry.fields.difference(&removed);
     }
-    own(&mut entries, target, (manager, Operation::Update), |fields| fields.union(&changed), now);
+    if !changed.is_empty() {
+        // Who scales leaves no time.
+        let now = (target.subresource.as_deref() != Some("scale")).then_some(now);
+        own(&mut entries, target, (manager, Operation::Update), |fields| fields.union(&changed), now);
+    }
     write_entries(new, entries);
+}
+
+/// An object of the target of which nobody owns anything.
+fn unowned(target: &Target) -> Value {
+    match &target.definition.shape {
+        Shape::BuiltIn(typed) => builtin::blank(&typed.kind),
+        Shape::Custom(_) => json!({}),
+    }
 }
 
 /// The object after an apply, its ownership included.
@@ -120,10 +153,10 @@ pub(crate) fn applied(
     object(&mut sent, "metadata").remove("managedFields");
     let place = Place::root(target);
     let config = visible(target, &sent);
-    let wanted = walk::fields_of(place, &config);
+    let wanted = FieldSet { owned: false, ..walk::fields_of(place, &config) };
     let Some(live) = old else {
         let mut entries = Vec::new();
-        own(&mut entries, target, (manager, Operation::Apply), |_| wanted.clone(), now);
+        own(&mut entries, target, (manager, Operation::Apply), |_| wanted.clone(), Some(now));
         write_entries(&mut sent, entries);
         return Ok(sent);
     };
@@ -134,7 +167,11 @@ pub(crate) fn applied(
         }
     }
     let mut entries = read_entries(live);
+    if entries.is_empty() {
+        entries.extend(before_first_apply(target, live, now));
+    }
     let changed = walk::changed(place, Some(&visible(target, live)), &visible(target, &merged));
+    let force = force || Defect::ConflictsIgnored.is_planted();
     resolve_conflicts(&mut entries, target, manager, &changed, force)?;
     let is_own = |entry: &&Entry| entry.is_of(target, manager, Operation::Apply);
     let previous = entries.iter().find(is_own).map(|entry| entry.fields.clone()).unwrap_or_default();
@@ -142,11 +179,35 @@ pub(crate) fn applied(
         .iter()
         .filter(|entry| !is_own(entry))
         .fold(FieldSet::default(), |all, one| all.union(&one.fields));
-    let given_up = release(previous.difference(&wanted), &others);
+    let given_up = match Defect::GivenUpFieldsStay.is_planted() {
+        true => FieldSet::default(),
+        false => release(previous.difference(&wanted), &others),
+    };
     let mut result = walk::remove(place, &merged, &given_up).unwrap_or_else(|| json!({}));
+    // An apply that changes nothing but ownership leaves no time.
+    let now = (visible(target, live) != visible(target, &result)).then_some(now);
     own(&mut entries, target, (manager, Operation::Apply), |_| wanted.clone(), now);
     write_entries(&mut result, entries);
     Ok(result)
+}
+
+/// What an object has that nobody is known to own belongs, from its first apply on, to a manager of that name.
+fn before_first_apply(target: &Target, live: &Value, now: Timestamp) -> Option<Entry> {
+    let place = Place::root(target);
+    let mut fields = walk::changed(place, Some(&unowned(target)), &visible(target, live));
+    fields.owned = false;
+    if let Some(metadata) = fields.children.get_mut("f:metadata") {
+        metadata.owned = false;
+    }
+    let entry = Entry {
+        manager: "before-first-apply".to_owned(),
+        operation: Operation::Update,
+        api_version: target.api_version(),
+        subresource: String::new(),
+        time: json!(time_text(now)),
+        fields,
+    };
+    (!entry.fields.is_empty()).then_some(entry)
 }
 
 /// What may be removed: nothing that others own, and no list item below which others own something.
@@ -181,26 +242,24 @@ fn resolve_conflicts(
     if conflicts.is_empty() { Ok(()) } else { Err(ApiError::apply_conflict(&conflicts)) }
 }
 
-/// Changes the fields of one manager; its time changes only with them.
+/// Changes the fields of one manager, and its time if there is one.
 fn own(
     entries: &mut Vec<Entry>,
     target: &Target,
     (manager, operation): (&str, Operation),
     change: impl FnOnce(&FieldSet) -> FieldSet,
-    now: Timestamp,
+    now: Option<Timestamp>,
 ) {
     let at = entries.iter().position(|entry| entry.is_of(target, manager, operation));
     let empty = FieldSet::default();
     let fields = change(at.map_or(&empty, |at| &entries[at].fields));
-    if at.is_some_and(|at| entries[at].fields == fields && entries[at].api_version == target.api_version()) {
-        return;
-    }
+    let known = at.map_or(Value::Null, |at| entries[at].time.clone());
     let entry = Entry {
         manager: manager.to_owned(),
         operation,
         api_version: target.api_version(),
         subresource: target.subresource.clone().unwrap_or_default(),
-        time: json!(time_text(now)),
+        time: now.map_or(known, |now| json!(time_text(now))),
         fields,
     };
     match at {
@@ -215,6 +274,12 @@ fn read_entries(value: &Value) -> Vec<Entry> {
 
 fn write_entries(value: &mut Value, mut entries: Vec<Entry>) {
     entries.retain(|entry| !entry.fields.is_empty());
+    let order = |entry: &Entry| {
+        let operation = entry.operation == Operation::Update;
+        let time = entry.time.as_str().unwrap_or_default().to_owned();
+        (operation, time, entry.manager.clone(), entry.api_version.clone(), entry.subresource.clone())
+    };
+    entries.sort_by_key(order);
     let metadata = object(value, "metadata");
     if entries.is_empty() {
         metadata.remove("managedFields");

@@ -93,8 +93,9 @@ impl FieldSet {
     /// Every path, as messages show them: `.spec.containers[name="x"].image`.
     pub(crate) fn paths(&self) -> Vec<String> {
         fn walk(set: &FieldSet, path: &str, found: &mut Vec<String>) {
-            if set.owned {
-                found.push(path.to_owned());
+            // Kubernetes names what is owned here before what is owned further down.
+            for (element, _) in set.children.iter().filter(|(_, below)| below.owned) {
+                found.push(format!("{path}{}", shown(element)));
             }
             for (element, below) in &set.children {
                 walk(below, &format!("{path}{}", shown(element)), found);

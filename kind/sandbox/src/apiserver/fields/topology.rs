@@ -1,10 +1,10 @@
 //! How lists and maps merge: which lists have keys, which are sets, and what is replaced as a whole.
 //!
-//! For built-in types the table below repeats the `x-kubernetes-list-map-keys` and `x-kubernetes-map-type` of Kubernetes'
-//! OpenAPI; for custom resources the CRD's own schema says it. Pure.
+//! For built-in types [`crate::apiserver::builtin`] says it, for custom resources the CRD's own schema. Pure.
 
 use serde_json::Value;
 
+use crate::apiserver::builtin::{Field, Kind, Merge};
 use crate::apiserver::cluster::Target;
 use crate::apiserver::definition::Shape;
 use crate::apiserver::json::list;
@@ -23,8 +23,8 @@ pub(crate) enum ListKind {
 /// A place in an object.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place<'a> {
-    /// In a built-in type: the nearest named members on the way.
-    BuiltIn { parent: &'a str, field: &'a str },
+    /// In a built-in type: the type here, and the field that led here.
+    BuiltIn { kind: &'a Kind, field: Option<&'a Field> },
     /// Under a CRD's schema; `root` when `metadata` is to be found here.
     Custom { schema: &'a Value, root: bool },
     /// Where no schema says anything: maps merge, lists don't.
@@ -35,7 +35,7 @@ impl<'a> Place<'a> {
     /// The root of the target's objects.
     pub(crate) fn root(target: &'a Target) -> Self {
         match &target.definition.shape {
-            Shape::BuiltIn(_) => Self::BuiltIn { parent: "", field: "" },
+            Shape::BuiltIn(typed) => Self::BuiltIn { kind: &typed.kind, field: None },
             Shape::Custom(schema) => match schema.versions.get(&target.version) {
                 Some(version) => Self::Custom { schema: &version.schema, root: true },
                 None => Self::Unknown,
@@ -43,17 +43,18 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The root of a built-in type, by which strategic merge patches work.
-    pub(crate) fn built_in() -> Self {
-        Self::BuiltIn { parent: "", field: "" }
-    }
-
     /// Under a member of an object.
-    pub(crate) fn member(self, name: &'a str) -> Self {
+    pub(crate) fn member(self, name: &str) -> Self {
         match self {
-            Self::BuiltIn { field, .. } => Self::BuiltIn { parent: field, field: name },
+            Self::BuiltIn { kind, .. } => {
+                match (kind.bare(), kind.fields().and_then(|fields| fields.get(name))) {
+                    (_, Some(field)) => Self::BuiltIn { kind: &field.kind, field: Some(field) },
+                    (Kind::Map(inner), None) => Self::BuiltIn { kind: inner, field: None },
+                    (_, None) => Self::Unknown,
+                }
+            }
             Self::Custom { root: true, .. } if name == "metadata" => {
-                Self::BuiltIn { parent: "", field: "metadata" }
+                Self::BuiltIn { kind: Kind::metadata(), field: None }
             }
             Self::Custom { schema, .. } => {
                 let named = schema.get("properties").and_then(|properties| properties.get(name));
@@ -65,10 +66,26 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// Whether the schema names this member, as against a key that a client chose.
+    pub(crate) fn names(self, name: &str) -> bool {
+        match self {
+            Self::BuiltIn { kind, .. } => kind.fields().is_some_and(|fields| fields.contains_key(name)),
+            Self::Custom { root: true, .. } if name == "metadata" => true,
+            Self::Custom { schema, .. } => {
+                schema.get("properties").is_some_and(|properties| properties.get(name).is_some())
+            }
+            Self::Unknown => false,
+        }
+    }
+
     /// Under an item of a list.
     pub(crate) fn item(self) -> Self {
         match self {
-            Self::BuiltIn { .. } | Self::Unknown => self,
+            Self::BuiltIn { kind, .. } => match kind.bare() {
+                Kind::List(inner) => Self::BuiltIn { kind: inner, field: None },
+                _ => Self::Unknown,
+            },
+            Self::Unknown => self,
             Self::Custom { schema, .. } => {
                 schema.get("items").map_or(Self::Unknown, |schema| Self::Custom { schema, root: false })
             }
@@ -78,7 +95,7 @@ impl<'a> Place<'a> {
     /// Whether an object here is replaced as a whole.
     pub(crate) fn is_atomic_map(self) -> bool {
         match self {
-            Self::BuiltIn { parent, field } => atomic_map(parent, field),
+            Self::BuiltIn { kind, field } => kind.is_atomic() || field.is_some_and(|field| field.atomic),
             Self::Custom { schema, .. } => {
                 schema.get("x-kubernetes-map-type").is_some_and(|kind| kind == "atomic")
             }
@@ -89,10 +106,23 @@ impl<'a> Place<'a> {
     /// How a list here merges.
     pub(crate) fn list_kind(self) -> ListKind {
         match self {
-            Self::BuiltIn { parent, field } => built_in_list(parent, field),
+            Self::BuiltIn { field, .. } => field.map_or(ListKind::Atomic, built_in_list),
             Self::Custom { schema, .. } => custom_list(schema),
             Self::Unknown => ListKind::Atomic,
         }
+    }
+
+    /// How a strategic merge patch merges a list here: by this key (empty for scalars), or not at all.
+    pub(crate) fn patch_key(self) -> Option<&'a str> {
+        match self {
+            Self::BuiltIn { field, .. } => field.and_then(|field| field.patch_key.as_deref()),
+            Self::Custom { .. } | Self::Unknown => None,
+        }
+    }
+
+    /// Whether a strategic merge patch replaces a map here.
+    pub(crate) fn patch_replaces(self) -> bool {
+        matches!(self, Self::BuiltIn { field: Some(field), .. } if field.patch_replaces)
     }
 }
 
@@ -108,42 +138,15 @@ fn custom_list(schema: &Value) -> ListKind {
     }
 }
 
-fn atomic_map(parent: &str, field: &str) -> bool {
-    let reference = field.ends_with("Ref") || field.ends_with("Reference") || field == "involvedObject";
-    match (parent, field) {
-        ("ownerReferences", _) => true,
-        // A claim template's and a volume's references to other objects.
-        (_, "dataSource" | "dataSourceRef" | "claimRef") => true,
-        // Label selectors; a Service's own selector is a map of labels and is replaced as well.
-        (_, "selector" | "labelSelector" | "namespaceSelector" | "podSelector" | "nodeSelector") => true,
-        (_, "secretKeyRef" | "configMapKeyRef" | "fieldRef" | "resourceFieldRef") => true,
-        _ => reference && field != "ownerReference",
-    }
-}
-
-fn built_in_list(parent: &str, field: &str) -> ListKind {
-    let tcp = || Some(Value::from("TCP"));
-    let keys = |names: &[&str]| ListKind::Map(names.iter().map(|name| ((*name).to_owned(), None)).collect());
-    let with_protocol =
-        |name: &str| ListKind::Map(vec![(name.to_owned(), None), ("protocol".to_owned(), tcp())]);
-    match (parent, field) {
-        (_, "finalizers") => ListKind::Set,
-        ("metadata", "ownerReferences") => keys(&["uid"]),
-        (_, "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "imagePullSecrets") => {
-            keys(&["name"])
+fn built_in_list(field: &Field) -> ListKind {
+    match &field.merge {
+        Merge::Whole => ListKind::Atomic,
+        Merge::Set => ListKind::Set,
+        Merge::Keys(keys) => {
+            // The only key with a default.
+            let default = |key: &str| (key == "protocol").then(|| Value::from("TCP"));
+            ListKind::Map(keys.iter().map(|key| (key.clone(), default(key))).collect())
         }
-        (_, "env" | "resourceClaims") => keys(&["name"]),
-        ("serviceAccount" | "", "secrets") => keys(&["name"]),
-        ("containers" | "initContainers" | "ephemeralContainers", "ports") => with_protocol("containerPort"),
-        ("spec", "ports") => with_protocol("port"),
-        (_, "volumeMounts") => keys(&["mountPath"]),
-        (_, "volumeDevices") => keys(&["devicePath"]),
-        (_, "hostAliases" | "podIPs" | "hostIPs") => keys(&["ip"]),
-        (_, "topologySpreadConstraints") => keys(&["topologyKey", "whenUnsatisfiable"]),
-        ("status", "conditions" | "addresses") | ("spec", "readinessGates") => {
-            keys(&[if field == "readinessGates" { "conditionType" } else { "type" }])
-        }
-        _ => ListKind::Atomic,
     }
 }
 

@@ -15,7 +15,10 @@ pub(crate) fn fields_of(place: Place<'_>, value: &Value) -> FieldSet {
         Value::Object(members) if !members.is_empty() && !place.is_atomic_map() => {
             let mut set = FieldSet::default();
             for (name, child) in members {
-                set.insert(format!("f:{name}"), fields_of(place.member(name), child));
+                let mut below = fields_of(place.member(name), child);
+                // Who chooses a key owns it, whatever stands below.
+                below.owned |= !place.names(name);
+                set.insert(format!("f:{name}"), below);
             }
             set
         }
@@ -31,43 +34,76 @@ pub(crate) fn fields_of(place: Place<'_>, value: &Value) -> FieldSet {
             }
             set
         }
+        // A list of items with owners that has no item says nothing.
+        Value::Array(_) if place.list_kind() != ListKind::Atomic => FieldSet::default(),
         _ => FieldSet::leaf(),
     }
 }
 
-/// The fields of `new` that `old` lacks or has with another value.
+/// Every path of a value, containers included: what is lost when the value goes.
+pub(crate) fn all_paths(place: Place<'_>, value: &Value) -> FieldSet {
+    changed(place, None, value)
+}
+
+/// The fields of `new` that `old` lacks or has with another value. A container that is new counts itself, beside what it
+/// holds; one that was null before does not.
 pub(crate) fn changed(place: Place<'_>, old: Option<&Value>, new: &Value) -> FieldSet {
-    let Some(old) = old else { return fields_of(place, new) };
-    if old == new {
+    if old == Some(new) {
         return FieldSet::default();
     }
-    match (old, new) {
-        (Value::Object(before), Value::Object(members)) if !members.is_empty() && !place.is_atomic_map() => {
+    let none = Value::Null;
+    let before = old.unwrap_or(&none);
+    let mut set = match new {
+        Value::Object(members) if !members.is_empty() && !place.is_atomic_map() => {
             let mut set = FieldSet::default();
             for (name, child) in members {
                 set.insert(format!("f:{name}"), changed(place.member(name), before.get(name), child));
             }
             set
         }
-        (Value::Array(before), Value::Array(items))
-            if !items.is_empty() && place.list_kind() != ListKind::Atomic =>
-        {
-            let kind = place.list_kind();
-            let Some(before) = by_element(&kind, before) else { return FieldSet::leaf() };
-            let mut set = FieldSet::default();
-            for item in items {
-                let Some(element) = item_element(&kind, item) else { return FieldSet::leaf() };
-                let below = match before.get(&element) {
-                    Some(_) if kind == ListKind::Set => FieldSet::default(),
-                    Some(old) => changed(place.item(), Some(old), item),
-                    None => FieldSet { owned: true, ..fields_of(place.item(), item) },
-                };
-                set.insert(element, below);
+        Value::Array(items) if !items.is_empty() && place.list_kind() != ListKind::Atomic => {
+            match changed_items(place, before.as_array().map_or(&[], Vec::as_slice), items) {
+                Some(set) => set,
+                None => return FieldSet::leaf(),
             }
-            set
         }
-        _ => FieldSet::leaf(),
+        _ if is_empty_container(before) && old.is_some() && is_empty_container(new) => {
+            return FieldSet::default();
+        }
+        // What became empty is told by what was removed.
+        Value::Object(_) if before.is_object() && !place.is_atomic_map() => return FieldSet::default(),
+        Value::Array(_) if before.is_array() && place.list_kind() != ListKind::Atomic => {
+            return FieldSet::default();
+        }
+        _ => return FieldSet::leaf(),
+    };
+    set.owned |= old.is_none();
+    set
+}
+
+fn is_empty_container(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Null => true,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
+}
+
+fn changed_items(place: Place<'_>, before: &[Value], items: &[Value]) -> Option<FieldSet> {
+    let kind = place.list_kind();
+    let before = by_element(&kind, before)?;
+    let mut set = FieldSet::default();
+    for item in items {
+        let element = item_element(&kind, item)?;
+        let below = match before.get(&element) {
+            Some(_) if kind == ListKind::Set => FieldSet::default(),
+            None if kind == ListKind::Set => FieldSet::leaf(),
+            old => FieldSet { owned: old.is_none(), ..changed(place.item(), old.copied(), item) },
+        };
+        set.insert(element, below);
+    }
+    Some(set)
 }
 
 /// What results when `applied` is laid over `live`.

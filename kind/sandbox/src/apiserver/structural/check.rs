@@ -24,7 +24,8 @@ fn check_at(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) 
     if !has_type(schema, value) {
         let wanted = schema["type"].as_str().unwrap_or("integer or string");
         let detail = format!("{} in body must be of type {wanted}: {:?}", shown(path), type_of(value));
-        causes.push(Cause::invalid(shown(path), &Value::from(type_of(value)), &detail));
+        let cause = Cause::invalid(shown(path), &Value::from(type_of(value)), &detail);
+        causes.push(Cause { reason: "FieldValueTypeInvalid", ..cause });
         return;
     }
     check_enumeration(schema, value, path, causes);

@@ -27,6 +27,13 @@ pub(crate) fn check(
     causes
 }
 
+/// Whether a schema has any rule.
+pub(crate) fn has_any(schema: &Value) -> bool {
+    let here = list(schema.get("x-kubernetes-validations")).next().is_some();
+    here || entries(schema.get("properties")).any(|(_, child)| has_any(child))
+        || ["items", "additionalProperties"].iter().any(|branch| schema.get(*branch).is_some_and(has_any))
+}
+
 /// Rules see only the name in an object's metadata.
 fn rule_view(value: &Value) -> Value {
     let mut view = value.clone();

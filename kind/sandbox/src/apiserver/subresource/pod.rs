@@ -72,7 +72,9 @@ pub(super) fn bind(
     conditions
         .push(json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": inputs.now_text()}));
     new["status"]["conditions"] = Value::Array(conditions);
-    write::replace(cluster, inputs, target, &pod, new, &write_options(request))?;
+    // Whoever binds a pod owns nothing of it.
+    let options = write::WriteOptions { applied: true, ..write_options(request) };
+    write::replace(cluster, inputs, target, &pod, new, &options)?;
     Ok(success())
 }
 

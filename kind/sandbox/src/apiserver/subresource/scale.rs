@@ -80,15 +80,23 @@ impl Paths {
             Some(pointer) => text(object, pointer).to_owned(),
             None => selector_text(object.pointer("/spec/selector")),
         };
-        json!({
+        let mut scale = json!({
             "kind": "Scale", "apiVersion": "autoscaling/v1",
             "metadata": {
                 "name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"],
                 "resourceVersion": metadata["resourceVersion"], "creationTimestamp": metadata["creationTimestamp"],
             },
             "spec": {"replicas": number(&self.spec)},
-            "status": {"replicas": number(&self.status), "selector": selector},
-        })
+            "status": {"replicas": number(&self.status)},
+        });
+        if !selector.is_empty() {
+            scale["status"]["selector"] = json!(selector);
+        }
+        // A zero is left out of the spec, not of the status.
+        if number(&self.spec) == 0 {
+            scale["spec"] = json!({});
+        }
+        scale
     }
 }
 

@@ -10,8 +10,9 @@ mod update;
 use kube_cel::RootContext;
 use serde_json::{Value, json};
 
-use self::names::{label_causes, name_causes};
+use self::names::{metadata_causes, name_causes};
 use super::cluster::Target;
+use super::defects::Defect;
 use super::definition::Shape;
 use super::error::{ApiError, Cause};
 use super::json::{list, text};
@@ -21,7 +22,7 @@ use crate::store::selector::Selector;
 /// Checks a new object.
 pub(crate) fn on_create(target: &Target, new: &Value) -> Vec<Cause> {
     let mut causes = name_causes(target, text(new, "/metadata/name"));
-    causes.extend(label_causes(new));
+    causes.extend(metadata_causes(new, is_custom(target)));
     match &target.definition.shape {
         Shape::BuiltIn(_) if target.definition.is("batch", "cronjobs") => {
             causes.extend(batch::new_cron_job(new));
@@ -35,7 +36,7 @@ pub(crate) fn on_create(target: &Target, new: &Value) -> Vec<Cause> {
 /// Checks a changed object. What was wrong before, and has not changed, is let through for custom resources
 /// (validation ratcheting).
 pub(crate) fn on_update(target: &Target, old: &Value, new: &Value) -> Vec<Cause> {
-    let mut causes = label_causes(new);
+    let mut causes = metadata_causes(new, is_custom(target));
     match &target.definition.shape {
         Shape::BuiltIn(_) => {
             if target.subresource.as_deref() != Some("status") {
@@ -51,10 +52,29 @@ pub(crate) fn on_update(target: &Target, old: &Value, new: &Value) -> Vec<Cause>
     causes
 }
 
+/// Custom resources and their definitions are checked by the more lenient part of the server.
+fn is_custom(target: &Target) -> bool {
+    target.definition.is_custom() || target.definition.id.group == "apiextensions.k8s.io"
+}
+
 fn custom(target: &Target, old: Option<&Value>, new: &Value) -> Vec<Cause> {
     let Shape::Custom(schema) = &target.definition.shape else { return Vec::new() };
     let Some(version) = schema.versions.get(&target.version) else { return Vec::new() };
-    let causes = structural::check::check(&version.schema, new);
+    let mut causes = structural::check::check(&version.schema, new);
+    let blocking = |cause: &Cause| {
+        matches!(
+            cause.reason,
+            "FieldValueNotSupported"
+                | "FieldValueRequired"
+                | "FieldValueTooLong"
+                | "FieldValueTooMany"
+                | "FieldValueTypeInvalid"
+        )
+    };
+    if structural::rules::has_any(&version.schema) && causes.iter().any(blocking) {
+        let why = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+        causes.push(Cause::invalid("<nil>", &Value::Null, why));
+    }
     if !causes.is_empty() {
         return causes;
     }
@@ -63,6 +83,7 @@ fn custom(target: &Target, old: Option<&Value>, new: &Value) -> Vec<Cause> {
         api_group: target.definition.id.group.clone(),
         kind: target.definition.kind.clone(),
     };
+    let old = old.filter(|_| !Defect::TransitionRulesSkipped.is_planted());
     structural::rules::check(&version.rules, &version.schema, new, old, &context)
 }
 
@@ -73,6 +94,9 @@ fn built_in(target: &Target, new: &Value) -> Vec<Cause> {
         ("apps", "statefulsets" | "deployments" | "replicasets" | "daemonsets") => workload(new),
         ("batch", "jobs") => batch::job(new),
         ("batch", "cronjobs") => batch::cron_job(new),
+        ("events.k8s.io", "events") if new.get("eventTime").is_none_or(Value::is_null) => {
+            vec![Cause::required("eventTime", "")]
+        }
         ("", "services") => service(new),
         ("", "persistentvolumeclaims") => claim(new),
         ("policy", "poddisruptionbudgets") => budget(new),
@@ -84,9 +108,25 @@ fn built_in(target: &Target, new: &Value) -> Vec<Cause> {
 
 fn workload(new: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
+    let rolling = new.pointer("/spec/updateStrategy/rollingUpdate").filter(|rolling| !rolling.is_null());
+    if let (Some(rolling), "OnDelete") = (rolling, text(new, "/spec/updateStrategy/type")) {
+        let why = "only allowed for updateStrategy 'RollingUpdate'";
+        causes.push(Cause::invalid("spec.updateStrategy.rollingUpdate", rolling, why));
+    }
+    if text(new, "/spec/strategy/type") == "Recreate"
+        && new.pointer("/spec/strategy/rollingUpdate").is_some_and(|rolling| !rolling.is_null())
+    {
+        let why = "may not be specified when strategy `type` is 'Recreate'";
+        causes.push(Cause::forbidden("spec.strategy.rollingUpdate", why));
+    }
     let selector = new.pointer("/spec/selector").cloned().unwrap_or(Value::Null);
     match Selector::from_object(&selector) {
-        Ok(selector) if selector.is_empty() => causes.push(Cause::required("spec.selector", "")),
+        Ok(selector) if selector.is_empty() => {
+            causes.push(Cause::required("spec.selector", ""));
+            let labels = &new["spec"]["template"]["metadata"]["labels"];
+            let why = "`selector` does not match template `labels`";
+            causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
+        }
         Ok(selector) if !selector.matches(&new["spec"]["template"]) => {
             let labels = &new["spec"]["template"]["metadata"]["labels"];
             let why = "`selector` does not match template `labels`";
@@ -101,8 +141,14 @@ fn workload(new: &Value) -> Vec<Cause> {
         causes.push(Cause::invalid("spec.replicas", count, "must be greater than or equal to 0"));
     }
     causes.extend(pod::causes(&pod_spec(new), "spec.template.spec", Some("Always")));
-    let enumerations: [(&str, &[&str]); 3] = [
-        ("podManagementPolicy", &["OrderedReady", "Parallel"]),
+    if let Some(policy) = new
+        .pointer("/spec/podManagementPolicy")
+        .filter(|policy| !matches!(policy.as_str(), Some("OrderedReady" | "Parallel")))
+    {
+        let why = "must be 'OrderedReady' or 'Parallel'";
+        causes.push(Cause::invalid("spec.podManagementPolicy", policy, why));
+    }
+    let enumerations: [(&str, &[&str]); 2] = [
         ("updateStrategy.type", &["OnDelete", "RollingUpdate"]),
         ("strategy.type", &["Recreate", "RollingUpdate"]),
     ];
@@ -152,6 +198,14 @@ fn service(new: &Value) -> Vec<Cause> {
                 "must be between 1 and 65535, inclusive",
             ));
         }
+        if port["targetPort"].as_i64().is_some_and(|number| !(1..=65535).contains(&number)) {
+            let why = "must be between 1 and 65535, inclusive";
+            causes.push(Cause::invalid(format!("{path}.targetPort"), &port["targetPort"], why));
+        }
+        let same = |other: &&Value| other["port"] == port["port"] && other["protocol"] == port["protocol"];
+        if ports[..index].iter().any(same) {
+            causes.push(Cause::duplicate(path.clone(), port));
+        }
         let name = text(port, "/name");
         if name.is_empty() && ports.len() > 1 {
             causes.push(Cause::required(format!("{path}.name"), ""));
@@ -176,16 +230,31 @@ fn claim(new: &Value) -> Vec<Cause> {
 fn budget(new: &Value) -> Vec<Cause> {
     let both = new.pointer("/spec/minAvailable").is_some() && new.pointer("/spec/maxUnavailable").is_some();
     let why = "minAvailable and maxUnavailable cannot be both set";
-    both.then(|| Cause::invalid("spec", &new["spec"], why)).into_iter().collect()
+    let mut causes: Vec<Cause> =
+        both.then(|| Cause::invalid("spec", &new["spec"], why)).into_iter().collect();
+    for field in ["minAvailable", "maxUnavailable"] {
+        let Some(value) = new.pointer(&format!("/spec/{field}")) else { continue };
+        let percent =
+            value.as_str().and_then(|text| text.strip_suffix('%')).and_then(|text| text.parse::<i64>().ok());
+        if value.as_i64().is_some_and(|count| count < 0) {
+            causes.push(Cause::invalid(format!("spec.{field}"), value, "must be greater than or equal to 0"));
+        } else if percent.is_some_and(|percent| percent > 100) {
+            causes.push(Cause::invalid(format!("spec.{field}"), value, "must not be greater than 100%"));
+        }
+    }
+    causes
 }
 
 fn lease(new: &Value) -> Vec<Cause> {
-    let seconds = new.pointer("/spec/leaseDurationSeconds");
-    let wrong = seconds.filter(|seconds| seconds.as_i64().is_some_and(|seconds| seconds <= 0));
-    wrong
-        .map(|value| Cause::invalid("spec.leaseDurationSeconds", value, "must be greater than 0"))
-        .into_iter()
-        .collect()
+    let limits = [
+        ("leaseDurationSeconds", 1, "must be greater than 0"),
+        ("leaseTransitions", 0, "must be greater than or equal to 0"),
+    ];
+    let wrong = |(field, least, why): (&str, i64, &str)| {
+        let value = new.pointer(&format!("/spec/{field}"))?;
+        (value.as_i64()? < least).then(|| Cause::invalid(format!("spec.{field}"), value, why))
+    };
+    limits.into_iter().filter_map(wrong).collect()
 }
 
 fn definition(new: &Value) -> Vec<Cause> {
@@ -212,7 +281,7 @@ fn definition(new: &Value) -> Vec<Cause> {
 
 /// Custom resources may not be replaced blindly: a PUT must name the version it replaces.
 pub(crate) fn require_version(target: &Target, sent: &Value) -> Result<(), ApiError> {
-    if !target.definition.is_custom() || !text(sent, "/metadata/resourceVersion").is_empty() {
+    if !target.definition.needs_version() || !text(sent, "/metadata/resourceVersion").is_empty() {
         return Ok(());
     }
     let zero = Value::from(0);

@@ -6,10 +6,13 @@ use serde_json::Value;
 
 use crate::apiserver::cluster::Target;
 use crate::apiserver::error::Cause;
-use crate::apiserver::json::entries;
+use crate::apiserver::json::{entries, list, text};
 
-const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character";
-const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
+pub(super) const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const SERVICE: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 
 /// Whether a text is an RFC 1123 label of at most 63 characters.
 pub(super) fn is_label(name: &str) -> bool {
@@ -35,7 +38,11 @@ fn is_long_label(part: &str) -> bool {
 pub(super) fn name_causes(target: &Target, name: &str) -> Vec<Cause> {
     let id = &target.definition.id;
     let (fine, why) = match (id.group.as_str(), id.resource.as_str()) {
-        ("", "namespaces" | "services") => (is_label(name), LABEL),
+        ("", "namespaces") if name.contains('.') => (false, "must not contain dots"),
+        ("", "namespaces") => (is_label(name), LABEL),
+        ("", "services") => {
+            (is_label(name) && name.starts_with(|first: char| first.is_ascii_lowercase()), SERVICE)
+        }
         // Names of roles are path segments.
         ("rbac.authorization.k8s.io", _) => {
             (!name.contains(['/', '%']) && name != "." && name != "..", "may not contain '/' or '%'")
@@ -45,22 +52,51 @@ pub(super) fn name_causes(target: &Target, name: &str) -> Vec<Cause> {
     if fine { Vec::new() } else { vec![Cause::invalid("metadata.name", &Value::from(name), why)] }
 }
 
-/// What is wrong with an object's labels.
-pub(super) fn label_causes(object: &Value) -> Vec<Cause> {
+/// What is wrong with an object's labels, annotations, finalizers and owners.
+pub(super) fn metadata_causes(object: &Value, is_custom: bool) -> Vec<Cause> {
+    let mut causes = label_causes(object);
+    for (key, _) in entries(object.pointer("/metadata/annotations")) {
+        let name = key.rsplit('/').next().unwrap_or_default();
+        if name.is_empty() || !is_label_value(name) {
+            causes.push(Cause::invalid("metadata.annotations", &Value::from(key.as_str()), QUALIFIED));
+        }
+    }
+    for (index, finalizer) in list(object.pointer("/metadata/finalizers")).enumerate() {
+        let name = finalizer.as_str().unwrap_or_default();
+        let standard = matches!(name, "kubernetes" | "orphan" | "foregroundDeletion");
+        if !is_custom && !standard && !name.contains('/') {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(format!("metadata.finalizers[{index}]"), finalizer, why));
+        }
+    }
+    let owners: Vec<&Value> = list(object.pointer("/metadata/ownerReferences")).collect();
+    if owners.iter().filter(|owner| owner["controller"] == true).count() > 1 {
+        let why = "Only one reference can have Controller set to true";
+        let value = &object["metadata"]["ownerReferences"];
+        causes.push(Cause::invalid("metadata.ownerReferences", value, why));
+    }
+    for owner in owners {
+        for field in ["apiVersion", "kind", "name", "uid"] {
+            let value = text(owner, &format!("/{field}"));
+            if value.is_empty() {
+                let field = format!("metadata.ownerReferences.{field}");
+                causes.push(Cause::invalid(field, &Value::from(value), "must not be empty"));
+            }
+        }
+    }
+    causes
+}
+
+fn label_causes(object: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     for (key, value) in entries(object.pointer("/metadata/labels")) {
         let text = value.as_str().unwrap_or_default();
         if !is_label_value(text) {
-            let why = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
-            causes.push(Cause::invalid("metadata.labels", value, why));
+            causes.push(Cause::invalid("metadata.labels", value, LABEL_VALUE));
         }
         let name = key.rsplit('/').next().unwrap_or_default();
         if name.is_empty() || !is_label_value(name) {
-            causes.push(Cause::invalid(
-                "metadata.labels",
-                &Value::from(key.as_str()),
-                "name part must be a qualified name",
-            ));
+            causes.push(Cause::invalid("metadata.labels", &Value::from(key.as_str()), QUALIFIED));
         }
     }
     causes

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::enumeration;
-use super::names::is_label;
+use super::names::{LABEL, is_label};
 use crate::apiserver::error::Cause;
 use crate::apiserver::json::{list, text};
 
@@ -48,8 +48,7 @@ fn container_causes(container: &Value, path: &str, volumes: &BTreeSet<&str>, cau
     if name.is_empty() {
         causes.push(Cause::required(format!("{path}.name"), ""));
     } else if !is_label(name) {
-        let why = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character";
-        causes.push(Cause::invalid(format!("{path}.name"), &container["name"], why));
+        causes.push(Cause::invalid(format!("{path}.name"), &container["name"], LABEL));
     }
     if text(container, "/image").is_empty() {
         causes.push(Cause::required(format!("{path}.image"), ""));

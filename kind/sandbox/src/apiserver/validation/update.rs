@@ -15,13 +15,15 @@ pub(super) fn causes(target: &Target, old: &Value, new: &Value) -> Vec<Cause> {
         return super::batch::job_update(old, new);
     }
     let cause = match (id.group.as_str(), id.resource.as_str()) {
-        ("", "pods") => pod(target, old, new),
+        ("", "pods") => return pod(target, old, new),
         ("apps", "statefulsets") => stateful_set(old, new),
         ("apps", "deployments" | "replicasets" | "daemonsets") => immutable(old, new, "spec.selector"),
         ("", "persistentvolumeclaims") => claim(old, new),
         ("", "services") => address(old, new),
         ("", "secrets") => immutable(old, new, "type").or_else(|| sealed(old, new)),
         ("", "configmaps") => sealed(old, new),
+        ("events.k8s.io", "events") => (old.get("note") != new.get("note"))
+            .then(|| Cause::invalid("message", &new["note"], "field is immutable")),
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => role_reference(old, new),
         ("storage.k8s.io", "storageclasses") => immutable(old, new, "provisioner"),
         ("apiextensions.k8s.io", "customresourcedefinitions") => {
@@ -67,10 +69,10 @@ fn stateful_set(old: &Value, new: &Value) -> Option<Cause> {
     (fixed(old, &FREE) != fixed(new, &FREE)).then(|| Cause::forbidden("spec", why))
 }
 
-fn pod(target: &Target, old: &Value, new: &Value) -> Option<Cause> {
+fn pod(target: &Target, old: &Value, new: &Value) -> Vec<Cause> {
     let free: &[&str] = match target.subresource.as_deref() {
         Some("ephemeralcontainers") => &["ephemeralContainers"],
-        Some(_) | None => &["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"],
+        Some(_) | None => &["activeDeadlineSeconds", "tolerations"],
     };
     let without_images = |object: &Value| {
         let mut spec = fixed(object, free);
@@ -81,11 +83,37 @@ fn pod(target: &Target, old: &Value, new: &Value) -> Option<Cause> {
         }
         spec
     };
+    let count = |object: &Value, field: &str| list(object["spec"].get(field)).count();
+    for field in ["containers", "initContainers"] {
+        if count(old, field) != count(new, field) {
+            let why = match field {
+                "containers" => "pod updates may not add or remove containers",
+                _ => "pod updates may not add or remove init containers",
+            };
+            return vec![Cause::forbidden(format!("spec.{field}"), why)];
+        }
+    }
+    let mut causes = Vec::new();
+    let deadline = |object: &Value| object.pointer("/spec/activeDeadlineSeconds").and_then(Value::as_i64);
+    if let (Some(had), has) = (deadline(old), deadline(new))
+        && has.is_none_or(|has| has > had)
+    {
+        let path = "spec.activeDeadlineSeconds";
+        let why = "must be less than or equal to previous value";
+        causes.push(match has {
+            Some(has) => Cause::invalid(path, &json!(has), why),
+            None => {
+                Cause::invalid(path, &Value::Null, "must not update from a positive integer to nil value")
+            }
+        });
+    }
     if without_images(old) == without_images(new) {
-        return changed_ephemeral(old, new);
+        causes.extend(changed_ephemeral(old, new));
+        return causes;
     }
     let why = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
-    Some(Cause::forbidden("spec", why))
+    causes.push(Cause::forbidden("spec", why));
+    causes
 }
 
 fn changed_ephemeral(old: &Value, new: &Value) -> Option<Cause> {

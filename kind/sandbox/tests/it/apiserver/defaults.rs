@@ -57,7 +57,8 @@ async fn a_pod_gets_its_account_and_keeps_its_spec() {
     assert_eq!((status.phase.as_deref(), status.qos_class.as_deref()), (Some("Pending"), Some("BestEffort")));
     let spec = made.spec.unwrap();
     assert_eq!(spec.service_account_name.as_deref(), Some("default"));
-    assert_eq!(spec.containers[0].volume_mounts.as_ref().unwrap()[0].name, "kube-api-access");
+    let mount = &spec.containers[0].volume_mounts.as_ref().unwrap()[0];
+    assert!(mount.name.starts_with("kube-api-access-"), "{mount:?}");
     let patch = Patch::Merge(json!({"spec": {"hostname": "other"}}));
     assert_eq!(refusal(pods.patch("p", &PatchParams::default(), &patch).await).code, 422);
     let nothing = json!({"metadata": {"name": "q"}, "spec": {"containers": []}});

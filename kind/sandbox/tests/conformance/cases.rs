@@ -1,0 +1,97 @@
+//! The cases from `cases/*.yaml`, all of them on both arms.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use serde_json::Value;
+
+use crate::compare::shown;
+use crate::emulated::Emulated;
+use crate::real::{Controllers, Real};
+use crate::run::{Disagreement, Suite};
+use crate::step::{Case, CaseFile};
+
+/// All cases with the name of their file, and the bodies that they share.
+pub(crate) struct Cases {
+    pub(crate) bodies: BTreeMap<String, Value>,
+    pub(crate) cases: Vec<(String, Case)>,
+}
+
+/// Reads all files of cases, in the order of their names.
+///
+/// # Errors
+/// A file that can't be read, with its name.
+pub(crate) fn load() -> anyhow::Result<Cases> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/cases");
+    let mut paths = std::fs::read_dir(&folder)
+        .and_then(|entries| {
+            entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()
+        })
+        .with_context(|| format!("reading {}", folder.display()))?;
+    paths.sort();
+    let mut all = Cases { bodies: BTreeMap::new(), cases: Vec::new() };
+    for path in paths {
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let file: CaseFile =
+            serde_saphyr::from_str_with_options(&text, serde_saphyr::options! { strict_booleans: true })
+                .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        all.bodies.extend(file.bodies);
+        all.cases.extend(file.cases.into_iter().map(|case| (stem.clone(), case)));
+    }
+    Ok(all)
+}
+
+/// Runs the cases whose file or sentence contains a text. True when all are as they must be.
+///
+/// # Errors
+/// When the arms can't be started or a connection breaks.
+pub(crate) async fn run(filter: &str) -> anyhow::Result<bool> {
+    let started = Instant::now();
+    let Cases { bodies, cases } = load()?;
+    let real = Real::start(Controllers::All).await?;
+    let emulated = Emulated::start(true, real.authority()?);
+    println!("both arms are up after {:.1} s", started.elapsed().as_secs_f64());
+    let mut suite = Suite { real: real.arm(), sandbox: emulated.arm(), bodies };
+    let (mut passed, mut failed) = (0, 0);
+    let all = cases.len();
+    for (index, (file, case)) in cases.iter().enumerate() {
+        let always = file == "00-setup";
+        if !always && !file.contains(filter) && !case.case.contains(filter) {
+            continue;
+        }
+        let begun = Instant::now();
+        let found = suite
+            .run(case, &format!("case-{}", index + 1), true)
+            .await
+            .with_context(|| real.log("kube-apiserver"))?;
+        let fine = report(index + 1, all, file, case, &found, begun.elapsed().as_secs_f64());
+        if fine { passed += 1 } else { failed += 1 }
+    }
+    println!(
+        "conformance: {passed} as they must be, {failed} not, in {:.0} s",
+        started.elapsed().as_secs_f64()
+    );
+    Ok(failed == 0)
+}
+
+fn report(number: usize, of: usize, file: &str, case: &Case, found: &[Disagreement], seconds: f64) -> bool {
+    let expected = case.differs_because.is_some();
+    let listed = |at: &str| case.differs_at.iter().any(|place| at.starts_with(place.as_str()));
+    let all_listed = found.iter().flat_map(|one| &one.differences).all(|one| listed(&one.at));
+    let verdict = match (found.is_empty(), expected && all_listed) {
+        (true, _) if expected => "NO LONGER DIFFERS: take it off the list",
+        (true, _) => "same",
+        (false, true) => "differs as listed",
+        (false, false) => "DIFFERS",
+    };
+    println!("[{number}/{of}] {file}: {}: {verdict} ({seconds:.1} s)", case.case);
+    if verdict == "DIFFERS" {
+        for one in found {
+            println!("  step {}: {}\n{}", one.number, one.line, shown(&one.differences));
+        }
+    }
+    matches!(verdict, "same" | "differs as listed")
+}

@@ -1,0 +1,181 @@
+//! Differential fuzzing: random operations on both arms, compared answer by answer and event by event.
+//!
+//! `CONFORMANCE_OPERATIONS` and `CONFORMANCE_SECONDS` say when to stop, whichever comes first; `CONFORMANCE_SEED` where to
+//! begin. A sequence that differs is shrunk and printed as a case for `cases/`.
+
+mod generate;
+mod pools;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use crate::cases;
+use crate::compare::shown;
+use crate::emulated::Emulated;
+use crate::memory::Memory;
+use crate::real::{Controllers, Real};
+use crate::run::{Disagreement, Suite};
+use crate::step::Step;
+use generate::Written;
+
+/// Random operations in one sequence.
+const LENGTH: usize = 24;
+/// So many different differences end a run: more would not be read.
+const ENOUGH: usize = 12;
+
+/// How much to do.
+#[derive(Clone, Copy, Debug)]
+struct Budget {
+    first_seed: u64,
+    operations: u64,
+    time: Duration,
+}
+
+impl Budget {
+    fn from_environment() -> anyhow::Result<Self> {
+        Ok(Self {
+            first_seed: number("CONFORMANCE_SEED", 1)?,
+            operations: number("CONFORMANCE_OPERATIONS", 100_000)?,
+            time: Duration::from_secs(number("CONFORMANCE_SECONDS", 180)?),
+        })
+    }
+}
+
+fn number(name: &str, usual: u64) -> anyhow::Result<u64> {
+    match std::env::var(name) {
+        Ok(text) => text.parse().with_context(|| format!("{name}={text:?} must be a whole number")),
+        Err(_) => Ok(usual),
+    }
+}
+
+/// Runs sequences until the budget is spent. True when no difference was found.
+///
+/// # Errors
+/// When the arms can't be started or a connection breaks.
+pub(crate) async fn run() -> anyhow::Result<bool> {
+    let budget = Budget::from_environment()?;
+    let real = Real::start(Controllers::None).await?;
+    let mut fuzz = Fuzz::new(&real, "some").await?;
+    let started = Instant::now();
+    let (mut operations, mut seed, mut known) = (0u64, budget.first_seed, BTreeSet::new());
+    while operations < budget.operations && started.elapsed() < budget.time && known.len() < ENOUGH {
+        let steps = generate::sequence(seed, LENGTH);
+        operations += steps.len() as u64;
+        if let Some(found) = fuzz.first_difference(&steps).await? {
+            let what = signature(&found, &steps);
+            if known.insert(what) {
+                fuzz.report(seed, steps).await?;
+            }
+        }
+        if seed % 100 == 0 {
+            println!("{operations} operations, seed {seed}, {:.0} s", started.elapsed().as_secs_f64());
+        }
+        seed += 1;
+    }
+    println!(
+        "fuzz: {operations} operations in {} sequences, seeds {} to {}, {:.0} s: {} differences",
+        seed - budget.first_seed,
+        budget.first_seed,
+        seed - 1,
+        started.elapsed().as_secs_f64(),
+        known.len()
+    );
+    Ok(known.is_empty())
+}
+
+/// Differences are counted once for each verb, kind and place.
+fn signature(found: &Disagreement, steps: &[Written]) -> String {
+    let line = steps.get(found.number - 1).map_or("", |step| step.0.as_str());
+    let words: Vec<&str> = line.split(['/', '?', ' ']).take(2).collect();
+    let place = found.differences.first().map_or("", |one| one.at.as_str());
+    let place: String = place.chars().filter(|one| !one.is_ascii_digit()).collect();
+    format!("{} {place}", words.join(" "))
+}
+
+/// Two arms without controllers, and the namespaces used so far.
+pub(crate) struct Fuzz {
+    suite: Suite,
+    _emulated: Emulated,
+    prefix: String,
+    namespaces: u64,
+}
+
+impl Fuzz {
+    /// A new sandbox beside a real cluster; namespaces begin with the prefix.
+    ///
+    /// # Errors
+    /// When the arms can't be prepared.
+    pub(crate) async fn new(real: &Real, prefix: &str) -> anyhow::Result<Self> {
+        let emulated = Emulated::start(false, real.authority()?);
+        let loaded = cases::load()?;
+        let mut suite = Suite { real: real.arm(), sandbox: emulated.arm(), bodies: loaded.bodies };
+        for (_, case) in loaded.cases.iter().filter(|(file, _)| file == "00-setup") {
+            let steps = case.steps(&suite.bodies, "default").map_err(anyhow::Error::msg)?;
+            suite.run_steps(&steps, true).await?;
+        }
+        Ok(Self { suite, _emulated: emulated, prefix: prefix.to_owned(), namespaces: 0 })
+    }
+
+    /// Whether the arms differ on a seed's operations.
+    ///
+    /// # Errors
+    /// When a connection breaks.
+    #[cfg(feature = "defects")]
+    pub(crate) async fn differs(&mut self, seed: u64) -> anyhow::Result<bool> {
+        Ok(self.first_difference(&generate::sequence(seed, LENGTH)).await?.is_some())
+    }
+
+    /// Runs a sequence in a new namespace, up to the first difference.
+    async fn first_difference(&mut self, steps: &[Written]) -> anyhow::Result<Option<Disagreement>> {
+        self.namespaces += 1;
+        let namespace = format!("{}-fuzz-{}", self.prefix, self.namespaces);
+        (self.suite.real.memory, self.suite.sandbox.memory) = (Memory::default(), Memory::default());
+        let mut made = vec![
+            ("POST namespaces".to_owned(), json!({"metadata": {"name": namespace}})),
+            // No controller makes it on the real arm; the sandbox has it.
+            ("POST serviceaccounts".to_owned(), json!({"metadata": {"name": "default"}})),
+        ];
+        for (line, body) in made.drain(..) {
+            let step =
+                Step::read(&line, &body, &self.suite.bodies, &namespace).map_err(anyhow::Error::msg)?;
+            self.suite.prepare_by(&step).await?;
+        }
+        (self.suite.real.memory, self.suite.sandbox.memory) = (Memory::default(), Memory::default());
+        let read = |(line, body): &Written| Step::read(line, body, &self.suite.bodies, &namespace);
+        let steps: Vec<Step> =
+            steps.iter().map(read).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+        Ok(self.suite.run_steps(&steps, false).await?.into_iter().next())
+    }
+
+    /// Shrinks a sequence that differs and prints what is left.
+    async fn report(&mut self, seed: u64, mut steps: Vec<Written>) -> anyhow::Result<()> {
+        let Some(mut found) = self.first_difference(&steps).await? else {
+            println!("seed {seed}: differed once and then no more; it depends on time");
+            return Ok(());
+        };
+        steps.truncate(found.number);
+        let mut at = steps.len().saturating_sub(1);
+        while at > 0 {
+            at -= 1;
+            let mut fewer = steps.clone();
+            fewer.remove(at);
+            if let Some(still) = self.first_difference(&fewer).await? {
+                fewer.truncate(still.number);
+                (steps, found) = (fewer, still);
+                at = at.min(steps.len().saturating_sub(1));
+            }
+        }
+        println!("- case: Found by seed {seed}\n  steps:");
+        for (line, body) in &steps {
+            println!(
+                "  - {line}: {}",
+                if *body == Value::Null { "null".to_owned() } else { body.to_string() }
+            );
+        }
+        println!("  # differs in step {}:\n{}", found.number, shown(&found.differences));
+        Ok(())
+    }
+}

@@ -1,0 +1,51 @@
+//! The sandbox against real Kubernetes: each case runs on both, and their answers are compared.
+//!
+//!   cargo test -p sandbox --test conformance              all cases
+//!   … -- cases TEXT                                       those whose file or sentence contains TEXT
+//!   … -- fuzz                                             random operations, see `fuzz`
+//!   … --features defects … -- defects                     deliberately wrong sandboxes, each to be noticed
+//!
+//! Exit codes: 0 as it must be, 1 a difference that is not explained, 2 something needed is missing.
+
+mod arm;
+mod cases;
+mod compare;
+#[cfg(feature = "defects")]
+mod defects;
+mod emulated;
+mod explained;
+mod fuzz;
+mod memory;
+mod normal;
+mod paths;
+mod real;
+mod run;
+mod step;
+
+use std::process::ExitCode;
+
+/// The real programs end with the thread that starts them, so this one must be the main thread.
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|one| !one.starts_with('-')).collect();
+    let runtime = tokio::runtime::Runtime::new().expect("a machine that runs tests can start threads");
+    match runtime.block_on(chosen(&arguments)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn chosen(arguments: &[String]) -> anyhow::Result<bool> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] => cases::run("").await,
+        #[cfg(feature = "defects")]
+        ["defects"] => defects::run().await,
+        ["fuzz"] => fuzz::run().await,
+        ["cases", rest @ ..] => cases::run(&rest.join(" ")).await,
+        other => anyhow::bail!("unknown arguments {other:?}; see the head of tests/conformance/main.rs"),
+    }
+}

@@ -1,0 +1,178 @@
+//! Runs a case on both arms in step, and says where their answers differ.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use crate::arm::{Answer, Arm};
+use crate::compare::{Difference, differences};
+use crate::explained::unexplained;
+use crate::memory::Memory;
+use crate::normal::Normaliser;
+use crate::step::{Case, Step, Verb};
+
+/// How long an arm may take to come to the state that a step waits for.
+const SETTLE_LIMIT: Duration = Duration::from_secs(20);
+/// How long after that the two may still differ: controllers write in several steps.
+const AGREE_LIMIT: Duration = Duration::from_secs(2);
+const SETTLE_PAUSE: Duration = Duration::from_millis(50);
+
+/// Two arms and the suite's named bodies.
+pub(crate) struct Suite {
+    pub(crate) real: Arm,
+    pub(crate) sandbox: Arm,
+    pub(crate) bodies: BTreeMap<String, Value>,
+}
+
+/// The first step in which the arms differed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Disagreement {
+    /// Counted from one.
+    pub(crate) number: usize,
+    pub(crate) line: String,
+    pub(crate) differences: Vec<Difference>,
+}
+
+/// The namespace of a case: the same on both arms.
+pub(crate) fn prepare(namespace: &str) -> Vec<(String, Value)> {
+    vec![
+        ("POST namespaces".to_owned(), json!({"metadata": {"name": namespace}})),
+        ("SETTLE serviceaccounts/default".to_owned(), json!({"until": {"/metadata/name": "default"}})),
+        (
+            "SETTLE configmaps/kube-root-ca.crt".to_owned(),
+            json!({"until": {"/metadata/name": "kube-root-ca.crt"}}),
+        ),
+    ]
+}
+
+impl Suite {
+    /// Runs a case in a namespace of its own. `thorough` goes on after a difference and returns all of them.
+    ///
+    /// # Errors
+    /// When a case can't be read or a connection breaks.
+    pub(crate) async fn run(
+        &mut self,
+        case: &Case,
+        namespace: &str,
+        thorough: bool,
+    ) -> anyhow::Result<Vec<Disagreement>> {
+        (self.real.memory, self.sandbox.memory) = (Memory::default(), Memory::default());
+        for (line, body) in prepare(namespace) {
+            let step = Step::read(&line, &body, &self.bodies, namespace).map_err(anyhow::Error::msg)?;
+            self.prepare_by(&step).await?;
+        }
+        let steps = case.steps(&self.bodies, namespace).map_err(anyhow::Error::msg)?;
+        self.run_steps(&steps, thorough).await.with_context(|| format!("case {:?}", case.case))
+    }
+
+    /// Runs steps on both arms.
+    ///
+    /// # Errors
+    /// When a connection breaks.
+    pub(crate) async fn run_steps(
+        &mut self,
+        steps: &[Step],
+        thorough: bool,
+    ) -> anyhow::Result<Vec<Disagreement>> {
+        let (mut real, mut sandbox) = (Normaliser::default(), Normaliser::default());
+        let mut found = Vec::new();
+        for (index, step) in steps.iter().enumerate() {
+            let differences = self
+                .step(step, &mut real, &mut sandbox)
+                .await
+                .with_context(|| format!("step {}", step.line))?;
+            let differences = if thorough { differences } else { unexplained(differences) };
+            if !differences.is_empty() {
+                found.push(Disagreement { number: index + 1, line: step.line.clone(), differences });
+                if !thorough {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Sends a step to both arms and waits for what it says, whatever else they answer.
+    pub(crate) async fn prepare_by(&mut self, step: &Step) -> anyhow::Result<()> {
+        let limit = Instant::now() + SETTLE_LIMIT;
+        loop {
+            let (one, other) = tokio::join!(self.real.ask(step), self.sandbox.ask(step));
+            let mut missing = unmet(&step.body["until"], &one?, "real");
+            missing.extend(unmet(&step.body["until"], &other?, "sandbox"));
+            if missing.is_empty() {
+                return Ok(());
+            }
+            anyhow::ensure!(Instant::now() < limit, "{}: {missing:?}", step.line);
+            tokio::time::sleep(SETTLE_PAUSE).await;
+        }
+    }
+
+    async fn step(
+        &mut self,
+        step: &Step,
+        real: &mut Normaliser,
+        sandbox: &mut Normaliser,
+    ) -> anyhow::Result<Vec<Difference>> {
+        let limit = Instant::now() + SETTLE_LIMIT;
+        let mut agree_limit = limit;
+        loop {
+            let (one, other) = tokio::join!(self.real.ask(step), self.sandbox.ask(step));
+            let (one, other) =
+                (one.with_context(|| self.real.name)?, other.with_context(|| self.sandbox.name)?);
+            let (mut next_real, mut next_sandbox) = (real.clone(), sandbox.clone());
+            let mut differences = compare(&one, &other, &mut next_real, &mut next_sandbox);
+            let settling = step.verb == Verb::Settle;
+            if settling {
+                let mut missing = unmet(&step.body["until"], &one, "real");
+                missing.extend(unmet(&step.body["until"], &other, "sandbox"));
+                if missing.is_empty() {
+                    agree_limit = agree_limit.min(Instant::now() + AGREE_LIMIT);
+                }
+                differences.extend(missing);
+            }
+            if !settling || differences.is_empty() || Instant::now() > agree_limit {
+                (*real, *sandbox) = (next_real, next_sandbox);
+                return Ok(differences);
+            }
+            tokio::time::sleep(SETTLE_PAUSE).await;
+        }
+    }
+}
+
+fn compare(
+    real: &Answer,
+    sandbox: &Answer,
+    to_real: &mut Normaliser,
+    to_sandbox: &mut Normaliser,
+) -> Vec<Difference> {
+    let shown = |answer: &Answer, normaliser: &mut Normaliser| json!({"status": answer.status, "body": normaliser.normalise(&answer.body)});
+    let (left, right) = (shown(real, to_real), shown(sandbox, to_sandbox));
+    let mut found = differences(&left, &right);
+    if real.status != sandbox.status {
+        // With different outcomes nothing else can agree: say what each said.
+        found.retain(|one| one.at == "/status" || one.at == "/body/message");
+    }
+    found
+}
+
+/// What `until` asks for and the answer lacks: each pointer has its value, or a list that many items.
+fn unmet(until: &Value, answer: &Answer, arm: &str) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for (pointer, wanted) in until.as_object().into_iter().flatten() {
+        let has = match pointer.as_str() {
+            "status" => Some(json!(answer.status)),
+            pointer => match (answer.body.pointer(pointer), wanted) {
+                (Some(Value::Array(items)), Value::Number(_)) => Some(json!(items.len())),
+                (has, _) => has.cloned(),
+            },
+        };
+        if has.as_ref() != Some(wanted) && !(has.is_none() && wanted.is_null()) {
+            let has = has.map_or_else(|| "(nothing)".to_owned(), |has| has.to_string());
+            let (real, sandbox) = if arm == "real" { (has, String::new()) } else { (String::new(), has) };
+            found.push(Difference { at: format!("{pointer} should become {wanted}"), real, sandbox });
+        }
+    }
+    found
+}

@@ -1,0 +1,239 @@
+//! Cases as files hold them, and the requests that their steps stand for.
+//!
+//! Pure. A case is a list of steps; a step is one line `VERB path [flag]…` and a body. What a step refers to
+//! (`${version pods/a}`) is filled in from what the same arm answered before, see [`super::memory`].
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::paths::{Place, resolve};
+
+/// A file of cases.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CaseFile {
+    /// Bodies that steps may build on by `$like: name`.
+    #[serde(default)]
+    pub(crate) bodies: BTreeMap<String, Value>,
+    /// The cases.
+    pub(crate) cases: Vec<Case>,
+}
+
+/// One case: what it shows, and the steps.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Case {
+    /// A sentence.
+    pub(crate) case: String,
+    /// Why the arms may differ here: makes this an accepted difference, which must still be there.
+    #[serde(default)]
+    pub(crate) differs_because: Option<String>,
+    /// The places (beginnings of JSON pointers) in which they may, and nowhere else.
+    #[serde(default)]
+    pub(crate) differs_at: Vec<String>,
+    /// What is sent, in order.
+    pub(crate) steps: Vec<BTreeMap<String, Value>>,
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    /// Reads.
+    Get,
+    /// Creates.
+    Post,
+    /// Replaces.
+    Put,
+    /// Deletes one or all.
+    Delete,
+    /// RFC 7396.
+    Merge,
+    /// RFC 6902.
+    Json,
+    /// Kubernetes' own merge.
+    Strategic,
+    /// Server-side apply.
+    Apply,
+    /// Reads events of a watch: the body says how many.
+    Watch,
+    /// Reads until both arms answer the same and what `until` says.
+    Settle,
+}
+
+/// One request of a case, still with references in it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Step {
+    pub(crate) line: String,
+    pub(crate) verb: Verb,
+    /// As written: the name under which answers are remembered.
+    pub(crate) short: String,
+    pub(crate) place: Place,
+    pub(crate) accept: Option<&'static str>,
+    pub(crate) agent: Option<String>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) body: Value,
+}
+
+impl Case {
+    /// The case's steps in a namespace.
+    ///
+    /// # Errors
+    /// The step that can't be read.
+    pub(crate) fn steps(
+        &self,
+        bodies: &BTreeMap<String, Value>,
+        namespace: &str,
+    ) -> Result<Vec<Step>, String> {
+        let mut steps = Vec::new();
+        for step in &self.steps {
+            let mut entries = step.iter();
+            let (Some((line, body)), None) = (entries.next(), entries.next()) else {
+                return Err(format!("{}: a step has one key, found {:?}", self.case, step.keys()));
+            };
+            let read = Step::read(line, body, bodies, namespace);
+            steps.push(read.map_err(|why| format!("{}: {line}: {why}", self.case))?);
+        }
+        Ok(steps)
+    }
+}
+
+impl Step {
+    /// Reads one step.
+    ///
+    /// # Errors
+    /// What can't be read.
+    pub(crate) fn read(
+        line: &str,
+        body: &Value,
+        bodies: &BTreeMap<String, Value>,
+        namespace: &str,
+    ) -> Result<Self, String> {
+        let (request, flags) = line.split_once(" [").unwrap_or((line, ""));
+        let (verb, short) = request.trim().split_once(' ').ok_or("a step is `VERB path`")?;
+        let verb = Verb::read(verb)?;
+        let mut step = Self {
+            line: line.to_owned(),
+            verb,
+            short: short.trim().to_owned(),
+            place: resolve(short.trim(), namespace)?,
+            accept: None,
+            agent: None,
+            content_type: None,
+            user: None,
+            body: located(build(body, bodies)?, namespace),
+        };
+        for flag in flags.trim_end_matches(']').split("] [").filter(|flag| !flag.is_empty()) {
+            step.flag(flag)?;
+        }
+        step.fill_identity();
+        Ok(step)
+    }
+
+    fn flag(&mut self, flag: &str) -> Result<(), String> {
+        match flag.split_once(' ').unwrap_or((flag, "")) {
+            ("table", _) => self.accept = Some("application/json;as=Table;v=v1;g=meta.k8s.io"),
+            ("metadata", _) => {
+                self.accept = Some("application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io")
+            }
+            ("metadata-list", _) => {
+                self.accept = Some("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io");
+            }
+            ("agent", name) => self.agent = Some(name.to_owned()),
+            ("type", name) => self.content_type = Some(name.to_owned()),
+            ("as", name) => self.user = Some(name.to_owned()),
+            (other, _) => return Err(format!("unknown flag [{other}]")),
+        }
+        Ok(())
+    }
+
+    /// Bodies of whole objects need not repeat what the path says.
+    fn fill_identity(&mut self) {
+        let whole = matches!(self.verb, Verb::Post | Verb::Put | Verb::Apply);
+        if let (true, Some((version, kind)), Value::Object(body)) =
+            (whole, &self.place.identity, &mut self.body)
+        {
+            body.entry("apiVersion").or_insert_with(|| json!(version));
+            body.entry("kind").or_insert_with(|| json!(kind));
+        }
+    }
+
+    /// The HTTP method.
+    pub(crate) fn method(&self) -> http::Method {
+        match self.verb {
+            Verb::Get | Verb::Watch | Verb::Settle => http::Method::GET,
+            Verb::Post => http::Method::POST,
+            Verb::Put => http::Method::PUT,
+            Verb::Delete => http::Method::DELETE,
+            Verb::Merge | Verb::Json | Verb::Strategic | Verb::Apply => http::Method::PATCH,
+        }
+    }
+
+    /// The media type of the body.
+    pub(crate) fn media_type(&self) -> &str {
+        let usual = match self.verb {
+            Verb::Merge => "application/merge-patch+json",
+            Verb::Json => "application/json-patch+json",
+            Verb::Strategic => "application/strategic-merge-patch+json",
+            Verb::Apply => "application/apply-patch+yaml",
+            Verb::Get | Verb::Watch | Verb::Settle | Verb::Post | Verb::Put | Verb::Delete => {
+                "application/json"
+            }
+        };
+        self.content_type.as_deref().unwrap_or(usual)
+    }
+}
+
+impl Verb {
+    fn read(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "GET" => Self::Get,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "DELETE" => Self::Delete,
+            "MERGE" => Self::Merge,
+            "JSON" => Self::Json,
+            "STRATEGIC" => Self::Strategic,
+            "APPLY" => Self::Apply,
+            "WATCH" => Self::Watch,
+            "SETTLE" => Self::Settle,
+            other => return Err(format!("unknown verb {other}")),
+        })
+    }
+}
+
+/// A body that names the namespace of its case.
+fn located(body: Value, namespace: &str) -> Value {
+    match body {
+        Value::String(text) => Value::String(text.replace("${namespace}", namespace)),
+        Value::Array(items) => items.into_iter().map(|item| located(item, namespace)).collect(),
+        Value::Object(members) => {
+            members.into_iter().map(|(name, value)| (name, located(value, namespace))).collect()
+        }
+        other => other,
+    }
+}
+
+/// A body with its `$like` replaced by the body that it names, over which the rest is merged (RFC 7396).
+fn build(body: &Value, bodies: &BTreeMap<String, Value>) -> Result<Value, String> {
+    let mut built = match body {
+        Value::Object(members) => members
+            .iter()
+            .filter(|(name, _)| *name != "$like")
+            .map(|(name, value)| Ok((name.clone(), build(value, bodies)?)))
+            .collect::<Result<Value, String>>()?,
+        Value::Array(items) => {
+            items.iter().map(|item| build(item, bodies)).collect::<Result<Value, String>>()?
+        }
+        other => other.clone(),
+    };
+    if let Some(name) = body.get("$like").and_then(Value::as_str) {
+        let base = bodies.get(name).ok_or_else(|| format!("no body called {name:?}"))?;
+        let mut result = build(base, bodies)?;
+        json_patch::merge(&mut result, &built);
+        built = result;
+    }
+    Ok(built)
+}
