@@ -59,17 +59,27 @@ async fn find(defect: Defect, real: &Real, quiet: &Real, namespaces: &mut u64) -
         let steps = case.steps(&suite.bodies, "default").map_err(anyhow::Error::msg)?;
         suite.run_steps(&steps, true).await?;
     }
-    plant(Some(defect));
     for (_, case) in loaded.cases.iter().filter(|(file, case)| file != "00-setup" && is_quick(case)) {
+        // The control: a case that differs without the defect proves nothing about it.
         *namespaces += 1;
+        plant(None);
+        if !suite.run(case, &format!("defect-{namespaces}"), false).await?.is_empty() {
+            continue;
+        }
+        *namespaces += 1;
+        plant(Some(defect));
         if !suite.run(case, &format!("defect-{namespaces}"), false).await?.is_empty() {
             return Ok(Finding::Case(case.case.clone()));
         }
     }
     plant(None);
     let mut fuzz = Fuzz::new(quiet, &format!("defect-{namespaces}")).await?;
-    plant(Some(defect));
     for seed in 1..=SEQUENCES {
+        plant(None);
+        if fuzz.differs(seed).await? {
+            continue;
+        }
+        plant(Some(defect));
         if fuzz.differs(seed).await? {
             return Ok(Finding::Seed(seed));
         }

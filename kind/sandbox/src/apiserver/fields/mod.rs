@@ -181,7 +181,7 @@ pub(crate) fn applied(
         .fold(FieldSet::default(), |all, one| all.union(&one.fields));
     let given_up = match Defect::GivenUpFieldsStay.is_planted() {
         true => FieldSet::default(),
-        false => release(previous.difference(&wanted), &others),
+        false => release(previous.difference(&walk::all_paths(place, &config)), &others),
     };
     let mut result = walk::remove(place, &merged, &given_up).unwrap_or_else(|| json!({}));
     // An apply that changes nothing but ownership leaves no time.
