@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    // Roles of the sandbox enter namespaces and fork: that must happen before any thread exists.
+    // Roles of local clusters enter namespaces and fork: that must happen before any thread exists.
     sandbox::run_if_reexecuted();
+    chaos::cluster::bare::run_if_reexecuted();
     let arguments = cli::Arguments::parse();
     cli::carry_out(arguments)
 }

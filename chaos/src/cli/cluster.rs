@@ -47,6 +47,7 @@ pub(super) async fn carry_out(command: ClusterCommand) -> Result<u8> {
 
 async fn up(arguments: &UpArguments) -> Result<u8> {
     refuse_others(arguments.cluster.cluster)?;
+    arguments.cluster.check()?;
     let choice = arguments.cluster.choice();
     let name = match &choice.lasting {
         Some(name) => name.clone(),
@@ -59,15 +60,20 @@ async fn up(arguments: &UpArguments) -> Result<u8> {
     let interrupt = CancellationToken::new();
     let first = || anstream::eprintln!("interrupted: ending what was started; once more to stop at once");
     let _signals = AbortOnDropHandle::new(tokio::spawn(signals::watch(interrupt.clone(), first, || {})?));
-    let running = cluster::bring_up(&name, &choice, &images, interrupt.cancelled()).await?;
-    anstream::eprintln!("the cluster {0} runs; end it with `chaos cluster down --name {0}`", name.as_str());
+    let began = std::time::Instant::now();
+    let running = cluster::bring_up(&name, &choice, &images, interrupt.cancelled(), &|step| {
+        anstream::eprintln!("{:>6.1}s  {step}", began.elapsed().as_secs_f64());
+    })
+    .await?;
+    let which = cluster::which(choice.kind, &name);
+    anstream::eprintln!("the cluster {} runs; end it with `chaos cluster down {which}`", name.as_str());
     anstream::println!("{}", running.kubeconfig().display());
     Ok(0)
 }
 
 async fn down(arguments: &WhichArguments) -> Result<u8> {
     refuse_others(arguments.cluster)?;
-    let there_was = cluster::bring_down(&arguments.name).await?;
+    let there_was = cluster::bring_down(arguments.cluster, &arguments.name).await?;
     let said = if there_was { "is gone" } else { "was not there" };
     anstream::eprintln!("the cluster {} {said}", arguments.name.as_str());
     Ok(0)
@@ -76,13 +82,14 @@ async fn down(arguments: &WhichArguments) -> Result<u8> {
 fn status(arguments: &WhichArguments) -> Result<u8> {
     refuse_others(arguments.cluster)?;
     let name = arguments.name.as_str();
-    match cluster::status(&arguments.name)? {
+    let which = cluster::which(arguments.cluster, &arguments.name);
+    match cluster::status(arguments.cluster, &arguments.name)? {
         LastingStatus::Running { process_id, kubeconfig } => {
             anstream::println!("{name} runs (process {process_id}), kubeconfig {}", kubeconfig.display());
             Ok(0)
         }
         LastingStatus::Dead => {
-            anstream::println!("{name} no longer runs; clear it with `chaos cluster down --name {name}`");
+            anstream::println!("{name} no longer runs; clear it with `chaos cluster down {which}`");
             Ok(super::EXIT_ERROR)
         }
         LastingStatus::Absent => {
@@ -94,10 +101,10 @@ fn status(arguments: &WhichArguments) -> Result<u8> {
 
 fn refuse_others(kind: ClusterKind) -> Result<()> {
     match kind {
-        ClusterKind::Sandbox => Ok(()),
+        ClusterKind::Sandbox | ClusterKind::Bare => Ok(()),
         ClusterKind::Current => {
             bail!("`current` is a cluster that somebody else runs: it is not ours to bring up or down")
         }
-        ClusterKind::Bare | ClusterKind::Kind => bail!(cluster::not_built_yet(kind)),
+        ClusterKind::Kind => bail!(cluster::not_built_yet(kind)),
     }
 }

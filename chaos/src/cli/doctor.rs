@@ -26,13 +26,13 @@ pub(super) struct RbacArguments {
 pub(super) async fn doctor(arguments: &DoctorArguments) -> Result<u8> {
     arguments.cluster.check()?;
     let choice = arguments.cluster.choice();
-    if choice.kind == ClusterKind::Sandbox && choice.lasting.is_none() {
+    if matches!(choice.kind, ClusterKind::Sandbox | ClusterKind::Bare) && choice.lasting.is_none() {
         bail!(
             "a sandbox without a name is made for each run and is fit for it; name a lasting one with --name"
         );
     }
     let none = SandboxImages { sources: Default::default() };
-    let cluster = Cluster::open(&choice, &none, std::env::temp_dir()).await?;
+    let cluster = Cluster::open(&choice, &none, std::env::temp_dir(), &|_| {}).await?;
     let findings = doctor::examine(&cluster.client, &arguments.chaos_image).await?;
     for finding in &findings {
         let only = if finding.operator_faults_only { " (faults in the operator only)" } else { "" };

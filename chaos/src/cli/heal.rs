@@ -21,13 +21,13 @@ pub(super) struct HealArguments {
 pub(super) async fn heal(arguments: &HealArguments) -> Result<u8> {
     arguments.cluster.check()?;
     let choice = arguments.cluster.choice();
-    if choice.kind == ClusterKind::Sandbox && choice.lasting.is_none() {
+    if matches!(choice.kind, ClusterKind::Sandbox | ClusterKind::Bare) && choice.lasting.is_none() {
         bail!(
-            "a sandbox without a name ends with its run and leaves nothing to heal; name a lasting one with --name"
+            "a cluster without a name ends with its run and leaves nothing to heal; name a lasting one with --name"
         );
     }
     let images = SandboxImages { sources: Default::default() };
-    let cluster = Cluster::open(&choice, &images, std::env::temp_dir()).await?;
+    let cluster = Cluster::open(&choice, &images, std::env::temp_dir(), &|_| {}).await?;
     anstream::eprintln!("healing at {}", cluster.server);
     let mut healed = 0;
     for namespace in namespace::of_runs(&cluster.client).await? {

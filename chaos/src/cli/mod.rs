@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use chaos::cluster::{ClusterChoice, ClusterKind, ClusterName};
+use chaos::cluster::{ClusterChoice, ClusterKind, ClusterName, NodeCount};
 use chaos::{agent, load, probe};
 use clap::{Args, Parser, Subcommand};
 
@@ -75,25 +75,28 @@ enum Command {
 /// Which cluster a command acts on.
 #[derive(Clone, Debug, Args)]
 struct ClusterArguments {
-    /// Where to act: `sandbox` needs nothing but root and etcd images; `current` acts on the cluster that --context names,
-    /// in a namespace that the run makes
+    /// Where to act: `sandbox` needs nothing but root and etcd images; `bare` is real Kubernetes without Docker and needs
+    /// root, containerd and runc; `current` acts on the cluster that --context names, in a namespace that the run makes
     #[arg(long, value_enum, default_value = "sandbox", value_name = "KIND")]
     cluster: ClusterKind,
     /// The kubeconfig context for `--cluster current`
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// A lasting sandbox made by `chaos cluster up`, instead of one that lives as long as the run
+    /// A lasting cluster made by `chaos cluster up`, instead of one that lives as long as the run
     #[arg(long, value_name = "NAME", value_parser = parse_name)]
     name: Option<ClusterName>,
-    /// Where a new sandbox's API server listens; port 0 takes a free one
+    /// Where a new cluster's API server listens; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// The etcd-operator binary for a new sandbox, instead of the one beside this program
+    /// The etcd-operator binary for a new cluster, instead of the one beside this program
     #[arg(long, value_name = "FILE")]
     operator_binary: Option<PathBuf>,
     /// One more image of the operator that a new sandbox knows, for upgrades: etcd-operator:v0.0.9=FILE
     #[arg(long, value_name = "IMAGE=FILE", value_parser = parse_image, hide_short_help = true)]
     another_operator: Vec<(String, PathBuf)>,
+    /// How many nodes a new bare cluster has, 1 to 9
+    #[arg(long, value_name = "N", value_parser = parse_nodes)]
+    nodes: Option<NodeCount>,
 }
 
 fn parse_image(text: &str) -> Result<(String, PathBuf), String> {
@@ -106,6 +109,10 @@ fn parse_name(text: &str) -> Result<ClusterName, String> {
     text.parse()
 }
 
+fn parse_nodes(text: &str) -> Result<NodeCount, String> {
+    text.parse()
+}
+
 impl ClusterArguments {
     fn choice(&self) -> ClusterChoice {
         ClusterChoice {
@@ -115,13 +122,17 @@ impl ClusterArguments {
             listen: self.listen,
             operator_binary: self.operator_binary.clone(),
             other_operators: self.another_operator.clone(),
+            nodes: self.nodes.unwrap_or(NodeCount::ONE),
         }
     }
 
     /// Refuses what cannot work before anything is made.
     fn check(&self) -> Result<()> {
+        if self.nodes.is_some() && (self.cluster != ClusterKind::Bare) {
+            anyhow::bail!("--nodes belongs to --cluster bare")
+        }
         match self.cluster {
-            ClusterKind::Bare | ClusterKind::Kind => {
+            ClusterKind::Kind => {
                 anyhow::bail!(chaos::cluster::not_built_yet(self.cluster))
             }
             ClusterKind::Current if self.context.is_none() => {
@@ -129,13 +140,13 @@ impl ClusterArguments {
                     "--cluster current needs --context NAME: it is never guessed which cluster may be broken"
                 )
             }
-            ClusterKind::Sandbox if self.context.is_some() => {
+            ClusterKind::Sandbox | ClusterKind::Bare if self.context.is_some() => {
                 anyhow::bail!("--context belongs to --cluster current")
             }
             ClusterKind::Current if self.name.is_some() => {
-                anyhow::bail!("--name belongs to --cluster sandbox")
+                anyhow::bail!("--name belongs to --cluster sandbox and --cluster bare")
             }
-            ClusterKind::Sandbox | ClusterKind::Current => Ok(()),
+            ClusterKind::Sandbox | ClusterKind::Bare | ClusterKind::Current => Ok(()),
         }
     }
 }

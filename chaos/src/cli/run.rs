@@ -117,7 +117,7 @@ fn refuse_unavailable(assignment: &Assignment, cluster: ClusterKind) -> Result<(
         Subject::Selector(_) => {
             refused(Unavailable::Selector, "a selector is not built yet: use `subject.cluster`")
         }
-        Subject::Cluster(subject) if cluster == ClusterKind::Sandbox => {
+        Subject::Cluster(subject) if matches!(cluster, ClusterKind::Sandbox | ClusterKind::Bare) => {
             match images::missing_etcd(subject.version.as_str())? {
                 Some(message) => refused(Unavailable::Version, &message),
                 None => Ok(()),
@@ -132,8 +132,8 @@ fn settings(arguments: &RunArguments) -> Result<Settings> {
     if let Some(mutant) = &arguments.operator_mutant {
         check_mutant(mutant, cluster.operator_binary.as_deref())?;
     }
-    let own_sandbox = cluster.kind == ClusterKind::Sandbox && cluster.lasting.is_none();
-    let images = if own_sandbox {
+    let local = matches!(cluster.kind, ClusterKind::Sandbox | ClusterKind::Bare);
+    let images = if local && cluster.lasting.is_none() {
         SandboxImages::collect(cluster.operator_binary.as_deref())?
     } else {
         SandboxImages { sources: Default::default() }

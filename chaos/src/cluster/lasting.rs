@@ -1,13 +1,13 @@
-//! Lasting sandboxes: brought up, found again, brought down. Their whole state is one directory in the cache.
+//! Lasting clusters of this machine: brought up, found again, brought down. Their state is one directory in the cache.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Context as _, Result, bail};
-use kube::config::Kubeconfig;
-use sandbox::{Lifetime, Sandbox};
+use anyhow::{Result, bail};
+use sandbox::Lifetime;
 
-use super::{Cluster, ClusterChoice, ClusterKind, SandboxImages, cache, sandboxed};
+use super::local::{self, LocalCluster, Progress, Start};
+use super::{Cluster, ClusterChoice, ClusterKind, SandboxImages, cache, not_built_yet};
 
 /// A name that is safe as a directory: lower-case letters, digits and dashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +33,9 @@ impl FromStr for ClusterName {
     }
 }
 
-/// A lasting sandbox that was found and runs.
+/// A lasting cluster that was found and runs.
 pub struct LastingCluster {
-    sandbox: Sandbox,
+    cluster: LocalCluster,
 }
 
 /// What `chaos cluster status` says.
@@ -55,19 +55,23 @@ pub enum LastingStatus {
 }
 
 impl LastingCluster {
-    /// Finds a running cluster by name.
-    pub fn find(name: &ClusterName) -> Result<LastingCluster> {
-        let text = name.as_str();
-        let directory = directory(name)?;
-        match Sandbox::find(&directory).context("looking for the lasting cluster")? {
-            Some(sandbox) => Ok(LastingCluster { sandbox }),
+    /// Finds a running cluster by kind and name.
+    pub fn find(kind: ClusterKind, name: &ClusterName) -> Result<LastingCluster> {
+        let directory = directory(kind, name)?;
+        let which = which(kind, name);
+        match LocalCluster::find(kind, &directory)? {
+            Some(cluster) => Ok(LastingCluster { cluster }),
             None if directory.exists() => {
                 bail!(
-                    "the lasting cluster {text} no longer runs; clear it with `chaos cluster down --name {text}`"
+                    "the lasting cluster {} no longer runs; clear it with `chaos cluster down {which}`",
+                    name.as_str()
                 )
             }
             None => {
-                bail!("there is no lasting cluster {text}; make it with `chaos cluster up --name {text}`")
+                bail!(
+                    "there is no lasting cluster {}; make it with `chaos cluster up {which}`",
+                    name.as_str()
+                )
             }
         }
     }
@@ -75,16 +79,25 @@ impl LastingCluster {
     /// The file that clients read.
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
-        self.sandbox.kubeconfig_path()
+        self.cluster.kubeconfig()
     }
 
     /// Connects to it.
     pub async fn open(self) -> Result<Cluster> {
-        let kubeconfig =
-            Kubeconfig::read_from(self.kubeconfig()).context("reading the sandbox's kubeconfig")?;
-        let mut cluster = Cluster::from_kubeconfig(kubeconfig, None, ClusterKind::Sandbox).await?;
-        cluster.lasting = Some(self.sandbox);
+        let mut cluster = self.cluster.connect().await?;
+        cluster.lasting = Some(self.cluster);
         Ok(cluster)
+    }
+}
+
+/// The arguments by which a command finds the cluster.
+#[must_use]
+pub fn which(kind: ClusterKind, name: &ClusterName) -> String {
+    match kind {
+        ClusterKind::Sandbox => format!("--name {}", name.as_str()),
+        ClusterKind::Bare | ClusterKind::Kind | ClusterKind::Current => {
+            format!("--cluster {kind} --name {}", name.as_str())
+        }
     }
 }
 
@@ -95,53 +108,56 @@ pub async fn bring_up(
     choice: &ClusterChoice,
     images: &SandboxImages,
     interrupted: impl Future<Output = ()>,
+    progress: Progress<'_>,
 ) -> Result<LastingCluster> {
-    let directory = directory(name)?;
-    if let Some(running) = Sandbox::find(&directory).context("looking for the lasting cluster")? {
+    let state = directory(choice.kind, name)?;
+    if let Some(running) = LocalCluster::find(choice.kind, &state)? {
         bail!(
             "the lasting cluster {} runs already; kubeconfig: {}",
             name.as_str(),
-            running.kubeconfig_path().display()
+            running.kubeconfig().display()
         );
     }
-    sandboxed::remove(&directory)?;
-    let text = name.as_str();
-    match sandboxed::launch(choice, images, &directory, text, Lifetime::Lasting, interrupted).await {
-        Ok(sandbox) => Ok(LastingCluster { sandbox }),
+    local::remove(&state)?;
+    let lifetime = Lifetime::Lasting;
+    let start = Start { choice, images, state: &state, name: name.as_str(), lifetime, progress };
+    match LocalCluster::launch(start, interrupted).await {
+        Ok(cluster) => Ok(LastingCluster { cluster }),
         Err(error) => {
-            sandboxed::remove(&directory)?;
+            local::remove(&state)?;
             Err(error)
         }
     }
 }
 
 /// Ends a lasting cluster and removes everything it kept. Returns whether there was one.
-pub async fn bring_down(name: &ClusterName) -> Result<bool> {
-    let directory = directory(name)?;
+pub async fn bring_down(kind: ClusterKind, name: &ClusterName) -> Result<bool> {
+    let directory = directory(kind, name)?;
     if !directory.exists() {
         return Ok(false);
     }
-    if let Some(sandbox) = Sandbox::find(&directory).context("looking for the lasting cluster")? {
-        sandbox.stop().await.context("stopping the sandbox")?;
-    }
-    sandboxed::remove(&directory)?;
+    local::end(kind, &directory).await?;
     Ok(true)
 }
 
 /// Whether a lasting cluster is there and runs.
-pub fn status(name: &ClusterName) -> Result<LastingStatus> {
-    let directory = directory(name)?;
-    let found = Sandbox::find(&directory).context("looking for the lasting cluster")?;
-    Ok(match found {
-        Some(sandbox) => LastingStatus::Running {
-            process_id: sandbox.process_id(),
-            kubeconfig: sandbox.kubeconfig_path().to_owned(),
+pub fn status(kind: ClusterKind, name: &ClusterName) -> Result<LastingStatus> {
+    let directory = directory(kind, name)?;
+    Ok(match LocalCluster::find(kind, &directory)? {
+        Some(cluster) => LastingStatus::Running {
+            process_id: cluster.process_id(),
+            kubeconfig: cluster.kubeconfig().to_owned(),
         },
         None if directory.exists() => LastingStatus::Dead,
         None => LastingStatus::Absent,
     })
 }
 
-fn directory(name: &ClusterName) -> Result<PathBuf> {
-    Ok(cache::directory()?.join("clusters").join(name.as_str()))
+fn directory(kind: ClusterKind, name: &ClusterName) -> Result<PathBuf> {
+    let parent = match kind {
+        ClusterKind::Sandbox => "clusters",
+        ClusterKind::Bare => "bare",
+        ClusterKind::Kind | ClusterKind::Current => bail!(not_built_yet(kind)),
+    };
+    Ok(cache::directory()?.join(parent).join(name.as_str()))
 }

@@ -1,9 +1,11 @@
 //! The Kubernetes cluster a run acts on: opened, described and closed. Never installs anything into it.
 
+pub mod bare;
 pub mod cache;
 mod current;
 pub mod images;
 mod lasting;
+mod local;
 mod sandboxed;
 
 use std::net::SocketAddr;
@@ -13,11 +15,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use sandbox::Sandbox;
 
 pub use crate::record::ClusterKind;
+pub use bare::NodeCount;
 pub use images::SandboxImages;
-pub use lasting::{ClusterName, LastingCluster, LastingStatus, bring_down, bring_up, status};
+pub use lasting::{ClusterName, LastingCluster, LastingStatus, bring_down, bring_up, status, which};
+pub use local::Progress;
 
 /// Bounds one plain call to the API server; watches and followed logs use a client without this bound.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -29,29 +32,33 @@ pub struct ClusterChoice {
     pub kind: ClusterKind,
     /// The kubeconfig context; required by `current`, meaningless elsewhere.
     pub context: Option<String>,
-    /// A lasting sandbox made by `chaos cluster up`; without it the run gets a sandbox of its own.
+    /// A lasting cluster made by `chaos cluster up`; without it the run gets one of its own.
     pub lasting: Option<ClusterName>,
-    /// Where a new sandbox's API server listens; port 0 takes a free one.
+    /// Where a new cluster's API server listens; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The `etcd-operator` binary that a new sandbox runs.
+    /// The `etcd-operator` binary that a new cluster runs.
     pub operator_binary: Option<PathBuf>,
     /// More images of the operator that a new sandbox knows, each with its binary.
     pub other_operators: Vec<(String, PathBuf)>,
+    /// How many nodes a new bare cluster has.
+    pub nodes: NodeCount,
 }
 
 impl ClusterChoice {
     /// Whether such a cluster can be had from here, as far as that shows before anything is made.
     pub fn check(&self) -> Result<()> {
         match (self.kind, &self.lasting) {
-            (ClusterKind::Sandbox, Some(name)) => LastingCluster::find(name).map(drop),
-            (ClusterKind::Sandbox, None) => sandboxed::check(self.listen),
+            (ClusterKind::Sandbox | ClusterKind::Bare, Some(name)) => {
+                LastingCluster::find(self.kind, name).map(drop)
+            }
+            (ClusterKind::Sandbox | ClusterKind::Bare, None) => local::check(self),
             (ClusterKind::Current, _) => current::check(self).map(drop),
-            (ClusterKind::Bare | ClusterKind::Kind, _) => bail!(not_built_yet(self.kind)),
+            (ClusterKind::Kind, _) => bail!(not_built_yet(self.kind)),
         }
     }
 }
 
-/// An open cluster. Dropping a sandbox that belongs to the run ends it; [`Cluster::close`] also waits for that.
+/// An open cluster. Dropping one that belongs to the run ends it; [`Cluster::close`] also waits for that.
 pub struct Cluster {
     /// For plain calls: each is bounded in time and none is retried behind our back.
     pub client: Client,
@@ -63,42 +70,50 @@ pub struct Cluster {
     pub server: String,
     /// Whether the harness may install the operator and act on its pod.
     pub operator_is_ours: bool,
-    owned: Option<sandboxed::OwnSandbox>,
-    /// A sandbox that was there before and stays.
-    lasting: Option<Sandbox>,
+    owned: Option<local::OwnCluster>,
+    /// One of this machine that was there before and stays.
+    lasting: Option<local::LocalCluster>,
 }
 
 impl Cluster {
-    /// Opens what `choice` names. `state` is a directory below the run's own, used by a sandbox made for this run only.
-    pub async fn open(choice: &ClusterChoice, images: &SandboxImages, state: PathBuf) -> Result<Cluster> {
-        match choice.kind {
-            ClusterKind::Sandbox => match &choice.lasting {
-                Some(name) => LastingCluster::find(name)?.open().await,
-                None => sandboxed::start(choice, images, state).await,
-            },
-            ClusterKind::Current => current::open(choice).await,
-            ClusterKind::Bare | ClusterKind::Kind => bail!(not_built_yet(choice.kind)),
+    /// Opens what `choice` names. `state` is a directory below the run's own, used by a cluster made for this run only, whose
+    /// start tells `progress` how far it is.
+    pub async fn open(
+        choice: &ClusterChoice,
+        images: &SandboxImages,
+        state: PathBuf,
+        progress: Progress<'_>,
+    ) -> Result<Cluster> {
+        match (choice.kind, &choice.lasting) {
+            (ClusterKind::Sandbox | ClusterKind::Bare, Some(name)) => {
+                LastingCluster::find(choice.kind, name)?.open().await
+            }
+            (ClusterKind::Sandbox | ClusterKind::Bare, None) => {
+                local::start(choice, images, state, progress).await
+            }
+            (ClusterKind::Current, _) => current::open(choice).await,
+            (ClusterKind::Kind, _) => bail!(not_built_yet(choice.kind)),
         }
     }
 
-    /// Copies the log of a sandbox that belongs to this run; other clusters keep their own.
-    pub fn keep_log(&self, to: &Path) -> Result<()> {
-        self.owned.as_ref().map_or(Ok(()), |sandbox| sandbox.keep_log(to))
+    /// Copies the logs of a cluster that belongs to this run into the directory `to`; other clusters keep their own.
+    pub fn keep_logs(&self, to: &Path) -> Result<()> {
+        self.owned.as_ref().map_or(Ok(()), |own| own.keep_logs(to))
     }
 
     /// Returns when the cluster is no more, for those that end as a whole and can be watched from here; never for others.
     pub async fn ended(&self) {
-        let sandbox = self.owned.as_ref().map(sandboxed::OwnSandbox::sandbox).or(self.lasting.as_ref());
-        match sandbox {
-            Some(sandbox) if sandbox.ended().await.is_ok() => (),
+        let local = self.owned.as_ref().map(local::OwnCluster::cluster).or(self.lasting.as_ref());
+        match local {
+            Some(cluster) if cluster.ended().await.is_ok() => (),
             // One that cannot be watched is not called ended: then failing calls tell.
             Some(_) | None => std::future::pending().await,
         }
     }
 
     /// Clears what an opening left that was broken off.
-    pub async fn abandon(state: &Path) -> Result<()> {
-        sandboxed::clear(state).await
+    pub async fn abandon(kind: ClusterKind, state: &Path) -> Result<()> {
+        local::clear(kind, state).await
     }
 
     /// Ends a cluster that belongs to this run and waits until nothing of it is left. A lasting or foreign one stays.

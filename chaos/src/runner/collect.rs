@@ -169,11 +169,11 @@ fn hexadecimal(bytes: &[u8]) -> String {
 /// Keeps the logs of all containers of the run and of the operator. For people: what cannot be had is left out.
 pub(super) async fn logs(cluster: &Cluster, namespace: &str, directory: &RunDirectory) {
     let client = &cluster.client;
-    let log = directory.logs().join("sandbox.log");
+    let logs = directory.logs();
     if let Err(error) =
-        std::fs::create_dir_all(directory.logs()).map_err(Into::into).and_then(|()| cluster.keep_log(&log))
+        std::fs::create_dir_all(&logs).map_err(Into::into).and_then(|()| cluster.keep_logs(&logs))
     {
-        tracing::debug!("keeping the sandbox's log: {error:#}");
+        tracing::debug!("keeping the cluster's logs: {error:#}");
     }
     let work = async {
         for namespace in [namespace, operator::NAMESPACE] {

@@ -50,11 +50,12 @@ pub(super) async fn carry_out(
     let experiment = Experiment { assignment, settings, directory, recorder, interrupt, display, board };
 
     experiment.begin(Phase::Prepare);
-    let opening = Cluster::open(&settings.cluster, &settings.images, directory.sandbox_state());
+    let progress = |step: &str| display.state(&format!("the cluster: {step}"));
+    let opening = Cluster::open(&settings.cluster, &settings.images, directory.sandbox_state(), &progress);
     let cluster = match experiment.interruptible(opening).await {
         Ok(cluster) => cluster,
         Err(stop) => {
-            Cluster::abandon(&directory.sandbox_state()).await?;
+            Cluster::abandon(settings.cluster.kind, &directory.sandbox_state()).await?;
             return Err(not_begun(stop));
         }
     };

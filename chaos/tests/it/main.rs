@@ -6,6 +6,7 @@
 mod agent_client;
 mod agent_partition;
 mod agent_process;
+mod bare;
 mod cli;
 mod hosted;
 mod judge;

@@ -10,7 +10,16 @@ mod node;
 mod parent;
 pub mod store;
 mod sys;
+pub mod tree;
 
 pub use parent::{
-    ImageReference, ImageSource, Lifetime, Sandbox, SandboxConfig, StartError, StopError, run_if_reexecuted,
+    ImageReference, ImageSource, Lifetime, Sandbox, SandboxConfig, StartError, run_if_reexecuted,
 };
+pub use tree::StopError;
+
+/// Processes, mounts and network of this machine, for whoever else makes clusters on it. One step per function, no policy.
+pub mod host {
+    pub use crate::net::netlink;
+    pub use crate::net::root::{disable_ipv6, set as set_kernel_parameter};
+    pub use crate::sys::{mount, process};
+}

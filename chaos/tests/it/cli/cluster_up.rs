@@ -23,7 +23,7 @@ const SUDDEN_END: Duration = Duration::from_secs(5);
 const TRIES: u32 = 10;
 
 /// How far a start has come, by what is seen of it from outside, in the order of time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {
     /// The program was started.
     Begun,
@@ -175,7 +175,8 @@ fn an_interrupt_at_any_moment_of_cluster_up_leaves_nothing_and_the_name_is_free(
     let place = place();
     for moment in MOMENTS {
         let broken_off = (0..TRIES).any(|_| interrupt_breaks_off(&place, moment));
-        assert!(broken_off, "{moment:?} was always too late");
+        // The kubeconfig is the last thing that a start writes: one that has come so far may rightly be over.
+        assert!(broken_off || moment == Moment::Kubeconfig, "{moment:?} was always too late");
         assert_free(&place, &format!("{moment:?}"));
     }
 }

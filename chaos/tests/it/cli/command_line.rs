@@ -14,10 +14,8 @@ fn arguments_that_cannot_be_followed_are_refused_before_anything_starts() {
             &["run", "--cluster", "kind", "good.yaml"],
             "--cluster kind is not built yet; use --cluster sandbox",
         ),
-        (
-            &["run", "--cluster", "bare", "good.yaml"],
-            "--cluster bare is not built yet; use --cluster sandbox",
-        ),
+        (&["run", "--nodes", "3", "good.yaml"], "--nodes belongs to --cluster bare"),
+        (&["cluster", "up", "--cluster", "bare", "--nodes", "0"], "a bare cluster has 1 to 9 nodes"),
         (&["run", "--context", "somewhere", "good.yaml"], "--context belongs to --cluster current"),
         (&["run", "--name", "Not_A_Name", "good.yaml"], "invalid value 'Not_A_Name' for '--name <NAME>'"),
         (&["run", "--name", "absent", "good.yaml"], "there is no lasting cluster absent; make it with"),
@@ -28,7 +26,7 @@ fn arguments_that_cannot_be_followed_are_refused_before_anything_starts() {
         (&["plan", "good.yaml", "good.yaml"], "unexpected argument 'good.yaml'"),
         (&["cluster", "up", "--cluster", "kind"], "--cluster kind is not built yet"),
         (&["cluster", "up", "--cluster", "current"], "it is not ours to bring up or down"),
-        (&["heal"], "a sandbox without a name ends with its run"),
+        (&["heal"], "a cluster without a name ends with its run"),
         (&["frobnicate"], "unrecognized subcommand 'frobnicate'"),
     ] {
         let said = place.refused(arguments);

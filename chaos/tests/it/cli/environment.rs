@@ -113,6 +113,23 @@ fn without_the_right_to_make_namespaces_nothing_is_made() {
 }
 
 #[test]
+fn what_a_bare_cluster_lacks_is_named_at_once_with_the_commands_that_bring_it() {
+    need_root();
+    let place = Place::new();
+    place.write("good.yaml", GOOD);
+    for arguments in [
+        &["run", "--cluster", "bare", "--operator-binary", CHAOS, "good.yaml"][..],
+        &["cluster", "up", "--cluster", "bare", "--operator-binary", CHAOS],
+    ] {
+        let mut command = place.command(arguments);
+        command.env("PATH", "");
+        let said = place.refused_command(&mut command);
+        assert!(said.contains("`apt-get install containerd"), "{said}");
+        assert!(said.contains("tools/kubernetes/kubernetes") && said.contains("`ci/images`"), "{said}");
+    }
+}
+
+#[test]
 fn a_directory_that_cannot_be_written_is_named() {
     let place = Place::new();
     fs::write(place.path().join("file"), "").unwrap();

@@ -3,7 +3,7 @@
 
 pub(crate) mod address;
 mod dns;
-pub(crate) mod netlink;
+pub mod netlink;
 mod proxy;
 pub(crate) mod root;
 pub(crate) mod services;

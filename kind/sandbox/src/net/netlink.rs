@@ -16,21 +16,21 @@ use std::net::Ipv4Addr;
 use std::os::fd::RawFd;
 
 /// A connection to the kernel's routing tables of one network namespace.
-pub(crate) struct Netlink {
+pub struct Netlink {
     socket: Socket,
     sequence: u32,
 }
 
 impl Netlink {
     /// Opens a connection in the calling thread's network namespace.
-    pub(crate) fn open() -> io::Result<Netlink> {
+    pub fn open() -> io::Result<Netlink> {
         let socket = Socket::new(NETLINK_ROUTE)?;
         socket.connect(&SocketAddr::new(0, 0))?;
         Ok(Netlink { socket, sequence: 0 })
     }
 
     /// Makes a wire: `name` here, `peer_name` in the namespace that `peer_namespace` stands for.
-    pub(crate) fn add_wire(&mut self, name: &str, peer_name: &str, peer_namespace: RawFd) -> io::Result<()> {
+    pub fn add_wire(&mut self, name: &str, peer_name: &str, peer_namespace: RawFd) -> io::Result<()> {
         use netlink_packet_route::link::{InfoData, InfoVeth};
         let mut peer = LinkUnspec::new_with_name(peer_name).build();
         peer.attributes.push(LinkAttribute::NetNsFd(peer_namespace));
@@ -40,25 +40,25 @@ impl Netlink {
     }
 
     /// Switches an interface on.
-    pub(crate) fn set_up(&mut self, index: u32) -> io::Result<()> {
+    pub fn set_up(&mut self, index: u32) -> io::Result<()> {
         self.request(RouteNetlinkMessage::SetLink(LinkUnspec::new_with_index(index).up().build()), 0)
     }
 
     /// Removes an interface (and, for a wire, its other end).
-    pub(crate) fn delete_link(&mut self, index: u32) -> io::Result<()> {
+    pub fn delete_link(&mut self, index: u32) -> io::Result<()> {
         let message: LinkMessage = LinkUnspec::new_with_index(index).build();
         self.request(RouteNetlinkMessage::DelLink(message), 0)
     }
 
     /// Gives an interface an address of its own (/32).
-    pub(crate) fn add_address(&mut self, index: u32, address: Ipv4Addr) -> io::Result<()> {
+    pub fn add_address(&mut self, index: u32, address: Ipv4Addr) -> io::Result<()> {
         let message: AddressMessage =
             AddressMessageBuilder::<Ipv4Addr>::new().index(index).address(address, 32).build();
         self.request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
     }
 
     /// Adds a route.
-    pub(crate) fn add_route(&mut self, route: Route) -> io::Result<()> {
+    pub fn add_route(&mut self, route: Route) -> io::Result<()> {
         self.request(RouteNetlinkMessage::NewRoute(route.message()), NLM_F_CREATE | NLM_F_EXCL)
     }
 
@@ -91,9 +91,15 @@ impl Netlink {
 
 /// The routes which the sandbox uses.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Route {
+#[allow(
+    missing_docs,
+    reason = "the fields say what they are: addresses, networks with their prefix length, interface numbers"
+)]
+pub enum Route {
     /// This address is at the other end of the interface.
     Wire { address: Ipv4Addr, interface: u32, source: Option<Ipv4Addr> },
+    /// Every address of the network goes over the interface to this next hop.
+    Via { network: (Ipv4Addr, u8), gateway: Ipv4Addr, interface: u32 },
     /// Everything else goes over the interface to this next hop.
     Default { gateway: Ipv4Addr, interface: u32 },
     /// Every address of the network is our own.
@@ -112,6 +118,12 @@ impl Route {
                     new().destination_prefix(address, 32).output_interface(interface).scope(RouteScope::Link);
                 source.into_iter().fold(route, RouteMessageBuilder::<Ipv4Addr>::pref_source).build()
             }
+            Route::Via { network: (address, length), gateway, interface } => new()
+                .destination_prefix(address, length)
+                .gateway(gateway)
+                .output_interface(interface)
+                .onlink()
+                .build(),
             Route::Default { gateway, interface } => {
                 new().gateway(gateway).output_interface(interface).onlink().build()
             }
@@ -130,6 +142,6 @@ impl Route {
 }
 
 /// The number of an interface in the calling thread's network namespace.
-pub(crate) fn interface_index(name: &str) -> io::Result<u32> {
+pub fn interface_index(name: &str) -> io::Result<u32> {
     Ok(nix::net::if_::if_nametoindex(name)?)
 }

@@ -22,7 +22,7 @@ pub(crate) fn configure() -> io::Result<()> {
 }
 
 /// Switches IPv6 off in the calling thread's network namespace, where the kernel has it at all.
-pub(crate) fn disable_ipv6() -> io::Result<()> {
+pub fn disable_ipv6() -> io::Result<()> {
     for which in ["all", "default"] {
         match set(&format!("net/ipv6/conf/{which}/disable_ipv6"), "1") {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -33,7 +33,7 @@ pub(crate) fn disable_ipv6() -> io::Result<()> {
 }
 
 /// Sets a kernel parameter of the calling thread's network namespace.
-pub(crate) fn set(parameter: &str, value: &str) -> io::Result<()> {
+pub fn set(parameter: &str, value: &str) -> io::Result<()> {
     std::fs::write(format!("/proc/sys/{parameter}"), value)
         .map_err(|error| io::Error::new(error.kind(), format!("setting {parameter} to {value}: {error}")))
 }

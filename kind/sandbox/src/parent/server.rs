@@ -1,40 +1,54 @@
 //! The `sandbox-server` process: API server, controllers and node in one tokio runtime. It ends only by being killed,
 //! or with an error when one of its parts gives up.
 
-use super::config::SandboxConfig;
-use super::init::{self, Arguments};
-use super::state::{StartAnswer, kubeconfig_path};
+use super::config::{Lifetime, SandboxConfig};
+use super::sandbox::kubeconfig_path;
 use crate::apiserver::inputs::SystemClock;
 use crate::apiserver::{ApiServer, ApiServerConfig, ServerCertificate, kubeconfig};
 use crate::controllers::Controllers;
 use crate::net::{address, services};
 use crate::node::Node;
-use crate::sys::process;
+use crate::tree::{Handed, StartAnswer, Trunk};
 use anyhow::{Context as _, Result, bail};
-use std::net::{SocketAddrV4, TcpListener};
+use std::net::{SocketAddr, SocketAddrV4, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where the API server listens inside the sandbox; the Service `kubernetes` leads there.
 const INSIDE: SocketAddrV4 = SocketAddrV4::new(address::NODE, 6443);
 /// The name server of pods.
 const NAME_SERVER: SocketAddrV4 = SocketAddrV4::new(address::NAME_SERVER, 53);
 
-/// Runs the role.
-pub(super) fn run() -> Result<()> {
-    let outcome = start();
-    if let Err(error) = &outcome {
-        StartAnswer::Failed { message: format!("{error:#}") }.send();
+impl Trunk for SandboxConfig {
+    const NAME: &'static str = "sandbox";
+    const NOUN: &'static str = "sandbox";
+    const START_LIMIT: Duration = Duration::from_secs(60);
+
+    fn state_directory(&self) -> &Path {
+        &self.state_directory
     }
-    outcome
+
+    fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    fn lifetime(&self) -> Lifetime {
+        self.lifetime
+    }
+
+    fn serve(handed: Handed<SandboxConfig>) -> Result<()> {
+        start(handed)
+    }
+
+    /// Everything of a sandbox is in its namespaces and its state directory.
+    fn clear_up(&self, _guardian: u32) -> Result<()> {
+        Ok(())
+    }
 }
 
-fn start() -> Result<()> {
-    let arguments = Arguments::of_this_process()?;
-    let listener = process::inherited_descriptor(arguments.listener).context("taking the listener")?;
-    let lock = process::inherited_descriptor(arguments.lock).context("taking the lock")?;
-    init::close_on_exec(&listener).context("keeping the listener")?;
-    init::close_on_exec(&lock).context("keeping the lock")?;
+fn start(handed: Handed<SandboxConfig>) -> Result<()> {
+    let Handed { config, listener, lock: _held } = handed;
     start_logging();
     allow_many_files().context("allowing many open files")?;
     crate::net::root::configure().context("configuring the sandbox's network")?;
@@ -43,7 +57,7 @@ fn start() -> Result<()> {
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    runtime.block_on(serve(arguments.config, TcpListener::from(listener)))
+    runtime.block_on(serve(config, listener))
 }
 
 /// Starts every part, says that all is ready, and watches the parts.

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod capability;
-pub(crate) mod mount;
+pub mod mount;
 pub(crate) mod namespace;
-pub(crate) mod process;
+pub mod process;
 pub(crate) mod terminal;

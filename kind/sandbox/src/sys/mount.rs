@@ -6,41 +6,41 @@ use std::path::Path;
 const NONE: Option<&str> = None;
 
 /// Keeps every later mount of this namespace from reaching another.
-pub(crate) fn make_everything_private() -> nix::Result<()> {
+pub fn make_everything_private() -> nix::Result<()> {
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
 }
 
 /// Mounts a fresh /proc for the process namespace of the caller.
-pub(crate) fn process_information(target: &Path) -> nix::Result<()> {
+pub fn process_information(target: &Path) -> nix::Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), target, Some("proc"), flags, NONE)
 }
 
 /// Mounts a read-only /sys for the network namespace of the caller.
-pub(crate) fn system_information(target: &Path) -> nix::Result<()> {
+pub fn system_information(target: &Path) -> nix::Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY;
     mount(Some("sysfs"), target, Some("sysfs"), flags, NONE)
 }
 
 /// Mounts an empty file system in memory; `options` as of mount(8).
-pub(crate) fn memory(target: &Path, flags: MsFlags, options: &str) -> nix::Result<()> {
+pub fn memory(target: &Path, flags: MsFlags, options: &str) -> nix::Result<()> {
     mount(Some("tmpfs"), target, Some("tmpfs"), flags, Some(options))
 }
 
 /// Shows the file or directory `source` at `target`.
-pub(crate) fn bind(source: &Path, target: &Path, read_only: bool) -> nix::Result<()> {
+pub fn bind(source: &Path, target: &Path, read_only: bool) -> nix::Result<()> {
     mount(Some(source), target, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)?;
     if read_only { remount_read_only(target) } else { Ok(()) }
 }
 
 /// Makes an existing mount read-only.
-pub(crate) fn remount_read_only(target: &Path) -> nix::Result<()> {
+pub fn remount_read_only(target: &Path) -> nix::Result<()> {
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | kept_flags(target);
     mount(NONE, target, NONE, flags, NONE)
 }
 
 /// Makes `root` the root of this mount namespace and forgets every other mount.
-pub(crate) fn change_root(root: &Path) -> nix::Result<()> {
+pub fn change_root(root: &Path) -> nix::Result<()> {
     nix::unistd::chdir(root)?;
     // With the same directory twice the old root is stacked on the new one, so that no directory is needed for it.
     nix::unistd::pivot_root(".", ".")?;

@@ -10,7 +10,7 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum Exit {
+pub enum Exit {
     /// It returned this status.
     Code(i32),
     /// This signal ended it.
@@ -19,7 +19,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// The status a shell, and so the kubelet, would show: 128 + n for signal n.
-    pub(crate) fn status(self) -> i32 {
+    pub fn status(self) -> i32 {
         match self {
             Exit::Code(code) => code,
             Exit::Signal(signal) => 128 + signal,
@@ -28,7 +28,7 @@ impl Exit {
 }
 
 /// The two sides of a fork.
-pub(crate) enum Fork {
+pub enum Fork {
     /// We are the parent of this child.
     Parent(Pid),
     /// We are the child.
@@ -36,7 +36,7 @@ pub(crate) enum Fork {
 }
 
 /// Forks a process that has one thread only. With threads, the child could inherit a locked allocator.
-pub(crate) fn fork_single_threaded() -> nix::Result<Fork> {
+pub fn fork_single_threaded() -> nix::Result<Fork> {
     let threads = std::fs::read_dir("/proc/self/task").map(Iterator::count).unwrap_or(1);
     assert!(threads <= 1, "a process with {threads} threads must not be forked");
     // SAFETY: the process has a single thread (checked above), so every lock is free in the child.
@@ -49,7 +49,7 @@ pub(crate) fn fork_single_threaded() -> nix::Result<Fork> {
 /// Takes ownership of a descriptor which the process inherited by number.
 ///
 /// Call it at most once for each number, right after the start of the process.
-pub(crate) fn inherited_descriptor(number: RawFd) -> nix::Result<OwnedFd> {
+pub fn inherited_descriptor(number: RawFd) -> nix::Result<OwnedFd> {
     // SAFETY: fcntl(F_GETFD) only looks whether the number is open.
     Errno::result(unsafe { nix::libc::fcntl(number, nix::libc::F_GETFD) })?;
     // SAFETY: it is open (checked above), and the caller promises to take it once.
@@ -57,13 +57,13 @@ pub(crate) fn inherited_descriptor(number: RawFd) -> nix::Result<OwnedFd> {
 }
 
 /// The command will be the first of a session of its own: no terminal's signals reach it.
-pub(crate) fn in_own_session(command: &mut tokio::process::Command) {
+pub fn in_own_session(command: &mut tokio::process::Command) {
     // SAFETY: setsid(2) may be called between fork and exec: it is async-signal-safe and touches no memory.
     unsafe { command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(std::io::Error::from)) };
 }
 
 /// Asks the kernel to kill this process when its parent's thread ends.
-pub(crate) fn die_with_parent() -> nix::Result<()> {
+pub fn die_with_parent() -> nix::Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn take_terminal() -> nix::Result<()> {
 }
 
 /// Waits until this child has ended.
-pub(crate) fn wait_for(child: Pid) -> nix::Result<Exit> {
+pub fn wait_for(child: Pid) -> nix::Result<Exit> {
     loop {
         match waitpid(child, None) {
             Ok(WaitStatus::Exited(_, code)) => return Ok(Exit::Code(code)),
@@ -86,7 +86,7 @@ pub(crate) fn wait_for(child: Pid) -> nix::Result<Exit> {
 }
 
 /// Reaps every process that ends, as a PID 1 must, until `child` itself has ended.
-pub(crate) fn reap_until(child: Pid) -> nix::Result<Exit> {
+pub fn reap_until(child: Pid) -> nix::Result<Exit> {
     loop {
         match waitpid(None, Some(WaitPidFlag::__WALL)) {
             Ok(WaitStatus::Exited(pid, code)) if pid == child => return Ok(Exit::Code(code)),
@@ -100,7 +100,7 @@ pub(crate) fn reap_until(child: Pid) -> nix::Result<Exit> {
 }
 
 /// Sends a signal; a process that is gone already counts as success.
-pub(crate) fn signal(pid: Pid, signal: Signal) -> nix::Result<()> {
+pub fn signal(pid: Pid, signal: Signal) -> nix::Result<()> {
     match nix::sys::signal::kill(pid, signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
         Err(error) => Err(error),
@@ -108,7 +108,7 @@ pub(crate) fn signal(pid: Pid, signal: Signal) -> nix::Result<()> {
 }
 
 /// Opens a descriptor that stands for this very process, however numbers are reused later.
-pub(crate) fn open_process(pid: Pid) -> nix::Result<OwnedFd> {
+pub fn open_process(pid: Pid) -> nix::Result<OwnedFd> {
     // SAFETY: pidfd_open takes a number and flags and returns a new descriptor or an error.
     let descriptor =
         Errno::result(unsafe { nix::libc::syscall(nix::libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
@@ -117,7 +117,7 @@ pub(crate) fn open_process(pid: Pid) -> nix::Result<OwnedFd> {
 }
 
 /// Waits until the process behind a descriptor has ended: it becomes readable then, see pidfd_open(2).
-pub(crate) async fn wait_for_end(process: OwnedFd) -> std::io::Result<()> {
+pub async fn wait_for_end(process: OwnedFd) -> std::io::Result<()> {
     // SAFETY: we own the descriptor and hand it over; it stays open as long as the registration lives.
     let process =
         unsafe { tokio::io::unix::AsyncFd::register_with_interest(process, tokio::io::Interest::READABLE) }?;
@@ -125,7 +125,7 @@ pub(crate) async fn wait_for_end(process: OwnedFd) -> std::io::Result<()> {
 }
 
 /// Resets every signal to its default and unblocks it: a program expects that from whoever starts it.
-pub(crate) fn reset_signals() -> nix::Result<()> {
+pub fn reset_signals() -> nix::Result<()> {
     use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, sigprocmask};
     for one in Signal::iterator().filter(|one| !matches!(one, Signal::SIGKILL | Signal::SIGSTOP)) {
         // SAFETY: the default disposition runs no code of ours.
@@ -136,11 +136,11 @@ pub(crate) fn reset_signals() -> nix::Result<()> {
 
 /// One very process, to be signalled without hitting another that got its number.
 #[derive(Debug)]
-pub(crate) struct ProcessHandle(OwnedFd);
+pub struct ProcessHandle(OwnedFd);
 
 impl ProcessHandle {
     /// Nothing if the process has ended and been reaped already.
-    pub(crate) fn open(process: i32) -> nix::Result<Option<ProcessHandle>> {
+    pub fn open(process: i32) -> nix::Result<Option<ProcessHandle>> {
         match open_process(Pid::from_raw(process)) {
             Ok(descriptor) => Ok(Some(ProcessHandle(descriptor))),
             Err(Errno::ESRCH) => Ok(None),
@@ -149,7 +149,7 @@ impl ProcessHandle {
     }
 
     /// Sends a signal; a process that is gone already counts as success.
-    pub(crate) fn signal(&self, signal: Signal) -> nix::Result<()> {
+    pub fn signal(&self, signal: Signal) -> nix::Result<()> {
         use std::os::fd::AsRawFd as _;
         let nothing = std::ptr::null::<nix::libc::siginfo_t>();
         // SAFETY: the descriptor is open as long as self lives; a null information pointer is allowed.

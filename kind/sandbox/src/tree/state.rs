@@ -1,13 +1,13 @@
-//! What a sandbox leaves in its state directory so that another process can find it: the lock, the guardian's process,
-//! where the API server listens. A file alone proves nothing: the process's start time must agree.
+//! What a tree leaves in its state directory so that another process can find it: the lock and the guardian's process. A file alone proves nothing: the process's start time must agree.
 
+use super::Trunk;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The guardian of a running sandbox.
+/// The guardian of a running tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct GuardianRecord {
@@ -16,13 +16,18 @@ pub(super) struct GuardianRecord {
     pub(super) start_time: u64,
 }
 
-/// What the guardian's tree answers on its standard output, one line, once.
+/// What the tree answers on its standard output, one line each; after `Ready` and `Failed` nothing more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum StartAnswer {
-    /// The API server accepts connections and the node is ready.
+pub enum StartAnswer {
+    /// A step of the start began.
+    Progress {
+        /// What is done now, for people.
+        message: String,
+    },
+    /// All that was asked for is there.
     Ready,
-    /// The sandbox could not start.
+    /// The tree could not start.
     Failed {
         /// What was tried and why it failed.
         message: String,
@@ -31,7 +36,7 @@ pub(super) enum StartAnswer {
 
 impl StartAnswer {
     /// Writes the answer to standard output.
-    pub(super) fn send(&self) {
+    pub fn send(&self) {
         use std::io::Write as _;
         let line = serde_json::to_string(self).expect("an answer is plain data");
         // If the caller has gone, nobody waits for an answer.
@@ -47,8 +52,8 @@ impl GuardianRecord {
     }
 
     /// Reads the record, if its process still runs.
-    pub(super) fn read_living(state_directory: &Path) -> io::Result<Option<GuardianRecord>> {
-        let text = match std::fs::read_to_string(path(state_directory)) {
+    pub(super) fn read_living<T: Trunk>(state_directory: &Path) -> io::Result<Option<GuardianRecord>> {
+        let text = match std::fs::read_to_string(path::<T>(state_directory)) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -62,39 +67,35 @@ impl GuardianRecord {
         start_time(self.process).is_ok_and(|start| start == self.start_time)
     }
 
-    /// Writes the record. It appears whole or not at all: whoever looks for a sandbox may look in the middle of a start.
-    pub(super) fn write(&self, state_directory: &Path) -> io::Result<()> {
-        let new = path(state_directory).with_extension("new");
+    /// Writes the record. It appears whole or not at all: whoever looks for a tree may look in the middle of a start.
+    pub(super) fn write<T: Trunk>(&self, state_directory: &Path) -> io::Result<()> {
+        let path = path::<T>(state_directory);
+        let new = path.with_extension("new");
         std::fs::write(&new, serde_json::to_vec(self).map_err(io::Error::other)?)?;
-        std::fs::rename(new, path(state_directory))
+        std::fs::rename(new, path)
     }
 
-    pub(super) fn remove(state_directory: &Path) -> io::Result<()> {
-        std::fs::remove_file(path(state_directory))
+    pub(super) fn remove<T: Trunk>(state_directory: &Path) -> io::Result<()> {
+        std::fs::remove_file(path::<T>(state_directory))
     }
 }
 
 /// Takes the state directory for this process and those that inherit the lock.
 ///
 /// # Errors
-/// `WouldBlock` when another sandbox holds it.
+/// `WouldBlock` when another tree holds it.
 pub(super) fn lock(state_directory: &Path) -> io::Result<Flock<File>> {
     let file = File::options().create(true).truncate(false).write(true).open(state_directory.join("lock"))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| io::Error::from(error))
 }
 
-/// The kubeconfig of the sandbox.
-pub(super) fn kubeconfig_path(state_directory: &Path) -> PathBuf {
-    state_directory.join("kubeconfig")
+/// What the tree's own processes have to say.
+pub(super) fn log_path<T: Trunk>(state_directory: &Path) -> PathBuf {
+    state_directory.join(format!("{}.log", T::NAME))
 }
 
-/// What the sandbox's own processes have to say.
-pub(super) fn log_path(state_directory: &Path) -> PathBuf {
-    state_directory.join("sandbox.log")
-}
-
-fn path(state_directory: &Path) -> PathBuf {
-    state_directory.join("sandbox.json")
+fn path<T: Trunk>(state_directory: &Path) -> PathBuf {
+    state_directory.join(format!("{}.json", T::NAME))
 }
 
 /// Field 22 of /proc/PID/stat, see proc(5); the command name before it may hold spaces, but ends at the last `)`.

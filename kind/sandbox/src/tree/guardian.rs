@@ -1,9 +1,9 @@
-//! The `sandbox-parent` process: takes the listener while it still sees the host, makes the sandbox's namespaces, and
-//! then waits for one of three things: the caller is gone, a signal, the sandbox has ended. It runs one thread.
+//! The guardian's process: takes the listener while it still sees the host, makes the namespaces, and then waits for one
+//! of three things: the caller is gone, a signal, the tree has ended. It runs one thread.
 
-use super::config::{Lifetime, SandboxConfig};
 use super::state::{self, GuardianRecord, StartAnswer};
-use super::{Role, init};
+use super::{Role, Trunk, init};
+use crate::parent::Lifetime;
 use crate::sys::process;
 use anyhow::{Context as _, Result, bail};
 use nix::fcntl::Flock;
@@ -20,8 +20,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::ChildStdin;
 
 /// Runs the role. The configuration is the first line on standard input; the input stays open as the lifeline.
-pub(super) fn run() -> Result<()> {
-    let config = read_config()?;
+pub(super) fn run<T: Trunk>() -> Result<()> {
+    let config: T = read_config()?;
     match start(&config) {
         Err(error) => {
             StartAnswer::Failed { message: format!("{error:#}") }.send();
@@ -29,12 +29,13 @@ pub(super) fn run() -> Result<()> {
         }
         Ok(started) => {
             let reason = wait(&config, &started)?;
-            process::signal(started.init, Signal::SIGKILL).context("ending the sandbox")?;
-            let exit = process::wait_for(started.init).context("waiting for the sandbox to end")?;
-            GuardianRecord::remove(&config.state_directory).context("removing the record of the sandbox")?;
+            process::signal(started.init, Signal::SIGKILL).context("ending the tree")?;
+            let exit = process::wait_for(started.init).context("waiting for the tree to end")?;
+            config.clear_up(std::process::id()).context("removing what the tree left")?;
+            GuardianRecord::remove::<T>(config.state_directory()).context("removing the tree's record")?;
             match reason {
                 Reason::CallerGone | Reason::Signal => Ok(()),
-                Reason::SandboxEnded => bail!("the sandbox ended by itself: {exit:?}"),
+                Reason::Ended => bail!("the {} ended by itself: {exit:?}", T::NOUN),
             }
         }
     }
@@ -52,24 +53,25 @@ struct Started {
 enum Reason {
     CallerGone,
     Signal,
-    SandboxEnded,
+    Ended,
 }
 
-fn read_config() -> Result<SandboxConfig> {
+fn read_config<T: Trunk>() -> Result<T> {
     let mut line = String::new();
     // Nothing else is written until we have answered, so the buffer cannot swallow anything else.
-    std::io::stdin().lock().read_line(&mut line).context("reading the sandbox's configuration")?;
-    serde_json::from_str(&line).context("parsing the sandbox's configuration")
+    std::io::stdin().lock().read_line(&mut line).context("reading the configuration")?;
+    serde_json::from_str(&line).context("parsing the configuration")
 }
 
-fn start(config: &SandboxConfig) -> Result<Started> {
-    let lock = state::lock(&config.state_directory)
-        .with_context(|| format!("another sandbox may be running in {}", config.state_directory.display()))?;
+fn start<T: Trunk>(config: &T) -> Result<Started> {
+    let state_directory = config.state_directory();
+    let lock = state::lock(state_directory)
+        .with_context(|| format!("another {} may be running in {}", T::NOUN, state_directory.display()))?;
     GuardianRecord::own()
-        .and_then(|record| record.write(&config.state_directory))
-        .context("recording the sandbox's process")?;
-    let listener =
-        TcpListener::bind(config.listen).with_context(|| format!("listening on {}", config.listen))?;
+        .and_then(|record| record.write::<T>(state_directory))
+        .context("recording the guardian's process")?;
+    let address = config.listen();
+    let listener = TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
     unshare(
         CloneFlags::CLONE_NEWPID
             | CloneFlags::CLONE_NEWNS
@@ -77,14 +79,14 @@ fn start(config: &SandboxConfig) -> Result<Started> {
             | CloneFlags::CLONE_NEWUTS
             | CloneFlags::CLONE_NEWIPC,
     )
-    .context("making namespaces for the sandbox (this needs root, or CAP_SYS_ADMIN)")?;
+    .context("making namespaces (this needs root, or CAP_SYS_ADMIN)")?;
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
     signals.thread_block().context("blocking signals")?;
     let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC).context("receiving signals")?;
-    let (read, lifeline) = std::io::pipe().context("making the lifeline of the sandbox")?;
+    let (read, lifeline) = std::io::pipe().context("making the lifeline")?;
     let inherited = [listener.as_fd(), lock.as_fd(), read.as_fd()];
     for descriptor in inherited {
-        init::keep_open(descriptor).context("handing a descriptor to the sandbox")?;
+        init::keep_open(descriptor).context("handing a descriptor to the tree")?;
     }
     let arguments = init::Arguments {
         config: config.clone(),
@@ -92,12 +94,12 @@ fn start(config: &SandboxConfig) -> Result<Started> {
         lock: lock.as_raw_fd(),
         lifeline: read.as_raw_fd(),
     };
-    let init = init::spawn(Role::Init, &arguments)?;
+    let init = init::spawn::<T>(Role::Init, &arguments)?;
     std::io::stdout().flush().ok();
     Ok(Started { init, signals, _lifeline: lifeline, _lock: lock })
 }
 
-/// The caller's word that it has a lasting sandbox, which no longer ends with it.
+/// The caller's word that it has a lasting tree, which no longer ends with it.
 const LET_GO: &[u8] = b"\n";
 
 /// Tells the guardian at the other end of `lifeline` to go on without its caller. To be said once, after it answered.
@@ -106,13 +108,13 @@ pub(super) async fn let_go(lifeline: &mut ChildStdin) -> std::io::Result<()> {
     lifeline.flush().await
 }
 
-/// Waits for a reason to end. A lasting sandbox too ends with its caller until that lets it go: a caller that ended in
-/// the middle of the start told nobody of the sandbox.
-fn wait(config: &SandboxConfig, started: &Started) -> Result<Reason> {
-    let sandbox = process::open_process(started.init).context("watching the sandbox")?;
+/// Waits for a reason to end. A lasting tree too ends with its caller until that lets it go: a caller that ended in the
+/// middle of the start told nobody of the tree.
+fn wait<T: Trunk>(config: &T, started: &Started) -> Result<Reason> {
+    let tree = process::open_process(started.init).context("watching the tree")?;
     let stdin = std::io::stdin();
     let mut watched = vec![
-        PollFd::new(sandbox.as_fd(), PollFlags::POLLIN),
+        PollFd::new(tree.as_fd(), PollFlags::POLLIN),
         PollFd::new(started.signals.as_fd(), PollFlags::POLLIN),
         PollFd::new(stdin.as_fd(), PollFlags::POLLIN),
     ];
@@ -124,12 +126,12 @@ fn wait(config: &SandboxConfig, started: &Started) -> Result<Reason> {
         }
         let ready: Vec<bool> = watched.iter().map(|one| one.any().unwrap_or(false)).collect();
         match ready.as_slice() {
-            [true, ..] => return Ok(Reason::SandboxEnded),
+            [true, ..] => return Ok(Reason::Ended),
             [_, true, ..] => match started.signals.read_signal().context("reading a signal")? {
                 Some(signal) if signal.ssi_signo == Signal::SIGHUP as u32 => {}
                 Some(_) | None => return Ok(Reason::Signal),
             },
-            [_, _, true] => match (config.lifetime, is_let_go(stdin.as_fd())?) {
+            [_, _, true] => match (config.lifetime(), is_let_go(stdin.as_fd())?) {
                 (Lifetime::Lasting, true) => watched.truncate(2),
                 (Lifetime::Lasting, false) | (Lifetime::WithParent, _) => return Ok(Reason::CallerGone),
             },

@@ -1,0 +1,67 @@
+//! The images of a bare cluster as archives on disk: what comes from the cache is archived once and kept there, what is built
+//! here is archived for each cluster anew.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use sandbox::{ImageReference, ImageSource};
+use sha2::{Digest as _, Sha256};
+
+use super::addons::NAME_SERVER_IMAGE;
+use super::node_files::PAUSE_IMAGE;
+use super::tools::ImagePrograms;
+use crate::cluster::{SandboxImages, cache};
+use crate::image::{self, WrongOperators};
+
+/// The archives of every image, the one that the node itself needs first.
+pub(super) fn prepare(
+    programs: &ImagePrograms,
+    images: &SandboxImages,
+    state: &Path,
+) -> Result<Vec<PathBuf>> {
+    let pause = single("/pause", &programs.catatonit, &["/pause", "-P"]);
+    let names = single("/coredns", &programs.coredns, &["/coredns"]);
+    let own = [(ImageReference::from(PAUSE_IMAGE), pause), (ImageReference::from(NAME_SERVER_IMAGE), names)];
+    let others = images.sources.iter().map(|(name, source)| (name.clone(), source.clone()));
+    own.into_iter().chain(others).map(|(name, source)| archive(&name, &source, state)).collect()
+}
+
+fn single(in_image: &str, on_host: &Path, entrypoint: &[&str]) -> ImageSource {
+    ImageSource {
+        files: BTreeMap::from([(PathBuf::from(in_image), on_host.to_owned())]),
+        entrypoint: entrypoint.iter().map(|word| (*word).to_owned()).collect(),
+        environment: BTreeMap::new(),
+        user: None,
+    }
+}
+
+fn archive(name: &ImageReference, source: &ImageSource, state: &Path) -> Result<PathBuf> {
+    let cache = cache::directory()?;
+    let real = source.files.values().map(|file| file.canonicalize()).collect::<std::io::Result<Vec<_>>>();
+    let real = real.with_context(|| format!("finding the files of the image {name}"))?;
+    let cache_root = cache.canonicalize().unwrap_or_else(|_| cache.clone());
+    let stable = real.iter().all(|file| file.starts_with(&cache_root) || file.starts_with("/usr"));
+    let directory =
+        if stable { cache.join("archives").join(key(name, source)?) } else { state.join("archives") };
+    let image = image::from_source(name, source, 0, WrongOperators::AllowedInTestCluster)?;
+    let kept = directory.join(image.name.file_name());
+    if stable && kept.is_file() {
+        return Ok(kept);
+    }
+    Ok(image::save(&image, &directory)?.path)
+}
+
+/// Changes when the image's description or one of its files does.
+fn key(name: &ImageReference, source: &ImageSource) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(serde_json::to_vec(&(name, source)).context("describing an image")?);
+    for file in source.files.values() {
+        let data = std::fs::metadata(file).with_context(|| format!("looking at {}", file.display()))?;
+        for number in [data.size().cast_signed(), data.mtime(), data.mtime_nsec()] {
+            hash.update(number.to_le_bytes());
+        }
+    }
+    Ok(hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,195 @@
+//! Clusters made on this machine below one process: the sandbox and the bare one, behind one set of verbs. What each is made
+//! of is its own module's business.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use kube::config::Kubeconfig;
+use sandbox::{Lifetime, Sandbox};
+
+use super::bare::{self, Bare};
+use super::{Cluster, ClusterChoice, ClusterKind, SandboxImages, not_built_yet, sandboxed};
+
+/// How long a cluster may take to end when nobody holds it any more.
+const END_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Hears how far a start has come.
+pub type Progress<'a> = &'a (dyn Fn(&str) + Sync);
+
+/// A running cluster of this machine. Dropping one that lives with its parent ends it; a lasting one goes on.
+pub(super) enum LocalCluster {
+    Sandbox(Sandbox),
+    Bare(Bare),
+}
+
+/// How to start one.
+pub(super) struct Start<'a> {
+    pub(super) choice: &'a ClusterChoice,
+    pub(super) images: &'a SandboxImages,
+    /// Everything that the cluster writes lies below this directory.
+    pub(super) state: &'a Path,
+    pub(super) name: &'a str,
+    pub(super) lifetime: Lifetime,
+    pub(super) progress: Progress<'a>,
+}
+
+/// Whether such a cluster can be started here, as far as that shows before anything is made.
+pub(super) fn check(choice: &ClusterChoice) -> Result<()> {
+    match choice.kind {
+        ClusterKind::Sandbox => sandboxed::check(choice.listen),
+        ClusterKind::Bare => bare::check(choice.listen),
+        ClusterKind::Kind | ClusterKind::Current => bail!(not_built_yet(choice.kind)),
+    }
+}
+
+impl LocalCluster {
+    /// Starts one, unless it is interrupted first: then nothing of it runs.
+    pub(super) async fn launch(
+        start: Start<'_>,
+        interrupted: impl Future<Output = ()>,
+    ) -> Result<LocalCluster> {
+        check(start.choice)?;
+        match start.choice.kind {
+            ClusterKind::Sandbox => sandboxed::launch(&start, interrupted).await.map(LocalCluster::Sandbox),
+            ClusterKind::Bare => Bare::launch(&start, interrupted).await.map(LocalCluster::Bare),
+            ClusterKind::Kind | ClusterKind::Current => bail!(not_built_yet(start.choice.kind)),
+        }
+    }
+
+    /// Finds the one that runs with this state directory, if one does.
+    pub(super) fn find(kind: ClusterKind, state: &Path) -> Result<Option<LocalCluster>> {
+        match kind {
+            ClusterKind::Sandbox => {
+                let found = Sandbox::find(state).context("looking for the cluster")?;
+                Ok(found.map(LocalCluster::Sandbox))
+            }
+            ClusterKind::Bare => Ok(Bare::find(state)?.map(LocalCluster::Bare)),
+            ClusterKind::Kind | ClusterKind::Current => bail!(not_built_yet(kind)),
+        }
+    }
+
+    /// The file that clients read.
+    pub(super) fn kubeconfig(&self) -> &Path {
+        match self {
+            LocalCluster::Sandbox(sandbox) => sandbox.kubeconfig_path(),
+            LocalCluster::Bare(bare) => bare.kubeconfig(),
+        }
+    }
+
+    /// The process below which all of it runs.
+    pub(super) fn process_id(&self) -> u32 {
+        match self {
+            LocalCluster::Sandbox(sandbox) => sandbox.process_id(),
+            LocalCluster::Bare(bare) => bare.process_id(),
+        }
+    }
+
+    /// Connects to it.
+    pub(super) async fn connect(&self) -> Result<Cluster> {
+        let kind = match self {
+            LocalCluster::Sandbox(_) => ClusterKind::Sandbox,
+            LocalCluster::Bare(_) => ClusterKind::Bare,
+        };
+        let kubeconfig =
+            Kubeconfig::read_from(self.kubeconfig()).context("reading the cluster's kubeconfig")?;
+        Cluster::from_kubeconfig(kubeconfig, None, kind).await
+    }
+
+    /// Returns when it has ended, whoever ended it; an error if it cannot be watched.
+    pub(super) async fn ended(&self) -> Result<()> {
+        match self {
+            LocalCluster::Sandbox(sandbox) => sandbox.ended().await.context("watching the sandbox"),
+            LocalCluster::Bare(bare) => bare.ended().await,
+        }
+    }
+
+    async fn stop(self) -> Result<()> {
+        match self {
+            LocalCluster::Sandbox(sandbox) => sandbox.stop().await.context("stopping the sandbox"),
+            LocalCluster::Bare(bare) => bare.stop().await,
+        }
+    }
+}
+
+/// The cluster of one run and the directory that holds all it writes: it ends with this process, however this process ends.
+pub(super) struct OwnCluster {
+    cluster: LocalCluster,
+    state: PathBuf,
+}
+
+impl OwnCluster {
+    pub(super) fn cluster(&self) -> &LocalCluster {
+        &self.cluster
+    }
+
+    /// Copies what the cluster's own processes said, which goes away with it, into the directory `to`.
+    pub(super) fn keep_logs(&self, to: &Path) -> Result<()> {
+        match &self.cluster {
+            LocalCluster::Sandbox(_) => {
+                let from = self.state.join("sandbox.log");
+                let copied = std::fs::copy(&from, to.join("sandbox.log"));
+                copied.map(drop).with_context(|| format!("copying {}", from.display()))
+            }
+            LocalCluster::Bare(bare) => bare.keep_logs(&to.join("cluster")),
+        }
+    }
+
+    pub(super) async fn stop(self) -> Result<()> {
+        self.cluster.stop().await?;
+        remove(&self.state)
+    }
+}
+
+/// Starts the cluster of one run.
+pub(super) async fn start(
+    choice: &ClusterChoice,
+    images: &SandboxImages,
+    state: PathBuf,
+    progress: Progress<'_>,
+) -> Result<Cluster> {
+    let lifetime = Lifetime::WithParent;
+    let start = Start { choice, images, state: &state, name: "chaos", lifetime, progress };
+    let started = LocalCluster::launch(start, std::future::pending()).await;
+    let own = match started {
+        Ok(cluster) => OwnCluster { cluster, state },
+        Err(error) => {
+            remove(&state)?;
+            return Err(error);
+        }
+    };
+    let mut cluster = own.cluster.connect().await?;
+    cluster.owned = Some(own);
+    Ok(cluster)
+}
+
+/// Ends the one that runs with this state directory, if one does, and removes all that it kept.
+pub(super) async fn end(kind: ClusterKind, state: &Path) -> Result<()> {
+    if let Some(cluster) = LocalCluster::find(kind, state)? {
+        cluster.stop().await?;
+    }
+    if kind == ClusterKind::Bare {
+        bare::sweep()?;
+    }
+    remove(state)
+}
+
+pub(super) fn remove(directory: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(directory) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("removing {}", directory.display())),
+    }
+}
+
+/// Clears what the opening of a run's cluster left when it was broken off: waits until it has ended, then removes its state.
+pub(super) async fn clear(kind: ClusterKind, state: &Path) -> Result<()> {
+    if !matches!(kind, ClusterKind::Sandbox | ClusterKind::Bare) {
+        return Ok(());
+    }
+    let deadline = Instant::now() + END_PATIENCE;
+    while Instant::now() < deadline && matches!(LocalCluster::find(kind, state), Ok(Some(_))) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    remove(state)
+}
