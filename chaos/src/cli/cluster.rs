@@ -85,7 +85,8 @@ fn status(arguments: &WhichArguments) -> Result<u8> {
     let which = cluster::which(arguments.cluster, &arguments.name);
     match cluster::status(arguments.cluster, &arguments.name)? {
         LastingStatus::Running { process_id, kubeconfig } => {
-            anstream::println!("{name} runs (process {process_id}), kubeconfig {}", kubeconfig.display());
+            let process = process_id.map(|id| format!(" (process {id})")).unwrap_or_default();
+            anstream::println!("{name} runs{process}, kubeconfig {}", kubeconfig.display());
             Ok(0)
         }
         LastingStatus::Dead => {
@@ -101,10 +102,9 @@ fn status(arguments: &WhichArguments) -> Result<u8> {
 
 fn refuse_others(kind: ClusterKind) -> Result<()> {
     match kind {
-        ClusterKind::Sandbox | ClusterKind::Bare => Ok(()),
+        ClusterKind::Sandbox | ClusterKind::Bare | ClusterKind::Kind => Ok(()),
         ClusterKind::Current => {
             bail!("`current` is a cluster that somebody else runs: it is not ours to bring up or down")
         }
-        ClusterKind::Kind => bail!(cluster::not_built_yet(kind)),
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct HealArguments {
 pub(super) async fn heal(arguments: &HealArguments) -> Result<u8> {
     arguments.cluster.check()?;
     let choice = arguments.cluster.choice();
-    if matches!(choice.kind, ClusterKind::Sandbox | ClusterKind::Bare) && choice.lasting.is_none() {
+    if choice.kind != ClusterKind::Current && choice.lasting.is_none() {
         bail!(
             "a cluster without a name ends with its run and leaves nothing to heal; name a lasting one with --name"
         );

@@ -76,7 +76,7 @@ enum Command {
 #[derive(Clone, Debug, Args)]
 struct ClusterArguments {
     /// Where to act: `sandbox` needs nothing but root and etcd images; `bare` is real Kubernetes without Docker and needs
-    /// root, containerd and runc; `current` acts on the cluster that --context names, in a namespace that the run makes
+    /// root, containerd and runc; `kind` is Kubernetes in Docker and needs kind and Docker; `current` acts on the cluster that --context names, in a namespace that the run makes
     #[arg(long, value_enum, default_value = "sandbox", value_name = "KIND")]
     cluster: ClusterKind,
     /// The kubeconfig context for `--cluster current`
@@ -97,6 +97,9 @@ struct ClusterArguments {
     /// How many nodes a new bare cluster has, 1 to 9
     #[arg(long, value_name = "N", value_parser = parse_nodes)]
     nodes: Option<NodeCount>,
+    /// The node image of a new kind cluster, such as kindest/node:v1.34.11: it decides the Kubernetes version
+    #[arg(long, value_name = "IMAGE")]
+    node_image: Option<String>,
 }
 
 fn parse_image(text: &str) -> Result<(String, PathBuf), String> {
@@ -123,6 +126,7 @@ impl ClusterArguments {
             operator_binary: self.operator_binary.clone(),
             other_operators: self.another_operator.clone(),
             nodes: self.nodes.unwrap_or(NodeCount::ONE),
+            node_image: self.node_image.clone(),
         }
     }
 
@@ -131,22 +135,22 @@ impl ClusterArguments {
         if self.nodes.is_some() && (self.cluster != ClusterKind::Bare) {
             anyhow::bail!("--nodes belongs to --cluster bare")
         }
+        if self.node_image.is_some() && self.cluster != ClusterKind::Kind {
+            anyhow::bail!("--node-image belongs to --cluster kind")
+        }
         match self.cluster {
-            ClusterKind::Kind => {
-                anyhow::bail!(chaos::cluster::not_built_yet(self.cluster))
-            }
             ClusterKind::Current if self.context.is_none() => {
                 anyhow::bail!(
                     "--cluster current needs --context NAME: it is never guessed which cluster may be broken"
                 )
             }
-            ClusterKind::Sandbox | ClusterKind::Bare if self.context.is_some() => {
+            ClusterKind::Sandbox | ClusterKind::Bare | ClusterKind::Kind if self.context.is_some() => {
                 anyhow::bail!("--context belongs to --cluster current")
             }
             ClusterKind::Current if self.name.is_some() => {
-                anyhow::bail!("--name belongs to --cluster sandbox and --cluster bare")
+                anyhow::bail!("--name belongs to the clusters of this machine: sandbox, bare, kind")
             }
-            ClusterKind::Sandbox | ClusterKind::Bare | ClusterKind::Current => Ok(()),
+            ClusterKind::Sandbox | ClusterKind::Bare | ClusterKind::Kind | ClusterKind::Current => Ok(()),
         }
     }
 }

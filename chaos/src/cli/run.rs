@@ -117,7 +117,7 @@ fn refuse_unavailable(assignment: &Assignment, cluster: ClusterKind) -> Result<(
         Subject::Selector(_) => {
             refused(Unavailable::Selector, "a selector is not built yet: use `subject.cluster`")
         }
-        Subject::Cluster(subject) if matches!(cluster, ClusterKind::Sandbox | ClusterKind::Bare) => {
+        Subject::Cluster(subject) if cluster != ClusterKind::Current => {
             match images::missing_etcd(subject.version.as_str())? {
                 Some(message) => refused(Unavailable::Version, &message),
                 None => Ok(()),
@@ -132,7 +132,7 @@ fn settings(arguments: &RunArguments) -> Result<Settings> {
     if let Some(mutant) = &arguments.operator_mutant {
         check_mutant(mutant, cluster.operator_binary.as_deref())?;
     }
-    let local = matches!(cluster.kind, ClusterKind::Sandbox | ClusterKind::Bare);
+    let local = cluster.kind != ClusterKind::Current;
     let images = if local && cluster.lasting.is_none() {
         SandboxImages::collect(cluster.operator_binary.as_deref())?
     } else {

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use sandbox::Lifetime;
 
 use super::local::{self, LocalCluster, Progress, Start};
-use super::{Cluster, ClusterChoice, ClusterKind, SandboxImages, cache, not_built_yet};
+use super::{Cluster, ClusterChoice, ClusterKind, SandboxImages, cache, not_ours};
 
 /// A name that is safe as a directory: lower-case letters, digits and dashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +43,8 @@ pub struct LastingCluster {
 pub enum LastingStatus {
     /// It runs; the kubeconfig reaches it.
     Running {
-        /// The process below which all of it runs.
-        process_id: u32,
+        /// The process below which all of it runs, if there is one.
+        process_id: Option<u32>,
         /// The file that clients read.
         kubeconfig: PathBuf,
     },
@@ -157,7 +157,8 @@ fn directory(kind: ClusterKind, name: &ClusterName) -> Result<PathBuf> {
     let parent = match kind {
         ClusterKind::Sandbox => "clusters",
         ClusterKind::Bare => "bare",
-        ClusterKind::Kind | ClusterKind::Current => bail!(not_built_yet(kind)),
+        ClusterKind::Kind => "kind",
+        ClusterKind::Current => bail!(not_ours()),
     };
     Ok(cache::directory()?.join(parent).join(name.as_str()))
 }

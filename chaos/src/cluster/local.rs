@@ -1,5 +1,5 @@
-//! Clusters made on this machine below one process: the sandbox and the bare one, behind one set of verbs. What each is made
-//! of is its own module's business.
+//! Clusters made on this machine: the sandbox and the bare one, each below one process, and kind's, below its container engine.
+//! One set of verbs for all; what each is made of is its own module's business.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,7 +9,8 @@ use kube::config::Kubeconfig;
 use sandbox::{Lifetime, Sandbox};
 
 use super::bare::{self, Bare};
-use super::{Cluster, ClusterChoice, ClusterKind, SandboxImages, not_built_yet, sandboxed};
+use super::kind::{self, Kind};
+use super::{Cluster, ClusterChoice, ClusterKind, SandboxImages, not_ours, sandboxed};
 
 /// How long a cluster may take to end when nobody holds it any more.
 const END_PATIENCE: Duration = Duration::from_secs(15);
@@ -21,6 +22,7 @@ pub type Progress<'a> = &'a (dyn Fn(&str) + Sync);
 pub(super) enum LocalCluster {
     Sandbox(Sandbox),
     Bare(Bare),
+    Kind(Kind),
 }
 
 /// How to start one.
@@ -39,7 +41,8 @@ pub(super) fn check(choice: &ClusterChoice) -> Result<()> {
     match choice.kind {
         ClusterKind::Sandbox => sandboxed::check(choice.listen),
         ClusterKind::Bare => bare::check(choice.listen),
-        ClusterKind::Kind | ClusterKind::Current => bail!(not_built_yet(choice.kind)),
+        ClusterKind::Kind => kind::check(),
+        ClusterKind::Current => bail!(not_ours()),
     }
 }
 
@@ -53,7 +56,8 @@ impl LocalCluster {
         match start.choice.kind {
             ClusterKind::Sandbox => sandboxed::launch(&start, interrupted).await.map(LocalCluster::Sandbox),
             ClusterKind::Bare => Bare::launch(&start, interrupted).await.map(LocalCluster::Bare),
-            ClusterKind::Kind | ClusterKind::Current => bail!(not_built_yet(start.choice.kind)),
+            ClusterKind::Kind => Kind::launch(&start, interrupted).await.map(LocalCluster::Kind),
+            ClusterKind::Current => bail!(not_ours()),
         }
     }
 
@@ -65,7 +69,8 @@ impl LocalCluster {
                 Ok(found.map(LocalCluster::Sandbox))
             }
             ClusterKind::Bare => Ok(Bare::find(state)?.map(LocalCluster::Bare)),
-            ClusterKind::Kind | ClusterKind::Current => bail!(not_built_yet(kind)),
+            ClusterKind::Kind => Ok(Kind::find(state)?.map(LocalCluster::Kind)),
+            ClusterKind::Current => bail!(not_ours()),
         }
     }
 
@@ -74,14 +79,16 @@ impl LocalCluster {
         match self {
             LocalCluster::Sandbox(sandbox) => sandbox.kubeconfig_path(),
             LocalCluster::Bare(bare) => bare.kubeconfig(),
+            LocalCluster::Kind(kind) => kind.kubeconfig(),
         }
     }
 
-    /// The process below which all of it runs.
-    pub(super) fn process_id(&self) -> u32 {
+    /// The process below which all of it runs, if there is one.
+    pub(super) fn process_id(&self) -> Option<u32> {
         match self {
-            LocalCluster::Sandbox(sandbox) => sandbox.process_id(),
-            LocalCluster::Bare(bare) => bare.process_id(),
+            LocalCluster::Sandbox(sandbox) => Some(sandbox.process_id()),
+            LocalCluster::Bare(bare) => Some(bare.process_id()),
+            LocalCluster::Kind(_) => None,
         }
     }
 
@@ -90,6 +97,7 @@ impl LocalCluster {
         let kind = match self {
             LocalCluster::Sandbox(_) => ClusterKind::Sandbox,
             LocalCluster::Bare(_) => ClusterKind::Bare,
+            LocalCluster::Kind(_) => ClusterKind::Kind,
         };
         let kubeconfig =
             Kubeconfig::read_from(self.kubeconfig()).context("reading the cluster's kubeconfig")?;
@@ -101,6 +109,8 @@ impl LocalCluster {
         match self {
             LocalCluster::Sandbox(sandbox) => sandbox.ended().await.context("watching the sandbox"),
             LocalCluster::Bare(bare) => bare.ended().await,
+            // Nobody here can tell; failing calls do.
+            LocalCluster::Kind(_) => std::future::pending().await,
         }
     }
 
@@ -108,6 +118,7 @@ impl LocalCluster {
         match self {
             LocalCluster::Sandbox(sandbox) => sandbox.stop().await.context("stopping the sandbox"),
             LocalCluster::Bare(bare) => bare.stop().await,
+            LocalCluster::Kind(kind) => kind.stop().await,
         }
     }
 }
@@ -132,6 +143,7 @@ impl OwnCluster {
                 copied.map(drop).with_context(|| format!("copying {}", from.display()))
             }
             LocalCluster::Bare(bare) => bare.keep_logs(&to.join("cluster")),
+            LocalCluster::Kind(kind) => kind.keep_logs(&to.join("cluster")),
         }
     }
 
@@ -184,8 +196,11 @@ pub(super) fn remove(directory: &Path) -> Result<()> {
 
 /// Clears what the opening of a run's cluster left when it was broken off: waits until it has ended, then removes its state.
 pub(super) async fn clear(kind: ClusterKind, state: &Path) -> Result<()> {
-    if !matches!(kind, ClusterKind::Sandbox | ClusterKind::Bare) {
-        return Ok(());
+    match kind {
+        ClusterKind::Sandbox | ClusterKind::Bare => {}
+        // Nothing ends it for us.
+        ClusterKind::Kind => return end(kind, state).await,
+        ClusterKind::Current => return Ok(()),
     }
     let deadline = Instant::now() + END_PATIENCE;
     while Instant::now() < deadline && matches!(LocalCluster::find(kind, state), Ok(Some(_))) {

@@ -4,6 +4,7 @@ pub mod bare;
 pub mod cache;
 mod current;
 pub mod images;
+mod kind;
 mod lasting;
 mod local;
 mod sandboxed;
@@ -12,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
@@ -42,18 +43,19 @@ pub struct ClusterChoice {
     pub other_operators: Vec<(String, PathBuf)>,
     /// How many nodes a new bare cluster has.
     pub nodes: NodeCount,
+    /// The node image of a new kind cluster, which decides its Kubernetes version; kind's own default without.
+    pub node_image: Option<String>,
 }
 
 impl ClusterChoice {
     /// Whether such a cluster can be had from here, as far as that shows before anything is made.
     pub fn check(&self) -> Result<()> {
         match (self.kind, &self.lasting) {
-            (ClusterKind::Sandbox | ClusterKind::Bare, Some(name)) => {
+            (ClusterKind::Sandbox | ClusterKind::Bare | ClusterKind::Kind, Some(name)) => {
                 LastingCluster::find(self.kind, name).map(drop)
             }
-            (ClusterKind::Sandbox | ClusterKind::Bare, None) => local::check(self),
+            (ClusterKind::Sandbox | ClusterKind::Bare | ClusterKind::Kind, None) => local::check(self),
             (ClusterKind::Current, _) => current::check(self).map(drop),
-            (ClusterKind::Kind, _) => bail!(not_built_yet(self.kind)),
         }
     }
 }
@@ -85,14 +87,13 @@ impl Cluster {
         progress: Progress<'_>,
     ) -> Result<Cluster> {
         match (choice.kind, &choice.lasting) {
-            (ClusterKind::Sandbox | ClusterKind::Bare, Some(name)) => {
+            (ClusterKind::Sandbox | ClusterKind::Bare | ClusterKind::Kind, Some(name)) => {
                 LastingCluster::find(choice.kind, name)?.open().await
             }
-            (ClusterKind::Sandbox | ClusterKind::Bare, None) => {
+            (ClusterKind::Sandbox | ClusterKind::Bare | ClusterKind::Kind, None) => {
                 local::start(choice, images, state, progress).await
             }
             (ClusterKind::Current, _) => current::open(choice).await,
-            (ClusterKind::Kind, _) => bail!(not_built_yet(choice.kind)),
         }
     }
 
@@ -143,11 +144,7 @@ impl Cluster {
     }
 }
 
-/// What is said for a cluster kind that cannot be used yet.
-#[must_use]
-pub fn not_built_yet(kind: ClusterKind) -> String {
-    format!(
-        "--cluster {kind} is not built yet; use --cluster sandbox (needs nothing), or --cluster current --context \
-         NAME for a cluster that runs already"
-    )
+/// What is said where a cluster would be made or ended that is not ours.
+fn not_ours() -> &'static str {
+    "`current` is a cluster that somebody else runs: it is not ours to bring up or down"
 }

@@ -5,5 +5,6 @@ mod command_line;
 mod environment;
 mod files;
 mod interrupt;
+mod kind;
 mod place;
 mod records;

@@ -157,7 +157,7 @@ impl Place {
 }
 
 impl Answer {
-    fn of(output: Output) -> Answer {
+    pub(super) fn of(output: Output) -> Answer {
         Answer {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
