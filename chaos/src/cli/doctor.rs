@@ -26,7 +26,7 @@ pub(super) struct RbacArguments {
 pub(super) async fn doctor(arguments: &DoctorArguments) -> Result<u8> {
     arguments.cluster.check()?;
     let choice = arguments.cluster.choice();
-    if matches!(choice.kind, ClusterKind::Sandbox | ClusterKind::Bare) && choice.lasting.is_none() {
+    if choice.kind != ClusterKind::Current && choice.lasting.is_none() {
         bail!(
             "a sandbox without a name is made for each run and is fit for it; name a lasting one with --name"
         );

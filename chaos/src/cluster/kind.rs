@@ -196,6 +196,6 @@ fn succeeded(program: &str, output: &Output) -> Result<String> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let complaint = String::from_utf8_lossy(&output.stderr);
-    let last = complaint.lines().map(str::trim).filter(|line| !line.is_empty()).next_back();
+    let last = complaint.lines().map(str::trim).rfind(|line| !line.is_empty());
     bail!("{program}: {}: {}", output.status, last.unwrap_or("it said nothing"))
 }
