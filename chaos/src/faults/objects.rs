@@ -61,15 +61,9 @@ impl Located {
         let patch = Patch::Json::<()>(patch);
         let parameters =
             PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let patched = match self.object {
-            ClusterObject::ClusterRecord => self.api.patch_status(&self.name, &parameters, &patch).await,
-            ClusterObject::StatefulSetTemplate
-            | ClusterObject::StatefulSetScale
-            | ClusterObject::StatefulSet
-            | ClusterObject::ServiceSelector
-            | ClusterObject::ClientService
-            | ClusterObject::PeerService
-            | ClusterObject::DisruptionBudget => self.api.patch(&self.name, &parameters, &patch).await,
+        let patched = match written_part(self.object) {
+            Some(_status) => self.api.patch_status(&self.name, &parameters, &patch).await,
+            None => self.api.patch(&self.name, &parameters, &patch).await,
         };
         patched.with_context(|| format!("changing {} of {}", field.name, self.name))
     }
@@ -188,12 +182,9 @@ pub fn identity(object: &DynamicObject) -> ObjectIdentity {
     ObjectIdentity { name: object.name_any(), uid: object.uid().unwrap_or_default() }
 }
 
-/// Who wrote the object last, by `metadata.managedFields`. Controllers of Kubernetes keep writing the status of what the
-/// operator owns, so only writers of the part that `object` means are looked at. Times there have whole seconds, so among
-/// equals everybody else goes before the harness: it is asked only after the harness's own value is gone.
-#[must_use]
-pub fn last_manager(object: ClusterObject, now: &DynamicObject) -> String {
-    let part = match object {
+/// The subresource through which the part that `object` means is written; none for the object itself.
+fn written_part(object: ClusterObject) -> Option<&'static str> {
+    match object {
         ClusterObject::ClusterRecord => Some("status"),
         ClusterObject::StatefulSetTemplate
         | ClusterObject::StatefulSetScale
@@ -202,7 +193,15 @@ pub fn last_manager(object: ClusterObject, now: &DynamicObject) -> String {
         | ClusterObject::ClientService
         | ClusterObject::PeerService
         | ClusterObject::DisruptionBudget => None,
-    };
+    }
+}
+
+/// Who wrote the object last, by `metadata.managedFields`. Controllers of Kubernetes keep writing the status of what the
+/// operator owns, so only writers of the part that `object` means are looked at. Times there have whole seconds, so among
+/// equals everybody else goes before the harness: it is asked only after the harness's own value is gone.
+#[must_use]
+pub fn last_manager(object: ClusterObject, now: &DynamicObject) -> String {
+    let part = written_part(object);
     let entries = now.metadata.managed_fields.as_deref().unwrap_or_default();
     let writers =
         entries.iter().filter(|entry| entry.subresource.as_deref().filter(|part| !part.is_empty()) == part);
