@@ -15,7 +15,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 
 /// The most that one answer carries of a file.
 const PIECE_BYTES: u64 = 4 * 1024 * 1024;
@@ -50,23 +49,7 @@ pub trait Handler: Send + Sync + 'static {
 
 /// Serves until it is dropped; connections end with it.
 pub(super) async fn serve(listener: TcpListener, handler: Arc<dyn Handler>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            biased;
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((connection, _)) => {
-                    connections.spawn(serve_connection(connection, handler.clone()));
-                }
-                // Out of file descriptors, most likely: some may be free again soon.
-                Err(error) => {
-                    tracing::warn!(%error, "accepting a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            },
-        }
-    }
+    sandbox::connections::serve_each(listener, |stream| serve_connection(stream, handler.clone())).await;
 }
 
 async fn serve_connection(connection: TcpStream, handler: Arc<dyn Handler>) {

@@ -5,24 +5,13 @@ use std::net::{SocketAddrV4, TcpListener};
 
 use anyhow::{Context as _, Result};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
 /// Carries connections until the future is dropped, which closes them all.
 pub(super) async fn run(listener: TcpListener, to: SocketAddrV4) -> Result<()> {
     listener.set_nonblocking(true).context("preparing the listener on the host")?;
     let listener = tokio::net::TcpListener::from_std(listener).context("using the listener on the host")?;
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            biased;
-            Some(_ended) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(carry(stream, to))),
-                // Out of descriptors, or a client that left before it was accepted: others may still come.
-                Err(error) => tracing::warn!(%error, "accepting a connection"),
-            },
-        }
-    }
+    sandbox::connections::serve_each(listener, |stream| carry(stream, to)).await;
+    Ok(())
 }
 
 async fn carry(mut from: TcpStream, to: SocketAddrV4) {

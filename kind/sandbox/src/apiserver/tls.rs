@@ -14,11 +14,11 @@ use rcgen::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::ApiServer;
 use super::serve::Trust;
+use crate::connections;
 
 /// Names under which clients inside the cluster reach the server.
 const NAMES: [&str; 5] = [
@@ -120,18 +120,9 @@ impl ApiServer {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let service = self.over_network();
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                biased;
-                Some(_ended) = connections.join_next(), if !connections.is_empty() => {}
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => drop(connections.spawn(connection(acceptor.clone(), stream, service.clone()))),
-                    // Out of descriptors, or a peer that left before it was accepted: others may still come.
-                    Err(error) => tracing::warn!(%error, "accepting a connection"),
-                },
-            }
-        }
+        let serve = |stream| connection(acceptor.clone(), stream, service.clone());
+        connections::serve_each(listener, serve).await;
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 //! It never decides which endpoints are ready.
 
 use super::services::Tables;
+use crate::connections;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddrV4;
@@ -75,21 +76,9 @@ async fn listen_where_needed(
     }
 }
 
+/// Hands connections on until nobody takes them.
 async fn accept(listener: TcpListener, address: SocketAddrV4, accepted: mpsc::Sender<Accepted>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                if accepted.send((address, stream)).await.is_err() {
-                    return;
-                }
-            }
-            // The client has gone already, or file descriptors ran out for a moment: neither ends the service.
-            Err(error) => {
-                tracing::debug!(%address, %error, "accepting failed");
-                tokio::task::yield_now().await;
-            }
-        }
-    }
+    while accepted.send((address, connections::accept(&listener).await)).await.is_ok() {}
 }
 
 /// Carries one connection to its end.
