@@ -3,6 +3,7 @@
 //! Never a place for knowledge of etcd or of the operator: it only knows Kubernetes.
 
 pub mod apiserver;
+pub mod certificates;
 pub mod connections;
 pub mod controllers;
 mod cron;

@@ -1,6 +1,5 @@
 //! The certificate authority of a cluster and what it signs: one certificate for each component, as Kubernetes' own
-//! documents ask for (<https://kubernetes.io/docs/setup/best-practices/certificates/>). Valid from 2020 to 2120, whatever a
-//! container's clock says. Never leaves the state directory.
+//! documents ask for (<https://kubernetes.io/docs/setup/best-practices/certificates/>). Never leaves the state directory.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,26 +9,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SanType,
-};
+use rcgen::KeyPair;
+use sandbox::certificates::{self, API_SERVER_NAMES};
 
 use super::config::{API_SERVICE, CONTROL_PLANE, NodeIndex};
-
-/// Names under which clients in the cluster reach the API server.
-const API_NAMES: [&str; 5] = [
-    "localhost",
-    "kubernetes",
-    "kubernetes.default",
-    "kubernetes.default.svc",
-    "kubernetes.default.svc.cluster.local",
-];
 
 /// The authority, and the directory into which it signs.
 pub(super) struct Credentials {
     directory: PathBuf,
-    authority: CertifiedIssuer<'static, KeyPair>,
+    authority: certificates::Authority,
 }
 
 /// A component's name in the cluster: user and group as RBAC knows them.
@@ -55,11 +43,7 @@ impl Credentials {
     /// Makes the authority and writes its certificate, the API server's, and the key that signs tokens.
     pub(super) fn make(directory: &Path, host_address: IpAddr) -> Result<Credentials> {
         fs::create_dir_all(directory).with_context(|| format!("making {}", directory.display()))?;
-        let mut parameters = parameters("etcd-chaos-bare", None);
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate().context("making the authority's key")?;
-        let authority = CertifiedIssuer::self_signed(parameters, key).context("making the authority")?;
+        let authority = certificates::authority("etcd-chaos-bare").context("making the authority")?;
         let credentials = Credentials { directory: directory.to_path_buf(), authority };
         credentials.write("ca.crt", &credentials.authority.pem())?;
         credentials.write_api_server(host_address)?;
@@ -73,7 +57,7 @@ impl Credentials {
     fn write_api_server(&self, host_address: IpAddr) -> Result<()> {
         let addresses =
             [IpAddr::V4(Ipv4Addr::LOCALHOST), API_SERVICE.into(), CONTROL_PLANE.into(), host_address];
-        let (certificate, key) = self.server("kube-apiserver", &addresses, &API_NAMES)?;
+        let (certificate, key) = self.server("kube-apiserver", &addresses, &API_SERVER_NAMES)?;
         self.write("apiserver.crt", &certificate)?;
         self.write("apiserver.key", &key)
     }
@@ -107,29 +91,17 @@ impl Credentials {
         ))
     }
 
+    /// Certificate and key, in PEM.
     fn client(&self, identity: Identity<'_>) -> Result<(String, String)> {
-        let mut parameters = parameters(identity.user, identity.group);
-        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.sign(parameters)
-    }
-
-    fn server(&self, name: &str, addresses: &[IpAddr], names: &[&str]) -> Result<(String, String)> {
-        let mut parameters = parameters(name, None);
-        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        parameters.subject_alt_names = addresses.iter().copied().map(SanType::IpAddress).collect();
-        for name in names {
-            let name = (*name).try_into().with_context(|| format!("writing the name {name}"))?;
-            parameters.subject_alt_names.push(SanType::DnsName(name));
-        }
-        self.sign(parameters)
+        let signed = certificates::sign_client(&self.authority, identity.user, identity.group);
+        let (certificate, key) = signed.with_context(|| format!("signing for {}", identity.user))?;
+        Ok((certificate.pem(), key.serialize_pem()))
     }
 
     /// Certificate and key, in PEM.
-    fn sign(&self, mut parameters: CertificateParams) -> Result<(String, String)> {
-        parameters.use_authority_key_identifier_extension = true;
-        parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        let key = KeyPair::generate().context("making a key")?;
-        let certificate = parameters.signed_by(&key, &self.authority).context("signing a certificate")?;
+    fn server(&self, name: &str, addresses: &[IpAddr], names: &[&str]) -> Result<(String, String)> {
+        let signed = certificates::sign_server(&self.authority, name, addresses, names);
+        let (certificate, key) = signed.with_context(|| format!("signing for {name}"))?;
         Ok((certificate.pem(), key.serialize_pem()))
     }
 
@@ -147,16 +119,4 @@ pub(super) fn write_private(path: &Path, content: &str) -> Result<()> {
         fs::rename(&new, path)
     };
     write().with_context(|| format!("writing {}", path.display()))
-}
-
-fn parameters(user: &str, group: Option<&str>) -> CertificateParams {
-    let mut parameters = CertificateParams::default();
-    parameters.distinguished_name = rcgen::DistinguishedName::new();
-    parameters.distinguished_name.push(DnType::CommonName, user);
-    if let Some(group) = group {
-        parameters.distinguished_name.push(DnType::OrganizationName, group);
-    }
-    parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
-    parameters.not_after = rcgen::date_time_ymd(2120, 1, 1);
-    parameters
 }

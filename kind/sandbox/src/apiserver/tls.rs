@@ -8,26 +8,13 @@ use std::sync::Arc;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SanType,
-};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::ApiServer;
 use super::serve::Trust;
-use crate::connections;
-
-/// Names under which clients inside the cluster reach the server.
-const NAMES: [&str; 5] = [
-    "localhost",
-    "kubernetes",
-    "kubernetes.default",
-    "kubernetes.default.svc",
-    "kubernetes.default.svc.cluster.local",
-];
+use crate::{certificates, connections};
 
 /// Why the server could not be offered over HTTPS.
 #[derive(Debug, thiserror::Error)]
@@ -53,26 +40,15 @@ pub struct ServerCertificate {
 
 impl ServerCertificate {
     /// Makes an authority and a certificate for loopback, the Service `kubernetes` and the given addresses.
-    /// Both are valid from 2020 to 2120, whatever a container's clock says.
     ///
     /// # Errors
     /// When key generation fails.
     pub fn generate(addresses: &[IpAddr]) -> Result<Self, TlsError> {
-        let mut authority = parameters("sandbox-ca");
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
-        let mut server = parameters("kube-apiserver");
-        server.use_authority_key_identifier_extension = true;
-        server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let authority = certificates::authority("sandbox-ca")?;
         let own = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1))];
-        server.subject_alt_names = own.iter().chain(addresses).copied().map(SanType::IpAddress).collect();
-        for name in NAMES {
-            server.subject_alt_names.push(SanType::DnsName(name.try_into()?));
-        }
-        let key = KeyPair::generate()?;
-        let certificate = server.signed_by(&key, &authority)?;
+        let addresses = [own.as_slice(), addresses].concat();
+        let names = &certificates::API_SERVER_NAMES;
+        let (certificate, key) = certificates::sign_server(&authority, "kube-apiserver", &addresses, names)?;
         Ok(Self {
             authority: authority.pem(),
             chain: vec![certificate.der().clone()],
@@ -89,14 +65,6 @@ impl ServerCertificate {
     pub fn authority(&self) -> &str {
         &self.authority
     }
-}
-
-fn parameters(name: &str) -> CertificateParams {
-    let mut parameters = CertificateParams::default();
-    parameters.distinguished_name.push(DnType::CommonName, name);
-    parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
-    parameters.not_after = rcgen::date_time_ymd(2120, 1, 1);
-    parameters
 }
 
 impl ApiServer {
