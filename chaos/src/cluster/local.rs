@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use kube::config::Kubeconfig;
-use sandbox::{Lifetime, Sandbox};
+use sandbox::{Lifetime, Sandbox, TreeConfig};
 
 use super::bare::{self, Bare};
 use super::kind::{self, Kind};
@@ -34,6 +34,16 @@ pub(super) struct Start<'a> {
     pub(super) name: &'a str,
     pub(super) lifetime: Lifetime,
     pub(super) progress: Progress<'a>,
+}
+
+impl Start<'_> {
+    /// The same for a tree of processes; the state directory is made.
+    pub(super) fn tree(&self) -> Result<TreeConfig> {
+        std::fs::create_dir_all(self.state).with_context(|| format!("making {}", self.state.display()))?;
+        let state = self.state.canonicalize();
+        let state_directory = state.with_context(|| format!("resolving {}", self.state.display()))?;
+        Ok(TreeConfig { state_directory, listen: self.choice.listen, lifetime: self.lifetime })
+    }
 }
 
 /// Whether such a cluster can be started here, as far as that shows before anything is made.

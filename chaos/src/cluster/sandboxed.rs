@@ -10,15 +10,10 @@ use super::local::Start;
 
 /// Starts a sandbox, unless it is interrupted first: then nothing of it runs.
 pub(super) async fn launch(start: &Start<'_>, interrupted: impl Future<Output = ()>) -> Result<Sandbox> {
-    std::fs::create_dir_all(start.state).with_context(|| format!("making {}", start.state.display()))?;
-    let state = start.state.canonicalize();
-    let state = state.with_context(|| format!("resolving {}", start.state.display()))?;
     let configuration = SandboxConfig {
         name: start.name.to_owned(),
-        state_directory: state,
+        tree: start.tree()?,
         images: start.images.sources.clone(),
-        listen: start.choice.listen,
-        lifetime: start.lifetime,
     };
     Sandbox::start_unless(configuration, interrupted).await.context("starting the sandbox")
 }

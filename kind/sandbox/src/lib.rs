@@ -14,10 +14,8 @@ pub mod store;
 mod sys;
 pub mod tree;
 
-pub use parent::{
-    ImageReference, ImageSource, Lifetime, Sandbox, SandboxConfig, StartError, run_if_reexecuted,
-};
-pub use tree::StopError;
+pub use parent::{ImageReference, ImageSource, Sandbox, SandboxConfig, StartError, run_if_reexecuted};
+pub use tree::{Lifetime, StopError, TreeConfig};
 
 /// Processes, mounts and network of this machine, for whoever else makes clusters on it. One step per function, no policy.
 pub mod host {

@@ -1,10 +1,10 @@
 //! What a bare cluster is told when it starts: plain data, handed from process to process. Decides no more than names
 //! and addresses.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use sandbox::Lifetime;
+use sandbox::TreeConfig;
 use serde::{Deserialize, Serialize};
 
 use super::control_groups::Hierarchies;
@@ -14,12 +14,8 @@ use super::control_groups::Hierarchies;
 pub(super) struct BareConfig {
     /// Shown in the kubeconfig as cluster and context.
     pub(super) name: String,
-    /// Everything that the cluster writes is below this directory.
-    pub(super) state_directory: PathBuf,
-    /// Where the API is reached on the host; port 0 takes a free one.
-    pub(super) listen: SocketAddr,
-    /// When the cluster ends by itself.
-    pub(super) lifetime: Lifetime,
+    /// Where it stands, and how long.
+    pub(super) tree: TreeConfig,
     /// How many nodes it has.
     pub(super) nodes: NodeCount,
     /// The name of its control groups, in every hierarchy of the kernel: what no namespace holds.

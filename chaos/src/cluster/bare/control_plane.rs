@@ -19,7 +19,7 @@ pub(super) const SCHEDULER_ACCESS: &str = "scheduler.kubeconfig";
 
 /// Starts the store and the API server.
 pub(super) fn start_api_server(config: &BareConfig, components: &mut Components) -> Result<()> {
-    let files = Files::of(&config.state_directory);
+    let files = Files::of(&config.tree.state_directory);
     components.start(Component {
         name: "etcd".to_owned(),
         program: config.tools.etcd.clone(),
@@ -34,12 +34,12 @@ pub(super) fn start_api_server(config: &BareConfig, components: &mut Components)
 
 /// Starts what needs an API server that answers.
 pub(super) fn start_controllers(config: &BareConfig, components: &mut Components) -> Result<()> {
-    let files = Files::of(&config.state_directory);
+    let files = Files::of(&config.tree.state_directory);
     let kubernetes = &config.tools.kubernetes;
     components.start(Component {
         name: "kube-controller-manager".to_owned(),
         program: kubernetes.clone(),
-        arguments: controller_manager(&files.credentials(), &config.state_directory),
+        arguments: controller_manager(&files.credentials(), &config.tree.state_directory),
     })?;
     components.start(Component {
         name: "kube-scheduler".to_owned(),

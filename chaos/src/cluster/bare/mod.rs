@@ -58,20 +58,16 @@ impl Bare {
     /// Starts a cluster and returns when pods can run and look up names, unless it is interrupted first: then nothing of it
     /// runs.
     pub(super) async fn launch(start: &Start<'_>, interrupted: impl Future<Output = ()>) -> Result<Bare> {
-        std::fs::create_dir_all(start.state).with_context(|| format!("making {}", start.state.display()))?;
-        let state = start.state.canonicalize();
-        let state = state.with_context(|| format!("resolving {}", start.state.display()))?;
+        let tree = start.tree()?;
         let (tools, programs) = tools::find()?;
         (start.progress)("preparing images");
-        let (images, place) = (start.images.clone(), state.clone());
+        let (images, place) = (start.images.clone(), tree.state_directory.clone());
         let archives = tokio::task::spawn_blocking(move || archives::prepare(&programs, &images, &place));
         let archives = archives.await.context("preparing images")??;
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let config = BareConfig {
             name: start.name.to_owned(),
-            state_directory: state,
-            listen: start.choice.listen,
-            lifetime: start.lifetime,
+            tree,
             nodes: start.choice.nodes,
             control_group: control_groups::name(start.name, &unique[..8]),
             hierarchies: Hierarchies::read()?,

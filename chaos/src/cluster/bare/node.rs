@@ -64,7 +64,7 @@ pub(super) fn run() -> Result<()> {
     arrange_mounts(&config, node).context("arranging the node's mounts")?;
     write_files(&config, node)?;
 
-    let mut parts = Parts { logs: Files::of(&config.state_directory).logs(), node, running: Vec::new() };
+    let mut parts = Parts { logs: Files::of(&config.tree.state_directory).logs(), node, running: Vec::new() };
     parts.start(
         "containerd",
         &config.tools.containerd,
@@ -122,7 +122,7 @@ impl Shown {
 }
 
 fn arrange_mounts(config: &BareConfig, node: NodeIndex) -> Result<()> {
-    let files = Files::of(&config.state_directory);
+    let files = Files::of(&config.tree.state_directory);
     let given = Path::new(places::GIVEN);
     let mut shown = vec![
         Shown::open(&files.node(node), places::OWN, false)?,

@@ -1,8 +1,7 @@
 //! The `bare-server` process: starts every part of a cluster in its order, says how far it is, and ends with the first part
 //! that ends.
 
-use std::net::{SocketAddr, SocketAddrV4, TcpListener};
-use std::path::Path;
+use std::net::{SocketAddrV4, TcpListener};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt as _};
-use sandbox::Lifetime;
+use sandbox::TreeConfig;
 use sandbox::tree::{Handed, StartAnswer, Trunk};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{ChildStdin, ChildStdout, Command};
@@ -32,16 +31,8 @@ impl Trunk for BareConfig {
     const NOUN: &'static str = "bare cluster";
     const START_LIMIT: Duration = Duration::from_secs(330);
 
-    fn state_directory(&self) -> &Path {
-        &self.state_directory
-    }
-
-    fn listen(&self) -> SocketAddr {
-        self.listen
-    }
-
-    fn lifetime(&self) -> Lifetime {
-        self.lifetime
+    fn tree(&self) -> &TreeConfig {
+        &self.tree
     }
 
     fn serve(handed: Handed<BareConfig>) -> Result<()> {
@@ -61,7 +52,7 @@ impl Trunk for BareConfig {
 
 async fn serve(config: BareConfig, listener: TcpListener) -> Result<()> {
     let address = listener.local_addr().context("asking where the API is reached on the host")?;
-    let files = Files::of(&config.state_directory);
+    let files = Files::of(&config.tree.state_directory);
     clear_remains(&files)?;
     enter_control_groups(&config)?;
     network::configure_control_plane().context("configuring the control plane's network")?;
@@ -135,7 +126,7 @@ fn enter_control_groups(config: &BareConfig) -> Result<()> {
 
 /// The kubeconfigs of the components beside the API server.
 fn write_access(config: &BareConfig, credentials: &Credentials) -> Result<()> {
-    let directory = Files::of(&config.state_directory).credentials();
+    let directory = Files::of(&config.tree.state_directory).credentials();
     let components = [
         (control_plane::CONTROLLER_MANAGER_ACCESS, Identity::CONTROLLER_MANAGER),
         (control_plane::SCHEDULER_ACCESS, Identity::SCHEDULER),
@@ -193,7 +184,7 @@ async fn start_node(
     index: NodeIndex,
     components: &mut Components,
 ) -> Result<StartingNode> {
-    let files = Files::of(&config.state_directory);
+    let files = Files::of(&config.tree.state_directory);
     prepare_node(&files, credentials, index)?;
     let arguments = NodeArguments { config: config.clone(), node: index };
     let arguments = serde_json::to_string(&arguments).context("writing the node's arguments")?;

@@ -1,8 +1,8 @@
 //! What a sandbox is told when it starts. Plain data, handed from process to process as JSON.
 
+use crate::tree::TreeConfig;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// How to start a sandbox.
@@ -10,14 +10,10 @@ use std::path::PathBuf;
 pub struct SandboxConfig {
     /// Shown in the kubeconfig as cluster and context.
     pub name: String,
-    /// Everything the sandbox writes is below this directory; it is made if missing.
-    pub state_directory: PathBuf,
+    /// Where it stands, and how long. The state directory is made if missing.
+    pub tree: TreeConfig,
     /// The images that pods may name. Others are `ErrImagePull`.
     pub images: BTreeMap<ImageReference, ImageSource>,
-    /// Where the API server listens on the host; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// When the sandbox ends by itself.
-    pub lifetime: Lifetime,
 }
 
 /// The name of an image, as in a container's `image` field, with its tag.
@@ -62,15 +58,6 @@ pub struct ImageSource {
     pub environment: BTreeMap<String, String>,
     /// The user when a container names none; root otherwise.
     pub user: Option<u32>,
-}
-
-/// When a sandbox ends by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Lifetime {
-    /// With the process that started it, however that ends, SIGKILL included.
-    WithParent,
-    /// When it is stopped.
-    Lasting,
 }
 
 #[cfg(test)]

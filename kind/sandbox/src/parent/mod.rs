@@ -5,7 +5,7 @@ mod config;
 mod sandbox;
 mod server;
 
-pub use config::{ImageReference, ImageSource, Lifetime, SandboxConfig};
+pub use config::{ImageReference, ImageSource, SandboxConfig};
 pub use sandbox::{Sandbox, StartError};
 
 use crate::node::container::{process as container_process, shim};

@@ -115,10 +115,10 @@ fn check_images(config: &SandboxConfig) -> Result<(), StartError> {
 
 /// Makes the directory and every path absolute: the sandbox's processes work elsewhere.
 fn prepare_state_directory(mut config: SandboxConfig) -> Result<SandboxConfig, tree::StartError> {
-    let path = config.state_directory.clone();
+    let path = config.tree.state_directory.clone();
     let failed = |source| tree::StartError::StateDirectory { path: path.clone(), source };
     std::fs::create_dir_all(&path).map_err(failed)?;
-    config.state_directory = std::fs::canonicalize(&path).map_err(failed)?;
+    config.tree.state_directory = std::fs::canonicalize(&path).map_err(failed)?;
     for file in config.images.values_mut().flat_map(|image| image.files.values_mut()) {
         *file = std::path::absolute(&*file).map_err(failed)?;
     }

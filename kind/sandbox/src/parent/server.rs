@@ -1,16 +1,16 @@
 //! The `sandbox-server` process: API server, controllers and node in one tokio runtime. It ends only by being killed,
 //! or with an error when one of its parts gives up.
 
-use super::config::{Lifetime, SandboxConfig};
+use super::config::SandboxConfig;
 use super::sandbox::kubeconfig_path;
 use crate::apiserver::inputs::SystemClock;
 use crate::apiserver::{ApiServer, ApiServerConfig, ServerCertificate, kubeconfig};
 use crate::controllers::Controllers;
 use crate::net::{address, services};
 use crate::node::Node;
-use crate::tree::{Handed, StartAnswer, Trunk};
+use crate::tree::{Handed, StartAnswer, TreeConfig, Trunk};
 use anyhow::{Context as _, Result, bail};
-use std::net::{SocketAddr, SocketAddrV4, TcpListener};
+use std::net::{SocketAddrV4, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,16 +25,8 @@ impl Trunk for SandboxConfig {
     const NOUN: &'static str = "sandbox";
     const START_LIMIT: Duration = Duration::from_secs(60);
 
-    fn state_directory(&self) -> &Path {
-        &self.state_directory
-    }
-
-    fn listen(&self) -> SocketAddr {
-        self.listen
-    }
-
-    fn lifetime(&self) -> Lifetime {
-        self.lifetime
+    fn tree(&self) -> &TreeConfig {
+        &self.tree
     }
 
     fn serve(handed: Handed<SandboxConfig>) -> Result<()> {
@@ -68,14 +60,15 @@ async fn serve(config: SandboxConfig, listener: TcpListener) -> Result<()> {
     let api = api_server(&certificate, &token);
     let inside = TcpListener::bind(INSIDE).with_context(|| format!("listening on {INSIDE}"))?;
 
-    clear_remains(&config.state_directory).context("clearing the state directory")?;
-    let mut node = Node::start(api.client_of("kubelet"), &config.state_directory, config.images)
+    let state_directory = &config.tree.state_directory;
+    clear_remains(state_directory).context("clearing the state directory")?;
+    let mut node = Node::start(api.client_of("kubelet"), state_directory, config.images)
         .await
         .context("registering the node")?;
     api.set_node(Arc::new(node.access()));
     let _controllers = Controllers::start(api.client_of("kube-controller-manager"), Arc::new(SystemClock));
     let file = kubeconfig(&config.name, &format!("https://{address}"), certificate.authority(), &token);
-    write_private(&kubeconfig_path(&config.state_directory), &file).context("writing the kubeconfig")?;
+    write_private(&kubeconfig_path(state_directory), &file).context("writing the kubeconfig")?;
     StartAnswer::Ready.send();
     tokio::select! {
         biased;

@@ -2,8 +2,7 @@
 //! of three things: the caller is gone, a signal, the tree has ended. It runs one thread.
 
 use super::state::{self, GuardianRecord, StartAnswer};
-use super::{Role, Trunk, init};
-use crate::parent::Lifetime;
+use super::{Lifetime, Role, Trunk, init};
 use crate::sys::process;
 use anyhow::{Context as _, Result, bail};
 use nix::fcntl::Flock;
@@ -32,7 +31,8 @@ pub(super) fn run<T: Trunk>() -> Result<()> {
             process::signal(started.init, Signal::SIGKILL).context("ending the tree")?;
             let exit = process::wait_for(started.init).context("waiting for the tree to end")?;
             config.clear_up(std::process::id()).context("removing what the tree left")?;
-            GuardianRecord::remove::<T>(config.state_directory()).context("removing the tree's record")?;
+            GuardianRecord::remove::<T>(&config.tree().state_directory)
+                .context("removing the tree's record")?;
             match reason {
                 Reason::CallerGone | Reason::Signal => Ok(()),
                 Reason::Ended => bail!("the {} ended by itself: {exit:?}", T::NOUN),
@@ -64,13 +64,13 @@ fn read_config<T: Trunk>() -> Result<T> {
 }
 
 fn start<T: Trunk>(config: &T) -> Result<Started> {
-    let state_directory = config.state_directory();
+    let state_directory = &config.tree().state_directory;
     let lock = state::lock(state_directory)
         .with_context(|| format!("another {} may be running in {}", T::NOUN, state_directory.display()))?;
     GuardianRecord::own()
         .and_then(|record| record.write::<T>(state_directory))
         .context("recording the guardian's process")?;
-    let address = config.listen();
+    let address = config.tree().listen;
     let listener = TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
     unshare(
         CloneFlags::CLONE_NEWPID
@@ -131,7 +131,7 @@ fn wait<T: Trunk>(config: &T, started: &Started) -> Result<Reason> {
                 Some(signal) if signal.ssi_signo == Signal::SIGHUP as u32 => {}
                 Some(_) | None => return Ok(Reason::Signal),
             },
-            [_, _, true] => match (config.lifetime(), is_let_go(stdin.as_fd())?) {
+            [_, _, true] => match (config.tree().lifetime, is_let_go(stdin.as_fd())?) {
                 (Lifetime::Lasting, true) => watched.truncate(2),
                 (Lifetime::Lasting, false) | (Lifetime::WithParent, _) => return Ok(Reason::CallerGone),
             },

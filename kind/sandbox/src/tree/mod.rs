@@ -2,21 +2,20 @@
 //! namespaces of its own) and server (the trunk, which everything else grows from). The end of any of them, SIGKILL
 //! included, ends all below it. What the server does is its own business: see [`Trunk`].
 
+mod config;
 mod guardian;
 mod init;
 mod state;
 #[allow(clippy::module_inception)]
 mod tree;
 
+pub use config::{Lifetime, TreeConfig};
 pub use init::Handed;
 pub use state::StartAnswer;
 pub use tree::{StartError, StopError, Tree};
 
-use crate::parent::Lifetime;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 /// What a tree is made for. The value itself is the configuration: it is handed from process to process as JSON.
@@ -28,12 +27,8 @@ pub trait Trunk: Clone + Serialize + DeserializeOwned + Send + Sync {
     /// A tree that takes longer than this to say that it is ready is stuck.
     const START_LIMIT: Duration;
 
-    /// An existing, absolute directory, locked as long as anything of the tree runs.
-    fn state_directory(&self) -> &Path;
-    /// Where a listener is opened on the host before the namespaces are made.
-    fn listen(&self) -> SocketAddr;
-    /// When the tree ends by itself.
-    fn lifetime(&self) -> Lifetime;
+    /// Where it stands, and how long.
+    fn tree(&self) -> &TreeConfig;
 
     /// The server: runs until the tree is to end, and sends a [`StartAnswer`].
     ///

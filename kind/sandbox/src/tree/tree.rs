@@ -2,8 +2,7 @@
 //! called from a program with threads.
 
 use super::state::{self, GuardianRecord, StartAnswer};
-use super::{Role, Trunk, guardian};
-use crate::parent::Lifetime;
+use super::{Lifetime, Role, Trunk, guardian};
 use crate::sys::process;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -101,7 +100,7 @@ impl<T: Trunk> Tree<T> {
         interrupted: impl Future<Output = ()>,
         progress: impl FnMut(&str),
     ) -> Result<Tree<T>, StartError> {
-        let state_directory = config.state_directory().to_path_buf();
+        let state_directory = config.tree().state_directory.clone();
         let mut child = spawn_guardian::<T>(&state_directory)?;
         let mut lifeline = child.stdin.take().ok_or_else(|| failed::<T>(io::ErrorKind::BrokenPipe.into()))?;
         let started = tokio::select! {
@@ -113,7 +112,7 @@ impl<T: Trunk> Tree<T> {
             Ok(guardian) => Ok(Tree {
                 state_directory,
                 guardian,
-                lifeline: (config.lifetime() == Lifetime::WithParent).then_some(lifeline),
+                lifeline: (config.tree().lifetime == Lifetime::WithParent).then_some(lifeline),
                 child: Some(child),
                 trunk: PhantomData,
             }),
@@ -209,11 +208,11 @@ async fn until_ready<T: Trunk>(
     progress: impl FnMut(&str),
 ) -> Result<GuardianRecord, StartError> {
     send_config(lifeline, config).await.map_err(failed::<T>)?;
-    await_answer::<T>(child, config.state_directory(), progress).await?;
-    let guardian = GuardianRecord::read_living::<T>(config.state_directory())
+    await_answer::<T>(child, &config.tree().state_directory, progress).await?;
+    let guardian = GuardianRecord::read_living::<T>(&config.tree().state_directory)
         .and_then(|record| record.ok_or_else(|| io::Error::other("it ended at once")))
         .map_err(failed::<T>)?;
-    if config.lifetime() == Lifetime::Lasting {
+    if config.tree().lifetime == Lifetime::Lasting {
         guardian::let_go(lifeline).await.map_err(failed::<T>)?;
     }
     Ok(guardian)

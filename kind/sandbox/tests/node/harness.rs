@@ -1,7 +1,7 @@
 //! Runs tests one after the other and counts; waits for facts.
 
 use futures::future::LocalBoxFuture;
-use sandbox::{ImageReference, ImageSource, Lifetime, Sandbox, SandboxConfig};
+use sandbox::{ImageReference, ImageSource, Lifetime, Sandbox, SandboxConfig, TreeConfig};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -112,13 +112,15 @@ pub(crate) fn config(state: &Path, lifetime: Lifetime) -> anyhow::Result<Sandbox
     };
     Ok(SandboxConfig {
         name: "test".into(),
-        state_directory: state.join("state"),
+        tree: TreeConfig {
+            state_directory: state.join("state"),
+            listen: ([127, 0, 0, 1], 0).into(),
+            lifetime,
+        },
         images: BTreeMap::from([
             (ImageReference::new("tool:v1"), tool),
             (ImageReference::new("quay.io/coreos/etcd:v3.6.16"), etcd),
         ]),
-        listen: ([127, 0, 0, 1], 0).into(),
-        lifetime,
     })
 }
 

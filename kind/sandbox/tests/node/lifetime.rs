@@ -273,7 +273,7 @@ async fn a_port_in_use_is_named() -> anyhow::Result<()> {
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let directory = tempfile::tempdir()?;
     let mut config = config(directory.path(), Lifetime::WithParent)?;
-    config.listen = taken.local_addr()?;
+    config.tree.listen = taken.local_addr()?;
     let message = Sandbox::start(config).await.err().map(|error| error.to_string()).unwrap_or_default();
     ensure!(message.contains(&taken.local_addr()?.to_string()), "{message}");
     Ok(())
