@@ -14,7 +14,7 @@ use thiserror::Error;
 pub const SCHEMA_GENERATION: &str = "etcd.operators.rs/schema-generation";
 
 /// Generation of the schema that this build defines. Raise it with every change of a served schema.
-pub const CURRENT_SCHEMA_GENERATION: u64 = 1;
+pub const CURRENT_SCHEMA_GENERATION: u64 = 2;
 
 /// Pause between two looks at a definition that is not served yet.
 const ESTABLISHED_POLL: Duration = Duration::from_millis(100);

@@ -19,9 +19,10 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
-use kube::{Client, Resource, ResourceExt};
+use kube::{Client, CustomResourceExt as _, Resource, ResourceExt};
 use prometheus_client::registry::Registry;
 use sandbox::apiserver::ApiServer;
 use serde::de::DeserializeOwned;
@@ -174,7 +175,15 @@ async fn a_crash_between_any_two_writes_converges_to_the_same_members() {
 
 #[tokio::test]
 async fn a_version_that_is_not_supported_is_held_and_said_so() {
-    let client = server("3.4.0").await.client();
+    let client = server("3.6.16").await.client();
+    // A definition of somebody's own, without our rules: the API server refuses such a version by itself.
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let mut without = definitions.get(EtcdCluster::crd_name()).await.unwrap();
+    let schema = without.spec.versions[0].schema.as_mut().unwrap().open_api_v3_schema.as_mut().unwrap();
+    schema.properties.as_mut().unwrap().get_mut("spec").unwrap().x_kubernetes_validations = None;
+    definitions.replace(EtcdCluster::crd_name(), &PostParams::default(), &without).await.unwrap();
+    let change = json!({ "spec": { "version": "3.4.0" } });
+    clusters(&client).patch("c", &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
     settle(&reconciler(&client)).await;
     assert_eq!(names::<StatefulSet>(&client).await, Vec::<String>::new());
     let status = status(&client).await;

@@ -1,10 +1,13 @@
 //! Registering the resource types, against an API server.
 
-use crate::support::kubernetes::api_server;
+use crate::support::kubernetes::{api_server, create_namespace};
 use etcd_operator::registration::{SCHEMA_GENERATION, definitions, register};
+use etcd_operator_core::api::EtcdCluster;
+use etcd_operator_core::desired::Desired;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::ResourceExt;
 use kube::api::{Api, PostParams};
+use kube::{Client, ResourceExt};
+use serde_json::{Value, json};
 
 const NAME: &str = "etcdclusters.etcd.operators.rs";
 
@@ -44,4 +47,74 @@ async fn an_older_definition_is_brought_up_to_date() {
     let live = api.get(NAME).await.unwrap();
     assert_eq!(live.annotations()[SCHEMA_GENERATION], definitions()[0].annotations()[SCHEMA_GENERATION]);
     assert_eq!(live.spec.names.short_names, definitions()[0].spec.names.short_names);
+}
+
+/// A cluster as its user wrote it.
+fn written(spec: &Value) -> EtcdCluster {
+    let object = json!({
+        "apiVersion": "etcd.operators.rs/v1beta1",
+        "kind": "EtcdCluster",
+        "metadata": { "generateName": "c-", "namespace": "ns", "name": "c", "uid": "u" },
+        "spec": spec,
+    });
+    serde_json::from_value(object).unwrap()
+}
+
+/// What the API server says to a cluster with this spec; none if it takes it.
+async fn refusal(client: &Client, spec: &Value) -> Option<String> {
+    let mut cluster = written(spec);
+    (cluster.metadata.name, cluster.metadata.uid) = (None, None);
+    match Api::namespaced(client.clone(), "ns").create(&PostParams::default(), &cluster).await {
+        Ok(EtcdCluster { .. }) => None,
+        Err(kube::Error::Api(status)) => Some(status.message),
+        Err(other) => panic!("no answer to a cluster with {spec}: {other}"),
+    }
+}
+
+#[tokio::test]
+async fn the_api_server_refuses_every_spec_that_the_operator_could_not_carry_out() {
+    let client = api_server().client();
+    register(client.clone()).await.unwrap();
+    create_namespace(&client, "ns").await;
+    let refused = [
+        (json!({ "version": "3.6.16", "size": 2 }), "size must be 1, 3, 5 or 7"),
+        (json!({ "version": "v3.6.16" }), "version must be three numbers, for example 3.6.16"),
+        (json!({ "version": "3.5.31" }), "this version is not supported"),
+        (json!({ "version": "3.6.10" }), "or set allowUnsupportedVersion"),
+        (json!({ "version": "3.4.34" }), "this version is not supported"),
+        (json!({ "version": "4.7.1" }), "this version is not supported"),
+        (json!({ "version": "3.6.16", "storage": { "size": "0Gi" } }), "spec.storage.size"),
+        (json!({ "version": "3.6.16", "storage": { "size": "-1Gi" } }), "spec.storage.size"),
+        (json!({ "version": "3.6.16", "storage": { "size": "0.000" } }), "spec.storage.size"),
+        (
+            json!({ "version": "3.6.16", "resources": { "limits": { "cpu": 0 } } }),
+            "spec.resources.limits.cpu",
+        ),
+        (
+            json!({ "version": "3.6.16", "resources": { "requests": { "memory": "lots" } } }),
+            "requests.memory",
+        ),
+        (json!({ "version": "3.6.16", "image": { "repository": "etcd:latest" } }), "neither tag nor digest"),
+        (json!({ "version": "3.6.16", "image": { "repository": "" } }), "neither tag nor digest"),
+    ];
+    for (spec, reason) in refused {
+        let said = refusal(&client, &spec).await;
+        assert!(said.as_ref().is_some_and(|said| said.contains(reason)), "{spec}: {said:?}");
+        assert!(Desired::parse(&written(&spec)).is_err(), "{spec}");
+    }
+    let taken = [
+        json!({ "version": "3.5.32", "size": 1 }),
+        json!({ "version": "3.5.100" }),
+        json!({ "version": "3.6.11" }),
+        json!({ "version": "3.7.0" }),
+        json!({ "version": "3.4.34", "allowUnsupportedVersion": true }),
+        json!({ "version": "3.6.16", "storage": { "size": 10_000_000_000_i64 } }),
+        json!({ "version": "3.6.16", "storage": { "size": "0.5Gi" } }),
+        json!({ "version": "3.6.16", "resources": { "limits": { "cpu": 1, "memory": "1e9" } } }),
+        json!({ "version": "3.6.16", "image": { "repository": "registry.example:5000/quay/etcd" } }),
+    ];
+    for spec in taken {
+        assert_eq!(refusal(&client, &spec).await, None, "{spec}");
+        assert!(Desired::parse(&written(&spec)).is_ok(), "{spec}");
+    }
 }

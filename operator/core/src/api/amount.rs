@@ -46,10 +46,12 @@ impl JsonSchema for Amount {
         "Amount".into()
     }
 
-    /// The schema of Kubernetes' own quantities: its pattern allows digits, a decimal point, and a suffix or exponent.
+    /// The schema of Kubernetes' own quantities: its pattern allows digits, a decimal point, and a suffix or exponent. Of
+    /// the digits one is not zero, because an amount of nothing cannot be carried out.
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "pattern": "^[+]?([0-9]+[.]?[0-9]*|[.][0-9]+)(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?$",
+            "minimum": 1,
+            "pattern": "^[+]?([0-9]*[1-9][0-9]*[.]?[0-9]*|[0-9]*[.][0-9]*[1-9][0-9]*)(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?$",
             "x-kubernetes-int-or-string": true,
         })
     }

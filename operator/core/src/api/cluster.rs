@@ -44,6 +44,11 @@ use super::{Amount, ResourcesSpec};
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("the name must be a DNS label that begins with a letter, because Services bear it"),
 )]
+// The supported versions as `EtcdVersion::is_supported` knows them. A test compares the two.
+#[x_kube(validation = Rule::new("self.allowUnsupportedVersion || self.version.matches(\
+    '^3[.](5[.](3[2-9]|[4-9][0-9]|[1-9][0-9]{2,})|6[.](1[1-9]|[2-9][0-9]|[1-9][0-9]{2,})|7[.][0-9]+)$')")
+    .message("this version is not supported: use 3.5.32 or later, 3.6.11 or later, or 3.7, or set allowUnsupportedVersion")
+    .field_path(".version"))]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdClusterSpec {
     /// Number of voting members: 1, 3, 5 or 7. An even number bears no more losses than the odd one below it.
@@ -100,10 +105,13 @@ fn default_storage_size() -> Amount {
 }
 
 /// Where the etcd image comes from. The tag is always `v<version>`.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageSpec {
     /// The repository, without a tag.
+    #[x_kube(validation = Rule::new("self.matches('^([^/]*/)*[^/:@ ]+$')")
+        .message("the repository must have neither tag nor digest"))]
+    #[schemars(length(max = 255))]
     #[serde(default = "default_repository")]
     pub repository: String,
 }
