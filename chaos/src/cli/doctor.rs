@@ -32,7 +32,8 @@ pub(super) async fn doctor(arguments: &DoctorArguments) -> Result<u8> {
         );
     }
     let none = SandboxImages { sources: Default::default() };
-    let cluster = Cluster::open(&choice, &none, std::env::temp_dir(), &|_| {}).await?;
+    let cluster =
+        Cluster::open(&choice, &none, std::env::temp_dir(), std::future::pending(), &|_| {}).await?;
     let findings = doctor::examine(&cluster.client, &arguments.chaos_image).await?;
     for finding in &findings {
         let only = if finding.operator_faults_only { " (faults in the operator only)" } else { "" };

@@ -27,7 +27,8 @@ pub(super) async fn heal(arguments: &HealArguments) -> Result<u8> {
         );
     }
     let images = SandboxImages { sources: Default::default() };
-    let cluster = Cluster::open(&choice, &images, std::env::temp_dir(), &|_| {}).await?;
+    let cluster =
+        Cluster::open(&choice, &images, std::env::temp_dir(), std::future::pending(), &|_| {}).await?;
     anstream::eprintln!("healing at {}", cluster.server);
     let mut healed = 0;
     for namespace in namespace::of_runs(&cluster.client).await? {

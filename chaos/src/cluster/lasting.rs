@@ -2,12 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use sandbox::Lifetime;
 
 use super::local::{self, LocalCluster, Progress, Start};
 use super::{Cluster, ClusterChoice, ClusterKind, SandboxImages, cache, not_ours};
+
+/// How long a cluster whose start was broken off may take to end.
+const ENDING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A name that is safe as a directory: lower-case letters, digits and dashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,21 +115,35 @@ pub async fn bring_up(
     progress: Progress<'_>,
 ) -> Result<LastingCluster> {
     let state = directory(choice.kind, name)?;
-    if let Some(running) = LocalCluster::find(choice.kind, &state)? {
-        bail!(
-            "the lasting cluster {} runs already; kubeconfig: {}",
-            name.as_str(),
-            running.kubeconfig().display()
-        );
+    if let Some(running) = find_settled(choice.kind, &state).await? {
+        let kubeconfig = running.kubeconfig();
+        if running.is_starting() {
+            bail!("the lasting cluster {} is being started by somebody else", name.as_str());
+        }
+        bail!("the lasting cluster {} runs already; kubeconfig: {}", name.as_str(), kubeconfig.display());
     }
-    local::remove(&state)?;
+    local::clear_remains(choice.kind, &state).await?;
     let lifetime = Lifetime::Lasting;
     let start = Start { choice, images, state: &state, name: name.as_str(), lifetime, progress };
     match LocalCluster::launch(start, interrupted).await {
         Ok(cluster) => Ok(LastingCluster { cluster }),
         Err(error) => {
-            local::remove(&state)?;
+            local::clear_remains(choice.kind, &state).await?;
             Err(error)
+        }
+    }
+}
+
+/// Finds the running cluster. One that nobody can use yet may be a start that was broken off a moment ago: it is given time to
+/// end.
+async fn find_settled(kind: ClusterKind, state: &Path) -> Result<Option<LocalCluster>> {
+    let deadline = Instant::now() + ENDING_PATIENCE;
+    loop {
+        match LocalCluster::find(kind, state)? {
+            Some(cluster) if cluster.is_starting() && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            found => return Ok(found),
         }
     }
 }

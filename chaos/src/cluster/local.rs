@@ -2,7 +2,6 @@
 //! One set of verbs for all; what each is made of is its own module's business.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use kube::config::Kubeconfig;
@@ -11,9 +10,6 @@ use sandbox::{Lifetime, Sandbox, TreeConfig};
 use super::bare::{self, Bare};
 use super::kind::{self, Kind};
 use super::{Cluster, ClusterChoice, ClusterKind, SandboxImages, not_ours, sandboxed};
-
-/// How long a cluster may take to end when nobody holds it any more.
-const END_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Hears how far a start has come.
 pub type Progress<'a> = &'a (dyn Fn(&str) + Sync);
@@ -102,6 +98,15 @@ impl LocalCluster {
         }
     }
 
+    /// Whether nobody can use it yet.
+    pub(super) fn is_starting(&self) -> bool {
+        match self {
+            LocalCluster::Sandbox(_) | LocalCluster::Bare(_) => !self.kubeconfig().exists(),
+            // kind names a cluster when it is there.
+            LocalCluster::Kind(_) => false,
+        }
+    }
+
     /// Connects to it.
     pub(super) async fn connect(&self) -> Result<Cluster> {
         let kind = match self {
@@ -163,26 +168,33 @@ impl OwnCluster {
     }
 }
 
-/// Starts the cluster of one run.
+/// Starts the cluster of one run, unless it is interrupted first: then nothing of it is left.
 pub(super) async fn start(
     choice: &ClusterChoice,
     images: &SandboxImages,
     state: PathBuf,
+    interrupted: impl Future<Output = ()>,
     progress: Progress<'_>,
 ) -> Result<Cluster> {
     let lifetime = Lifetime::WithParent;
     let start = Start { choice, images, state: &state, name: "chaos", lifetime, progress };
-    let started = LocalCluster::launch(start, std::future::pending()).await;
-    let own = match started {
+    let own = match LocalCluster::launch(start, interrupted).await {
         Ok(cluster) => OwnCluster { cluster, state },
         Err(error) => {
-            remove(&state)?;
+            clear_remains(choice.kind, &state).await?;
             return Err(error);
         }
     };
-    let mut cluster = own.cluster.connect().await?;
-    cluster.owned = Some(own);
-    Ok(cluster)
+    match own.cluster.connect().await {
+        Ok(mut cluster) => {
+            cluster.owned = Some(own);
+            Ok(cluster)
+        }
+        Err(error) => {
+            own.stop().await?;
+            Err(error)
+        }
+    }
 }
 
 /// Ends the one that runs with this state directory, if one does, and removes all that it kept.
@@ -190,31 +202,31 @@ pub(super) async fn end(kind: ClusterKind, state: &Path) -> Result<()> {
     if let Some(cluster) = LocalCluster::find(kind, state)? {
         cluster.stop().await?;
     }
-    if kind == ClusterKind::Bare {
-        bare::sweep()?;
+    clear_remains(kind, state).await
+}
+
+/// Removes all that a cluster kept whose parent has ended, or was killed a moment ago: then the rest of it is waited for.
+pub(super) async fn clear_remains(kind: ClusterKind, state: &Path) -> Result<()> {
+    let vacated = async || {
+        let waited = sandbox::tree::vacated(state).await;
+        waited.with_context(|| format!("waiting for the last process that uses {}", state.display()))
+    };
+    match kind {
+        ClusterKind::Sandbox => vacated().await?,
+        ClusterKind::Bare => {
+            vacated().await?;
+            bare::clear_remains(state).await?;
+        }
+        // Its engine has said that it is gone.
+        ClusterKind::Kind | ClusterKind::Current => {}
     }
     remove(state)
 }
 
-pub(super) fn remove(directory: &Path) -> Result<()> {
+fn remove(directory: &Path) -> Result<()> {
     match std::fs::remove_dir_all(directory) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error).with_context(|| format!("removing {}", directory.display())),
     }
-}
-
-/// Clears what the opening of a run's cluster left when it was broken off: waits until it has ended, then removes its state.
-pub(super) async fn clear(kind: ClusterKind, state: &Path) -> Result<()> {
-    match kind {
-        ClusterKind::Sandbox | ClusterKind::Bare => {}
-        // Nothing ends it for us.
-        ClusterKind::Kind => return end(kind, state).await,
-        ClusterKind::Current => return Ok(()),
-    }
-    let deadline = Instant::now() + END_PATIENCE;
-    while Instant::now() < deadline && matches!(LocalCluster::find(kind, state), Ok(Some(_))) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    remove(state)
 }

@@ -79,11 +79,12 @@ pub struct Cluster {
 
 impl Cluster {
     /// Opens what `choice` names. `state` is a directory below the run's own, used by a cluster made for this run only, whose
-    /// start tells `progress` how far it is.
+    /// start tells `progress` how far it is. If `interrupted` comes first, that is an error, and nothing is left.
     pub async fn open(
         choice: &ClusterChoice,
         images: &SandboxImages,
         state: PathBuf,
+        interrupted: impl Future<Output = ()>,
         progress: Progress<'_>,
     ) -> Result<Cluster> {
         match (choice.kind, &choice.lasting) {
@@ -91,7 +92,7 @@ impl Cluster {
                 LastingCluster::find(choice.kind, name)?.open().await
             }
             (ClusterKind::Sandbox | ClusterKind::Bare | ClusterKind::Kind, None) => {
-                local::start(choice, images, state, progress).await
+                local::start(choice, images, state, interrupted, progress).await
             }
             (ClusterKind::Current, _) => current::open(choice).await,
         }
@@ -110,11 +111,6 @@ impl Cluster {
             // One that cannot be watched is not called ended: then failing calls tell.
             Some(_) | None => std::future::pending().await,
         }
-    }
-
-    /// Clears what an opening left that was broken off.
-    pub async fn abandon(kind: ClusterKind, state: &Path) -> Result<()> {
-        local::clear(kind, state).await
     }
 
     /// Ends a cluster that belongs to this run and waits until nothing of it is left. A lasting or foreign one stays.

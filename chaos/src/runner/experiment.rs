@@ -51,13 +51,16 @@ pub(super) async fn carry_out(
 
     experiment.begin(Phase::Prepare);
     let progress = |step: &str| display.state(&format!("the cluster: {step}"));
-    let opening = Cluster::open(&settings.cluster, &settings.images, directory.sandbox_state(), &progress);
-    let cluster = match experiment.interruptible(opening).await {
+    let state = directory.sandbox_state();
+    let opened =
+        Cluster::open(&settings.cluster, &settings.images, state, interrupt.cancelled(), &progress).await;
+    let cluster = match opened {
         Ok(cluster) => cluster,
-        Err(stop) => {
-            Cluster::abandon(settings.cluster.kind, &directory.sandbox_state()).await?;
-            return Err(not_begun(stop));
+        Err(error) if interrupt.is_cancelled() => {
+            display.say(&format!("{error:#}"));
+            return Err(Stop::Interrupted);
         }
+        Err(error) => return Err(Stop::NotBegun(error)),
     };
     let outcome = tokio::select! {
         biased;

@@ -15,8 +15,10 @@ use serde::{Deserialize, Serialize};
 const PREFIX: &str = "etcd-chaos.";
 /// The group of the cluster's own processes.
 const SYSTEM: &str = "system";
-/// How long the kernel may take to see that the last process of a group has ended.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The file of the state directory that holds the groups' name.
+const NOTE: &str = "control-group";
+/// How long the last process of a group may take to end, once it is killed.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The mounted hierarchies: one with version 2, several with version 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,15 +63,20 @@ impl Hierarchies {
 
     /// Makes the groups of a cluster and puts this process, and so all that it starts, into `system`.
     pub(super) fn enter(&self, name: &str) -> Result<()> {
-        for hierarchy in &self.all {
+        // First into the group that keeps another cluster's start from taking these for a dead cluster's.
+        let own = self.own.join(name);
+        make(&own)?;
+        inherit_processors(&self.own, &own)?;
+        let system = own.join(SYSTEM);
+        make(&system)?;
+        fs::write(system.join("cgroup.procs"), std::process::id().to_string())
+            .with_context(|| format!("entering {}", system.display()))?;
+        for hierarchy in self.all.iter().filter(|hierarchy| **hierarchy != self.own) {
             let group = hierarchy.join(name);
             make(&group)?;
             inherit_processors(hierarchy, &group)?;
         }
-        let system = self.own.join(name).join(SYSTEM);
-        make(&system)?;
-        fs::write(system.join("cgroup.procs"), std::process::id().to_string())
-            .with_context(|| format!("entering {}", system.display()))
+        Ok(())
     }
 
     /// Makes the group of one node, below which the kubelet makes those of pods.
@@ -125,6 +132,25 @@ impl Hierarchies {
 /// The name of a cluster's groups; `unique` tells apart two clusters of one name.
 pub(super) fn name(cluster: &str, unique: &str) -> String {
     format!("{PREFIX}{cluster}.{unique}")
+}
+
+/// Writes the name of a cluster's groups into its state directory, before they are made: who finds the cluster killed finds
+/// them by it.
+pub(super) fn note(state: &Path, name: &str) -> Result<()> {
+    let file = state.join(NOTE);
+    fs::write(&file, name).with_context(|| format!("writing {}", file.display()))
+}
+
+/// The name that was noted in a state directory, if a start had come that far.
+pub(super) fn noted(state: &Path) -> Result<Option<String>> {
+    let file = state.join(NOTE);
+    match fs::read_to_string(&file) {
+        // Anything else was not written by us, and must not be removed.
+        Ok(name) if name.starts_with(PREFIX) && !name.contains('/') => Ok(Some(name)),
+        Ok(name) => bail!("{} names no control group of a cluster: {name:?}", file.display()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
+    }
 }
 
 fn make(group: &Path) -> Result<()> {
@@ -185,6 +211,18 @@ mod tests {
         let mounts = "cgroup2 /sys/fs/cgroup cgroup2 rw,nsdelegate 0 0\n";
         let hierarchies = Hierarchies::parse(mounts).expect("there is a hierarchy");
         assert_eq!(hierarchies.own, Path::new("/sys/fs/cgroup"));
+    }
+
+    #[test]
+    fn only_the_name_of_a_cluster_s_own_groups_is_taken_from_its_directory() {
+        let state = tempfile::tempdir().expect("a directory can be made");
+        assert_eq!(noted(state.path()).expect("there is no note"), None);
+        note(state.path(), &name("a", "1")).expect("it can be written");
+        assert_eq!(noted(state.path()).expect("there is one"), Some("etcd-chaos.a.1".to_owned()));
+        for other in ["", "kubepods", "etcd-chaos./../../kubepods"] {
+            note(state.path(), other).expect("it can be written");
+            assert!(noted(state.path()).is_err(), "{other:?} was taken");
+        }
     }
 
     #[test]

@@ -74,6 +74,7 @@ impl Bare {
             tools,
             archives,
         };
+        control_groups::note(&config.tree.state_directory, &config.control_group)?;
         let tree = Tree::start_unless(&config, interrupted, |message| (start.progress)(message)).await;
         Ok(Bare::of(tree.context("starting the bare cluster")?))
     }
@@ -128,7 +129,14 @@ pub(super) fn check(listen: SocketAddr) -> Result<()> {
     tools::check(listen)
 }
 
-/// Removes what clusters left on this machine whose parent was killed.
-pub(super) fn sweep() -> Result<()> {
-    Hierarchies::read()?.sweep()
+/// Removes what a cluster kept outside its state directory when its parent has ended, or was killed a moment ago: then its last
+/// process is waited for. Removes what other dead clusters of this machine left, too.
+pub(super) async fn clear_remains(state: &Path) -> Result<()> {
+    let group = control_groups::noted(state)?;
+    let cleared = tokio::task::spawn_blocking(move || {
+        let hierarchies = Hierarchies::read()?;
+        group.iter().try_for_each(|group| hierarchies.remove(group))?;
+        hierarchies.sweep()
+    });
+    cleared.await.context("removing control groups")?
 }

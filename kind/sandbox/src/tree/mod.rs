@@ -12,7 +12,7 @@ mod tree;
 pub use config::{Lifetime, TreeConfig};
 pub use init::Handed;
 pub use state::StartAnswer;
-pub use tree::{StartError, StopError, Tree};
+pub use tree::{StartError, StopError, Tree, vacated};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -197,6 +197,24 @@ impl<T: Trunk> Tree<T> {
     }
 }
 
+/// Waits until no process of a tree holds this state directory any more: when a guardian is killed, the rest of its tree ends
+/// a moment later. What the server started may end a moment later still. Returns at once if there is no such directory.
+///
+/// # Errors
+/// It is still held after [`END_LIMIT`], or cannot be looked at.
+pub async fn vacated(state_directory: &Path) -> io::Result<()> {
+    let deadline = tokio::time::Instant::now() + END_LIMIT;
+    loop {
+        match state::lock(state_directory) {
+            Ok(_free) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            Err(error) if tokio::time::Instant::now() > deadline => return Err(error),
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
 fn failed<T: Trunk>(source: io::Error) -> StartError {
     StartError::Process { name: T::NOUN, source }
 }

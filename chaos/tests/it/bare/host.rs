@@ -1,0 +1,66 @@
+//! What of the host a cluster could have changed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+/// Everything that is compared; whatever differs is printed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Host {
+    rules: String,
+    links: BTreeSet<String>,
+    routes: String,
+    mounts: BTreeSet<String>,
+    directories: BTreeSet<String>,
+    control_groups: BTreeSet<String>,
+    parameters: Vec<String>,
+}
+
+pub(super) fn host() -> Host {
+    let said = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let names = |path: &str| -> Vec<String> {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path().display().to_string()).collect()
+    };
+    let watched = [
+        "/run",
+        "/run/containerd",
+        "/run/netns",
+        "/var/lib",
+        "/var/lib/containerd",
+        "/var/lib/kubelet",
+        "/var/log",
+        "/opt",
+        "/etc/cni",
+        "/etc/containerd",
+        "/usr/libexec",
+    ];
+    let parameters = ["kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "net/ipv4/ip_forward"];
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    Host {
+        rules: said("nft", &["list", "ruleset"]),
+        links: said("ip", &["-o", "link", "show"])
+            .lines()
+            .filter_map(|line| line.split(' ').nth(1))
+            .map(str::to_owned)
+            .collect(),
+        routes: said("ip", &["route", "show", "table", "all"]),
+        // Without the number that the kernel gives each mount.
+        mounts: mounts.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).map(str::to_owned).collect(),
+        directories: watched.iter().flat_map(|path| names(path)).collect(),
+        // Those of clusters are looked at by their own names.
+        control_groups: names("/sys/fs/cgroup")
+            .iter()
+            .flat_map(|hierarchy| names(hierarchy))
+            .filter(|path| !path.contains("/etcd-chaos."))
+            .collect(),
+        parameters: parameters
+            .iter()
+            .map(|name| fs::read_to_string(format!("/proc/sys/{name}")).unwrap())
+            .collect(),
+    }
+}
