@@ -25,7 +25,14 @@ pub(super) fn prepare(
     let names = single("/coredns", &programs.coredns, &["/coredns"]);
     let own = [(ImageReference::from(PAUSE_IMAGE), pause), (ImageReference::from(NAME_SERVER_IMAGE), names)];
     let others = images.sources.iter().map(|(name, source)| (name.clone(), source.clone()));
-    own.into_iter().chain(others).map(|(name, source)| archive(&name, &source, state)).collect()
+    let all: Vec<_> = own.into_iter().chain(others).collect();
+    // Beside each other: most are there already, and the others are big.
+    std::thread::scope(|scope| {
+        let start = |(name, source)| scope.spawn(move || archive(name, source, state));
+        let threads: Vec<_> = all.iter().map(|(name, source)| start((name, source))).collect();
+        let panicked = |_| anyhow::anyhow!("a thread that makes an image panicked");
+        threads.into_iter().map(|thread| thread.join().map_err(panicked)?).collect()
+    })
 }
 
 fn single(in_image: &str, on_host: &Path, entrypoint: &[&str]) -> ImageSource {

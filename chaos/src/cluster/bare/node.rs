@@ -1,5 +1,6 @@
-//! The `bare-node` process: makes the namespaces of one node, and starts containerd, kubelet and kube-proxy in them. It is
-//! single-threaded, speaks with the server by lines on its standard input and output, and ends with any of its children.
+//! The `bare-node` process: makes the namespaces of one node, and starts containerd, kubelet and kube-proxy in them. It has one
+//! thread until its namespaces are made, speaks with the server by lines on its standard input and output, and ends with any of
+//! its children.
 //!
 //! Inside, `/run`, `/var/lib` and `/var/log` are the node's own: nothing that a part of it writes to its usual place
 //! reaches the host.
@@ -9,6 +10,7 @@ use std::io::{BufRead as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -34,8 +36,11 @@ pub(super) const API_READY: &str = "api";
 /// What the node says when it has every image.
 pub(super) const IMAGES_READY: &str = "images";
 
-/// How many archives the kubelet itself needs: the image that holds pods open.
-const NEEDED_AT_ONCE: usize = 1;
+/// How many archives must be there before the kubelet is: the image that holds pods open, and the name server's. A pod whose
+/// image is missing is tried again only ten seconds later.
+const NEEDED_AT_ONCE: usize = 2;
+/// How many images are imported beside each other: while one waits for the disk, another is unpacked.
+const IMPORTS_AT_ONCE: usize = 2;
 const CONTAINERD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The second argument of the role.
@@ -71,12 +76,15 @@ pub(super) fn run() -> Result<()> {
         &[format!("--config={}/containerd.toml", places::OWN)],
     )?;
     parts.wait_for_containerd()?;
+    // While the API server starts, which takes as long.
     import(&config, 0..NEEDED_AT_ONCE)?;
+    let others = NEEDED_AT_ONCE..config.archives.len();
+    let importing = std::thread::spawn(move || import(&config, others));
     wait_for(API_READY)?;
     let kubernetes = Path::new(places::GIVEN).join("kubernetes");
     parts.start("kubelet", &kubernetes, &node_files::kubelet_arguments(node))?;
     parts.start("kube-proxy", &kubernetes, &node_files::proxy_arguments())?;
-    import(&config, NEEDED_AT_ONCE..config.archives.len())?;
+    importing.join().map_err(|_| anyhow::anyhow!("the thread that imports images panicked"))??;
     say(IMAGES_READY)?;
     parts.wait()
 }
@@ -204,18 +212,27 @@ fn write_files(config: &BareConfig, node: NodeIndex) -> Result<()> {
 
 /// Makes images known to the node's containerd.
 fn import(config: &BareConfig, numbers: std::ops::Range<usize>) -> Result<()> {
-    for number in numbers {
-        let archive = node_files::archive(number);
-        let output = Command::new(&config.tools.ctr)
-            .args(["--address", places::CONTAINERD, "--namespace", "k8s.io", "images", "import", &archive])
-            .stdin(Stdio::null())
-            .output()
-            .with_context(|| format!("starting {}", config.tools.ctr.display()))?;
-        if !output.status.success() {
-            let name =
-                config.archives.get(number).map_or(PAUSE_IMAGE.into(), |path| path.display().to_string());
-            bail!("importing {name}: {}", String::from_utf8_lossy(&output.stderr).trim());
-        }
+    let waiting = Mutex::new(numbers);
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    std::thread::scope(|scope| {
+        let work = || std::iter::from_fn(next).try_for_each(|number| import_one(config, number));
+        let workers: Vec<_> = (0..IMPORTS_AT_ONCE).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| {
+            worker.join().map_err(|_| anyhow::anyhow!("a thread that imports images panicked"))?
+        })
+    })
+}
+
+fn import_one(config: &BareConfig, number: usize) -> Result<()> {
+    let archive = node_files::archive(number);
+    let output = Command::new(&config.tools.ctr)
+        .args(["--address", places::CONTAINERD, "--namespace", "k8s.io", "images", "import", &archive])
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("starting {}", config.tools.ctr.display()))?;
+    if !output.status.success() {
+        let name = config.archives.get(number).map_or(PAUSE_IMAGE.into(), |path| path.display().to_string());
+        bail!("importing {name}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
 }
