@@ -49,6 +49,8 @@ pub struct FaultContext {
     pub journal: Journal,
     /// Cancelled when all faults shall end at once.
     pub ending: CancellationToken,
+    /// Cancelled when the user wants no more of the run.
+    pub interrupt: CancellationToken,
     /// What the person sees.
     pub display: Display,
     /// An address that no partition cuts: the API server's Service.
@@ -278,15 +280,19 @@ impl Case<'_> {
     }
 
     /// Like [`Case::wait_for`] for what the operator owes. If it does not come, that is no error of the harness: the
-    /// record says so.
+    /// record says so. A watch that has begun goes on when the run ends because of another fault: what the operator fails to
+    /// do is often the reason why that one could not begin.
     pub async fn wait_for_operator<T, F, A>(&self, what: &str, ask: F) -> Owed<T>
     where
         F: FnMut() -> A,
         A: Future<Output = Result<Option<T>>>,
     {
+        if self.context.ending.is_cancelled() {
+            return Owed::Untold;
+        }
         let waited = tokio::select! {
             biased;
-            () = self.context.ending.cancelled() => return Owed::Untold,
+            () = self.context.interrupt.cancelled() => return Owed::Untold,
             waited = ask_until(PROOF_PATIENCE, ask) => waited,
         };
         let seconds = PROOF_PATIENCE.as_secs();

@@ -1,6 +1,7 @@
 //! An object of the cluster is deleted. Over once it happened; proved by an object of the same name and another uid.
 
 use anyhow::{Context as _, Result, bail};
+use futures::future::join_all;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 
@@ -26,9 +27,10 @@ pub(super) async fn carry_out(case: &Case<'_>, victims: &Victims, object: Cluste
     }
     case.injected();
     case.healed();
-    for (located, before, pod) in &deleted {
-        prove_recreated(case, object, located, before, pod.as_deref()).await;
-    }
+    let owed = deleted.iter();
+    let owed =
+        owed.map(|(located, before, pod)| prove_recreated(case, object, located, before, pod.as_deref()));
+    join_all(owed).await;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! taken away again by somebody who is not the harness.
 
 use anyhow::Result;
+use futures::future::join_all;
 
 use super::case::{Case, Victims};
 use super::corrupt::{change_all, prove_repaired};
@@ -12,8 +13,6 @@ pub(super) async fn carry_out(case: &Case<'_>, victims: &Victims, object: Cluste
     let changed = change_all(case, victims, object, addition).await?;
     case.injected();
     case.healed();
-    for changed in &changed {
-        prove_repaired(case, changed).await;
-    }
+    join_all(changed.iter().map(|changed| prove_repaired(case, changed))).await;
     Ok(())
 }

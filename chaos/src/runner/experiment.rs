@@ -173,6 +173,7 @@ impl Experiment<'_> {
             recorder: self.recorder.clone(),
             journal: Journal::create(self.directory.path())?,
             ending: CancellationToken::new(),
+            interrupt: self.interrupt.clone(),
             api_server: prepared.api_server,
             display: self.display.clone(),
         })

@@ -6,6 +6,7 @@ mod felt;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use futures::future::join_all;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 
@@ -46,9 +47,7 @@ pub(super) async fn carry_out(
     case.hold(until.saturating_duration_since(tokio::time::Instant::now())).await;
     let finished = agents::finish(case, paused).await;
     case.healed();
-    for changed in &changed {
-        prove_repaired(case, changed).await;
-    }
+    join_all(changed.iter().map(|changed| prove_repaired(case, changed))).await;
     finished?;
     felt.context("the corruption was not felt while the operator was paused")?
 }
