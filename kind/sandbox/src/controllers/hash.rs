@@ -19,6 +19,13 @@ pub(crate) fn template_hash<T: Serialize>(template: &T, collision_count: Option<
     safe_encode(&fnv_1(&bytes).to_string())
 }
 
+/// The hash of a ControllerRevision's data, which is the real one: Kubernetes takes it over the data as JSON, where Go writes
+/// some letters in another way, and then over the number of collisions.
+pub(crate) fn revision_hash(data: &serde_json::Value, collision_count: i32) -> String {
+    let json = data.to_string().replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
+    safe_encode(&fnv_1(format!("{json}{collision_count}").as_bytes()).to_string())
+}
+
 fn fnv_1(bytes: &[u8]) -> u32 {
     bytes.iter().fold(FNV_OFFSET, |hash, byte| hash.wrapping_mul(FNV_PRIME) ^ u32::from(*byte))
 }

@@ -41,6 +41,8 @@ pub(super) fn render(context: &Context<'_>, ordinal: i32) -> Pod {
     let revision = revision.metadata.name.clone().unwrap_or_default();
     pod.metadata.labels.get_or_insert_default().insert(REVISION_LABEL.into(), revision);
     pod.metadata.name = Some(name_of(context, ordinal));
+    // It is not used, as the name is given, but it is written.
+    pod.metadata.generate_name = Some(format!("{}-", context.name()));
     let spec = pod.spec.get_or_insert_default();
     spec.hostname = pod.metadata.name.clone();
     spec.subdomain = context.spec.service_name.clone();

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use serde_json::{Value, json};
 
 use super::{Context, pod};
-use crate::controllers::hash::template_hash;
+use crate::controllers::hash::revision_hash;
 use crate::controllers::pods::is_controlled_by;
 use crate::controllers::snapshot::Snapshot;
 use crate::controllers::write::{Write, controlled_by, to_json};
@@ -84,7 +84,7 @@ fn create(
     revision: i64,
 ) -> Option<Write> {
     let collisions = set.status.as_ref().and_then(|status| status.collision_count);
-    let hash = template_hash(&data, collisions);
+    let hash = revision_hash(&data, collisions.unwrap_or(0));
     let name = format!("{}-{hash}", set.metadata.name.as_deref().unwrap_or_default());
     let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
     if snapshot.controller_revisions.get(namespace, &name).is_some() {
