@@ -12,6 +12,7 @@ use crate::apiserver::cluster::{Cluster, Inputs, Target, time_text};
 use crate::apiserver::error::ApiError;
 use crate::apiserver::json::{list, text};
 use crate::apiserver::request::ApiRequest;
+use crate::apiserver::write::WriteOptions;
 use crate::apiserver::{collect, read, write};
 use crate::store::selector::Selector;
 use crate::store::{GroupResource, ObjectKey};
@@ -38,17 +39,34 @@ pub(super) fn evict(
     if !unguarded && let Some((key, budget)) = budget_of(cluster, &pod)? {
         spend(cluster, inputs, &key, &budget, &pod)?;
     }
+    check_preconditions(&options, &pod)?;
     let targeted = condition(inputs, &pod);
     write::replace(cluster, inputs, target, &pod, targeted, &write_options(request))?;
-    // The version that was asked for is the one before the condition was written.
-    let options = match &options.resource_version {
-        Some(wanted) if wanted == text(&pod, "/metadata/resourceVersion") => {
-            collect::DeleteOptions { resource_version: None, ..options }
-        }
-        Some(_) | None => options,
-    };
+    // The version that was asked for was the one before the condition was written.
+    let options = collect::DeleteOptions { resource_version: None, ..options };
     collect::delete(cluster, inputs, &target.definition.id, &target.key()?, &options)?;
     Ok(success())
+}
+
+/// Refuses before anything is written to the pod; the words name its kind where others name the resource.
+fn check_preconditions(options: &collect::DeleteOptions, pod: &Value) -> Result<(), ApiError> {
+    let refuse =
+        |why: &str| Err(ApiError::conflict(&GroupResource::new("", "Pod"), text(pod, "/metadata/name"), why));
+    let (uid, version) = (text(pod, "/metadata/uid"), text(pod, "/metadata/resourceVersion"));
+    if let Some(wanted) = options.uid.as_deref().filter(|wanted| !wanted.is_empty() && *wanted != uid) {
+        return refuse(&format!(
+            "the UID in the precondition ({wanted}) does not match the UID in record ({uid}). The object might have been \
+             deleted and then recreated"
+        ));
+    }
+    let other = |wanted: &&str| !wanted.is_empty() && *wanted != version;
+    if let Some(wanted) = options.resource_version.as_deref().filter(other) {
+        return refuse(&format!(
+            "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record ({version}). \
+             The object might have been modified"
+        ));
+    }
+    Ok(())
 }
 
 /// The pod, told why it goes.
@@ -82,7 +100,7 @@ fn spend(
     cluster: &mut Cluster,
     inputs: &mut Inputs<'_>,
     key: &ObjectKey,
-    budget: &Value,
+    budget: &Arc<Value>,
     pod: &Value,
 ) -> Result<(), ApiError> {
     let number = |pointer: &str| budget.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
@@ -105,10 +123,30 @@ fn spend(
         );
         return Err(ApiError::disruption_budget(&message, None));
     }
-    let mut spent = budget.clone();
+    let mut spent = Value::clone(budget);
     spent["status"]["disruptionsAllowed"] = json!(allowed - 1);
+    if allowed == 1 {
+        exhaust(inputs, &mut spent);
+    }
     spent["status"]["disruptedPods"][text(pod, "/metadata/name")] = json!(time_text(inputs.now));
-    let stored = cluster.store.put(key, spent);
-    write::after_write(cluster, inputs, key, &stored);
+    let mut target =
+        cluster.own_target("policy", "poddisruptionbudgets").named(key.namespace.as_deref(), &key.name);
+    target.subresource = Some("status".to_owned());
+    write::replace(cluster, inputs, &target, budget, spent, &WriteOptions::own())?;
     Ok(())
+}
+
+/// Says that the budget allows no further disruption.
+fn exhaust(inputs: &Inputs<'_>, budget: &mut Value) {
+    let generation = budget["metadata"]["generation"].clone();
+    let now = inputs.now_text();
+    let conditions = budget["status"]["conditions"].as_array_mut();
+    for condition in conditions.into_iter().flatten().filter(|one| one["type"] == "DisruptionAllowed") {
+        if condition["status"] != "False" {
+            condition["lastTransitionTime"] = now.clone();
+        }
+        condition["status"] = json!("False");
+        condition["reason"] = json!("InsufficientPods");
+        condition["observedGeneration"] = generation.clone();
+    }
 }
