@@ -129,6 +129,7 @@ fn verb(
             if !exists && whole && target.definition.is_created_by_update() {
                 let mut sent = sent;
                 super::json::object(&mut sent, "metadata").remove("resourceVersion");
+                authorize::require_creation(cluster, request)?;
                 let object = write::create(cluster, inputs, target, sent, &options)?;
                 return Ok(Answer::Object(201, Some(target.clone()), object));
             }

@@ -52,10 +52,12 @@ impl User {
 
     fn service_account(claims: &Claims) -> Self {
         let one = |text: &str| vec![text.to_owned()];
-        let extra = claims.pod.iter().flat_map(|(name, uid)| {
-            let prefix = "authentication.kubernetes.io/pod";
-            [(format!("{prefix}-name"), one(name)), (format!("{prefix}-uid"), one(uid))]
+        let prefix = "authentication.kubernetes.io";
+        let pod = claims.pod.iter().flat_map(|(name, uid)| {
+            [(format!("{prefix}/pod-name"), one(name)), (format!("{prefix}/pod-uid"), one(uid))]
         });
+        let extra =
+            pod.chain([(format!("{prefix}/credential-id"), vec![format!("JTI={}", claims.identifier)])]);
         Self {
             name: claims.subject(),
             uid: claims.account_uid.clone(),
@@ -85,6 +87,8 @@ pub(crate) struct Claims {
     pub(crate) issued: i64,
     pub(crate) expires: i64,
     pub(crate) audiences: Vec<String>,
+    /// Of this token alone.
+    pub(crate) identifier: String,
 }
 
 impl Claims {
@@ -100,8 +104,9 @@ impl Claims {
             own["pod"] = json!({"name": name, "uid": uid});
         }
         json!({
-            "iss": "https://kubernetes.default.svc.cluster.local", "sub": self.subject(), "aud": self.audiences,
-            "iat": self.issued, "nbf": self.issued, "exp": self.expires, "kubernetes.io": own,
+            "iss": AUDIENCE, "sub": self.subject(), "aud": self.audiences,
+            "iat": self.issued, "nbf": self.issued, "exp": self.expires, "jti": self.identifier,
+            "kubernetes.io": own,
         })
     }
 
@@ -116,6 +121,7 @@ impl Claims {
             issued: value["iat"].as_i64()?,
             expires: value["exp"].as_i64()?,
             audiences: list(value.get("aud")).filter_map(Value::as_str).map(str::to_owned).collect(),
+            identifier: text(value, "/jti").to_owned(),
         })
     }
 }
@@ -128,7 +134,11 @@ pub(crate) fn sign(key: &[u8; 32], claims: &Claims) -> String {
     format!("{signed}.{signature}")
 }
 
-/// Who a bearer token stands for; `None` when it is unknown, expired, or its account or pod is gone.
+/// For whom a token is made unless it says otherwise: the API server itself.
+pub(crate) const AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
+
+/// Who a bearer token stands for; `None` when it is unknown, expired, made for others than the API server, or its account
+/// or pod is gone.
 pub(crate) fn authenticate(cluster: &Cluster, token: &str, now: Timestamp) -> Option<User> {
     if cluster.administrator_token.as_deref().is_some_and(|own| !own.is_empty() && own == token) {
         return Some(User::administrator());
@@ -149,7 +159,8 @@ pub(crate) fn authenticate(cluster: &Cluster, token: &str, now: Timestamp) -> Op
     };
     let account = lives("serviceaccounts", &claims.account, &claims.account_uid);
     let pod = claims.pod.as_ref().is_none_or(|(name, uid)| lives("pods", name, uid));
-    (account && pod && claims.expires > now.as_second()).then(|| User::service_account(&claims))
+    let meant = claims.audiences.iter().any(|one| one == AUDIENCE);
+    (account && pod && meant && claims.expires > now.as_second()).then(|| User::service_account(&claims))
 }
 
 /// HMAC-SHA256 (RFC 2104); the key is shorter than a block.

@@ -206,6 +206,7 @@ impl ApiError {
             (_, name) => format!("{resource} \"{name}\" is forbidden: {why}"),
         };
         let mut error = Self::new(403, "Forbidden", message);
+        error.details = Some(json!({}));
         for (field, value) in [("group", &resource.group), ("kind", &resource.resource)] {
             if !value.is_empty() {
                 error.details.get_or_insert_with(|| json!({}))[field] = json!(value);
@@ -281,10 +282,10 @@ impl ApiError {
         error
     }
 
-    /// 500: an eviction that does not know which PodDisruptionBudget to ask.
+    /// 500, without a reason: an eviction that does not know which PodDisruptionBudget to ask.
     pub(crate) fn several_budgets() -> Self {
         let why = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
-        Self::new(500, "InternalError", why)
+        Self::new(500, "", why)
     }
 
     /// After how many seconds another try makes sense, where the refusal says so.

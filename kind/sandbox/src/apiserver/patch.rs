@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::authorize::{self, Attributes};
+use super::authorize;
 use super::cluster::{Cluster, Inputs, Target};
 use super::decode::decode;
 use super::error::{ApiError, Cause};
@@ -153,8 +153,6 @@ fn apply_patch(
         let name = target.name.as_deref().unwrap_or_default();
         return Err(ApiError::not_found(&target.definition.id, name));
     }
-    if let Some(creation) = Attributes::creation_by(request) {
-        authorize::require(cluster, &request.user, &creation)?;
-    }
+    authorize::require_creation(cluster, request)?;
     create(cluster, inputs, target, new, &options).map(|object| (object, true))
 }

@@ -11,8 +11,8 @@ use super::answer::Answer;
 use super::auth::{User, authenticate};
 use super::authorize::{self, Asked, Attributes, ResourceAsked, Rule};
 use super::cluster::{Cluster, Inputs};
-use super::error::ApiError;
-use super::json::{entries, list, text};
+use super::error::{ApiError, Cause};
+use super::json::{entries, list, object, text};
 use super::request::{ApiRequest, ResourcePath};
 
 /// Whether a path leads to a review.
@@ -28,19 +28,25 @@ pub(crate) fn answer(
     request: &ApiRequest,
 ) -> Result<Answer, ApiError> {
     let mut review: Value = request.body_object()?;
+    if path.group == "authorization.k8s.io" && path.resource.ends_with("accessreviews") {
+        check(path, &review)?;
+        let owned = ownership(&review, request, "authorization.k8s.io/v1", "", inputs);
+        object(&mut review, "metadata").insert("managedFields".to_owned(), json!([owned]));
+    }
     review["status"] = match (path.group.as_str(), path.resource.as_str()) {
-        ("authorization.k8s.io", "selfsubjectrulesreviews") => rules(cluster, &request.user, &review)?,
+        ("authorization.k8s.io", "selfsubjectrulesreviews") => {
+            let status = rules(cluster, &request.user, &review)?;
+            // What was asked is not repeated here.
+            (review["metadata"], review["spec"]) = (json!({}), json!({}));
+            status
+        }
         ("authorization.k8s.io", "selfsubjectaccessreviews") => access(cluster, &request.user, &review)?,
         ("authorization.k8s.io", "subjectaccessreviews") => access(cluster, &subject(&review), &review)?,
-        ("authorization.k8s.io", "localsubjectaccessreviews") => {
-            let namespace = path.namespace.as_deref().unwrap_or_default();
-            if text(&review, "/spec/resourceAttributes/namespace") != namespace {
-                let why = format!("spec.resourceAttributes.namespace must match namespace: {namespace}");
-                return Err(ApiError::bad_request(why));
-            }
-            access(cluster, &subject(&review), &review)?
+        ("authorization.k8s.io", "localsubjectaccessreviews") => access(cluster, &subject(&review), &review)?,
+        ("authentication.k8s.io", "selfsubjectreviews") => {
+            review["metadata"] = json!({"creationTimestamp": inputs.now_text()});
+            json!({"userInfo": request.user.to_json()})
         }
-        ("authentication.k8s.io", "selfsubjectreviews") => json!({"userInfo": request.user.to_json()}),
         ("authentication.k8s.io", "tokenreviews") => {
             match authenticate(cluster, text(&review, "/spec/token"), inputs.now) {
                 Some(user) => json!({"authenticated": true, "user": user.to_json()}),
@@ -50,6 +56,66 @@ pub(crate) fn answer(
         _ => return Err(ApiError::no_such_path()),
     };
     Ok(Answer::Object(201, None, Arc::new(review)))
+}
+
+/// Refuses a review that asks nothing, two things at once, or about nobody.
+fn check(path: &ResourcePath, review: &Value) -> Result<(), ApiError> {
+    let given = |field: &str| review["spec"].get(field).filter(|given| !given.is_null());
+    let mut causes = Vec::new();
+    match (given("resourceAttributes"), given("nonResourceAttributes")) {
+        (Some(_), Some(both)) => {
+            let shown = json!({"Path": both["path"], "Verb": both["verb"]});
+            let why = "cannot be specified in combination with resourceAttributes";
+            causes.push(Cause::invalid("spec.nonResourceAttributes", &shown, why));
+        }
+        (None, None) => {
+            let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+            causes.push(Cause::invalid("spec.resourceAttributes", &Value::Null, why));
+        }
+        (Some(_), None) | (None, Some(_)) => {}
+    }
+    let nobody =
+        text(review, "/spec/user").is_empty() && list(review.pointer("/spec/groups")).next().is_none();
+    if nobody && !path.resource.starts_with("self") {
+        let why = "at least one of user or group must be specified";
+        causes.push(Cause::invalid("spec.user", &json!(""), why));
+    }
+    if let (Some(attributes), "localsubjectaccessreviews") =
+        (given("resourceAttributes"), path.resource.as_str())
+        && text(attributes, "/namespace") != path.namespace.as_deref().unwrap_or_default()
+    {
+        let asked = json!(text(attributes, "/namespace"));
+        let why = "must match metadata.namespace";
+        causes.push(Cause::invalid("spec.resourceAttributes.namespace", &asked, why));
+    }
+    if causes.is_empty() { Ok(()) } else { Err(ApiError::invalid("authorization.k8s.io", "", "", &causes)) }
+}
+
+/// Whose fields a review's are: its sender's, one level deep, as nothing in it is deeper.
+pub(crate) fn ownership(
+    review: &Value,
+    request: &ApiRequest,
+    api_version: &str,
+    subresource: &str,
+    inputs: &Inputs<'_>,
+) -> Value {
+    let mut spec = serde_json::Map::new();
+    for (field, value) in entries(review.get("spec")).filter(|(_, value)| !value.is_null()) {
+        let mut inner = serde_json::Map::new();
+        if value.is_object() {
+            inner.insert(".".to_owned(), json!({}));
+            inner.extend(entries(Some(value)).map(|(name, _)| (format!("f:{name}"), json!({}))));
+        }
+        spec.insert(format!("f:{field}"), Value::Object(inner));
+    }
+    let mut entry = json!({
+        "manager": request.field_manager(), "operation": "Update", "apiVersion": api_version, "time": inputs.now_text(),
+        "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": spec},
+    });
+    if !subresource.is_empty() {
+        entry["subresource"] = json!(subresource);
+    }
+    entry
 }
 
 /// Whether `user` may do what the review asks about.

@@ -8,13 +8,32 @@ use serde_json::{Value, json};
 use super::MASTERS;
 
 const AUTHENTICATED: &str = "system:authenticated";
+const ACCOUNTS: &str = "system:serviceaccounts";
 const UNAUTHENTICATED: &str = "system:unauthenticated";
 
 /// Name and rules of each ClusterRole.
 pub(crate) fn cluster_roles() -> Vec<(&'static str, Value)> {
     let get = |paths: &[&str]| json!({"verbs": ["get"], "nonResourceURLs": paths});
     let health = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
-    let served = ["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*"];
+    let served = [
+        "/api",
+        "/api/*",
+        "/apis",
+        "/apis/*",
+        "/healthz",
+        "/livez",
+        "/openapi",
+        "/openapi/*",
+        "/readyz",
+        "/version",
+        "/version/",
+    ];
+    let issuer = [
+        "/.well-known/openid-configuration",
+        "/.well-known/openid-configuration/",
+        "/openid/v1/jwks",
+        "/openid/v1/jwks/",
+    ];
     let own_rights = json!({
         "verbs": ["create"], "apiGroups": ["authorization.k8s.io"],
         "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
@@ -29,8 +48,9 @@ pub(crate) fn cluster_roles() -> Vec<(&'static str, Value)> {
     vec![
         ("cluster-admin", everything),
         ("system:basic-user", json!([own_rights, own_name])),
-        ("system:discovery", json!([get(&[&health[..], &served[..]].concat())])),
+        ("system:discovery", json!([get(&served)])),
         ("system:public-info-viewer", json!([get(&health)])),
+        ("system:service-account-issuer-discovery", json!([get(&issuer)])),
     ]
 }
 
@@ -41,5 +61,6 @@ pub(crate) fn cluster_role_bindings() -> Vec<(&'static str, Vec<&'static str>)> 
         ("system:basic-user", vec![AUTHENTICATED]),
         ("system:discovery", vec![AUTHENTICATED]),
         ("system:public-info-viewer", vec![AUTHENTICATED, UNAUTHENTICATED]),
+        ("system:service-account-issuer-discovery", vec![ACCOUNTS]),
     ]
 }

@@ -22,7 +22,7 @@ pub(crate) fn check(
     new: &Value,
 ) -> Result<(), ApiError> {
     let id = &target.definition.id;
-    if id.group != GROUP || user.is_master() || old.is_some_and(|old| gives_the_same(old, new)) {
+    if id.group != GROUP || user.is_master() || old.is_some_and(|old| only_collects(old, new)) {
         return Ok(());
     }
     let namespace = target.namespace.as_deref().unwrap_or_default();
@@ -41,7 +41,7 @@ pub(crate) fn check(
                 return Ok(());
             }
             rules_of(cluster, reference, namespace)
-                .map_err(|_| ApiError::not_found(&role_id(role), text(reference, "/name")))?
+                .map_err(|_| ApiError::not_found(id, text(reference, "/name")))?
         }
         _ => return Ok(()),
     };
@@ -60,13 +60,16 @@ pub(crate) fn check(
     Err(ApiError::forbidden(id, text(new, "/metadata/name"), &why))
 }
 
-fn role_id(resource: &str) -> crate::store::GroupResource {
-    crate::store::GroupResource::new(GROUP, resource)
-}
-
-/// A change of metadata alone gives nothing.
-fn gives_the_same(old: &Value, new: &Value) -> bool {
-    ["rules", "roleRef", "subjects", "aggregationRule"].iter().all(|field| old.get(field) == new.get(field))
+/// A change that serves garbage collection alone gives nothing.
+fn only_collects(old: &Value, new: &Value) -> bool {
+    let rest = |object: &Value| {
+        let mut rest = object.clone();
+        for field in ["ownerReferences", "finalizers", "managedFields", "resourceVersion", "generation"] {
+            rest["metadata"].as_object_mut().map(|metadata| metadata.remove(field));
+        }
+        rest
+    };
+    rest(old) == rest(new)
 }
 
 fn may(cluster: &Cluster, user: &User, verb: &str, resource: &str, namespace: &str, name: &str) -> bool {

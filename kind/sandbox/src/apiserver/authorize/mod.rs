@@ -59,6 +59,14 @@ pub(crate) fn require(cluster: &Cluster, user: &User, attributes: &Attributes) -
     })
 }
 
+/// Refuses a PUT or an apply that would create, unless its caller may create too.
+pub(crate) fn require_creation(cluster: &Cluster, request: &ApiRequest) -> Result<(), ApiError> {
+    match Attributes::creation_by(request) {
+        Some(creation) => require(cluster, &request.user, &creation),
+        None => Ok(()),
+    }
+}
+
 /// Whether `user` may do what `attributes` say.
 pub(crate) fn decide(cluster: &Cluster, user: &User, attributes: &Attributes) -> Decision {
     if user.is_master() {

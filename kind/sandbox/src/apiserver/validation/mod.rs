@@ -5,6 +5,7 @@
 mod batch;
 mod names;
 mod pod;
+mod rights;
 mod update;
 
 use kube_cel::RootContext;
@@ -100,6 +101,10 @@ fn built_in(target: &Target, new: &Value) -> Vec<Cause> {
         ("", "services") => service(new),
         ("", "persistentvolumeclaims") => claim(new),
         ("policy", "poddisruptionbudgets") => budget(new),
+        ("rbac.authorization.k8s.io", "roles") => rights::role(new, true),
+        ("rbac.authorization.k8s.io", "clusterroles") => rights::role(new, false),
+        ("rbac.authorization.k8s.io", "rolebindings") => rights::binding(new, true),
+        ("rbac.authorization.k8s.io", "clusterrolebindings") => rights::binding(new, false),
         ("apiextensions.k8s.io", "customresourcedefinitions") => definition(new),
         ("coordination.k8s.io", "leases") => lease(new),
         _ => Vec::new(),
