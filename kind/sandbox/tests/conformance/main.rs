@@ -1,9 +1,9 @@
 //! The sandbox against real Kubernetes: each case runs on both, and their answers are compared.
 //!
-//!   cargo test -p sandbox --test conformance              all cases
+//!   cargo test --workspace --test conformance              all cases
 //!   … -- cases TEXT                                       those whose file or sentence contains TEXT
 //!   … -- fuzz                                             random operations, see `fuzz`
-//!   … --features defects … -- defects                     deliberately wrong sandboxes, each to be noticed
+//!   … --features sandbox/defects … -- defects [NAME]      deliberately wrong sandboxes, each to be noticed
 //!
 //! Exit codes: 0 as it must be, 1 a difference that is not explained, 2 something needed is missing.
 
@@ -43,7 +43,9 @@ async fn chosen(arguments: &[String]) -> anyhow::Result<bool> {
     match words.as_slice() {
         [] => cases::run("").await,
         #[cfg(feature = "defects")]
-        ["defects"] => defects::run().await,
+        ["defects"] => defects::run("").await,
+        #[cfg(feature = "defects")]
+        ["defects", name] => defects::run(name).await,
         ["fuzz"] => fuzz::run().await,
         ["cases", rest @ ..] => cases::run(&rest.join(" ")).await,
         other => anyhow::bail!("unknown arguments {other:?}; see the head of tests/conformance/main.rs"),

@@ -20,6 +20,8 @@ pub(crate) struct Memory {
     seen: BTreeMap<String, Vec<Seen>>,
     tokens: BTreeMap<String, String>,
     continue_token: String,
+    /// The names in the list that was answered last.
+    items: Vec<String>,
 }
 
 impl Memory {
@@ -37,6 +39,10 @@ impl Memory {
         let is_list = body.get("items").is_some_and(Value::is_array);
         let text =
             |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        if let Some(items) = body["items"].as_array() {
+            let name = |item: &Value| item["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            self.items = items.iter().map(name).collect();
+        }
         if body["kind"] == "Status" || text("/metadata/resourceVersion").is_empty() {
             return;
         }
@@ -100,12 +106,16 @@ impl Memory {
         Ok(format!("{before}{}{}", self.lookup(reference)?, self.fill_text(after)?))
     }
 
-    /// `version PATH [AGE]`, `uid PATH [AGE]`, `name PATH`, `continue`; AGE 0 is the first state seen, -1 the one before
+    /// `version PATH [AGE]`, `uid PATH [AGE]`, `name PATH`, `continue`, `item INDEX` (of the last list); AGE 0 is the first state seen, -1 the one before
     /// the last.
     fn lookup(&self, reference: &str) -> Result<String, String> {
         let words: Vec<&str> = reference.split_whitespace().collect();
         if words == ["continue"] {
             return Ok(self.continue_token.clone());
+        }
+        if let ["item", index] = words.as_slice() {
+            let index: usize = index.parse().map_err(|_| format!("bad index {index}"))?;
+            return Ok(self.items.get(index).cloned().unwrap_or_else(|| "nothing".to_owned()));
         }
         let [what, path, age @ ..] = words.as_slice() else {
             return Err(format!("unreadable reference {reference:?}"));

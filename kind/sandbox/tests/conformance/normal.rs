@@ -19,6 +19,12 @@ static TIME: LazyLock<Regex> = LazyLock::new(|| {
 });
 static ADDRESS: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\b10\.96\.\d+\.\d+\b").expect("a valid pattern"));
+/// Names of ReplicaSets in texts: their hash may be known from nowhere else.
+static REPLICA_SET: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"(?i)(replica ?set "[a-z0-9.-]+-)[a-z0-9]{5,10}""#).expect("a valid pattern")
+});
+/// Ages, as tables show them.
+static AGE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(\d+[smhdy])+$").expect("a valid pattern"));
 static VERSION: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(the ResourceVersion in the precondition \(|the ResourceVersion in record \(|ResourceVersion in precondition: |ResourceVersion in object meta: |resource version: )(\d+)( \(\d+\))?|(, current: |revision )(\d+)")
         .expect("a valid pattern")
@@ -58,30 +64,17 @@ impl Normaliser {
                 if let Some(metadata) = members.get("metadata") {
                     self.learn_from_metadata(metadata);
                 }
-                self.learn_revision(members.get("currentRevision"));
-                self.learn_revision(members.get("updateRevision"));
                 members.values().for_each(|child| self.learn_generated(child));
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
 
-    /// A StatefulSet names its revisions after itself and a hash.
-    fn learn_revision(&mut self, name: Option<&Value>) {
-        let hash = name.and_then(Value::as_str).and_then(|name| name.rsplit('-').next()).unwrap_or_default();
-        if hash.len() > 4 {
-            self.generated.insert(hash.to_owned(), "<hash>".to_owned());
-        }
-    }
-
     fn learn_from_metadata(&mut self, metadata: &Value) {
         let text = |pointer: &str| metadata.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        for label in ["pod-template-hash", "controller-revision-hash", "controller.kubernetes.io~1hash"] {
-            let hash = text(&format!("/labels/{label}"));
-            let hash = hash.rsplit('-').next().unwrap_or_default();
-            if hash.len() > 4 {
-                self.generated.insert(hash.to_owned(), "<hash>".to_owned());
-            }
+        let hash = text("/labels/pod-template-hash");
+        if !hash.is_empty() {
+            self.generated.insert(hash.to_owned(), "<hash>".to_owned());
         }
         let (name, prefix) = (text("/name"), text("/generateName"));
         if let Some(suffix) =
@@ -97,6 +90,10 @@ impl Normaliser {
             Value::Array(items) => {
                 if field == "managedFields" {
                     items.sort_by_key(order_of_manager);
+                }
+                if field == "endpoints" || field == "resourceRules" || field == "nonResourceRules" {
+                    // These come from maps and sets of a real server, in another order each time.
+                    items.sort_by_key(|item| without_uids(item).to_string());
                 }
                 // A real server walks over a map of managers, in another order each time.
                 if items.iter().all(|item| item["reason"] == "FieldManagerConflict") {
@@ -132,7 +129,14 @@ impl Normaliser {
         if field == "continue" && !text.is_empty() {
             return "<continue>".to_owned();
         }
-        let text = TIME.replace_all(text, "<time>");
+        if field == "token" && text.starts_with("eyJ") {
+            return "<token>".to_owned();
+        }
+        if field == "cells" && AGE.is_match(text) {
+            return "<age>".to_owned();
+        }
+        let text = REPLICA_SET.replace_all(text, "$1<hash>\"");
+        let text = TIME.replace_all(&text, "<time>");
         let text = UID.replace_all(&text, |found: &Captures<'_>| {
             format!("<uid {}>", number(&mut self.uids, &found[0]))
         });
@@ -160,6 +164,18 @@ impl Normaliser {
             }
         }
         text
+    }
+}
+
+fn without_uids(item: &Value) -> Value {
+    match item {
+        Value::Object(members) => members
+            .iter()
+            .filter(|(name, _)| *name != "uid")
+            .map(|(name, child)| (name.clone(), without_uids(child)))
+            .collect(),
+        Value::Array(items) => items.iter().map(without_uids).collect(),
+        other => other.clone(),
     }
 }
 

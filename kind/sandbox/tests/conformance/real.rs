@@ -176,6 +176,9 @@ fn manager_arguments(at: &Path) -> Vec<String> {
         "--kube-api-burst=2000".to_owned(),
         "--secure-port=0".to_owned(),
         "--cluster-name=kubernetes".to_owned(),
+        // No kubelet reports for the nodes of cases, and nobody shall take them for lost.
+        "--node-monitor-grace-period=24h".to_owned(),
+        "--node-startup-grace-period=24h".to_owned(),
     ]
 }
 
@@ -225,6 +228,8 @@ fn ended(children: &mut [Child]) -> anyhow::Result<Option<&'static str>> {
 fn client(certificate: &Path, port: u16) -> anyhow::Result<kube::Client> {
     let mut config = kube::Config::new(format!("https://127.0.0.1:{port}").parse()?);
     config.root_cert_file = Some(certificate.to_owned());
+    // A refusal with a time to wait is an answer to be compared.
+    config.default_retry = false;
     Ok(kube::Client::try_from(config)?)
 }
 

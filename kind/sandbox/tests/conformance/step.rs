@@ -30,7 +30,7 @@ pub(crate) struct Case {
     /// Why the arms may differ here: makes this an accepted difference, which must still be there.
     #[serde(default)]
     pub(crate) differs_because: Option<String>,
-    /// The places (beginnings of JSON pointers) in which they may, and nowhere else.
+    /// The places (beginnings of JSON pointers, with `*` for any member or item) in which they may, and nowhere else.
     #[serde(default)]
     pub(crate) differs_at: Vec<String>,
     /// What is sent, in order.
