@@ -53,8 +53,11 @@ pub(super) async fn make_namespace(
 pub(super) async fn prepare_operator(experiment: &Experiment<'_>, cluster: &Cluster) -> Result<()> {
     if cluster.operator_is_ours {
         let settings = experiment.settings;
-        let installation =
-            Installation { image: settings.operator_image.clone(), mutant: settings.mutant.clone() };
+        let installation = Installation {
+            image: settings.operator_image.clone(),
+            mutant: settings.mutant.clone(),
+            ..Installation::default()
+        };
         operator::install(&cluster.client, &installation).await?;
     }
     operator::wait_ready(&cluster.client, OPERATOR_PATIENCE).await?;

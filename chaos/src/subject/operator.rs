@@ -32,6 +32,8 @@ const MANIFEST: &str = include_str!("../../../operator/deploy/install.yaml");
 /// How the operator is to be installed.
 #[derive(Clone, Debug, Default)]
 pub struct Installation {
+    /// The manifest of another operator, which has its own rights and arguments; ours unless set.
+    pub manifest: Option<String>,
     /// Replaces the image that the manifest names.
     pub image: Option<String>,
     /// Chooses a deliberately wrong operator.
@@ -40,7 +42,11 @@ pub struct Installation {
 
 /// Applies the operator's manifest.
 pub async fn install(client: &Client, installation: &Installation) -> Result<()> {
-    for mut object in manifest::documents("operator/deploy/install.yaml", MANIFEST)? {
+    let (name, text) = match &installation.manifest {
+        Some(text) => ("the other operator's manifest", text.as_str()),
+        None => ("operator/deploy/install.yaml", MANIFEST),
+    };
+    for mut object in manifest::documents(name, text)? {
         match manifest::kind(&object) {
             "Deployment" => adapt(&mut object, installation)?,
             "Namespace" => let_agents_in(&mut object),

@@ -41,9 +41,23 @@ impl Arena {
     }
 
     /// Installs the operator from its manifest and waits for it.
-    pub(super) async fn install(&self, image: Option<&str>) {
-        let installation =
-            operator::Installation { image: image.map(str::to_owned), ..operator::Installation::default() };
+    pub(super) async fn install(&self) {
+        self.install_as(operator::Installation::default()).await;
+    }
+
+    /// Installs the earlier operator from the manifest that it prints itself, and waits for it.
+    pub(super) async fn install_previous(&self) {
+        let output = Command::new(previous_operator()).arg("manifest").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self.install_as(operator::Installation {
+            manifest: Some(String::from_utf8(output.stdout).unwrap()),
+            image: Some(PREVIOUS_IMAGE.to_owned()),
+            ..operator::Installation::default()
+        })
+        .await;
+    }
+
+    async fn install_as(&self, installation: operator::Installation) {
         operator::install(&self.client, &installation).await.unwrap();
         operator::wait_ready(&self.client, PATIENCE).await.unwrap();
     }
@@ -63,11 +77,15 @@ impl Drop for Arena {
     }
 }
 
+/// The program of the earlier operator: this one, unless the environment names another.
+fn previous_operator() -> PathBuf {
+    std::env::var_os("CHAOS_TEST_PREVIOUS_OPERATOR")
+        .map_or_else(|| PathBuf::from(CHAOS).with_file_name("etcd-operator"), PathBuf::from)
+}
+
 fn bring_up(name: &str) -> (PathBuf, Option<String>) {
     need_root();
-    let previous = std::env::var_os("CHAOS_TEST_PREVIOUS_OPERATOR")
-        .map_or_else(|| PathBuf::from(CHAOS).with_file_name("etcd-operator"), PathBuf::from);
-    let another = format!("{PREVIOUS_IMAGE}={}", previous.display());
+    let another = format!("{PREVIOUS_IMAGE}={}", previous_operator().display());
     let output = chaos(&["cluster", "up", "--name", name, "--another-operator", &another], None);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let path = String::from_utf8(output.stdout).unwrap();

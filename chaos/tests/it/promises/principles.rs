@@ -19,7 +19,7 @@ use super::members::Demo;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn principle_5_clusters_restart_and_keep_their_data_while_the_operator_is_gone() {
     let arena = Arena::open("principle-5").await;
-    arena.install(None).await;
+    arena.install().await;
     let demo = Demo::create(&arena.client, "principle-5").await;
     let formed = demo.is_ready().await;
     demo.put("before", "kept").await;
@@ -38,7 +38,7 @@ async fn principle_5_clusters_restart_and_keep_their_data_while_the_operator_is_
     assert!(demo.api().get("demo").await.unwrap().data.get("status").is_none(), "nobody wrote a status");
 
     let before = demo.lives().await;
-    arena.install(None).await;
+    arena.install().await;
     let taken_over = demo.is_ready().await;
     let identity = |cluster: &kube::api::DynamicObject| cluster.data.pointer("/status/clusterId").cloned();
     assert!(identity(&formed).is_some());

@@ -16,7 +16,7 @@ use super::arena::{Arena, chaos};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rights_that_are_printed_carry_a_scenario_and_the_doctor_names_one_that_is_missing() {
     let arena = Arena::open("rights").await;
-    arena.install(None).await;
+    arena.install().await;
     let deployments = Api::<Deployment>::namespaced(arena.client.clone(), operator::NAMESPACE);
     let allowed = Patch::Merge(json!({ "metadata": { "labels": { ALLOWED_LABEL: "allowed" } } }));
     deployments.patch(operator::NAME, &PatchParams::default(), &allowed).await.unwrap();

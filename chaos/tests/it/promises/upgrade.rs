@@ -17,7 +17,7 @@ use super::members::Demo;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upgrade_of_the_operator_restarts_no_member_and_each_keeps_its_gate_until_its_next_restart() {
     let arena = Arena::open("upgrade").await;
-    arena.install(Some(PREVIOUS_IMAGE)).await;
+    arena.install_previous().await;
     let demo = Demo::create(&arena.client, "upgrade").await;
     demo.is_ready().await;
     start_load(&arena, &demo).await;
@@ -27,7 +27,7 @@ async fn an_upgrade_of_the_operator_restarts_no_member_and_each_keeps_its_gate_u
     let writes = written(&arena, &demo).await;
     assert_eq!(gates(&arena, &demo).await, [PREVIOUS_IMAGE; 6]);
 
-    arena.install(None).await;
+    arena.install().await;
     let leases = Api::<Lease>::namespaced(arena.client.clone(), operator::NAMESPACE);
     until("a new operator holds the Lease", async || {
         let holder = leases.get(operator::NAME).await?.spec.and_then(|spec| spec.holder_identity);
