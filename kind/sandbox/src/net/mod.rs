@@ -3,6 +3,7 @@
 
 pub(crate) mod address;
 mod dns;
+pub(crate) mod names;
 pub mod netlink;
 mod proxy;
 pub(crate) mod root;

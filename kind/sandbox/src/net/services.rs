@@ -1,10 +1,11 @@
-//! What Services and EndpointSlices say about names and addresses, and keeping it current. The tables are pure; `run`
-//! watches the API and feeds the name server and the service proxy. It never writes to the API.
+//! What Services and EndpointSlices say about names (in [`names`]) and addresses, and keeping it current. The tables are pure;
+//! `run` watches the API and feeds the name server and the service proxy. It never writes to the API.
 
+use super::names::{Names, ready_addresses};
 use super::{dns, proxy};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -14,17 +15,13 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// The domain below which all names of the cluster stand, as kubelets are configured by default.
-pub(crate) const CLUSTER_DOMAIN: &str = "cluster.local";
-
 /// The label by which a slice names its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// The names and listening addresses that follow from all Services and EndpointSlices at one moment.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tables {
-    /// Lower-case names with a final dot, and their addresses in order. A name without addresses exists all the same.
-    pub(crate) names: BTreeMap<String, Vec<Ipv4Addr>>,
+    pub(crate) names: Names,
     /// Service address and port, and the ready endpoints behind it. Only entries with an endpoint: where there is
     /// none, nobody listens and a connection is refused, as kube-proxy has it.
     pub(crate) forwards: BTreeMap<SocketAddrV4, Vec<SocketAddrV4>>,
@@ -46,37 +43,11 @@ impl Tables {
     }
 
     fn add(&mut self, service: &Service, slices: &[&EndpointSlice]) {
-        let Some(name) = service_name(service) else { return };
-        match cluster_address(service) {
-            Some(address) => {
-                self.names.insert(name, vec![address]);
-                self.forwards.extend(forwards(service, address, slices));
-            }
-            None => self.add_headless(name, slices),
+        self.names.add(service, slices);
+        if let Some(address) = cluster_address(service) {
+            self.forwards.extend(forwards(service, address, slices));
         }
     }
-
-    fn add_headless(&mut self, name: String, slices: &[&EndpointSlice]) {
-        let mut all = Vec::new();
-        for endpoint in slices.iter().flat_map(|slice| &slice.endpoints).filter(|endpoint| is_ready(endpoint))
-        {
-            let addresses: Vec<Ipv4Addr> =
-                endpoint.addresses.iter().filter_map(|address| address.parse().ok()).collect();
-            if let Some(hostname) = &endpoint.hostname {
-                self.names.entry(format!("{hostname}.{name}")).or_default().extend(&addresses);
-            }
-            all.extend(addresses);
-        }
-        all.sort_unstable();
-        all.dedup();
-        self.names.insert(name, all);
-    }
-}
-
-fn service_name(service: &Service) -> Option<String> {
-    let name = service.metadata.name.as_ref()?;
-    let namespace = service.metadata.namespace.as_ref()?;
-    Some(format!("{name}.{namespace}.svc.{CLUSTER_DOMAIN}."))
 }
 
 fn belongs_to(slice: &EndpointSlice, service: &Service) -> bool {
@@ -87,13 +58,8 @@ fn belongs_to(slice: &EndpointSlice, service: &Service) -> bool {
 }
 
 /// The virtual address, unless the Service is headless or has none yet.
-fn cluster_address(service: &Service) -> Option<Ipv4Addr> {
+pub(super) fn cluster_address(service: &Service) -> Option<Ipv4Addr> {
     service.spec.as_ref()?.cluster_ip.as_ref()?.parse().ok()
-}
-
-/// The absence of the condition means ready. The slice's writer has set it already where the Service publishes addresses that are not ready.
-fn is_ready(endpoint: &Endpoint) -> bool {
-    endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
 }
 
 fn forwards(
@@ -123,10 +89,7 @@ fn endpoints_of_port<'a>(slice: &'a EndpointSlice, name: &str) -> impl Iterator<
         .flatten()
         .find(|port| port.name.as_deref().unwrap_or_default() == name)
         .and_then(|port| u16::try_from(port.port?).ok());
-    slice.endpoints.iter().filter(|endpoint| is_ready(endpoint)).flat_map(move |endpoint| {
-        let addresses = endpoint.addresses.iter().filter_map(|address| address.parse().ok());
-        addresses.filter_map(move |address: Ipv4Addr| Some(SocketAddrV4::new(address, port?)))
-    })
+    ready_addresses(slice).filter_map(move |(_, address)| Some(SocketAddrV4::new(address, port?)))
 }
 
 /// Watches Services and EndpointSlices and serves names on `name_server` and every Service on its own address, until
@@ -239,28 +202,6 @@ mod tests {
     }
 
     #[test]
-    fn a_headless_service_has_a_name_for_itself_and_one_for_each_hostname() {
-        let tables = Tables::build(
-            &[service(json!({"clusterIP": "None"}))],
-            &[slice(json!([
-                {"addresses": ["10.244.0.12"], "hostname": "db-b-0", "conditions": {"ready": true}},
-                {"addresses": ["10.244.0.11"], "hostname": "db-a-0", "conditions": {"ready": true}},
-                {"addresses": ["10.244.0.13"], "hostname": "db-c-0", "conditions": {"ready": false}},
-            ]))],
-        );
-        let address = |last| Ipv4Addr::new(10, 244, 0, last);
-        assert_eq!(
-            tables.names,
-            BTreeMap::from([
-                ("db.shop.svc.cluster.local.".to_owned(), vec![address(11), address(12)]),
-                ("db-a-0.db.shop.svc.cluster.local.".to_owned(), vec![address(11)]),
-                ("db-b-0.db.shop.svc.cluster.local.".to_owned(), vec![address(12)]),
-            ])
-        );
-        assert!(tables.forwards.is_empty());
-    }
-
-    #[test]
     fn a_service_forwards_its_port_to_the_ready_endpoints_port_of_the_same_name() {
         let ports = json!([{"name": "client", "port": 80, "targetPort": 2379}]);
         let tables = Tables::build(
@@ -277,7 +218,7 @@ mod tests {
                 vec![SocketAddrV4::new(Ipv4Addr::new(10, 244, 0, 11), 2379)]
             )])
         );
-        assert_eq!(tables.names["db.shop.svc.cluster.local."], [Ipv4Addr::new(10, 96, 0, 7)]);
+        assert!(tables.names.find("db.shop.svc.cluster.local.").is_some());
     }
 
     #[test]
@@ -288,6 +229,6 @@ mod tests {
             &[slice(json!([{"addresses": ["10.244.0.12"], "conditions": {"ready": false}}]))],
         );
         assert!(tables.forwards.is_empty());
-        assert_eq!(tables.names.len(), 1);
+        assert!(tables.names.find("db.shop.svc.cluster.local.").is_some());
     }
 }

@@ -14,6 +14,7 @@ pub(crate) fn tests() -> Vec<Test> {
     tests![
         a_service_leads_to_ready_pods_and_refuses_without_one,
         names_of_services_and_pods_are_answered,
+        named_ports_lead_to_pods_and_services,
         a_pod_reaches_the_api_server_with_its_token,
         three_etcd_members_form_a_cluster_and_survive_the_loss_of_one,
     ]
@@ -95,6 +96,35 @@ async fn names_of_services_and_pods_are_answered() -> anyhow::Result<()> {
         fixture.ask("one", 8080, "lookup/nobody.peers").await.is_err(),
         "a name that is not there is not answered"
     );
+    fixture.stop().await
+}
+
+async fn named_ports_lead_to_pods_and_services() -> anyhow::Result<()> {
+    let fixture = Fixture::start().await?;
+    let service = json!({"metadata": {"name": "peers"}, "spec": {
+        "clusterIP": "None", "selector": {"app": "peer"}, "ports": [{"name": "http", "port": 8080}]
+    }});
+    create_service(&fixture, service).await?;
+    let service = json!({"metadata": {"name": "web"}, "spec": {
+        "selector": {"app": "peer"}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]
+    }});
+    create_service(&fixture, service).await?;
+    create_pod(&fixture, server("one", json!({"app": "peer"}))).await?;
+    create_pod(&fixture, server("two", json!({"app": "peer"}))).await?;
+    let domain = "default.svc.cluster.local.";
+    for (transport, name, expected) in [
+        ("udp", "_http._tcp.peers", format!("one.peers.{domain}:8080 two.peers.{domain}:8080")),
+        ("tcp", "_http._tcp.peers", format!("one.peers.{domain}:8080 two.peers.{domain}:8080")),
+        ("udp", "_http._tcp.web", format!("web.{domain}:80")),
+        ("udp", "_other._tcp.web", String::new()),
+    ] {
+        let what = format!("{name} over {transport} to be {expected:?}");
+        eventually(&what, async || {
+            let answer = fixture.ask("one", 8080, &format!("services/{transport}/{name}.{domain}")).await?;
+            Ok((answer == expected).then_some(()))
+        })
+        .await?;
+    }
     fixture.stop().await
 }
 

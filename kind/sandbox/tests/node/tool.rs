@@ -101,6 +101,7 @@ fn answer(mut stream: TcpStream) {
         "write" => std::fs::write(format!("/{rest}"), "written").map(|()| String::new()),
         "environment" => Ok(std::env::vars().map(|(name, value)| format!("{name}={value}\n")).collect()),
         "lookup" => lookup(rest),
+        "services" => services(rest),
         "get" => get(rest),
         "in-cluster" => in_cluster(),
         "identity" => std::fs::read_to_string("/proc/self/status"),
@@ -126,6 +127,54 @@ fn lookup(name: &str) -> std::io::Result<String> {
     found.sort();
     found.dedup();
     Ok(found.join(" "))
+}
+
+/// `udp/name` or `tcp/name`: where that service is, as the pod's name server says.
+fn services(question: &str) -> std::io::Result<String> {
+    use hickory_proto::op::{Message, MessageType, OpCode, Query};
+    use hickory_proto::rr::{Name, RData, RecordType};
+    use std::io::{Error, ErrorKind};
+    let (transport, name) = question.split_once('/').ok_or(ErrorKind::InvalidInput)?;
+    let configuration = std::fs::read_to_string("/etc/resolv.conf")?;
+    let server = configuration.lines().find_map(|line| line.strip_prefix("nameserver "));
+    let server = (server.ok_or(ErrorKind::NotFound)?, 53);
+    let mut question = Message::new(1, MessageType::Query, OpCode::Query);
+    question.add_query(Query::query(Name::from_ascii(name).map_err(Error::other)?, RecordType::SRV));
+    let question = question.to_vec().map_err(Error::other)?;
+    let reply = if transport == "tcp" { over_tcp(server, &question)? } else { over_udp(server, &question)? };
+    let reply = Message::from_vec(&reply).map_err(Error::other)?;
+    let mut found: Vec<String> = reply
+        .answers
+        .iter()
+        .filter_map(|record| match &record.data {
+            RData::SRV(service) => Some(format!("{}:{}", service.target, service.port)),
+            _ => None,
+        })
+        .collect();
+    found.sort();
+    Ok(found.join(" "))
+}
+
+fn over_udp(server: (&str, u16), question: &[u8]) -> std::io::Result<Vec<u8>> {
+    let socket = std::net::UdpSocket::bind(("0.0.0.0", 0))?;
+    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    socket.connect(server)?;
+    socket.send(question)?;
+    let mut reply = vec![0; 4096];
+    let length = socket.recv(&mut reply)?;
+    reply.truncate(length);
+    Ok(reply)
+}
+
+fn over_tcp(server: (&str, u16), question: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(server)?;
+    let length = u16::try_from(question.len()).map_err(std::io::Error::other)?;
+    stream.write_all(&[length.to_be_bytes().as_slice(), question].concat())?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut reply)?;
+    Ok(reply)
 }
 
 /// `address:port/path`.

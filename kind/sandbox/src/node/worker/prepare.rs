@@ -2,7 +2,7 @@
 
 use super::Worker;
 use crate::net::wire::PodNetwork;
-use crate::net::{address, services::CLUSTER_DOMAIN};
+use crate::net::{address, names::CLUSTER_DOMAIN};
 use crate::node::environment::hostname;
 use crate::node::events::EventType;
 use crate::node::volume::Volumes;
