@@ -122,6 +122,7 @@ pub async fn bring_up(
         }
         bail!("the lasting cluster {} runs already; kubeconfig: {}", name.as_str(), kubeconfig.display());
     }
+    local::check(choice)?;
     local::clear_remains(choice.kind, &state).await?;
     let lifetime = Lifetime::Lasting;
     let start = Start { choice, images, state: &state, name: name.as_str(), lifetime, progress };

@@ -53,12 +53,11 @@ pub(super) fn check(choice: &ClusterChoice) -> Result<()> {
 }
 
 impl LocalCluster {
-    /// Starts one, unless it is interrupted first: then nothing of it runs.
+    /// Starts one that passed [`check`], unless it is interrupted first: then nothing of it runs.
     pub(super) async fn launch(
         start: Start<'_>,
         interrupted: impl Future<Output = ()>,
     ) -> Result<LocalCluster> {
-        check(start.choice)?;
         match start.choice.kind {
             ClusterKind::Sandbox => sandboxed::launch(&start, interrupted).await.map(LocalCluster::Sandbox),
             ClusterKind::Bare => Bare::launch(&start, interrupted).await.map(LocalCluster::Bare),
@@ -176,6 +175,7 @@ pub(super) async fn start(
     interrupted: impl Future<Output = ()>,
     progress: Progress<'_>,
 ) -> Result<Cluster> {
+    check(choice)?;
     let lifetime = Lifetime::WithParent;
     let start = Start { choice, images, state: &state, name: "chaos", lifetime, progress };
     let own = match LocalCluster::launch(start, interrupted).await {

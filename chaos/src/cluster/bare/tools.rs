@@ -29,7 +29,11 @@ pub(super) fn check(listen: SocketAddr) -> Result<()> {
     require_root()?;
     require_kernel()?;
     Hierarchies::read()?;
-    find()?;
+    require_free(listen)?;
+    find().map(drop)
+}
+
+fn require_free(listen: SocketAddr) -> Result<()> {
     let free = TcpListener::bind(listen).map(drop);
     free.with_context(|| {
         format!("the API of the bare cluster cannot listen on {listen}; give another address with --listen, port 0 takes a free one")
@@ -49,16 +53,18 @@ fn require_root() -> Result<()> {
 fn require_kernel() -> Result<()> {
     let release =
         std::fs::read_to_string("/proc/sys/kernel/osrelease").context("reading the kernel's release")?;
-    let release = release.trim();
-    match version(release) {
-        Some(version) if version < OLDEST_KERNEL => bail!(
-            "the kernel {release} is too old for a bare cluster: its Services need Linux {}.{} or newer; use --cluster sandbox",
-            OLDEST_KERNEL.0,
-            OLDEST_KERNEL.1
-        ),
-        // A release that does not begin with two numbers is somebody's own: let them try.
-        Some(_) | None => Ok(()),
-    }
+    too_old(release.trim()).map_or(Ok(()), |complaint| bail!(complaint))
+}
+
+/// What to say of a kernel that cannot do it. A release that does not begin with two numbers is somebody's own: let them try.
+fn too_old(release: &str) -> Option<String> {
+    let (major, minor) = OLDEST_KERNEL;
+    (version(release)? < OLDEST_KERNEL).then(|| {
+        format!(
+            "the kernel {release} is too old for a bare cluster: its Services need Linux {major}.{minor} or newer; use --cluster \
+             sandbox"
+        )
+    })
 }
 
 fn version(release: &str) -> Option<(u32, u32)> {
@@ -145,11 +151,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kernels_are_compared_by_number() {
-        assert_eq!(version("5.9.0-1-amd64"), Some((5, 9)));
-        assert!(version("5.9.0") < Some(OLDEST_KERNEL));
-        assert!(version("6.1-rc3") > Some(OLDEST_KERNEL));
-        assert_eq!(version("custom"), None);
+    fn a_kernel_that_is_too_old_is_named_with_what_to_do() {
+        assert_eq!(
+            too_old("5.9.0-1-amd64").as_deref(),
+            Some(
+                "the kernel 5.9.0-1-amd64 is too old for a bare cluster: its Services need Linux 5.13 or newer; use --cluster \
+                 sandbox"
+            )
+        );
+        for enough in ["5.13.0", "6.1-rc3", "10.0", "custom"] {
+            assert_eq!(too_old(enough), None);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::place::{ETCD_VERSION, GOOD, Place};
 use crate::support::agent::CHAOS;
-use crate::support::need_root;
+use crate::support::{need_root, run};
 
 /// A user without any right.
 const NOBODY: u32 = 65534;
@@ -15,9 +15,10 @@ const NOBODY: u32 = 65534;
 /// The binary as a user without rights, who may write in the place like its owner.
 pub(super) fn as_nobody(place: &Place, arguments: &[&str]) -> Command {
     need_root();
-    // Neither the build's directory nor the owner's home need be open to others.
+    // Neither the build's directory nor the owner's home need be open to others. Copied by another process: a descriptor that
+    // writes the file, inherited by a child that another test starts just now, would keep it from being run.
     let copy = place.path().join("chaos");
-    fs::copy(CHAOS, &copy).unwrap();
+    run(Command::new("cp").arg(CHAOS).arg(&copy));
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     for path in [place.path().to_owned(), place.work(), place.cache(), place.path().join("home")] {
         chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
@@ -85,14 +86,17 @@ fn a_port_in_use_is_named_with_the_flag_that_gives_another() {
     place.write("good.yaml", GOOD);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for arguments in [
-        &["run", "--operator-binary", CHAOS, "--listen", &address, "good.yaml"][..],
-        &["cluster", "up", "--operator-binary", CHAOS, "--listen", &address],
-    ] {
-        let said = place.refused(arguments);
-        let wanted = format!("the sandbox's API server cannot listen on {address}");
-        assert!(said.contains(&wanted) && said.contains("--listen"), "{said}");
-        assert!(said.contains("Address already in use"), "{said}");
+    for (kind, listener) in [("sandbox", "the sandbox's API server"), ("bare", "the API of the bare cluster")]
+    {
+        for arguments in [
+            &["run", "--cluster", kind, "--operator-binary", CHAOS, "--listen", &address, "good.yaml"][..],
+            &["cluster", "up", "--cluster", kind, "--operator-binary", CHAOS, "--listen", &address],
+        ] {
+            let said = place.refused(arguments);
+            let wanted = format!("{listener} cannot listen on {address}");
+            assert!(said.contains(&wanted) && said.contains("--listen"), "{said}");
+            assert!(said.contains("Address already in use"), "{said}");
+        }
     }
 }
 
@@ -108,6 +112,21 @@ fn without_the_right_to_make_namespaces_nothing_is_made() {
         let said = place.refused_command(&mut as_nobody(&place, arguments));
         assert!(said.contains("this user has no right to; run it as root"), "{said}");
         assert!(said.contains("Operation not permitted"), "{said}");
+    }
+    assert_eq!(place.files().len(), before + 1, "only the copy of the binary was added");
+}
+
+#[test]
+fn a_bare_cluster_without_root_is_refused_with_what_to_do() {
+    let place = Place::new();
+    place.write("good.yaml", GOOD);
+    let before = place.files().len();
+    for arguments in [
+        &["run", "--cluster", "bare", "--operator-binary", "../chaos", "good.yaml"][..],
+        &["cluster", "up", "--cluster", "bare", "--operator-binary", "../chaos"],
+    ] {
+        let said = place.refused_command(&mut as_nobody(&place, arguments));
+        assert!(said.contains("run it as root, or use --cluster current --context NAME"), "{said}");
     }
     assert_eq!(place.files().len(), before + 1, "only the copy of the binary was added");
 }
