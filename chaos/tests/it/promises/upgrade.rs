@@ -1,6 +1,8 @@
 //! The operator itself is upgraded under load. Beside it runs whatever `CHAOS_TEST_PREVIOUS_OPERATOR` names as the earlier one;
 //! the same binary under another image, unless it is set.
 
+use std::collections::BTreeMap;
+
 use chaos::cluster::images::{CHAOS_IMAGE, OPERATOR_IMAGE};
 use chaos::load::{Configuration, Progress};
 use chaos::subject::{etcd, operator, pods};
@@ -8,11 +10,11 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::PodSpec;
 use kube::ResourceExt as _;
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::arena::{Arena, PATIENCE, PREVIOUS_IMAGE, until};
-use super::members::Demo;
+use super::members::{Demo, Life};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upgrade_of_the_operator_restarts_no_member_and_each_keeps_its_gate_until_its_next_restart() {
@@ -46,6 +48,13 @@ async fn an_upgrade_of_the_operator_restarts_no_member_and_each_keeps_its_gate_u
     assert_eq!(demo.lives().await, before, "nobody was restarted");
     assert_eq!(gates(&arena, &demo).await, [PREVIOUS_IMAGE; 6], "each member keeps its gate");
 
+    let before = lose_a_pod(&demo, &before).await;
+    assert_eq!(
+        gates(&arena, &demo).await,
+        [PREVIOUS_IMAGE; 6],
+        "a lost pod comes back behind the gate it had"
+    );
+
     let resources = Patch::Merge(json!({ "spec": { "resources": { "requests": { "memory": "96Mi" } } } }));
     demo.api().patch("demo", &PatchParams::default(), &resources).await.unwrap();
     until("every member has the new gate after its planned restart", async || {
@@ -56,6 +65,22 @@ async fn an_upgrade_of_the_operator_restarts_no_member_and_each_keeps_its_gate_u
     let now = demo.lives().await;
     assert!(before.iter().all(|(pod, life)| now.get(pod).is_some_and(|now| now.uid != life.uid)), "{now:?}");
     demo.remove().await;
+}
+
+/// One pod is lost; its gate, of the earlier operator, lets the member start by what the new operator has written. Returns the
+/// lives after that.
+async fn lose_a_pod(demo: &Demo, before: &BTreeMap<String, Life>) -> BTreeMap<String, Life> {
+    let lost = before.keys().next().unwrap();
+    demo.pods_api().delete(lost, &DeleteParams::default()).await.unwrap();
+    until("the lost pod is there again", async || {
+        let now = demo.lives().await;
+        Ok(now.get(lost).is_some_and(|now| now.uid != before[lost].uid).then_some(()))
+    })
+    .await;
+    demo.is_ready().await;
+    let now = demo.lives().await;
+    assert!(now.iter().all(|(pod, life)| pod == lost || before.get(pod) == Some(life)), "{now:?}");
+    now
 }
 
 async fn start_load(arena: &Arena, demo: &Demo) {
