@@ -76,13 +76,12 @@ impl Start<'_> {
     }
 
     fn has_reached(&self, moment: Moment) -> bool {
-        let runs = |role: &str| self.place.leavings().iter().any(|line| line.contains(role));
         match moment {
             Moment::Begun => true,
             Moment::Directory => directory(self.place).exists(),
             Moment::Record => directory(self.place).join("sandbox.json").exists(),
-            Moment::FirstProcess => runs("sandbox-init"),
-            Moment::Server => runs("sandbox-server"),
+            Moment::FirstProcess => self.place.runs("sandbox-init"),
+            Moment::Server => self.place.runs("sandbox-server"),
             Moment::Kubeconfig => directory(self.place).join("kubeconfig").exists(),
         }
     }

@@ -135,25 +135,42 @@ impl Place {
     /// Processes that were started in this place or see it mounted, and mounts in it.
     pub(super) fn leavings(&self) -> Vec<String> {
         let path = self.path().to_str().unwrap();
-        let mark = format!("{MARK}={path}");
-        let contains = |file: PathBuf, text: &str| {
-            fs::read(file).is_ok_and(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
-        };
         let mut left = Vec::new();
-        for entry in fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
-            let name = entry.file_name().into_string().unwrap();
-            if name.bytes().all(|byte| byte.is_ascii_digit())
-                && (contains(entry.path().join("environ"), &mark)
-                    || contains(entry.path().join("mountinfo"), path))
-            {
-                let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-                left.push(format!("process {name}: {}", String::from_utf8_lossy(&line).replace('\0', " ")));
-            }
+        for process in processes().filter(|process| self.holds(process)) {
+            let line = fs::read(process.join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            left.push(format!("process {}: {line}", process.file_name().unwrap().display()));
         }
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
         left.extend(mounts.lines().filter(|line| line.contains(path)).map(|line| format!("mount {line}")));
         left
     }
+
+    /// Whether a process of this place was started as `role`. Looks closely at few processes: where many run, a start is over
+    /// before all of them were looked at.
+    pub(super) fn runs(&self, role: &str) -> bool {
+        processes().any(|process| contains(&process.join("cmdline"), role) && self.holds(&process))
+    }
+
+    /// Whether a process was started in this place or sees it mounted.
+    fn holds(&self, process: &Path) -> bool {
+        let path = self.path().to_str().unwrap();
+        contains(&process.join("environ"), &format!("{MARK}={path}"))
+            || contains(&process.join("mountinfo"), path)
+    }
+}
+
+/// The directories in `/proc` of all processes.
+fn processes() -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let is_process =
+        |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
+    entries.filter(is_process).map(|entry| entry.path())
+}
+
+/// Whether the file is there and holds the text.
+fn contains(file: &Path, text: &str) -> bool {
+    fs::read(file).is_ok_and(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
 }
 
 impl Answer {
