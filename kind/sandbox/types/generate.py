@@ -15,6 +15,7 @@ import sys
 ROOT, VERSION = sys.argv[1], sys.argv[2]
 PACKAGES = {
     "core": f"api@{VERSION}/core/v1/types.go",
+    "autoscaling": f"api@{VERSION}/autoscaling/v1/types.go",
     "apps": f"api@{VERSION}/apps/v1/types.go",
     "batch": f"api@{VERSION}/batch/v1/types.go",
     "policy": f"api@{VERSION}/policy/v1/types.go",
@@ -34,7 +35,7 @@ core.PersistentVolume core.PersistentVolumeClaim core.Event core.LimitRange core
 apps.Deployment apps.ReplicaSet apps.DaemonSet apps.ControllerRevision batch.Job batch.CronJob policy.PodDisruptionBudget
 coordination.Lease discovery.EndpointSlice events.Event rbac.Role rbac.RoleBinding rbac.ClusterRole
 rbac.ClusterRoleBinding scheduling.PriorityClass storage.StorageClass networking.NetworkPolicy
-apiextensions.CustomResourceDefinition""".split()
+apiextensions.CustomResourceDefinition autoscaling.Scale""".split()
 SCALARS = {"string": "s", "bool": "b", "int": "i", "int32": "i", "int64": "i", "uint32": "i", "uint8": "i",
            "float64": "f", "byte": "i"}
 OPAQUE = {"Quantity", "IntOrString", "RawExtension", "FieldsV1", "JSON", "Duration", "JSONSchemaProps"}

@@ -10,7 +10,7 @@ use super::cluster::{Cluster, Inputs, Target};
 use super::error::ApiError;
 use super::json::{list, object, set_default, text};
 use super::write::{WriteOptions, create};
-use super::{job, service};
+use super::{job, quantity, service};
 use crate::store::{GroupResource, ObjectKey};
 
 /// What the annotation on `kube-root-ca.crt` tells people.
@@ -227,7 +227,36 @@ fn claim(cluster: &Cluster, claim: &mut Value) {
             claim["spec"]["storageClassName"] = json!(key.name);
         }
     }
-    claim["status"] = json!({"phase": "Pending"});
+    claim["status"] = json!({});
+}
+
+/// Plugin `PersistentVolumeClaimResize`: a claim grows only where its class says so.
+pub(crate) fn check_growth(
+    cluster: &Cluster,
+    target: &Target,
+    old: &Value,
+    new: &Value,
+) -> Result<(), ApiError> {
+    if !target.definition.is("", "persistentvolumeclaims") || target.subresource.is_some() {
+        return Ok(());
+    }
+    let size =
+        |claim: &Value| quantity::bytes(text(claim, "/spec/resources/requests/storage")).unwrap_or(0.0);
+    if size(new) <= size(old) {
+        return Ok(());
+    }
+    let class = |claim: &Value| text(claim, "/spec/storageClassName").to_owned();
+    let resource = GroupResource::new("storage.k8s.io", "storageclasses");
+    let found = cluster.store.get(&ObjectKey { resource, namespace: None, name: class(new) });
+    let grows = found.is_some_and(|class| class["allowVolumeExpansion"] == true) && class(old) == class(new);
+    let refuse = |why| Err(ApiError::forbidden(&target.definition.id, text(old, "/metadata/name"), why));
+    match (text(old, "/status/phase"), grows) {
+        ("Bound", true) => Ok(()),
+        ("Bound", false) => refuse(
+            "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize",
+        ),
+        _ => refuse("Only bound persistent volume claims can be expanded"),
+    }
 }
 
 fn add_finalizer(value: &mut Value, finalizer: &str) {

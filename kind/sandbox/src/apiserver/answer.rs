@@ -77,7 +77,7 @@ fn is_dry_run(request: &ApiRequest) -> bool {
 /// What would be answered if the object had been stored; its version is still that of what is there.
 fn unstored(answer: Answer, before: Option<Arc<Value>>, request: &ApiRequest) -> Answer {
     match answer {
-        Answer::Object(code, Some(target), object) => {
+        Answer::Object(code, target, object) if target.is_some() || object["kind"] == "Scale" => {
             let mut object = Value::clone(&object);
             // Without anything stored, a version that was sent is left as it is.
             let before = match before {
@@ -90,7 +90,7 @@ fn unstored(answer: Answer, before: Option<Arc<Value>>, request: &ApiRequest) ->
                 "resourceVersion",
                 version,
             );
-            Answer::Object(code, Some(target), Arc::new(object))
+            Answer::Object(code, target, Arc::new(object))
         }
         other => other,
     }

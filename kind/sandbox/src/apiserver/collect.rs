@@ -11,8 +11,8 @@ use super::admission::CUSTOM_RESOURCE_FINALIZER;
 use super::cluster::{Cluster, Inputs, Target, time_text};
 use super::defects::Defect;
 use super::error::ApiError;
-use super::fields;
 use super::json::{list, object, text};
+use super::{convert, fields};
 use crate::store::{GroupResource, ObjectKey, owner_uids};
 
 const FOREGROUND: &str = "foregroundDeletion";
@@ -55,7 +55,8 @@ pub(crate) fn delete(
     key: &ObjectKey,
     options: &DeleteOptions,
 ) -> Result<Deletion, ApiError> {
-    let old = cluster.store.get(key).ok_or_else(|| ApiError::not_found(id, &key.name))?;
+    let stored = cluster.store.get(key).ok_or_else(|| ApiError::not_found(id, &key.name))?;
+    let old = convert::completed(&stored);
     check_preconditions(id, &old, options)?;
     let uid = text(&old, "/metadata/uid").to_owned();
     let mut new = Value::clone(&old);
@@ -79,7 +80,7 @@ pub(crate) fn delete(
         let last = remove(cluster, inputs, key).unwrap_or(old);
         return Ok(Deletion::Gone(last));
     }
-    let stored = if new == *old { old } else { cluster.store.put(key, new) };
+    let stored = if new == *stored { stored } else { cluster.store.put(key, new) };
     if list(stored.pointer("/metadata/finalizers")).any(|one| one == ORPHAN) {
         orphan_dependents(cluster, inputs, &uid);
         finish_finalizer(cluster, inputs, key, &stored, "/metadata/finalizers", ORPHAN);
@@ -226,7 +227,7 @@ fn put_as_collector(
         let target = Target { definition, version, namespace, name, subresource: None };
         fields::track(&target, Some(old), &mut new, "kube-controller-manager", inputs.now);
     }
-    cluster.store.put(key, new);
+    cluster.store.put(key, Value::clone(&convert::completed(&Arc::new(new))));
 }
 
 fn orphan_dependents(cluster: &mut Cluster, inputs: &Inputs<'_>, owner: &str) {

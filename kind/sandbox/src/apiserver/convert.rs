@@ -33,8 +33,29 @@ pub(crate) fn to_storage(target: &Target, mut object: Value) -> Value {
     object
 }
 
+/// Whether an object is stored without what every reader is shown: its next write stores that, and so is none that
+/// changes nothing. A claim begins without the phase that it is read with.
+pub(crate) fn is_incomplete(stored: Option<&Value>) -> bool {
+    stored.is_some_and(|stored| {
+        stored["kind"] == "PersistentVolumeClaim" && stored.pointer("/status/phase").is_none()
+    })
+}
+
+/// A stored object as it is read, in the version in which it is stored.
+pub(crate) fn completed(object: &Arc<Value>) -> Arc<Value> {
+    if !is_incomplete(Some(object)) {
+        return object.clone();
+    }
+    let mut object = Value::clone(object);
+    object["status"]["phase"] = json!("Pending");
+    Arc::new(object)
+}
+
 /// A stored object in the target's version.
 pub(crate) fn from_storage(target: &Target, object: &Arc<Value>) -> Arc<Value> {
+    if is_incomplete(Some(object)) {
+        return completed(object);
+    }
     if object["apiVersion"] == json!(target.api_version()) {
         return object.clone();
     }

@@ -176,6 +176,11 @@ impl Row {
     }
 }
 
+/// What is read and written through the subresource `scale` of many resources.
+pub(crate) fn scale() -> Definition {
+    Row::of::<k8s_openapi::api::autoscaling::v1::Scale>().0
+}
+
 /// Every built-in resource. Reviews (`tokenreviews` and the like) are not stored and not here.
 pub(crate) fn built_in() -> Vec<Definition> {
     use k8s_openapi::api::{

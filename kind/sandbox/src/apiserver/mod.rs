@@ -29,6 +29,7 @@ mod namespace;
 mod openapi;
 mod patch;
 mod protobuf;
+mod quantity;
 mod read;
 mod render;
 mod request;

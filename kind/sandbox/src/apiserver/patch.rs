@@ -29,7 +29,8 @@ pub(crate) enum PatchKind {
 }
 
 impl PatchKind {
-    fn of(content_type: &str) -> Result<Self, ApiError> {
+    /// By a request's media type.
+    pub(crate) fn of(content_type: &str) -> Result<Self, ApiError> {
         match content_type.split(';').next().unwrap_or_default().trim() {
             "application/json-patch+json" => Ok(Self::Json),
             "application/merge-patch+json" => Ok(Self::Merge),
@@ -55,13 +56,17 @@ pub(crate) fn patch(
     let (_, stored) = cluster.existing(target)?;
     let old = convert::from_storage(target, &stored);
     let new = patched(target, kind, &old, &request.body)?;
-    if let Err(refused) = decode(target, new.clone(), options.field_validation) {
-        // What a patch makes unreadable is the patch's fault.
-        let cause = Cause::invalid("patch", &new, &refused.message);
-        return Err(ApiError::invalid("", "", "", &[cause]));
-    }
+    readable(target, new.clone(), options)?;
     // Unless the patch itself names a version, it applies to whatever is there now.
     update(cluster, inputs, target, new, options).map(|object| (object, false))
+}
+
+/// What a patch made, decoded; if that can't be, it is the patch's fault.
+pub(crate) fn readable(target: &Target, new: Value, options: &WriteOptions) -> Result<Value, ApiError> {
+    decode(target, new.clone(), options.field_validation).map_err(|refused| {
+        let cause = Cause::invalid("patch", &new, &refused.message);
+        ApiError::invalid("", "", "", &[cause])
+    })
 }
 
 /// The object after a patch that is not an apply.
@@ -110,14 +115,14 @@ fn json_patch(object: &mut Value, mut patch: json_patch::Patch) -> Result<(), Ap
     Ok(())
 }
 
-/// A view of an object (a `Scale`, a pod for its ephemeral containers) after the request's patch.
+/// A view of an object (a pod for its ephemeral containers) after the request's patch.
 pub(crate) fn patched_by_request(
     target: &Target,
     view: &Value,
     request: &ApiRequest,
 ) -> Result<Value, ApiError> {
     match PatchKind::of(&request.content_type)? {
-        // These views have no owners of their own, so an apply is laid over them like a strategic merge.
+        // This view has no owners of its own, so an apply is laid over it like a strategic merge.
         PatchKind::Apply => {
             let mut new = view.clone();
             strategic::merge(Place::root(target), &mut new, &yaml(&request.body)?)?;

@@ -40,9 +40,11 @@ pub(crate) fn prepare_create(target: &Target, inputs: &mut Inputs<'_>, new: &mut
     }
 }
 
-/// Keeps what this request may not change: the server's metadata, and spec or status depending on the subresource.
+/// Keeps what this request may not change: spec or status, depending on the subresource, and for some kinds part of the
+/// metadata. A status of a built-in kind brings its metadata along, that of a custom resource does not.
 pub(crate) fn prepare_update(target: &Target, old: &Value, new: &mut Value) {
-    if target.subresource.as_deref() == Some("status") {
+    let is_status = target.subresource.as_deref() == Some("status");
+    if is_status && target.definition.is_custom() {
         let status = new.get("status").cloned();
         let managed = new.pointer("/metadata/managedFields").cloned();
         *new = old.clone();
@@ -50,14 +52,38 @@ pub(crate) fn prepare_update(target: &Target, old: &Value, new: &mut Value) {
         set_or_remove(new.as_object_mut().expect("a stored object is an object"), "status", status);
         return;
     }
-    let old_metadata = old["metadata"].as_object().cloned().unwrap_or_default();
-    let metadata = object(new, "metadata");
-    for field in SYSTEM_METADATA.into_iter().chain(["selfLink", "resourceVersion"]) {
-        set_or_remove(metadata, field, old_metadata.get(field).cloned());
+    for pointer in kept_by_status(target).iter().filter(|_| is_status) {
+        let parts: Vec<&str> = pointer.split('.').collect();
+        let (parent, kept) = match parts.as_slice() {
+            [parent, member] => (object(new, parent), (*member, old[*parent].get(*member).cloned())),
+            _ => (
+                new.as_object_mut().expect("a decoded object is an object"),
+                (*pointer, old.get(*pointer).cloned()),
+            ),
+        };
+        set_or_remove(parent, kept.0, kept.1);
     }
-    if has_status(target) && !Defect::StatusWrittenByMainPath.is_planted() {
+    if !is_status && has_status(target) && !Defect::StatusWrittenByMainPath.is_planted() {
         let status = old.get("status").cloned();
         set_or_remove(new.as_object_mut().expect("a decoded object is an object"), "status", status);
+    }
+}
+
+/// What a write of a status leaves as it is, member by member.
+pub(crate) fn kept_by_status(target: &Target) -> &'static [&'static str] {
+    let id = &target.definition.id;
+    match (id.group.as_str(), id.resource.as_str()) {
+        ("", "pods") => &["spec", "metadata.deletionTimestamp", "metadata.ownerReferences"],
+        ("apps", "deployments") => &["spec", "metadata.labels"],
+        _ => &["spec"],
+    }
+}
+
+/// Nobody changes what the server gave an object at its creation.
+pub(crate) fn keep_identity(old: &Value, new: &mut Value) {
+    let metadata = object(new, "metadata");
+    for field in SYSTEM_METADATA.into_iter().chain(["selfLink", "resourceVersion"]) {
+        set_or_remove(metadata, field, old["metadata"].get(field).cloned());
     }
 }
 
@@ -74,9 +100,20 @@ pub(crate) fn raise_generation(target: &Target, old: &Value, new: &mut Value) {
     }
 }
 
-/// Finalizers can't be added to an object that is being deleted.
+/// What an update may not do to metadata: finalizers can't be added to an object that is being deleted, and what the server
+/// gave it stays.
 pub(crate) fn check_metadata_update(old: &Value, new: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
+    if old.pointer("/metadata/deletionTimestamp").is_some() && !Defect::FinalizersAddedLate.is_planted() {
+        let had: Vec<&Value> = list(old.pointer("/metadata/finalizers")).collect();
+        let added: Vec<&Value> =
+            list(new.pointer("/metadata/finalizers")).filter(|finalizer| !had.contains(finalizer)).collect();
+        if !added.is_empty() {
+            let shown = added.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let why = "no new finalizers can be added if the object is being deleted, found new finalizers";
+            causes.push(Cause::forbidden("metadata.finalizers", &format!("{why} []string{{{shown}}}")));
+        }
+    }
     let at =
         |object: &Value, field: &str| object["metadata"].get(field).filter(|value| !value.is_null()).cloned();
     for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
@@ -88,18 +125,7 @@ pub(crate) fn check_metadata_update(old: &Value, new: &Value) -> Vec<Cause> {
             causes.push(Cause::invalid(format!("metadata.{field}"), &value, "field is immutable"));
         }
     }
-    if old.pointer("/metadata/deletionTimestamp").is_some() && !Defect::FinalizersAddedLate.is_planted() {
-        let had: Vec<&Value> = list(old.pointer("/metadata/finalizers")).collect();
-        let added: Vec<&Value> =
-            list(new.pointer("/metadata/finalizers")).filter(|finalizer| !had.contains(finalizer)).collect();
-        if !added.is_empty() {
-            let shown = added.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let why = "no new finalizers can be added if the object is being deleted, found new finalizers";
-            causes.push(Cause::forbidden("metadata.finalizers", &format!("{why} []string{{{shown}}}")));
-        }
-    }
-    // Both the common and the kind's own validation look at metadata, and both report.
-    [causes.clone(), causes].concat()
+    causes
 }
 
 /// The uid of an object that is sent whole is a precondition; a real server says so in the words of its storage.
@@ -135,10 +161,13 @@ pub(crate) fn check_preconditions(target: &Target, old: &Value, sent: &Value) ->
     Ok(())
 }
 
-/// Whether two states differ in anything but the times in `managedFields`.
-pub(crate) fn same(old: &Value, new: &Value) -> bool {
+/// Whether two states differ in anything but the times in `managedFields`; those count only where somebody scales.
+pub(crate) fn same(target: &Target, old: &Value, new: &Value) -> bool {
     if Defect::NoOpRaisesVersion.is_planted() {
         return false;
+    }
+    if target.subresource.as_deref() == Some("scale") {
+        return old == new;
     }
     fn without_times(value: &Value) -> Value {
         let mut value = value.clone();

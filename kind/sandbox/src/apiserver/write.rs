@@ -93,17 +93,19 @@ pub(crate) fn update(
         strategy::check_uid(target, &old, &new)?;
     }
     strategy::check_preconditions(target, &old, &new)?;
-    let forbidden = strategy::check_metadata_update(&old, &new);
-    refuse(target, &key.name, &forbidden)?;
-    strategy::prepare_update(target, &old, &mut new);
     defaults::apply(target, &mut new);
+    // Whose change it is, is written down of what was sent, before the server puts back what can't be changed.
+    record(target, Some(&old), &mut new, options, inputs);
+    strategy::prepare_update(target, &old, &mut new);
+    let immutable = strategy::check_metadata_update(&old, &new);
+    strategy::keep_identity(&old, &mut new);
     complete(target, &mut new);
     strategy::raise_generation(target, &old, &mut new);
-    record(target, Some(&old), &mut new, options, inputs);
     admission::on_update(&old, target, &mut new);
-    let causes = validation::on_update(target, &old, &new);
+    let causes = validation::on_update(target, &old, &new, &immutable);
     refuse(target, &key.name, &causes)?;
     check_escalation(cluster, target, options, Some(&old), &new)?;
+    admission::check_growth(cluster, target, &old, &new)?;
     // What admission added is nobody's.
     let options = WriteOptions { applied: true, ..options.clone() };
     replace(cluster, inputs, target, &old, new, &options)
@@ -124,7 +126,7 @@ fn record(
 }
 
 /// The name and the namespace that an object carries must be those of the path.
-fn check_place(target: &Target, new: &Value) -> Result<(), ApiError> {
+pub(crate) fn check_place(target: &Target, new: &Value) -> Result<(), ApiError> {
     let (name, sent) = (target.name.as_deref().unwrap_or_default(), text(new, "/metadata/name"));
     if sent.is_empty() {
         return Err(ApiError::bad_request("name must be provided"));
@@ -151,10 +153,10 @@ pub(crate) fn replace(
     options: &WriteOptions,
 ) -> Result<Arc<Value>, ApiError> {
     record(target, Some(old), &mut new, options, inputs);
-    if strategy::same(old, &new) {
+    let key = target.key()?;
+    if strategy::same(target, old, &new) && !convert::is_incomplete(cluster.store.get(&key).as_deref()) {
         return Ok(old.clone());
     }
-    let key = target.key()?;
     if collect::is_finished(&new) && !collect::is_finished(old) {
         // Taking away what held a deleted object is not stored: watchers see the deletion of what was there.
         collect::remove(cluster, inputs, &key);
@@ -166,7 +168,7 @@ pub(crate) fn replace(
 }
 
 /// Built-in objects are stored as Go would write them.
-fn complete(target: &Target, new: &mut Value) {
+pub(crate) fn complete(target: &Target, new: &mut Value) {
     match &target.definition.shape {
         Shape::BuiltIn(typed) => builtin::complete(&typed.kind, new),
         Shape::Custom(_) => {

@@ -2,6 +2,9 @@
 //!
 //! Rules: <https://kubernetes.io/docs/reference/using-api/server-side-apply/>. Pure.
 
+mod filter;
+mod prune;
+pub(crate) mod scale;
 pub(crate) mod set;
 pub(crate) mod topology;
 pub(crate) mod walk;
@@ -12,6 +15,7 @@ mod tests;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use self::filter::Filter;
 use self::set::FieldSet;
 use self::topology::Place;
 use super::builtin;
@@ -20,7 +24,6 @@ use super::defects::Defect;
 use super::definition::Shape;
 use super::error::ApiError;
 use super::json::{list, object, text};
-use super::strategy::has_status;
 
 /// How a manager came by its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +85,12 @@ impl Entry {
             && self.subresource == target.subresource.as_deref().unwrap_or_default()
     }
 
+    /// Who this is: an applier whatever version it speaks, others in one version.
+    fn owner(&self) -> (&str, Operation, &str, &str) {
+        let version = if self.operation == Operation::Apply { "" } else { &self.api_version };
+        (&self.manager, self.operation, version, &self.subresource)
+    }
+
     /// As conflicts name it.
     fn description(&self) -> String {
         let subresource = match self.subresource.as_str() {
@@ -95,40 +104,62 @@ impl Entry {
     }
 }
 
-/// Records a write that is not an apply: its manager owns what it changed, others lose that.
+/// Records a write that is not an apply: its manager owns what it changed, others lose that. The new state is the one
+/// that was sent, before the server puts back what can't be changed.
 pub(crate) fn track(target: &Target, old: Option<&Value>, new: &mut Value, manager: &str, now: Timestamp) {
     let place = Place::root(target);
+    let mut entries = old.map(|old| known_entries(target, old, new)).unwrap_or_default();
     // Nothing is tracked on an object whose ownership nobody began to record.
-    if old.is_some_and(|old| read_entries(old).is_empty()) {
+    if old.is_some() && entries.is_empty() {
         write_entries(new, Vec::new());
         return;
     }
-    let reset = old.is_some() && new.pointer("/metadata/managedFields").is_some_and(is_reset);
-    let before = visible(target, old.unwrap_or(&unowned(target)));
-    let after = visible(target, new);
-    let mut changed = walk::changed(place, Some(&before), &after);
-    // The object as such, and its metadata, are nobody's.
-    changed.owned = false;
-    if let Some(metadata) = changed.children.get_mut("f:metadata") {
-        metadata.owned = false;
-    }
+    let before = visible(old.unwrap_or(&unowned(target)));
+    let after = visible(new);
+    let changed = own_nothing_as_such(walk::changed(place, Some(&before), &after));
     let removed = match old {
         Some(_) => walk::all_paths(place, &before).difference(&walk::all_paths(place, &after)),
         None => FieldSet::default(),
     };
-    let mut entries = if reset { Vec::new() } else { old.map(read_entries).unwrap_or_default() };
     for entry in &mut entries {
+        let filter = Filter::of(target, &entry.api_version);
         if !entry.is_of(target, manager, Operation::Update) {
-            entry.fields = entry.fields.difference(&changed);
+            entry.fields = entry.fields.difference(&filter.apply(&changed));
         }
-        entry.fields = entry.fields.difference(&removed);
+        entry.fields = entry.fields.difference(&filter.apply(&removed));
     }
+    let changed = Filter::of(target, &target.api_version()).apply(&changed);
     if !changed.is_empty() {
-        // Who scales leaves no time.
-        let now = (target.subresource.as_deref() != Some("scale")).then_some(now);
-        own(&mut entries, target, (manager, Operation::Update), |fields| fields.union(&changed), now);
+        own(&mut entries, target, (manager, Operation::Update), |fields| fields.union(&changed), Some(now));
     }
     write_entries(new, entries);
+}
+
+/// Who owned what before a write: as the object says that is sent, if it says anything. A subresource is not asked.
+fn known_entries(target: &Target, old: &Value, sent: &Value) -> Vec<Entry> {
+    let managed = sent.pointer("/metadata/managedFields");
+    match managed.filter(|_| target.subresource.is_none()) {
+        Some(managed) if is_reset(managed) => Vec::new(),
+        Some(managed) if list(Some(managed)).next().is_some() && list(Some(managed)).all(is_readable) => {
+            read_entries(sent)
+        }
+        Some(_) | None => read_entries(old),
+    }
+}
+
+fn is_readable(entry: &Value) -> bool {
+    matches!(text(entry, "/operation"), "Apply" | "Update")
+        && !text(entry, "/apiVersion").is_empty()
+        && text(entry, "/fieldsType") == "FieldsV1"
+}
+
+/// The object as such, and its metadata, are nobody's.
+fn own_nothing_as_such(mut fields: FieldSet) -> FieldSet {
+    fields.owned = false;
+    if let Some(metadata) = fields.children.get_mut("f:metadata") {
+        metadata.owned = false;
+    }
+    fields
 }
 
 /// An object of the target of which nobody owns anything.
@@ -152,8 +183,9 @@ pub(crate) fn applied(
 ) -> Result<Value, ApiError> {
     object(&mut sent, "metadata").remove("managedFields");
     let place = Place::root(target);
-    let config = visible(target, &sent);
-    let wanted = FieldSet { owned: false, ..walk::fields_of(place, &config) };
+    let config = visible(&sent);
+    let filter = Filter::of(target, &target.api_version());
+    let wanted = filter.apply(&own_nothing_as_such(walk::fields_of(place, &config)));
     let Some(live) = old else {
         let mut entries = Vec::new();
         own(&mut entries, target, (manager, Operation::Apply), |_| wanted.clone(), Some(now));
@@ -170,22 +202,21 @@ pub(crate) fn applied(
     if entries.is_empty() {
         entries.extend(before_first_apply(target, live, now));
     }
-    let changed = walk::changed(place, Some(&visible(target, live)), &visible(target, &merged));
-    let force = force || Defect::ConflictsIgnored.is_planted();
-    resolve_conflicts(&mut entries, target, manager, &changed, force)?;
     let is_own = |entry: &&Entry| entry.is_of(target, manager, Operation::Apply);
-    let previous = entries.iter().find(is_own).map(|entry| entry.fields.clone()).unwrap_or_default();
-    let others = entries
-        .iter()
-        .filter(|entry| !is_own(entry))
-        .fold(FieldSet::default(), |all, one| all.union(&one.fields));
-    let given_up = match Defect::GivenUpFieldsStay.is_planted() {
-        true => FieldSet::default(),
-        false => release(previous.difference(&walk::all_paths(place, &config)), &others),
+    let last = entries.iter().find(is_own).map(|entry| entry.fields.clone()).unwrap_or_default();
+    let others = entries.iter().filter(|entry| !is_own(entry));
+    let owned = others.fold(wanted.clone(), |all, one| all.union(&one.fields));
+    let mut result = match Defect::GivenUpFieldsStay.is_planted() {
+        true => merged,
+        false => prune::prune(place, &merged, &last, &owned),
     };
-    let mut result = walk::remove(place, &merged, &given_up).unwrap_or_else(|| json!({}));
+    let (before, after) = (visible(live), visible(&result));
+    let changed = walk::changed(place, Some(&before), &after);
+    let removed = walk::all_paths(place, &before).difference(&walk::all_paths(place, &after));
+    let force = force || Defect::ConflictsIgnored.is_planted();
+    resolve_conflicts(&mut entries, target, manager, (&changed, &removed), force)?;
     // An apply that changes nothing but ownership leaves no time.
-    let now = (visible(target, live) != visible(target, &result)).then_some(now);
+    let now = (before != after).then_some(now);
     own(&mut entries, target, (manager, Operation::Apply), |_| wanted.clone(), now);
     write_entries(&mut result, entries);
     Ok(result)
@@ -194,45 +225,31 @@ pub(crate) fn applied(
 /// What an object has that nobody is known to own belongs, from its first apply on, to a manager of that name.
 fn before_first_apply(target: &Target, live: &Value, now: Timestamp) -> Option<Entry> {
     let place = Place::root(target);
-    let mut fields = walk::changed(place, Some(&unowned(target)), &visible(target, live));
-    fields.owned = false;
-    if let Some(metadata) = fields.children.get_mut("f:metadata") {
-        metadata.owned = false;
-    }
+    let fields = own_nothing_as_such(walk::changed(place, Some(&unowned(target)), &visible(live)));
     let entry = Entry {
         manager: "before-first-apply".to_owned(),
         operation: Operation::Update,
         api_version: target.api_version(),
-        subresource: String::new(),
+        subresource: target.subresource.clone().unwrap_or_default(),
         time: json!(time_text(now)),
-        fields,
+        fields: Filter::of(target, &target.api_version()).apply(&fields),
     };
     (!entry.fields.is_empty()).then_some(entry)
 }
 
-/// What may be removed: nothing that others own, and no list item below which others own something.
-fn release(given_up: FieldSet, others: &FieldSet) -> FieldSet {
-    let mut result = FieldSet { owned: given_up.owned && others.is_empty(), ..FieldSet::default() };
-    for (element, below) in given_up.children {
-        let left = match others.children.get(&element) {
-            Some(others) => release(below, others),
-            None => below,
-        };
-        result.insert(element, left);
-    }
-    result
-}
-
+/// Refuses an apply that changes what others own, or takes it from them. What is gone is nobody's.
 fn resolve_conflicts(
     entries: &mut [Entry],
     target: &Target,
     manager: &str,
-    changed: &FieldSet,
+    (changed, removed): (&FieldSet, &FieldSet),
     force: bool,
 ) -> Result<(), ApiError> {
     let mut conflicts = Vec::new();
     for entry in entries.iter_mut().filter(|entry| !entry.is_of(target, manager, Operation::Apply)) {
-        let contested = entry.fields.intersection(changed);
+        let filter = Filter::of(target, &entry.api_version);
+        let contested = entry.fields.intersection(&filter.apply(changed));
+        entry.fields = entry.fields.difference(&filter.apply(removed));
         if force {
             entry.fields = entry.fields.difference(&contested);
         } else {
@@ -268,8 +285,14 @@ fn own(
     }
 }
 
+/// Of entries that name the same owner, the last one counts.
 fn read_entries(value: &Value) -> Vec<Entry> {
-    list(value.pointer("/metadata/managedFields")).map(Entry::read).collect()
+    let mut entries: Vec<Entry> = Vec::new();
+    for entry in list(value.pointer("/metadata/managedFields")).map(Entry::read) {
+        entries.retain(|other| other.owner() != entry.owner());
+        entries.push(entry);
+    }
+    entries
 }
 
 fn write_entries(value: &mut Value, mut entries: Vec<Entry>) {
@@ -293,31 +316,24 @@ fn is_reset(managed: &Value) -> bool {
     managed.as_array().is_some_and(|entries| entries.iter().all(|entry| text(entry, "/manager").is_empty()))
 }
 
-/// The part of an object that can be owned through this resource or subresource.
-fn visible(target: &Target, value: &Value) -> Value {
-    const SYSTEM: [&str; 9] = [
+/// The part of an object that can be owned.
+fn visible(value: &Value) -> Value {
+    const SYSTEM: [&str; 8] = [
         "name",
         "namespace",
         "uid",
         "resourceVersion",
         "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
         "generation",
         "managedFields",
+        "selfLink",
     ];
-    if target.subresource.as_deref() == Some("status") {
-        return value.get("status").map_or_else(|| json!({}), |status| json!({"status": status}));
-    }
     let mut shown = value.clone();
     let Some(members) = shown.as_object_mut() else { return shown };
     members.remove("apiVersion");
     members.remove("kind");
-    if has_status(target) {
-        members.remove("status");
-    }
     let metadata = object(&mut shown, "metadata");
-    SYSTEM.into_iter().chain(["selfLink"]).for_each(|field| drop(metadata.remove(field)));
+    SYSTEM.into_iter().for_each(|field| drop(metadata.remove(field)));
     if metadata.is_empty() {
         shown.as_object_mut().expect("it was just changed as an object").remove("metadata");
     }

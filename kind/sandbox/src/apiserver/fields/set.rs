@@ -20,6 +20,21 @@ impl FieldSet {
         Self { owned: true, children: BTreeMap::new() }
     }
 
+    /// The set of just one path of members, written with dots.
+    pub(crate) fn of_path(path: &str) -> Self {
+        path.rsplit('.').filter(|name| !name.is_empty()).fold(Self::leaf(), |below, name| Self {
+            owned: false,
+            children: BTreeMap::from([(format!("f:{name}"), below)]),
+        })
+    }
+
+    /// Whether a path of members, written with dots, is in the set.
+    pub(crate) fn has_path(&self, path: &str) -> bool {
+        let mut names = path.split('.').filter(|name| !name.is_empty());
+        let found = names.try_fold(self, |set, name| set.children.get(&format!("f:{name}")));
+        found.is_some_and(|set| set.owned)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         !self.owned && self.children.values().all(Self::is_empty)
     }
@@ -46,6 +61,19 @@ impl FieldSet {
         for (element, below) in &self.children {
             let left =
                 other.children.get(element).map_or_else(|| below.clone(), |minus| below.difference(minus));
+            result.insert(element.clone(), left);
+        }
+        result
+    }
+
+    /// What is left when paths are taken out together with all that is below them.
+    pub(crate) fn without(&self, gone: &Self) -> Self {
+        let mut result = Self { owned: self.owned && !gone.owned, children: BTreeMap::new() };
+        if gone.owned {
+            return result;
+        }
+        for (element, below) in &self.children {
+            let left = gone.children.get(element).map_or_else(|| below.clone(), |gone| below.without(gone));
             result.insert(element.clone(), left);
         }
         result

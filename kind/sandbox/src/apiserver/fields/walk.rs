@@ -1,10 +1,10 @@
-//! Walking objects by their topology: which fields one has, in which two differ, merging and removing.
+//! Walking objects by their topology: which fields one has, in which two differ, and merging.
 //!
 //! The algorithms of Kubernetes' `structured-merge-diff`, on JSON. Pure.
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::set::FieldSet;
 use super::topology::{ListKind, Place, item_element};
@@ -143,41 +143,6 @@ fn merge_lists(place: Place<'_>, live: &[Value], applied: &[Value]) -> Option<Va
         all
     };
     Some(Value::Array(elements.iter().map(|element| merged(element)).collect()))
-}
-
-/// Removes the fields of a set from a value; containers that become empty by it go too. `None`: nothing is left.
-pub(crate) fn remove(place: Place<'_>, value: &Value, gone: &FieldSet) -> Option<Value> {
-    if gone.owned && gone.children.is_empty() {
-        return None;
-    }
-    match value {
-        Value::Object(members) => {
-            let mut left = Map::new();
-            for (name, child) in members {
-                let kept = match gone.children.get(&format!("f:{name}")) {
-                    Some(below) => remove(place.member(name), child, below),
-                    None => Some(child.clone()),
-                };
-                if let Some(kept) = kept {
-                    left.insert(name.clone(), kept);
-                }
-            }
-            (!left.is_empty() || members.is_empty()).then_some(Value::Object(left))
-        }
-        Value::Array(items) => {
-            let kind = place.list_kind();
-            let below =
-                |item: &Value| item_element(&kind, item).and_then(|element| gone.children.get(&element));
-            let kept = items.iter().filter_map(|item| match below(item) {
-                Some(below) if below.owned => None,
-                Some(below) => remove(place.item(), item, below),
-                None => Some(item.clone()),
-            });
-            let kept: Vec<Value> = kept.collect();
-            (!kept.is_empty() || items.is_empty()).then_some(Value::Array(kept))
-        }
-        scalar => Some(scalar.clone()),
-    }
 }
 
 /// Items by their path element; `None` when one has no key or a key is there twice.

@@ -6,12 +6,13 @@ mod batch;
 mod names;
 mod pod;
 mod rights;
+mod status;
 mod update;
 
 use kube_cel::RootContext;
 use serde_json::{Value, json};
 
-use self::names::{metadata_causes, name_causes};
+use self::names::{finalizer_causes, metadata_causes, name_causes};
 use super::cluster::Target;
 use super::defects::Defect;
 use super::definition::Shape;
@@ -23,7 +24,10 @@ use crate::store::selector::Selector;
 /// Checks a new object.
 pub(crate) fn on_create(target: &Target, new: &Value) -> Vec<Cause> {
     let mut causes = name_causes(target, text(new, "/metadata/name"));
-    causes.extend(metadata_causes(new, is_custom(target)));
+    causes.extend(metadata_causes(new));
+    if !is_custom(target) {
+        causes.extend(finalizer_causes(new));
+    }
     match &target.definition.shape {
         Shape::BuiltIn(_) if target.definition.is("batch", "cronjobs") => {
             causes.extend(batch::new_cron_job(new));
@@ -34,16 +38,32 @@ pub(crate) fn on_create(target: &Target, new: &Value) -> Vec<Cause> {
     causes
 }
 
-/// Checks a changed object. What was wrong before, and has not changed, is let through for custom resources
-/// (validation ratcheting).
-pub(crate) fn on_update(target: &Target, old: &Value, new: &Value) -> Vec<Cause> {
-    let mut causes = metadata_causes(new, is_custom(target));
-    match &target.definition.shape {
-        Shape::BuiltIn(_) => {
-            if target.subresource.as_deref() != Some("status") {
-                causes.extend(built_in(target, new));
-                causes.extend(update::causes(target, old, new));
+/// Checks a changed object. `immutable` is what its metadata must keep and does not. What was wrong before, and has not
+/// changed, is let through for custom resources (validation ratcheting).
+pub(crate) fn on_update(target: &Target, old: &Value, new: &Value, immutable: &[Cause]) -> Vec<Cause> {
+    let metadata = metadata_causes(new);
+    let finalizers = if is_custom(target) { Vec::new() } else { finalizer_causes(new) };
+    // What all kinds have in common looks at metadata twice, and then each kind looks again.
+    let mut causes: Vec<Cause> = [&metadata, immutable, &metadata].into_iter().flatten().cloned().collect();
+    let checks = own_checks(target);
+    for check in checks {
+        let kept = if *check == OwnCheck::Update { immutable } else { &[] };
+        match check {
+            OwnCheck::Content => causes.extend(built_in(target, new)),
+            OwnCheck::Update | OwnCheck::Whole => {
+                causes.extend([kept, &metadata, &finalizers].into_iter().flatten().cloned());
             }
+        }
+    }
+    match &target.definition.shape {
+        Shape::BuiltIn(_) if target.subresource.as_deref() == Some("status") => {
+            causes.extend(status::causes(target, new));
+        }
+        Shape::BuiltIn(_) => {
+            if !checks.contains(&OwnCheck::Content) {
+                causes.extend(built_in(target, new));
+            }
+            causes.extend(update::causes(target, old, new));
         }
         Shape::Custom(_) => {
             let before = custom(target, None, old);
@@ -51,6 +71,32 @@ pub(crate) fn on_update(target: &Target, old: &Value, new: &Value) -> Vec<Cause>
         }
     }
     causes
+}
+
+/// What a kind's own check of an update looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OwnCheck {
+    /// Metadata, as of a changed object.
+    Update,
+    /// Metadata, as of a new object.
+    Whole,
+    /// The rest; at the end, unless it is listed.
+    Content,
+}
+
+fn own_checks(target: &Target) -> &'static [OwnCheck] {
+    use OwnCheck::{Content, Update, Whole};
+    let id = &target.definition.id;
+    let is_status = target.subresource.as_deref() == Some("status");
+    match (id.group.as_str(), id.resource.as_str()) {
+        ("policy", "poddisruptionbudgets") => &[],
+        _ if is_status => &[Update],
+        ("discovery.k8s.io", _) | ("", "limitranges" | "persistentvolumes") => &[Whole],
+        ("", "configmaps" | "secrets" | "services" | "serviceaccounts" | "endpoints") => &[Update, Whole],
+        ("", "persistentvolumeclaims") => &[Whole, Content, Update, Whole, Content],
+        ("rbac.authorization.k8s.io", _) => &[Whole, Update],
+        _ => &[Update],
+    }
 }
 
 /// Custom resources and their definitions are checked by the more lenient part of the server.
@@ -62,6 +108,7 @@ fn custom(target: &Target, old: Option<&Value>, new: &Value) -> Vec<Cause> {
     let Shape::Custom(schema) = &target.definition.shape else { return Vec::new() };
     let Some(version) = schema.versions.get(&target.version) else { return Vec::new() };
     let mut causes = structural::check::check(&version.schema, new);
+    causes.extend(version.scale.iter().flat_map(|scale| scaled(scale, new)));
     let blocking = |cause: &Cause| {
         matches!(
             cause.reason,
@@ -72,11 +119,11 @@ fn custom(target: &Target, old: Option<&Value>, new: &Value) -> Vec<Cause> {
                 | "FieldValueTypeInvalid"
         )
     };
-    if structural::rules::has_any(&version.schema) && causes.iter().any(blocking) {
-        let why = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
-        causes.push(Cause::invalid("<nil>", &Value::Null, why));
-    }
-    if !causes.is_empty() {
+    if causes.iter().any(blocking) {
+        if structural::rules::has_any(&version.schema) {
+            let why = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+            causes.push(Cause::invalid("<nil>", &Value::Null, why));
+        }
         return causes;
     }
     let context = RootContext {
@@ -85,7 +132,19 @@ fn custom(target: &Target, old: Option<&Value>, new: &Value) -> Vec<Cause> {
         kind: target.definition.kind.clone(),
     };
     let old = old.filter(|_| !Defect::TransitionRulesSkipped.is_planted());
-    structural::rules::check(&version.rules, &version.schema, new, old, &context)
+    causes.extend(structural::rules::check(&version.rules, &version.schema, new, old, &context));
+    causes
+}
+
+/// Replicas are counted from nothing.
+fn scaled(scale: &Value, new: &Value) -> Vec<Cause> {
+    let wrong = |field: &str| {
+        let path = text(scale, field);
+        let value = new.pointer(&path.replace('.', "/"))?;
+        let why = "should be a non-negative integer";
+        (value.as_i64()? < 0).then(|| Cause::invalid(path, value, why))
+    };
+    ["/specReplicasPath", "/statusReplicasPath"].into_iter().filter_map(wrong).collect()
 }
 
 fn built_in(target: &Target, new: &Value) -> Vec<Cause> {

@@ -52,8 +52,8 @@ pub(super) fn name_causes(target: &Target, name: &str) -> Vec<Cause> {
     if fine { Vec::new() } else { vec![Cause::invalid("metadata.name", &Value::from(name), why)] }
 }
 
-/// What is wrong with an object's labels, annotations, finalizers and owners.
-pub(super) fn metadata_causes(object: &Value, is_custom: bool) -> Vec<Cause> {
+/// What is wrong with an object's labels, annotations and owners.
+pub(super) fn metadata_causes(object: &Value) -> Vec<Cause> {
     let mut causes = label_causes(object);
     for (key, _) in entries(object.pointer("/metadata/annotations")) {
         let name = key.rsplit('/').next().unwrap_or_default();
@@ -61,26 +61,53 @@ pub(super) fn metadata_causes(object: &Value, is_custom: bool) -> Vec<Cause> {
             causes.push(Cause::invalid("metadata.annotations", &Value::from(key.as_str()), QUALIFIED));
         }
     }
+    causes.extend(owner_causes(object));
+    causes
+}
+
+/// Built-in kinds want finalizers of other projects named after them.
+pub(super) fn finalizer_causes(object: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
     for (index, finalizer) in list(object.pointer("/metadata/finalizers")).enumerate() {
         let name = finalizer.as_str().unwrap_or_default();
         let standard = matches!(name, "kubernetes" | "orphan" | "foregroundDeletion");
-        if !is_custom && !standard && !name.contains('/') {
+        if !standard && !name.contains('/') {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
             causes.push(Cause::invalid(format!("metadata.finalizers[{index}]"), finalizer, why));
         }
     }
-    let owners: Vec<&Value> = list(object.pointer("/metadata/ownerReferences")).collect();
-    if owners.iter().filter(|owner| owner["controller"] == true).count() > 1 {
-        let why = "Only one reference can have Controller set to true";
-        let value = &object["metadata"]["ownerReferences"];
-        causes.push(Cause::invalid("metadata.ownerReferences", value, why));
-    }
-    for owner in owners {
-        for field in ["apiVersion", "kind", "name", "uid"] {
+    causes
+}
+
+fn owner_causes(object: &Value) -> Vec<Cause> {
+    const FIELDS: [(&str, &str); 4] = [
+        ("apiVersion", "version must not be empty"),
+        ("kind", "must not be empty"),
+        ("name", "must not be empty"),
+        ("uid", "must not be empty"),
+    ];
+    let mut causes = Vec::new();
+    let mut controller: Option<String> = None;
+    for owner in list(object.pointer("/metadata/ownerReferences")) {
+        for (field, why) in FIELDS {
             let value = text(owner, &format!("/{field}"));
             if value.is_empty() {
                 let field = format!("metadata.ownerReferences.{field}");
-                causes.push(Cause::invalid(field, &Value::from(value), "must not be empty"));
+                causes.push(Cause::invalid(field, &Value::from(value), why));
+            }
+        }
+        if owner["controller"] != true {
+            continue;
+        }
+        let this = format!("{}/{}", text(owner, "/kind"), text(owner, "/name"));
+        match &controller {
+            None => controller = Some(this),
+            Some(first) => {
+                let why = format!(
+                    "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {this}"
+                );
+                let value = &object["metadata"]["ownerReferences"];
+                causes.push(Cause::invalid("metadata.ownerReferences", value, &why));
             }
         }
     }

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::apiserver::cluster::Target;
 use crate::apiserver::error::Cause;
-use crate::apiserver::json::{list, text};
+use crate::apiserver::json::{drop_member, list, text};
+use crate::apiserver::quantity;
 
 /// The forbidden changes between two states.
 pub(super) fn causes(target: &Target, old: &Value, new: &Value) -> Vec<Cause> {
@@ -18,7 +19,7 @@ pub(super) fn causes(target: &Target, old: &Value, new: &Value) -> Vec<Cause> {
         ("", "pods") => return pod(target, old, new),
         ("apps", "statefulsets") => stateful_set(old, new),
         ("apps", "deployments" | "replicasets" | "daemonsets") => immutable(old, new, "spec.selector"),
-        ("", "persistentvolumeclaims") => claim(old, new),
+        ("", "persistentvolumeclaims") => return claim(old, new),
         ("", "services") => address(old, new),
         ("", "secrets") => immutable(old, new, "type").or_else(|| sealed(old, new)),
         ("", "configmaps") => sealed(old, new),
@@ -124,45 +125,36 @@ fn changed_ephemeral(old: &Value, new: &Value) -> Option<Cause> {
     Some(Cause::forbidden("spec.ephemeralContainers", &why))
 }
 
-fn claim(old: &Value, new: &Value) -> Option<Cause> {
+fn claim(old: &Value, new: &Value) -> Vec<Cause> {
+    let bound = text(new, "/status/phase") == "Bound";
     // Binding fills in the volume, and a default class may be set later.
     let late = |field: &str| at(old, &format!("spec.{field}")).is_none();
-    let mut free = vec!["resources", "volumeAttributesClassName"];
-    free.extend(["volumeName", "storageClassName"].into_iter().filter(|field| late(field)));
-    let why = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
-    if fixed(old, &free) != fixed(new, &free) {
-        return Some(Cause::forbidden("spec", why));
+    let mut free: Vec<&str> =
+        ["volumeName", "storageClassName"].into_iter().filter(|field| late(field)).collect();
+    free.extend(bound.then_some("volumeAttributesClassName"));
+    let without_size = |object: &Value| {
+        let mut spec = fixed(object, &free);
+        let requests = spec.get_mut("resources").and_then(|resources| resources.get_mut("requests"));
+        if let Some(requests) = requests.filter(|_| bound) {
+            drop_member(requests, "storage");
+        }
+        spec
+    };
+    let mut causes = Vec::new();
+    if without_size(old) != without_size(new) {
+        let why = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+        causes.push(Cause::forbidden("spec", why));
     }
-    let size = |object: &Value| text(object, "/spec/resources/requests/storage").to_owned();
-    let (before, after) = (size(old), size(new));
-    if before == after {
-        return None;
+    let size = |object: &Value, pointer: &str| quantity::bytes(text(object, pointer)).unwrap_or(0.0);
+    let requested = |object: &Value| size(object, "/spec/resources/requests/storage");
+    if requested(new) < requested(old) && requested(new) <= size(old, "/status/capacity/storage") {
+        let less = "field can not be less than status.capacity";
+        causes.push(Cause::forbidden("spec.resources.requests.storage", less));
     }
-    if text(old, "/status/phase") != "Bound" {
-        return Some(Cause::forbidden("spec", why));
-    }
-    let shrinks = bytes(&after)? < bytes(&before)?;
-    let less = "field can not be less than previous value";
-    shrinks.then(|| Cause::forbidden("spec.resources.requests.storage", less))
-}
-
-/// A quantity of bytes; `None` for forms that no volume size has.
-fn bytes(quantity: &str) -> Option<f64> {
-    let split = quantity.find(|character: char| character.is_ascii_alphabetic()).unwrap_or(quantity.len());
-    let number: f64 = quantity[..split].parse().ok()?;
-    let power = |base: f64, exponent: i32| Some(number * base.powi(exponent));
-    match &quantity[split..] {
-        "" => Some(number),
-        "Ki" => power(1024.0, 1),
-        "Mi" => power(1024.0, 2),
-        "Gi" => power(1024.0, 3),
-        "Ti" => power(1024.0, 4),
-        "k" => power(1000.0, 1),
-        "M" => power(1000.0, 2),
-        "G" => power(1000.0, 3),
-        "T" => power(1000.0, 4),
-        _ => None,
-    }
+    causes.extend(
+        immutable(old, new, "spec.volumeMode").map(|cause| Cause { field: "volumeMode".to_owned(), ..cause }),
+    );
+    causes
 }
 
 fn address(old: &Value, new: &Value) -> Option<Cause> {
