@@ -165,11 +165,15 @@ fn status(dice: &mut Dice, pool: &Pool, at: &str, name: &str) -> Written {
 }
 
 fn scale(dice: &mut Dice, at: &str) -> Written {
-    match dice.below(3) {
+    match dice.below(6) {
         0 => (format!("GET {at}/scale"), json!({})),
+        1 => (
+            format!("APPLY {at}/scale?fieldManager={}", dice.one(&["one", "two"])),
+            json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"replicas": dice.below(12)}}),
+        ),
         _ => (
-            format!("MERGE {at}/scale{}", options(dice, &[])),
-            json!({"spec": {"replicas": 10 + dice.below(10_000)}}),
+            format!("MERGE {at}/scale{}{}", options(dice, &[]), agent(dice)),
+            json!({"spec": {"replicas": dice.below(12)}}),
         ),
     }
 }

@@ -66,10 +66,19 @@ fn pool(resource: &'static str, base: Value, least: Value, own: Vec<Value>) -> P
     }
 }
 
-/// All pools. Claims and the scale of custom resources are left to cases: a write that changes nothing raises their version on
-/// a real server, which is a listed difference.
+/// All pools.
 pub(crate) fn all() -> Vec<Pool> {
-    vec![config_maps(), widgets(), stateful_sets(), services(), budgets(), leases(), pods(), secrets()]
+    vec![
+        config_maps(),
+        widgets(),
+        stateful_sets(),
+        services(),
+        budgets(),
+        leases(),
+        pods(),
+        secrets(),
+        claims(),
+    ]
 }
 
 fn config_maps() -> Pool {
@@ -134,6 +143,7 @@ fn widgets() -> Pool {
         own,
     );
     pool.strategic = false;
+    pool.scale = true;
     pool.json_patches.push(json!([{"op": "add", "path": "/spec/tags", "value": ["s"]}]));
     pool.json_patches.push(json!([{"op": "remove", "path": "/spec/parts/0"}]));
     pool.statuses = vec![
@@ -142,6 +152,29 @@ fn widgets() -> Pool {
         json!({"conditions": [{"type": "A", "status": "True"}]}),
         json!({"conditions": [{"type": "B", "status": "False", "message": "no"}]}),
         json!({"phase": "Nonsense"}),
+    ];
+    pool
+}
+
+fn claims() -> Pool {
+    let own = vec![
+        json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}}),
+        json!({"spec": {"resources": {"limits": {"storage": "3Gi"}}}}),
+        json!({"spec": {"accessModes": ["ReadOnlyMany"]}}),
+        json!({"spec": {"accessModes": []}}),
+        json!({"spec": {"volumeName": "v"}}),
+        json!({"spec": {"storageClassName": "other"}}),
+        json!({"spec": {"volumeMode": "Filesystem"}}),
+        json!({"spec": {"selector": {"matchLabels": {"a": "b"}}}}),
+    ];
+    let base = json!({"metadata": {}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "storageClassName": "none", "resources": {"requests": {"storage": "1Gi"}},
+    }});
+    let mut pool = pool("persistentvolumeclaims", base.clone(), base, own);
+    pool.statuses = vec![
+        json!({"phase": "Bound", "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"]}),
+        json!({"phase": "Lost"}),
+        json!({"conditions": [{"type": "Resizing", "status": "True"}]}),
     ];
     pool
 }
