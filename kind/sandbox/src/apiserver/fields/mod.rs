@@ -205,7 +205,9 @@ pub(crate) fn applied(
     let is_own = |entry: &&Entry| entry.is_of(target, manager, Operation::Apply);
     let last = entries.iter().find(is_own).map(|entry| entry.fields.clone()).unwrap_or_default();
     let others = entries.iter().filter(|entry| !is_own(entry));
-    let owned = others.fold(wanted.clone(), |all, one| all.union(&one.fields));
+    // While it is decided what goes, an applier also owns the names that it sends.
+    let sent_fields = filter.apply(&walk::fields_of(place, &sent));
+    let owned = others.fold(sent_fields, |all, one| all.union(&one.fields));
     let mut result = match Defect::GivenUpFieldsStay.is_planted() {
         true => merged,
         false => prune::prune(place, &merged, &last, &owned),

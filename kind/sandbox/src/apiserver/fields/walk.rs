@@ -70,7 +70,11 @@ pub(crate) fn changed(place: Place<'_>, old: Option<&Value>, new: &Value) -> Fie
         _ if is_empty_container(before) && old.is_some() && is_empty_container(new) => {
             return FieldSet::default();
         }
-        // What became empty is told by what was removed.
+        // What became empty, or null, is told by what was removed.
+        Value::Null if before.is_object() && !place.is_atomic_map() => return FieldSet::default(),
+        Value::Null if before.is_array() && place.list_kind() != ListKind::Atomic => {
+            return FieldSet::default();
+        }
         Value::Object(_) if before.is_object() && !place.is_atomic_map() => return FieldSet::default(),
         Value::Array(_) if before.is_array() && place.list_kind() != ListKind::Atomic => {
             return FieldSet::default();

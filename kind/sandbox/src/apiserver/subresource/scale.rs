@@ -13,11 +13,11 @@ use crate::apiserver::decode::decode;
 use crate::apiserver::definition::{self, Definition, Shape};
 use crate::apiserver::error::{ApiError, Cause};
 use crate::apiserver::fields::{self, scale as owners};
-use crate::apiserver::json::{entries, list, text};
+use crate::apiserver::json::{drop_member, entries, list, text};
 use crate::apiserver::patch::PatchKind;
 use crate::apiserver::request::{ApiRequest, yaml};
 use crate::apiserver::write::WriteOptions;
-use crate::apiserver::{apply, patch, read, strategy, write};
+use crate::apiserver::{apply, patch, read, write};
 
 pub(super) fn answer(
     cluster: &mut Cluster,
@@ -79,10 +79,14 @@ fn changed(
                 return Err(unconvertible("failed to create manager for existing fields: ", "live", "/"));
             }
             let new = apply::merged(&target, Some(scale), sent, &options, force, inputs.now)?;
-            return if is_custom && !strategy::same(&target, scale, &new) {
-                Err(unconvertible("", "new", &about))
-            } else {
-                Ok(new)
+            let unowned = |scale: &Value| {
+                let mut scale = scale.clone();
+                drop_member(&mut scale["metadata"], "managedFields");
+                scale
+            };
+            return match is_custom && unowned(scale) != unowned(&new) {
+                true => Err(unconvertible("", "new", &about)),
+                false => Ok(new),
             };
         }
         Some(kind @ (PatchKind::Json | PatchKind::Merge | PatchKind::Strategic)) => {

@@ -50,6 +50,7 @@ pub(crate) fn on_update(target: &Target, old: &Value, new: &Value, immutable: &[
         let kept = if *check == OwnCheck::Update { immutable } else { &[] };
         match check {
             OwnCheck::Content => causes.extend(built_in(target, new)),
+            OwnCheck::Changes => causes.extend(update::causes(target, old, new)),
             OwnCheck::Update | OwnCheck::Whole => {
                 causes.extend([kept, &metadata, &finalizers].into_iter().flatten().cloned());
             }
@@ -63,7 +64,9 @@ pub(crate) fn on_update(target: &Target, old: &Value, new: &Value, immutable: &[
             if !checks.contains(&OwnCheck::Content) {
                 causes.extend(built_in(target, new));
             }
-            causes.extend(update::causes(target, old, new));
+            if !checks.contains(&OwnCheck::Changes) {
+                causes.extend(update::causes(target, old, new));
+            }
         }
         Shape::Custom(_) => {
             let before = custom(target, None, old);
@@ -82,17 +85,20 @@ enum OwnCheck {
     Whole,
     /// The rest; at the end, unless it is listed.
     Content,
+    /// What may not change; after all else, unless it is listed.
+    Changes,
 }
 
 fn own_checks(target: &Target) -> &'static [OwnCheck] {
-    use OwnCheck::{Content, Update, Whole};
+    use OwnCheck::{Changes, Content, Update, Whole};
     let id = &target.definition.id;
     let is_status = target.subresource.as_deref() == Some("status");
     match (id.group.as_str(), id.resource.as_str()) {
         ("policy", "poddisruptionbudgets") => &[],
         _ if is_status => &[Update],
         ("discovery.k8s.io", _) | ("", "limitranges" | "persistentvolumes") => &[Whole],
-        ("", "configmaps" | "secrets" | "services" | "serviceaccounts" | "endpoints") => &[Update, Whole],
+        ("", "configmaps" | "secrets" | "services") => &[Update, Changes, Whole],
+        ("", "serviceaccounts" | "endpoints") => &[Update, Whole],
         ("", "persistentvolumeclaims") => &[Whole, Content, Update, Whole, Content],
         ("rbac.authorization.k8s.io", _) => &[Whole, Update],
         _ => &[Update],
