@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::compare::shown;
 use crate::emulated::Emulated;
 use crate::real::{Controllers, Real};
-use crate::run::{Disagreement, Suite};
+use crate::run::{AGREE_LIMIT, Disagreement, Suite};
 use crate::step::{Case, CaseFile};
 
 /// All cases with the name of their file, and the bodies that they share.
@@ -58,7 +58,12 @@ pub(crate) async fn run(filter: &str) -> anyhow::Result<bool> {
     let real = Real::start(Controllers::All).await?;
     let emulated = Emulated::start(true, real.authority()?);
     println!("both arms are up after {:.1} s", started.elapsed().as_secs_f64());
-    let suite = || Suite { real: real.arm(), sandbox: emulated.arm(), bodies: bodies.clone() };
+    let suite = || Suite {
+        real: real.arm(),
+        sandbox: emulated.arm(),
+        bodies: bodies.clone(),
+        agree_limit: AGREE_LIMIT,
+    };
     let all = cases.len();
     let run = async |index: usize, (file, case): &(String, Case)| {
         let begun = Instant::now();

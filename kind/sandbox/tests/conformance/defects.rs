@@ -75,7 +75,7 @@ async fn find(defect: Defect, real: &Real, quiet: &Real, namespaces: &mut u64) -
         }
     }
     plant(None);
-    let mut fuzz = Fuzz::new(quiet, &format!("defect-{namespaces}")).await?;
+    let mut fuzz = Fuzz::of_requests(quiet, &format!("defect-{namespaces}")).await?;
     for seed in 1..=SEQUENCES {
         plant(None);
         if fuzz.differs(seed).await? {

@@ -15,8 +15,8 @@ use crate::step::{Case, Step, Verb};
 
 /// How long an arm may take to come to the state that a step waits for.
 const SETTLE_LIMIT: Duration = Duration::from_secs(20);
-/// How long after that the two may still differ: controllers write in several steps.
-const AGREE_LIMIT: Duration = Duration::from_secs(2);
+/// How long after that the two may usually still differ: controllers write in several steps.
+pub(crate) const AGREE_LIMIT: Duration = Duration::from_secs(2);
 const SETTLE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Two arms and the suite's named bodies.
@@ -24,6 +24,8 @@ pub(crate) struct Suite {
     pub(crate) real: Arm,
     pub(crate) sandbox: Arm,
     pub(crate) bodies: BTreeMap<String, Value>,
+    /// How long the two may differ after both have come to what a step waits for.
+    pub(crate) agree_limit: Duration,
 }
 
 /// The first step in which the arms differed.
@@ -128,7 +130,7 @@ impl Suite {
                 let mut missing = unmet(&step.body["until"], &one, "real");
                 missing.extend(unmet(&step.body["until"], &other, "sandbox"));
                 if missing.is_empty() {
-                    agree_limit = agree_limit.min(Instant::now() + AGREE_LIMIT);
+                    agree_limit = agree_limit.min(Instant::now() + self.agree_limit);
                 }
                 differences.extend(missing);
             }
