@@ -14,7 +14,7 @@ use kube::{Client, Config};
 use crate::support::agent::CHAOS;
 use crate::support::need_root;
 
-/// An earlier operator's image, as a sandbox of these tests knows it.
+/// An earlier operator's image, as a cluster of these tests knows it.
 pub(super) const PREVIOUS_IMAGE: &str = "etcd-operator:v0.0.9";
 
 /// For whatever takes seconds, on a machine that has other things to do.
@@ -24,20 +24,21 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 pub(super) struct Arena {
     pub(super) client: Client,
     pub(super) kubeconfig: PathBuf,
-    sandbox: Option<String>,
+    /// The cluster that was made for the test, by name.
+    own: Option<String>,
 }
 
 impl Arena {
-    /// A fresh sandbox, or the cluster that the environment names.
+    /// A fresh cluster of the kind that the environment names, a sandbox unless it does; or the one whose kubeconfig it names.
     pub(super) async fn open(name: &str) -> Arena {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let (kubeconfig, sandbox) = match std::env::var_os("CHAOS_TEST_KUBECONFIG") {
+        let (kubeconfig, own) = match std::env::var_os("CHAOS_TEST_KUBECONFIG") {
             Some(file) => (PathBuf::from(file), None),
             None => bring_up(&format!("test-{name}-{}", std::process::id())),
         };
         let file = Kubeconfig::read_from(&kubeconfig).unwrap();
         let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
-        Arena { client: Client::try_from(config).unwrap(), kubeconfig, sandbox }
+        Arena { client: Client::try_from(config).unwrap(), kubeconfig, own }
     }
 
     /// Installs the operator from its manifest and waits for it.
@@ -71,8 +72,9 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        if let Some(name) = &self.sandbox {
-            let _ = Command::new(CHAOS).args(["cluster", "down", "--name", name]).output();
+        if let Some(name) = &self.own {
+            let _ =
+                Command::new(CHAOS).args(["cluster", "down", "--cluster", &kind(), "--name", name]).output();
         }
     }
 }
@@ -83,10 +85,16 @@ fn previous_operator() -> PathBuf {
         .map_or_else(|| PathBuf::from(CHAOS).with_file_name("etcd-operator"), PathBuf::from)
 }
 
+/// The kind of cluster that the tests make, in the words of `--cluster`.
+fn kind() -> String {
+    std::env::var("CHAOS_TEST_CLUSTER").unwrap_or_else(|_| "sandbox".to_owned())
+}
+
 fn bring_up(name: &str) -> (PathBuf, Option<String>) {
     need_root();
     let another = format!("{PREVIOUS_IMAGE}={}", previous_operator().display());
-    let output = chaos(&["cluster", "up", "--name", name, "--another-operator", &another], None);
+    let arguments = ["cluster", "up", "--cluster", &kind(), "--name", name, "--another-operator", &another];
+    let output = chaos(&arguments, None);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let path = String::from_utf8(output.stdout).unwrap();
     (PathBuf::from(path.trim()), Some(name.to_owned()))
