@@ -108,14 +108,21 @@ fn report(number: usize, of: usize, file: &str, case: &Case, found: &[Disagreeme
     println!("[{number}/{of}] {file}: {}: {verdict} ({seconds:.1} s)", case.case);
     if verdict == "DIFFERS" {
         for one in found {
-            println!("  step {}: {}\n{}", one.number, one.line, shown(&one.differences));
+            let unlisted: Vec<_> = one.differences.iter().filter(|one| !listed(&one.at)).cloned().collect();
+            if !unlisted.is_empty() {
+                println!("  step {}: {}\n{}", one.number, one.line, shown(&unlisted));
+            }
         }
     }
     matches!(verdict, "same" | "differs as listed")
 }
 
-/// Whether a JSON pointer begins with a place, in which `*` stands for any one member or item.
+/// Whether a JSON pointer begins with a place, in which `*` stands for any one member or item and `$` for the end.
 fn begins_at(at: &str, place: &str) -> bool {
+    let (place, whole) = place.strip_suffix('$').map_or((place, false), |place| (place, true));
+    if whole && at.split('/').count() != place.split('/').count() {
+        return false;
+    }
     let mut own = at.split('/');
     let last = place.split('/').count() - 1;
     place.split('/').enumerate().all(|(index, wanted)| match own.next() {

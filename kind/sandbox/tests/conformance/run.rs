@@ -117,6 +117,9 @@ impl Suite {
         real: &mut Normaliser,
         sandbox: &mut Normaliser,
     ) -> anyhow::Result<Vec<Difference>> {
+        if step.later {
+            next_second().await;
+        }
         let limit = Instant::now() + SETTLE_LIMIT;
         let mut agree_limit = limit;
         loop {
@@ -141,6 +144,13 @@ impl Suite {
             tokio::time::sleep(SETTLE_PAUSE).await;
         }
     }
+}
+
+/// Waits until the clock shows another second.
+async fn next_second() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let left = Duration::from_secs(1).saturating_sub(Duration::from_nanos(now.subsec_nanos().into()));
+    tokio::time::sleep(left + SETTLE_PAUSE).await;
 }
 
 fn compare(

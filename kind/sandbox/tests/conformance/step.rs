@@ -30,7 +30,7 @@ pub(crate) struct Case {
     /// Why the arms may differ here: makes this an accepted difference, which must still be there.
     #[serde(default)]
     pub(crate) differs_because: Option<String>,
-    /// The places (beginnings of JSON pointers, with `*` for any member or item) in which they may, and nowhere else.
+    /// The places (beginnings of JSON pointers, with `*` for any member or item and `$` for the end) in which they may, and nowhere else.
     #[serde(default)]
     pub(crate) differs_at: Vec<String>,
     /// What is sent, in order.
@@ -74,6 +74,8 @@ pub(crate) struct Step {
     pub(crate) agent: Option<String>,
     pub(crate) content_type: Option<String>,
     pub(crate) user: Option<String>,
+    /// Whether it is sent in a later second than the step before: times of the API are whole seconds.
+    pub(crate) later: bool,
     pub(crate) body: Value,
 }
 
@@ -123,6 +125,7 @@ impl Step {
             agent: None,
             content_type: None,
             user: None,
+            later: false,
             body: located(build(body, bodies)?, namespace),
         };
         for flag in flags.trim_end_matches(']').split("] [").filter(|flag| !flag.is_empty()) {
@@ -143,6 +146,7 @@ impl Step {
             }
             ("agent", name) => self.agent = Some(name.to_owned()),
             ("type", name) => self.content_type = Some(name.to_owned()),
+            ("later", _) => self.later = true,
             ("as", name) => self.user = Some(name.to_owned()),
             (other, _) => return Err(format!("unknown flag [{other}]")),
         }
