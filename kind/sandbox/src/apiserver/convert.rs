@@ -1,6 +1,6 @@
 //! Between the version that a client speaks and the one that is stored.
 //!
-//! Custom resources convert by strategy `None` (only `apiVersion` differs); the two event APIs show one object in two
+//! Custom resources convert by strategy `None` (`apiVersion` changes, and what the other version does not know is dropped); the two event APIs show one object in two
 //! forms, as in `k8s.io/kubernetes/pkg/apis/events/v1/conversion.go`. Pure.
 
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::cluster::Target;
 use super::definition::Shape;
+use super::structural;
 
 /// Core event fields and what the events API calls them.
 const EVENT_FIELDS: [(&str, &str); 7] = [
@@ -27,8 +28,15 @@ pub(crate) fn to_storage(target: &Target, mut object: Value) -> Value {
         rename(&mut object, |(core, events)| (events, core));
         object["apiVersion"] = json!("v1");
     }
-    if let Shape::Custom(schema) = &target.definition.shape {
+    if let Shape::Custom(schema) = &target.definition.shape
+        && schema.storage_version != target.version
+    {
         object["apiVersion"] = json!(target.definition.api_version(&schema.storage_version));
+        // What the stored version does not know is lost, and what it sets by default is set.
+        if let Some(stored) = schema.versions.get(&schema.storage_version) {
+            structural::prune(&stored.schema, &mut object);
+            structural::default(&stored.schema, &mut object);
+        }
     }
     object
 }
@@ -65,6 +73,11 @@ pub(crate) fn from_storage(target: &Target, object: &Arc<Value>) -> Arc<Value> {
         super::builtin::complete(&super::builtin::Kind::of("events.k8s.io", "Event"), &mut object);
     }
     object["apiVersion"] = json!(target.api_version());
+    if let Shape::Custom(schema) = &target.definition.shape
+        && let Some(spoken) = schema.versions.get(&target.version)
+    {
+        structural::prune(&spoken.schema, &mut object);
+    }
     Arc::new(object)
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct CustomVersion {
     pub(crate) rules: CompiledSchema,
     pub(crate) columns: Vec<Value>,
     pub(crate) status: bool,
+    /// The fields that lists can be selected by, as paths.
+    pub(crate) selectable: Vec<String>,
     /// Paths of replicas in spec, in status, and of the selector.
     pub(crate) scale: Option<Value>,
 }
@@ -82,6 +84,9 @@ fn custom_version(version: &Value) -> CustomVersion {
         rules: compile_schema(&schema),
         schema,
         columns: list(version.get("additionalPrinterColumns")).cloned().collect(),
+        selectable: list(version.get("selectableFields"))
+            .map(|field| text(field, "/jsonPath").trim_start_matches('.').to_owned())
+            .collect(),
         status: version.pointer("/subresources/status").is_some(),
         scale: version.pointer("/subresources/scale").cloned(),
     }

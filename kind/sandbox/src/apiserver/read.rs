@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Target};
 use super::convert;
+use super::definition::Shape;
 use super::error::{ApiError, Cause};
 use super::request::Query;
 use crate::store::selector::Selector;
@@ -57,6 +58,10 @@ pub(crate) fn selector(target: &Target, query: &Query) -> Result<Selector, ApiEr
 }
 
 fn indexed(target: &Target, path: &str) -> bool {
+    if let Shape::Custom(schema) = &target.definition.shape {
+        let spoken = schema.versions.get(&target.version);
+        return spoken.is_some_and(|version| version.selectable.iter().any(|field| field == path));
+    }
     let id = &target.definition.id;
     let paths: &[&str] = match (id.group.as_str(), id.resource.as_str()) {
         ("", "pods") => &[

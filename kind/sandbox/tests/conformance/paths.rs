@@ -60,6 +60,8 @@ const RESOURCES: &[Resource] = &[
     resource("customresourcedefinitions", "apis/apiextensions.k8s.io/v1", "CustomResourceDefinition", false),
     resource("widgets", "apis/conformance.test/v1", "Widget", true),
     resource("oldwidgets", "apis/conformance.test/v1beta1", "Widget", true),
+    resource("things", "apis/conformance.test/v1", "Thing", true),
+    resource("oldthings", "apis/conformance.test/v1alpha1", "Thing", true),
     resource("gadgets", "apis/conformance.test/v1", "Gadget", false),
 ];
 

@@ -2,6 +2,9 @@
 //!
 //! Messages follow `k8s.io/kube-openapi/pkg/validation` as `kubectl` shows them. Pure.
 
+use std::sync::LazyLock;
+
+use base64::Engine as _;
 use regex::Regex;
 use serde_json::Value;
 
@@ -22,23 +25,26 @@ fn check_at(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) 
         return;
     }
     if !has_type(schema, value) {
-        let wanted = schema["type"].as_str().unwrap_or("integer or string");
+        let wanted = schema["type"].as_str().unwrap_or("integer,string");
         let detail = format!("{} in body must be of type {wanted}: {:?}", shown(path), type_of(value));
         let cause = Cause::invalid(shown(path), &Value::from(type_of(value)), &detail);
         causes.push(Cause { reason: "FieldValueTypeInvalid", ..cause });
+        check_junctors(schema, value, path, causes);
         return;
     }
-    check_enumeration(schema, value, path, causes);
+    check_junctors(schema, value, path, causes);
     match value {
-        Value::Object(_) => check_object(schema, value, path, causes),
         Value::Array(items) => check_list(schema, items, path, causes),
         Value::String(text) => check_text(schema, text, path, causes),
         Value::Number(number) => {
             check_number(schema, number.as_f64().unwrap_or(f64::NAN), value, path, causes)
         }
-        Value::Null | Value::Bool(_) => {}
+        Value::Null | Value::Bool(_) | Value::Object(_) => {}
     }
-    check_junctors(schema, value, path, causes);
+    check_enumeration(schema, value, path, causes);
+    if value.is_object() {
+        check_object(schema, value, path, causes);
+    }
 }
 
 fn shown(path: &str) -> String {
@@ -81,11 +87,6 @@ fn check_enumeration(schema: &Value, value: &Value, path: &str, causes: &mut Vec
 }
 
 fn check_object(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) {
-    for name in list(schema.get("required")).filter_map(Value::as_str) {
-        if value.get(name).is_none() {
-            causes.push(Cause::required(join(path, name), ""));
-        }
-    }
     let count = value.as_object().map_or(0, serde_json::Map::len) as f64;
     let limits = [
         ("minProperties", count, "at least", "properties"),
@@ -98,16 +99,16 @@ fn check_object(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Caus
             check_at(schema, child, &join(path, name), causes);
         }
     }
+    let embedded = is_set(schema, "x-kubernetes-embedded-resource");
+    let identity = ["apiVersion", "kind"].into_iter().filter(|_| embedded);
+    for name in list(schema.get("required")).filter_map(Value::as_str).chain(identity) {
+        if value.get(name).is_none() {
+            causes.push(Cause::required(join(path, name), ""));
+        }
+    }
 }
 
 fn check_list(schema: &Value, items: &[Value], path: &str, causes: &mut Vec<Cause>) {
-    let count = items.len() as f64;
-    check_limits(
-        schema,
-        &[("minItems", count, "at least", "items"), ("maxItems", count, "at most", "items")],
-        path,
-        causes,
-    );
     let kind = Place::Custom { schema, root: false }.list_kind();
     let mut seen = std::collections::BTreeSet::new();
     for (index, item) in items.iter().enumerate() {
@@ -129,6 +130,13 @@ fn check_list(schema: &Value, items: &[Value], path: &str, causes: &mut Vec<Caus
             check_at(schema, item, &path, causes);
         }
     }
+    let count = items.len() as f64;
+    check_limits(
+        schema,
+        &[("minItems", count, "at least", "items"), ("maxItems", count, "at most", "items")],
+        path,
+        causes,
+    );
 }
 
 fn check_limits(schema: &Value, limits: &[(&str, f64, &str, &str)], path: &str, causes: &mut Vec<Cause>) {
@@ -138,7 +146,7 @@ fn check_limits(schema: &Value, limits: &[(&str, f64, &str, &str)], path: &str, 
         if !broken {
             continue;
         }
-        if *keyword == "maxItems" {
+        if matches!(*keyword, "maxItems" | "maxProperties") {
             let message = format!("Too many: {count}: must have at most {limit} items");
             causes.push(Cause { reason: "FieldValueTooMany", field: path.to_owned(), message });
         } else {
@@ -172,13 +180,23 @@ fn check_text(schema: &Value, text: &str, path: &str, causes: &mut Vec<Cause>) {
         Some("ipv4") => text.parse::<std::net::Ipv4Addr>().is_err(),
         Some("ipv6") => text.parse::<std::net::Ipv6Addr>().is_err(),
         Some("uuid") => uuid::Uuid::parse_str(text).is_err(),
+        Some("duration") => !is_duration(text),
+        Some("byte") => base64::engine::general_purpose::STANDARD.decode(text).is_err(),
         // Kubernetes ignores formats that it does not know; the rest of those it knows is not used here.
         Some(_) | None => false,
     };
     if let (true, Some(format)) = (malformed, format) {
         let detail = format!("{} in body must be of type {format}: {text:?}", shown(path));
-        causes.push(Cause::invalid(path, &value, &detail));
+        causes.push(Cause { reason: "FieldValueTypeInvalid", ..Cause::invalid(path, &value, &detail) });
     }
+}
+
+/// Whether Go would read it as a duration: numbers with units, for example `1h30m` or `-1.5s`.
+fn is_duration(text: &str) -> bool {
+    static DURATION: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^[+-]?(0|((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)$").expect("a valid pattern")
+    });
+    DURATION.is_match(text)
 }
 
 fn check_number(schema: &Value, number: f64, value: &Value, path: &str, causes: &mut Vec<Cause>) {
@@ -218,22 +236,38 @@ fn check_junctors(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Ca
         check_at(schema, value, path, &mut found);
         found.is_empty()
     };
+    // Such a cause names the place in its text alone.
     let mut refuse = |rule: &str| {
-        let detail = format!("{} in body must validate {rule}", shown(path));
-        causes.push(Cause::invalid(shown(path), value, &detail));
+        let message = format!("Invalid value: \"\": {:?} must validate {rule}", shown(path));
+        causes.push(Cause { reason: "FieldValueInvalid", field: "<nil>".to_owned(), message });
     };
     if list(schema.get("allOf")).any(|branch| !passes(branch)) {
         refuse("all the schemas (allOf)");
     }
     if schema.get("anyOf").is_some() && !list(schema.get("anyOf")).any(passes) {
         refuse("at least one schema (anyOf)");
-    }
-    if schema.get("oneOf").is_some() && list(schema.get("oneOf")).filter(|branch| passes(branch)).count() != 1
-    {
-        refuse("one and only one schema (oneOf)");
+        causes.extend(of_the_first(schema.get("anyOf"), value, path));
+    } else if schema.get("oneOf").is_some() {
+        match list(schema.get("oneOf")).filter(|branch| passes(branch)).count() {
+            1 => {}
+            0 => {
+                refuse("one and only one schema (oneOf). Found none valid");
+                causes.extend(of_the_first(schema.get("oneOf"), value, path));
+            }
+            many => refuse(&format!("one and only one schema (oneOf). Found {many} valid alternatives")),
+        }
     }
     if schema.get("not").is_some_and(passes) {
         let detail = format!("{} in body must not validate the schema (not)", shown(path));
         causes.push(Cause::invalid(shown(path), value, &detail));
     }
+}
+
+/// What is wrong by the first branch, which stands for all.
+fn of_the_first(branches: Option<&Value>, value: &Value, path: &str) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    if let Some(first) = list(branches).next() {
+        check_at(first, value, path, &mut causes);
+    }
+    causes
 }

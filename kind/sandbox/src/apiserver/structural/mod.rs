@@ -18,7 +18,31 @@ pub(crate) fn prune(schema: &Value, value: &mut Value) -> Vec<String> {
     dropped
 }
 
+/// What the metadata of any object may have.
+const OBJECT_METADATA: [&str; 15] = [
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+];
+
 fn prune_at(schema: &Value, value: &mut Value, path: &str, root: bool, dropped: &mut Vec<String>) {
+    if is_set(schema, "x-kubernetes-embedded-resource")
+        && let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut)
+    {
+        metadata.retain(|name, _| OBJECT_METADATA.contains(&name.as_str()));
+    }
     let keeps_unknown = is_set(schema, "x-kubernetes-preserve-unknown-fields");
     let root = root || is_set(schema, "x-kubernetes-embedded-resource");
     match value {

@@ -48,7 +48,15 @@ pub(crate) fn answer(
         (Some("finalize"), &Method::PUT) if target.definition.is("", "namespaces") => {
             finalize(cluster, inputs, target, request)
         }
-        _ => Err(ApiError::no_such_path()),
+        _ => Err(not_served(target)),
+    }
+}
+
+/// A custom resource without this subresource, in this version, answers as if the object were not there.
+fn not_served(target: &Target) -> ApiError {
+    match &target.name {
+        Some(name) if target.definition.is_custom() => ApiError::not_found(&target.definition.id, name),
+        Some(_) | None => ApiError::no_such_path(),
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn answer(
     target: &Target,
     request: &ApiRequest,
 ) -> Result<Answer, ApiError> {
-    let paths = Paths::of(target).ok_or_else(ApiError::no_such_path)?;
+    let paths = Paths::of(target).ok_or_else(|| super::not_served(target))?;
     let current = read::get(cluster, target)?;
     if request.method == Method::GET {
         return Ok(Answer::Object(200, None, Arc::new(paths.scale(&current))));

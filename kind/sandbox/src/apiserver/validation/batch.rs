@@ -54,6 +54,14 @@ fn generated_labels(new: &Value) -> Vec<Cause> {
             Some(_) => causes.push(Cause::invalid(field, labels, &format!("must be '{expected}'"))),
         }
     }
+    let generated = job::labels(text(new, "/metadata/uid"), text(new, "/metadata/name"));
+    let generated: serde_json::Map<_, _> =
+        generated.into_iter().map(|(label, value)| (label, json!(value))).collect();
+    let pod = json!({"metadata": {"labels": generated}});
+    let selector = &new["spec"]["selector"];
+    if Selector::from_object(selector).is_ok_and(|own| !own.matches(&pod)) {
+        causes.push(Cause::invalid("spec.selector", selector, "`selector` not auto-generated"));
+    }
     causes
 }
 

@@ -3,6 +3,7 @@
 //! The essential part of Kubernetes' validation; messages as `kubectl` shows them. Pure.
 
 mod batch;
+mod discovery;
 mod names;
 mod pod;
 mod rights;
@@ -62,15 +63,19 @@ pub(crate) fn on_update(target: &Target, old: &Value, new: &Value, immutable: &[
         }
         Shape::BuiltIn(_) => {
             if !checks.contains(&OwnCheck::Content) {
-                causes.extend(built_in(target, new));
+                let own = built_in(target, new).into_iter();
+                // Endpoints that were stored once are good enough until they change.
+                let stays = |cause: &Cause| {
+                    cause.field.starts_with("endpoints[") && old.get("endpoints") == new.get("endpoints")
+                };
+                causes.extend(own.filter(|cause| !stays(cause)));
             }
             if !checks.contains(&OwnCheck::Changes) {
                 causes.extend(update::causes(target, old, new));
             }
         }
         Shape::Custom(_) => {
-            let before = custom(target, None, old);
-            causes.extend(custom(target, Some(old), new).into_iter().filter(|cause| !before.contains(cause)));
+            causes.extend(custom(target, Some(old), new));
         }
     }
     causes
@@ -113,8 +118,18 @@ fn is_custom(target: &Target) -> bool {
 fn custom(target: &Target, old: Option<&Value>, new: &Value) -> Vec<Cause> {
     let Shape::Custom(schema) = &target.definition.shape else { return Vec::new() };
     let Some(version) = schema.versions.get(&target.version) else { return Vec::new() };
-    let mut causes = structural::check::check(&version.schema, new);
-    causes.extend(version.scale.iter().flat_map(|scale| scaled(scale, new)));
+    let by_schema = |object: &Value| {
+        let mut causes = structural::check::check(&version.schema, object);
+        let paths = ["/specReplicasPath", "/statusReplicasPath"].into_iter();
+        let paths = paths.filter_map(|field| version.scale.as_ref().map(|scale| text(scale, field)));
+        causes.extend(paths.filter_map(|path| replicas(path, object)));
+        causes
+    };
+    let mut causes = by_schema(new);
+    if let Some(old) = old {
+        let before = by_schema(old);
+        causes.retain(|cause| !before.contains(cause));
+    }
     let blocking = |cause: &Cause| {
         matches!(
             cause.reason,
@@ -125,11 +140,9 @@ fn custom(target: &Target, old: Option<&Value>, new: &Value) -> Vec<Cause> {
                 | "FieldValueTypeInvalid"
         )
     };
-    if causes.iter().any(blocking) {
-        if structural::rules::has_any(&version.schema) {
-            let why = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
-            causes.push(Cause::invalid("<nil>", &Value::Null, why));
-        }
+    if structural::rules::has_any(&version.schema) && causes.iter().any(blocking) {
+        let why = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+        causes.push(Cause::invalid("<nil>", &Value::Null, why));
         return causes;
     }
     let context = RootContext {
@@ -137,20 +150,49 @@ fn custom(target: &Target, old: Option<&Value>, new: &Value) -> Vec<Cause> {
         api_group: target.definition.id.group.clone(),
         kind: target.definition.kind.clone(),
     };
-    let old = old.filter(|_| !Defect::TransitionRulesSkipped.is_planted());
-    causes.extend(structural::rules::check(&version.rules, &version.schema, new, old, &context));
+    let by_rules = |old: Option<&Value>, object: &Value| {
+        let old = old.filter(|_| !Defect::TransitionRulesSkipped.is_planted());
+        structural::rules::check(&version.rules, &version.schema, object, old, &context)
+    };
+    let before = old.map_or_else(Vec::new, |old| by_rules(None, old));
+    causes.extend(by_rules(old, new).into_iter().filter(|cause| !before.contains(cause)));
     causes
 }
 
-/// Replicas are counted from nothing.
-fn scaled(scale: &Value, new: &Value) -> Vec<Cause> {
-    let wrong = |field: &str| {
-        let path = text(scale, field);
-        let value = new.pointer(&path.replace('.', "/"))?;
-        let why = "should be a non-negative integer";
-        (value.as_i64()? < 0).then(|| Cause::invalid(path, value, why))
+/// What is wrong with the number of replicas where a definition says it is.
+fn replicas(path: &str, object: &Value) -> Option<Cause> {
+    let refuse = |value: &Value, why: &str| Some(Cause::invalid(path, value, why));
+    let mut at = object;
+    for segment in path.split('.').filter(|segment| !segment.is_empty()) {
+        match at {
+            Value::Object(members) => at = members.get(segment)?,
+            other => return refuse(&json!(0), &misread(path, other, "map[string]interface{}")),
+        }
+    }
+    match at.as_i64() {
+        Some(..0) => refuse(at, "should be a non-negative integer"),
+        Some(_) => None,
+        None => refuse(&json!(0), &misread(path, at, "int64")),
+    }
+}
+
+/// A value that is not what its reader expects, by the names of Go's types.
+fn misread(path: &str, value: &Value, expected: &str) -> String {
+    let (shown, kind) = match value {
+        Value::Null => ("<nil>".to_owned(), "<nil>"),
+        Value::Bool(_) => (value.to_string(), "bool"),
+        Value::Number(_) => (value.to_string(), "float64"),
+        Value::String(text) => (text.clone(), "string"),
+        Value::Array(items) => {
+            let items: Vec<String> = items
+                .iter()
+                .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                .collect();
+            (format!("[{}]", items.join(" ")), "[]interface {}")
+        }
+        Value::Object(_) => (value.to_string(), "map[string]interface {}"),
     };
-    ["/specReplicasPath", "/statusReplicasPath"].into_iter().filter_map(wrong).collect()
+    format!("{path} accessor error: {shown} is of the type {kind}, expected {expected}")
 }
 
 fn built_in(target: &Target, new: &Value) -> Vec<Cause> {
@@ -166,6 +208,7 @@ fn built_in(target: &Target, new: &Value) -> Vec<Cause> {
         ("", "services") => service(new),
         ("", "persistentvolumeclaims") => claim(new),
         ("policy", "poddisruptionbudgets") => budget(new),
+        ("discovery.k8s.io", "endpointslices") => discovery::slice(new),
         ("rbac.authorization.k8s.io", "roles") => rights::role(new, true),
         ("rbac.authorization.k8s.io", "clusterroles") => rights::role(new, false),
         ("rbac.authorization.k8s.io", "rolebindings") => rights::binding(new, true),

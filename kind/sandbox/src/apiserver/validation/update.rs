@@ -19,6 +19,7 @@ pub(super) fn causes(target: &Target, old: &Value, new: &Value) -> Vec<Cause> {
         ("", "pods") => return pod(target, old, new),
         ("apps", "statefulsets") => stateful_set(old, new),
         ("apps", "deployments" | "replicasets" | "daemonsets") => immutable(old, new, "spec.selector"),
+        ("discovery.k8s.io", "endpointslices") => immutable(old, new, "addressType"),
         ("", "persistentvolumeclaims") => return claim(old, new),
         ("", "services") => address(old, new),
         ("", "secrets") => immutable(old, new, "type").or_else(|| sealed(old, new)),
