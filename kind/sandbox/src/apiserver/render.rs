@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::cluster::Target;
+use super::error::ApiError;
 use super::json::drop_member;
 use super::read::Page;
 use super::request::ApiRequest;
@@ -34,6 +35,19 @@ impl Form {
             Some(_) | None => Include::Metadata,
         };
         request.accept.split(',').find_map(|media| Form::of_media(media, include)).unwrap_or(Form::Whole)
+    }
+
+    /// Refuses a table with so much of each object that nobody knows how much.
+    pub(crate) fn check(request: &ApiRequest) -> Result<(), ApiError> {
+        let asked = request.query.get("includeObject").unwrap_or_default();
+        let known = matches!(asked, "" | "None" | "Metadata" | "Object");
+        if known || !matches!(Form::of(request), Form::Table(_)) {
+            return Ok(());
+        }
+        let why = "must be 'Metadata', 'Object', 'None', or empty";
+        Err(ApiError::bad_request(format!(
+            "Unable to convert to Table as requested: includeObject: Invalid value: {asked:?}: {why}"
+        )))
     }
 
     fn of_media(media: &str, include: Include) -> Option<Form> {

@@ -121,6 +121,7 @@ where
         Err(error) => return failure(&error),
     };
     let answered = shared.with(|cluster, inputs| answer(cluster, inputs, &request));
+    let answered = answered.and_then(|answer| Form::check(&request).map(|()| answer));
     match answered {
         Err(error) => failure(&error),
         Ok(Answer::Watch(plan)) => watch_response(&shared, *plan),

@@ -55,17 +55,21 @@ pub(super) fn built_in(group: &str, resource: &str) -> Vec<Column> {
             vec![name(), text_column("Status", |object, _| object["status"]["phase"].clone()), age()]
         }
         ("", "nodes") => nodes(),
-        ("", "configmaps") => vec![name(), number("Data", data_count), age()],
+        ("", "configmaps") => vec![name(), text_column("Data", data_count), age()],
         ("", "secrets") => {
             vec![
                 name(),
                 text_column("Type", |object, _| object["type"].clone()),
-                number("Data", data_count),
+                text_column("Data", data_count),
                 age(),
             ]
         }
         ("", "serviceaccounts") => {
-            vec![name(), number("Secrets", |object, _| json!(list(object.get("secrets")).count())), age()]
+            vec![
+                name(),
+                text_column("Secrets", |object, _| json!(list(object.get("secrets")).count())),
+                age(),
+            ]
         }
         ("apps", "statefulsets") => stateful_sets(),
         ("apps", "deployments") => deployments(),
@@ -83,14 +87,43 @@ pub(super) fn built_in(group: &str, resource: &str) -> Vec<Column> {
         }
         ("discovery.k8s.io", "endpointslices") => slices(),
         ("storage.k8s.io", "storageclasses") => classes(),
-        ("apiextensions.k8s.io", "customresourcedefinitions") => {
-            vec![
-                name(),
-                text_column("Created At", |object, _| object["metadata"]["creationTimestamp"].clone()),
-            ]
-        }
+        ("apiextensions.k8s.io", "customresourcedefinitions")
+        | ("rbac.authorization.k8s.io", "roles" | "clusterroles") => vec![name(), created_at()],
+        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => bindings(),
+        ("networking.k8s.io", "networkpolicies") => vec![
+            name(),
+            text_column("Pod-Selector", |object, _| workload::selector(&object["spec"]["podSelector"])),
+            age(),
+        ],
         _ => vec![name(), age()],
     }
+}
+
+/// The moment itself instead of the age.
+fn created_at() -> Column {
+    column("Created At", "date", 0, |object, _| object["metadata"]["creationTimestamp"].clone())
+}
+
+fn bindings() -> Vec<Column> {
+    vec![
+        name(),
+        text_column("Role", |object, _| {
+            json!(format!("{}/{}", text(object, "/roleRef/kind"), text(object, "/roleRef/name")))
+        }),
+        age(),
+        wide("Users", |object, _| subjects(object, "User")),
+        wide("Groups", |object, _| subjects(object, "Group")),
+        wide("ServiceAccounts", |object, _| subjects(object, "ServiceAccount")),
+    ]
+}
+
+fn subjects(binding: &Value, kind: &str) -> Value {
+    let of_kind = list(binding.get("subjects")).filter(|subject| text(subject, "/kind") == kind);
+    let shown = of_kind.map(|subject| match (kind, text(subject, "/namespace"), text(subject, "/name")) {
+        ("ServiceAccount", namespace, name) => format!("{namespace}/{name}"),
+        (_, _, name) => name.to_owned(),
+    });
+    json!(shown.collect::<Vec<_>>().join(", "))
 }
 
 fn pods() -> Vec<Column> {
@@ -103,7 +136,7 @@ fn pods() -> Vec<Column> {
         wide("IP", |object, _| or_none(text(object, "/status/podIP"))),
         wide("Node", |object, _| or_none(text(object, "/spec/nodeName"))),
         wide("Nominated Node", |object, _| or_none(text(object, "/status/nominatedNodeName"))),
-        wide("Readiness Gates", |_, _| json!("<none>")),
+        wide("Readiness Gates", pod::gates),
     ]
 }
 
@@ -166,7 +199,7 @@ fn events() -> Vec<Column> {
             json!(message.trim())
         }),
         wide("First Seen", |object, now| json!(ages::since(workload::first_seen(object), now))),
-        wide("Count", |object, _| json!(workload::event_count(object).to_string())),
+        wide("Count", |object, _| json!(workload::event_count(object))),
         wide("Name", |object, _| object["metadata"]["name"].clone()),
     ]
 }
@@ -202,8 +235,8 @@ fn deployments() -> Vec<Column> {
     vec![
         name(),
         text_column("Ready", |object, _| workload::ready_of_wanted(object)),
-        number("Up-to-date", |object, _| workload::count(object, "/status/updatedReplicas")),
-        number("Available", |object, _| workload::count(object, "/status/availableReplicas")),
+        text_column("Up-to-date", |object, _| workload::count(object, "/status/updatedReplicas")),
+        text_column("Available", |object, _| workload::count(object, "/status/availableReplicas")),
         age(),
         wide("Containers", |object, _| workload::of_containers(object, "name")),
         wide("Images", |object, _| workload::of_containers(object, "image")),
@@ -228,7 +261,7 @@ fn revisions() -> Vec<Column> {
     vec![
         name(),
         text_column("Controller", |object, _| workload::controller(object)),
-        text_column("Revision", |object, _| json!(object["revision"].as_i64().unwrap_or(0).to_string())),
+        text_column("Revision", |object, _| json!(object["revision"].as_i64().unwrap_or(0))),
         age(),
     ]
 }

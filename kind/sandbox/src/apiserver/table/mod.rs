@@ -60,7 +60,15 @@ pub(crate) fn render<'a>(
     now: Timestamp,
 ) -> Value {
     let columns = columns_of(target);
-    let rows: Vec<Value> = objects.map(|object| row(&columns, object, include, now)).collect();
+    let is_pod = target.definition.is("", "pods");
+    let rows = objects.map(|object| {
+        let mut row = row(&columns, object, include, now);
+        if let Some(condition) = pod::row_condition(object).filter(|_| is_pod) {
+            row["conditions"] = json!([condition]);
+        }
+        row
+    });
+    let rows: Vec<Value> = rows.collect();
     let definitions: Vec<Value> = columns.iter().map(definition).collect();
     json!({
         "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": about,
@@ -86,12 +94,18 @@ fn custom(declared: &[Value]) -> Vec<Column> {
         name: text(column, "/name").to_owned(),
         kind: text(column, "/type").to_owned(),
         format: text(column, "/format").to_owned(),
-        description: text(column, "/description").to_owned(),
+        description: match text(column, "/description") {
+            "" => format!(
+                "Custom resource definition column (in JSONPath format): {}",
+                text(column, "/jsonPath")
+            ),
+            described => described.to_owned(),
+        },
         priority: column["priority"].as_i64().unwrap_or(0),
         cell: Cell::Path(JsonPath::parse(text(column, "/jsonPath")), text(column, "/type").to_owned()),
     }));
     if declared.is_empty() {
-        columns.push(columns::age());
+        columns.push(Column { kind: "date".to_owned(), ..columns::age() });
     }
     columns
 }

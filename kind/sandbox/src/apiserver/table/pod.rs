@@ -90,9 +90,35 @@ fn of_containers(pod: &Value, phase: &str) -> String {
     if is_ready { "Running" } else { "NotReady" }.to_owned()
 }
 
-/// How often containers were restarted, and when last.
+/// What a row says of a pod that has ended, so that clients can leave it out.
+pub(super) fn row_condition(pod: &Value) -> Option<Value> {
+    let phase = text(pod, "/status/phase");
+    let message = match phase {
+        "Succeeded" => "The pod has completed successfully.",
+        "Failed" => "The pod failed.",
+        _ => return None,
+    };
+    Some(json!({"type": "Completed", "status": "True", "reason": phase, "message": message}))
+}
+
+/// How many of the pod's readiness gates are open.
+pub(super) fn gates(pod: &Value, _now: Timestamp) -> Value {
+    let gates: Vec<&str> =
+        list(pod["spec"].get("readinessGates")).map(|gate| text(gate, "/conditionType")).collect();
+    let is_open = |gate: &&&str| {
+        list(pod["status"].get("conditions"))
+            .any(|condition| text(condition, "/type") == **gate && text(condition, "/status") == "True")
+    };
+    match gates.len() {
+        0 => json!("<none>"),
+        all => json!(format!("{}/{all}", gates.iter().filter(is_open).count())),
+    }
+}
+
+/// How often containers were restarted, and when last; init containers count while they run.
 pub(super) fn restarts(pod: &Value, now: Timestamp) -> Value {
-    let held = statuses(pod, "containerStatuses");
+    let running = if initializing(pod).is_some() { "initContainerStatuses" } else { "containerStatuses" };
+    let held = statuses(pod, running);
     let count: i64 = held.iter().filter_map(|status| status["restartCount"].as_i64()).sum();
     let ends = held.iter().map(|status| text(status, "/lastState/terminated/finishedAt"));
     match ends.filter(|end| !end.is_empty()).max() {
