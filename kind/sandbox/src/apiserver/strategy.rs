@@ -47,7 +47,11 @@ pub(crate) fn prepare_update(target: &Target, old: &Value, new: &mut Value) {
     if is_status && target.definition.is_custom() {
         let status = new.get("status").cloned();
         let managed = new.pointer("/metadata/managedFields").cloned();
+        let annotations = new.pointer("/metadata/annotations").cloned();
         *new = old.clone();
+        if target.definition.is("apps", "deployments") {
+            set_or_remove(object(new, "metadata"), "annotations", annotations);
+        }
         set_or_remove(object(new, "metadata"), "managedFields", managed);
         set_or_remove(new.as_object_mut().expect("a stored object is an object"), "status", status);
         return;
@@ -189,7 +193,7 @@ pub(crate) fn has_status(target: &Target) -> bool {
 }
 
 fn tracks_generation(definition: &Definition) -> bool {
-    const WITH_GENERATION: [(&str, &str); 11] = [
+    const WITH_GENERATION: [(&str, &str); 12] = [
         ("", "pods"),
         ("apps", "statefulsets"),
         ("apps", "deployments"),
@@ -200,6 +204,7 @@ fn tracks_generation(definition: &Definition) -> bool {
         ("policy", "poddisruptionbudgets"),
         ("scheduling.k8s.io", "priorityclasses"),
         ("networking.k8s.io", "networkpolicies"),
+        ("discovery.k8s.io", "endpointslices"),
         ("apiextensions.k8s.io", "customresourcedefinitions"),
     ];
     definition.is_custom() || WITH_GENERATION.iter().any(|(group, resource)| definition.is(group, resource))
@@ -209,6 +214,10 @@ fn content(target: &Target, object: &Value) -> Map<String, Value> {
     let mut content = object.as_object().cloned().unwrap_or_default();
     for member in ["apiVersion", "kind", "metadata"] {
         content.remove(member);
+    }
+    if target.definition.is("discovery.k8s.io", "endpointslices") {
+        // Proxies are told by the labels whose endpoints these are.
+        content.insert("labels".to_owned(), object["metadata"]["labels"].clone());
     }
     if has_status(target) && !Defect::StatusRaisesGeneration.is_planted() {
         content.remove("status");

@@ -183,13 +183,26 @@ impl Write {
         Some(Self::patch(current, Part::Main, patch))
     }
 
-    /// Brings the status from what it is to what it should be; nothing if it is that already.
+    /// Brings the status from what it is to what it should be, and the annotations with it; nothing if they are that already.
     pub(crate) fn update_status<K: Stored>(current: &K, desired: &K) -> Option<Write> {
         if current == desired {
             return None;
         }
-        let status = merge_difference(&to_json(current)["status"], &to_json(desired)["status"])?;
-        Some(Self::patch(current, Part::Status, json!({ "status": status })))
+        let (current_json, desired_json) = (to_json(current), to_json(desired));
+        let difference = |pointer: &str| {
+            let nothing = json!({});
+            let at = |value: &Value| value.pointer(pointer).unwrap_or(&nothing).clone();
+            merge_difference(&at(&current_json), &at(&desired_json))
+        };
+        let (status, annotations) = (difference("/status"), difference("/metadata/annotations"));
+        if status.is_none() && annotations.is_none() {
+            return None;
+        }
+        let mut patch = json!({ "status": status.unwrap_or_else(|| json!({})) });
+        if let Some(annotations) = annotations {
+            patch["metadata"] = json!({ "annotations": annotations });
+        }
+        Some(Self::patch(current, Part::Status, patch))
     }
 
     fn patch<K: Stored>(current: &K, part: Part, patch: Value) -> Write {

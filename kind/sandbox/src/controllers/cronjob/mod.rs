@@ -54,13 +54,14 @@ struct View<'a> {
 
 impl View<'_> {
     fn reconcile(&self, outcome: &mut Outcome) {
+        // What a Job has to say is noted before it goes.
+        if let Some(write) = self.note_ended() {
+            outcome.push(write);
+            return;
+        }
         let doomed = self.beyond_history();
         if !doomed.is_empty() {
             outcome.writes.extend(doomed.into_iter().map(|job| self.delete(job)));
-            return;
-        }
-        if let Some(write) = self.note_ended() {
-            outcome.push(write);
             return;
         }
         if self.cron.metadata.deletion_timestamp.is_some() || self.spec.suspend == Some(true) {

@@ -16,6 +16,8 @@ use crate::controllers::write::controlled_by;
 pub(super) const HASH_LABEL: &str = "pod-template-hash";
 /// The annotation that counts templates.
 pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
+/// The annotation that holds the revisions that a template had before others came.
+const HISTORY: &str = "deployment.kubernetes.io/revision-history";
 const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
 const MAXIMUM: &str = "deployment.kubernetes.io/max-replicas";
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -97,6 +99,17 @@ pub(super) fn annotations(context: &Context<'_>, surge: i32, revision: i64) -> B
     annotations.insert(REVISION.into(), revision.to_string());
     annotations.extend(size_annotations(context, surge));
     annotations
+}
+
+/// Notes the revision that a ReplicaSet had until its template came back.
+pub(super) fn remember_revision(before: &ReplicaSet, renewed: &mut ReplicaSet) {
+    let had = revision(before);
+    if had == 0 || had == revision(renewed) {
+        return;
+    }
+    let earlier = before.annotations().get(HISTORY).filter(|earlier| !earlier.is_empty());
+    let history = earlier.map_or_else(|| had.to_string(), |earlier| format!("{earlier},{had}"));
+    renewed.annotations_mut().insert(HISTORY.into(), history);
 }
 
 /// The annotations by which a change of the Deployment's size is noticed.

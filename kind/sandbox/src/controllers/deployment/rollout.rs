@@ -53,6 +53,7 @@ fn settled_newest<'a>(context: &'a Context<'_>, surge: i32, outcome: &mut Outcom
     let revision = replicas::revision(newest).max(highest_old + 1);
     let mut renewed = newest.clone();
     renewed.annotations_mut().extend(replicas::annotations(context, surge, revision));
+    replicas::remember_revision(newest, &mut renewed);
     renewed.spec.get_or_insert_default().min_ready_seconds = context.spec.min_ready_seconds;
     let mut writes: Vec<Write> = Write::update(newest, &renewed).into_iter().collect();
     writes.extend(record_revision(context, revision));
@@ -64,7 +65,8 @@ fn settled_newest<'a>(context: &'a Context<'_>, surge: i32, outcome: &mut Outcom
 fn record_revision(context: &Context<'_>, revision: i64) -> Option<Write> {
     let mut recorded = context.deployment.clone();
     recorded.annotations_mut().insert(replicas::REVISION.into(), revision.to_string());
-    Write::update(context.deployment, &recorded)
+    // With the status, where the API server takes annotations along.
+    Write::update_status(context.deployment, &recorded)
 }
 
 fn create(context: &Context<'_>, size: i32, surge: i32, revision: i64) -> Option<Write> {

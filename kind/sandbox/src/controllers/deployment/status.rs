@@ -9,6 +9,7 @@ use super::{Context, Strategy};
 use crate::controllers::write::{Outcome, Write};
 
 const DEFAULT_PROGRESS_DEADLINE_SECONDS: i32 = 600;
+const PAUSED: &str = "DeploymentPaused";
 /// What the API server stores for "no deadline".
 const NO_DEADLINE: i32 = i32::MAX;
 
@@ -17,9 +18,14 @@ pub(super) fn report(context: &Context<'_>, outcome: &mut Outcome) {
     let mut status = numbers(context);
     let before = context.deployment.status.clone().unwrap_or_default();
     status.conditions = before.conditions.clone();
+    if let Some(condition) = pause_condition(context, &before) {
+        set_condition(context, &mut status, condition);
+    }
     let available = available_condition(context, &status);
     set_condition(context, &mut status, available);
-    if let Some(condition) = progressing_condition(context, &before, &status, outcome) {
+    let progressing = progressing_condition(context, &before, &status, outcome);
+    // A rollout that is paused makes no progress and lacks none.
+    if let Some(condition) = progressing.filter(|_| context.spec.paused != Some(true)) {
         set_condition(context, &mut status, condition);
     }
     let mut reported = context.deployment.clone();
@@ -62,6 +68,23 @@ fn available_condition(context: &Context<'_>, status: &DeploymentStatus) -> Depl
         let message = "Deployment does not have minimum availability.";
         condition("Available", "False", "MinimumReplicasUnavailable", message.into())
     }
+}
+
+/// Says that a rollout was paused or goes on, so that the time between does not count as a lack of progress.
+fn pause_condition(context: &Context<'_>, before: &DeploymentStatus) -> Option<DeploymentCondition> {
+    let deadline = context.spec.progress_deadline_seconds.unwrap_or(DEFAULT_PROGRESS_DEADLINE_SECONDS);
+    let held = before.conditions.iter().flatten().find(|condition| condition.type_ == "Progressing");
+    let reason = held.and_then(|held| held.reason.as_deref()).unwrap_or_default();
+    let (is_paused, was_paused) = (context.spec.paused == Some(true), reason == PAUSED);
+    if deadline == NO_DEADLINE || reason == "ProgressDeadlineExceeded" || is_paused == was_paused {
+        return None;
+    }
+    let (reason, message) = if is_paused {
+        (PAUSED, "Deployment is paused")
+    } else {
+        ("DeploymentResumed", "Deployment is resumed")
+    };
+    Some(condition("Progressing", "Unknown", reason, message.into()))
 }
 
 fn is_complete(context: &Context<'_>, status: &DeploymentStatus) -> bool {
@@ -135,24 +158,23 @@ fn condition(type_: &str, status: &str, reason: &str, message: String) -> Deploy
     }
 }
 
-/// Puts a condition in place; its times move only when it says something new.
+/// Puts a condition at the end; one that says nothing new stays with its times where it is.
 fn set_condition(context: &Context<'_>, status: &mut DeploymentStatus, mut condition: DeploymentCondition) {
     let conditions = status.conditions.get_or_insert_default();
     let now = Some(Time(context.now));
-    let Some(held) = conditions.iter_mut().find(|held| held.type_ == condition.type_) else {
-        condition.last_transition_time.clone_from(&now);
-        condition.last_update_time = now;
-        conditions.push(condition);
-        return;
-    };
-    let is_same = held.status == condition.status && held.reason == condition.reason;
-    let is_renewed = condition.last_update_time.is_some();
-    if is_same && !is_renewed {
-        return;
+    let place = conditions.iter().position(|held| held.type_ == condition.type_);
+    condition.last_transition_time.clone_from(&now);
+    if let Some(place) = place {
+        let held = &conditions[place];
+        let is_renewed = condition.last_update_time.is_some();
+        if held.status == condition.status && held.reason == condition.reason && !is_renewed {
+            return;
+        }
+        let held = conditions.remove(place);
+        if held.status == condition.status {
+            condition.last_transition_time = held.last_transition_time;
+        }
     }
-    let same_status = held.status == condition.status;
-    let kept = held.last_transition_time.clone();
-    condition.last_transition_time = if same_status { kept } else { now.clone() };
     condition.last_update_time = now;
-    *held = condition;
+    conditions.push(condition);
 }
