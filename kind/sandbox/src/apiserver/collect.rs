@@ -360,6 +360,9 @@ fn finish_finalizer(
     let mut object = found.clone();
     if let Some(names) = object.pointer_mut(pointer).and_then(Value::as_array_mut) {
         names.retain(|one| one != finalizer);
+        if names.is_empty() && pointer == "/metadata/finalizers" {
+            super::json::object(&mut object, "metadata").remove("finalizers");
+        }
     }
     if is_finished(&object) {
         remove(cluster, inputs, key);

@@ -104,6 +104,8 @@ impl Query {
             pairs
                 .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
                 .map(|(k, v)| (decode(k), decode(v)))
+                // What is said first counts.
+                .rev()
                 .collect(),
         )
     }

@@ -35,6 +35,9 @@ const MAXIMUM_BODY_BYTES: usize = 3 * 1024 * 1024;
 /// How often an idle watch tells its client the revision.
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How long before its end a watch does so once more.
+const LAST_BOOKMARK: Duration = Duration::from_secs(2);
+
 /// The body of every response.
 pub type ResponseBody = UnsyncBoxBody<Bytes, std::io::Error>;
 
@@ -227,13 +230,20 @@ pub(super) fn streamed(
     response
 }
 
+/// A bookmark comes before the end, too, so that the client can go on from there.
+fn next_bookmark(now: Instant, deadline: Instant) -> Instant {
+    let regular = now + BOOKMARK_INTERVAL;
+    let last = deadline.checked_sub(LAST_BOOKMARK).filter(|last| *last > now);
+    last.map_or(regular, |last| last.min(regular))
+}
+
 fn watch_response(shared: &Arc<Shared>, plan: WatchPlan) -> Response<ResponseBody> {
     let revisions = shared.revision.subscribe();
     let (first, after) = plan.first(&shared.lock().cluster);
     let now = Instant::now();
     let watch = Watch {
         deadline: now + Duration::from_secs(plan.timeout_seconds),
-        next_bookmark: now + BOOKMARK_INTERVAL,
+        next_bookmark: next_bookmark(now, now + Duration::from_secs(plan.timeout_seconds)),
         pending: first.into(),
         shared: shared.clone(),
         ended: false,
@@ -310,8 +320,8 @@ impl Watch {
             changed = self.revisions.changed() => self.ended |= changed.is_err(),
             () = tokio::time::sleep_until(until) => {
                 self.ended |= until == self.deadline;
-                self.next_bookmark = Instant::now() + BOOKMARK_INTERVAL;
-                if self.plan.bookmarks {
+                self.next_bookmark = next_bookmark(Instant::now(), self.deadline);
+                if self.plan.bookmarks && !self.ended {
                     self.pending.push_back(self.plan.bookmark(self.after, false));
                 }
             }

@@ -47,11 +47,7 @@ pub(crate) fn prepare_update(target: &Target, old: &Value, new: &mut Value) {
     if is_status && target.definition.is_custom() {
         let status = new.get("status").cloned();
         let managed = new.pointer("/metadata/managedFields").cloned();
-        let annotations = new.pointer("/metadata/annotations").cloned();
         *new = old.clone();
-        if target.definition.is("apps", "deployments") {
-            set_or_remove(object(new, "metadata"), "annotations", annotations);
-        }
         set_or_remove(object(new, "metadata"), "managedFields", managed);
         set_or_remove(new.as_object_mut().expect("a stored object is an object"), "status", status);
         return;

@@ -43,7 +43,10 @@ impl WatchPlan {
     pub(crate) fn new(target: &Target, request: &ApiRequest) -> Result<Self, ApiError> {
         let query = &request.query;
         read::check_options(query)?;
-        let send_initial_events = query.flag("sendInitialEvents");
+        // A watch that begins with what is there is told where that ends, unless it says how it wants to begin.
+        let unsaid = query.get("sendInitialEvents").is_none() && query.get("resourceVersionMatch").is_none();
+        let from_now = matches!(query.get("resourceVersion"), None | Some("" | "0"));
+        let send_initial_events = query.flag("sendInitialEvents") || unsaid && from_now;
         let after = query.number("resourceVersion")?.filter(|version| *version > 0 && !send_initial_events);
         Ok(Self {
             target: target.clone(),

@@ -10,7 +10,7 @@ use crate::cases;
 use crate::emulated::Emulated;
 use crate::fuzz::Fuzz;
 use crate::real::{Controllers, Real};
-use crate::run::Suite;
+use crate::run::{AGREE_LIMIT, Suite};
 use crate::step::Case;
 
 /// Sequences of random operations that are tried on a defect that no case found.
@@ -54,7 +54,8 @@ async fn find(defect: Defect, real: &Real, quiet: &Real, namespaces: &mut u64) -
     let loaded = cases::load()?;
     plant(None);
     let emulated = Emulated::start(true, real.authority()?);
-    let mut suite = Suite { real: real.arm(), sandbox: emulated.arm(), bodies: loaded.bodies };
+    let mut suite =
+        Suite { real: real.arm(), sandbox: emulated.arm(), bodies: loaded.bodies, agree_limit: AGREE_LIMIT };
     // The definitions that cases need come before the defect; on the real arm they may be there already.
     for (_, case) in loaded.cases.iter().filter(|(file, _)| file == "00-setup") {
         let steps = case.steps(&suite.bodies, "default").map_err(anyhow::Error::msg)?;

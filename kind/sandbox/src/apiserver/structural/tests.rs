@@ -53,10 +53,10 @@ fn violations_carry_kubernetes_paths_and_messages() {
     assert_eq!(
         messages(&value),
         [
-            "spec.size: Required value",
             "spec.mode: Unsupported value: \"c\": supported values: \"a\", \"b\"",
             "spec.ports[1]: Duplicate value: {\"name\":\"x\"}",
             "spec.version: Invalid value: \"2\": spec.version in body should match '^3\\.'",
+            "spec.size: Required value",
         ]
     );
     assert_eq!(

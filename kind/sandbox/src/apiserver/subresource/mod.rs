@@ -41,6 +41,7 @@ pub(crate) fn answer(
         (Some("portforward"), &Method::GET | &Method::POST) if is_pod => {
             stream::ports(cluster, target, request)
         }
+        (Some("exec" | "attach" | "portforward"), _) if is_pod => Err(ApiError::method_not_allowed()),
         (Some("proxy"), _) if is_pod => pod::proxy(cluster, target, path, request),
         (Some("token"), &Method::POST) if target.definition.is("", "serviceaccounts") => {
             token::issue(cluster, inputs, target, request)

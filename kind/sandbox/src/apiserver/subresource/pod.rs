@@ -13,7 +13,7 @@ use crate::apiserver::cluster::{Cluster, Inputs, Target};
 use crate::apiserver::error::{ApiError, Cause};
 use crate::apiserver::inputs::LogRequest;
 use crate::apiserver::json::{list, text};
-use crate::apiserver::request::{ApiRequest, ResourcePath};
+use crate::apiserver::request::{ApiRequest, Query, ResourcePath};
 use crate::apiserver::{patch, read, strategy, write};
 use crate::store::GroupResource;
 
@@ -115,6 +115,7 @@ pub(super) fn log(cluster: &Cluster, target: &Target, request: &ApiRequest) -> R
     let pod = read::get(cluster, target)?;
     let query = &request.query;
     let name = text(&pod, "/metadata/name");
+    check_log_options(name, query)?;
     let container = container_of(&pod, query.get("container"))?;
     if text(&pod, "/spec/nodeName").is_empty() {
         return Err(ApiError::bad_request(format!("pod {name} does not have a host assigned")));
@@ -131,6 +132,22 @@ pub(super) fn log(cluster: &Cluster, target: &Target, request: &ApiRequest) -> R
         since_seconds: query.number("sinceSeconds")?,
         limit_bytes: query.number("limitBytes")?,
     }))
+}
+
+fn check_log_options(pod: &str, query: &Query) -> Result<(), ApiError> {
+    let limits = [
+        ("tailLines", 0, "must be greater than or equal to 0"),
+        ("sinceSeconds", 1, "must be greater than 0"),
+        ("limitBytes", 1, "must be greater than 0"),
+    ];
+    let causes: Vec<Cause> = limits
+        .into_iter()
+        .filter_map(|(field, least, why)| {
+            let asked: i64 = query.get(field)?.parse().ok()?;
+            (asked < least).then(|| Cause::invalid(field, &json!(asked), why))
+        })
+        .collect();
+    if causes.is_empty() { Ok(()) } else { Err(ApiError::invalid("", "PodLogOptions", pod, &causes)) }
 }
 
 /// The container that is meant: the one named, or the only one, or the one that the pod names as its usual one.
