@@ -3,6 +3,7 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::events::v1::Event as NewEvent;
+use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::events::{Event as Occurrence, EventType, Recorder, Reporter};
 use kube::{Resource, ResourceExt};
@@ -69,17 +70,26 @@ async fn a_pod_gets_its_account_and_keeps_its_spec() {
 #[tokio::test]
 async fn a_claim_grows_when_bound_and_never_shrinks() {
     let client = server().client();
+    let classes = kube::Api::<StorageClass>::all(client.clone());
+    let class =
+        json!({"metadata": {"name": "growing"}, "provisioner": "x.test/y", "allowVolumeExpansion": true});
+    classes.create(&PostParams::default(), &object(class)).await.unwrap();
     let claims = api::<PersistentVolumeClaim>(&client);
     let claim = json!({
         "metadata": {"name": "c"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "growing",
+        },
     });
     claims.create(&PostParams::default(), &object(claim)).await.unwrap();
     let size = |size: &str| Patch::Merge(json!({"spec": {"resources": {"requests": {"storage": size}}}}));
     assert_eq!(refusal(claims.patch("c", &PatchParams::default(), &size("2Gi")).await).code, 422);
-    let bound = Patch::Merge(json!({"status": {"phase": "Bound"}}));
-    claims.patch_status("c", &PatchParams::default(), &bound).await.unwrap();
+    let bound = |capacity: &str| {
+        Patch::Merge(json!({"status": {"phase": "Bound", "capacity": {"storage": capacity}}}))
+    };
+    claims.patch_status("c", &PatchParams::default(), &bound("1Gi")).await.unwrap();
     claims.patch("c", &PatchParams::default(), &size("2Gi")).await.unwrap();
+    claims.patch_status("c", &PatchParams::default(), &bound("2Gi")).await.unwrap();
     assert_eq!(refusal(claims.patch("c", &PatchParams::default(), &size("1500Mi")).await).code, 422);
 }
 
