@@ -87,6 +87,18 @@ pub(crate) fn keep_identity(old: &Value, new: &mut Value) {
     }
 }
 
+/// An owner that is named twice in the same words is named once.
+pub(crate) fn drop_repeated_owners(new: &mut Value) {
+    if let Some(owners) = new.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut) {
+        let mut seen = Vec::new();
+        owners.retain(|owner| {
+            let is_new = !seen.contains(owner);
+            seen.push(owner.clone());
+            is_new
+        });
+    }
+}
+
 /// A change of anything but metadata and status raises the generation.
 pub(crate) fn raise_generation(target: &Target, old: &Value, new: &mut Value) {
     let is_status =

@@ -58,6 +58,7 @@ pub(crate) fn create(
     let name = choose_name(cluster, inputs, target, &mut new)?;
     strategy::prepare_create(target, inputs, &mut new);
     defaults::apply(target, &mut new);
+    strategy::drop_repeated_owners(&mut new);
     record(target, None, &mut new, options, inputs);
     admission::on_create(cluster, inputs, target, &mut new)?;
     let causes = validation::on_create(target, &new);
@@ -94,8 +95,12 @@ pub(crate) fn update(
     }
     strategy::check_preconditions(target, &old, &new)?;
     defaults::apply(target, &mut new);
+    if options.whole {
+        strategy::drop_repeated_owners(&mut new);
+    }
     // Whose change it is, is written down of what was sent, before the server puts back what can't be changed.
     record(target, Some(&old), &mut new, options, inputs);
+    strategy::drop_repeated_owners(&mut new);
     strategy::prepare_update(target, &old, &mut new);
     let immutable = strategy::check_metadata_update(&old, &new);
     strategy::keep_identity(&old, &mut new);

@@ -96,18 +96,31 @@ fn is_empty_container(value: &Value) -> bool {
 
 fn changed_items(place: Place<'_>, before: &[Value], items: &[Value]) -> Option<FieldSet> {
     let kind = place.list_kind();
-    let before = by_element(&kind, before)?;
+    let (before, after) = (grouped(&kind, before)?, grouped(&kind, items)?);
     let mut set = FieldSet::default();
-    for item in items {
-        let element = item_element(&kind, item)?;
-        let below = match before.get(&element) {
-            Some(_) if kind == ListKind::Set => FieldSet::default(),
-            None if kind == ListKind::Set => FieldSet::leaf(),
-            old => FieldSet { owned: old.is_none(), ..changed(place.item(), old.copied(), item) },
+    for (element, new) in after {
+        let old = before.get(&element).map_or(&[][..], Vec::as_slice);
+        let below = match (old, new.as_slice()) {
+            ([_], [_]) if kind == ListKind::Set => FieldSet::default(),
+            (_, [_]) if kind == ListKind::Set => FieldSet::leaf(),
+            ([old], [new]) => FieldSet { owned: false, ..changed(place.item(), Some(old), new) },
+            (_, [new]) => FieldSet { owned: true, ..changed(place.item(), None, new) },
+            // Items that can't be told apart are one value.
+            (old, new) if old == new => FieldSet::default(),
+            _ => FieldSet::leaf(),
         };
         set.insert(element, below);
     }
     Some(set)
+}
+
+/// Items by their path element, those that share one together; `None` when one has no key.
+fn grouped<'a>(kind: &ListKind, items: &'a [Value]) -> Option<BTreeMap<String, Vec<&'a Value>>> {
+    let mut found: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
+    for item in items {
+        found.entry(item_element(kind, item)?).or_default().push(item);
+    }
+    Some(found)
 }
 
 /// What results when `applied` is laid over `live`.
