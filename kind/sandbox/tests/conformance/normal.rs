@@ -3,7 +3,8 @@
 //!
 //! Pure. Uids, versions and addresses become numbers in order of their first appearance, so that two answers still differ
 //! when one arm kept a version that the other raised. The entries of `managedFields` are put in an order that does not
-//! depend on times, as Kubernetes' does; so are the causes of an apply's conflicts, which Kubernetes sends in any order.
+//! depend on times, as Kubernetes' does; so are the causes of an apply's conflicts, and what a custom
+//! resource's schema refuses, which Kubernetes sends in any order.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -46,6 +47,7 @@ impl Normaliser {
         self.learn_generated(value);
         let mut value = value.clone();
         order_generated(&mut value);
+        order_refusals(&mut value);
         self.rewrite(&mut value, "");
         value
     }
@@ -222,5 +224,24 @@ impl Normaliser {
         let mut value = value.clone();
         self.rewrite(&mut value, "");
         value
+    }
+}
+
+/// What a schema refuses is found by walking over a map of properties, which a real server does in another order each time.
+fn order_refusals(value: &mut Value) {
+    let of_a_schema = value.pointer("/details/group").is_some_and(|group| group == "conformance.test");
+    if value["reason"] != "Invalid" || !of_a_schema {
+        return;
+    }
+    if let Some(causes) = value.pointer_mut("/details/causes").and_then(Value::as_array_mut) {
+        causes.sort_by_key(ToString::to_string);
+    }
+    let message = value["message"].as_str().unwrap_or_default();
+    let listed =
+        message.split_once(" is invalid: [").and_then(|(who, list)| Some((who, list.strip_suffix(']')?)));
+    if let Some((who, list)) = listed {
+        let mut parts: Vec<&str> = list.split(", ").collect();
+        parts.sort_unstable();
+        value["message"] = json!(format!("{who} is invalid: [{}]", parts.join(", ")));
     }
 }
