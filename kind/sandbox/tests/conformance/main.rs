@@ -2,7 +2,7 @@
 //!
 //!   cargo test --workspace --test conformance              all cases
 //!   … -- cases TEXT                                       those whose file or sentence contains TEXT
-//!   … -- fuzz                                             random operations, see `fuzz`
+//!   … -- fuzz [requests|owners]                           random operations of both campaigns or of one, see `fuzz`
 //!   … --features sandbox/defects … -- defects [NAME]      deliberately wrong sandboxes, each to be noticed
 //!
 //! Exit codes: 0 as it must be, 1 a difference that is not explained, 2 something needed is missing.
@@ -46,7 +46,8 @@ async fn chosen(arguments: &[String]) -> anyhow::Result<bool> {
         ["defects"] => defects::run("").await,
         #[cfg(feature = "defects")]
         ["defects", name] => defects::run(name).await,
-        ["fuzz"] => fuzz::run().await,
+        ["fuzz"] => fuzz::run_all().await,
+        ["fuzz", name] => fuzz::run_one(name).await,
         ["cases", rest @ ..] => cases::run(&rest.join(" ")).await,
         other => anyhow::bail!("unknown arguments {other:?}; see the head of tests/conformance/main.rs"),
     }

@@ -73,6 +73,10 @@ impl Campaign {
         }
     }
 
+    fn named(name: &str) -> Option<Self> {
+        [Self::Requests, Self::Owners].into_iter().find(|campaign| campaign.name() == name)
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Requests => "requests",
@@ -88,12 +92,22 @@ impl Campaign {
     }
 }
 
+/// Runs sequences of one campaign until the budget is spent. True when no difference was found.
+///
+/// # Errors
+/// When there is no such campaign, the arms can't be started or a connection breaks.
+pub(crate) async fn run_one(name: &str) -> anyhow::Result<bool> {
+    let campaign = Campaign::named(name)
+        .with_context(|| format!("there is no campaign {name:?}: requests and owners are"))?;
+    spend(campaign, Budget::from_environment()?).await
+}
+
 /// Runs sequences until the budget is spent: a sixth of the time goes to owners, and, since those take longer, a twentieth of
 /// the operations. True when no difference was found.
 ///
 /// # Errors
 /// When the arms can't be started or a connection breaks.
-pub(crate) async fn run() -> anyhow::Result<bool> {
+pub(crate) async fn run_all() -> anyhow::Result<bool> {
     let budget = Budget::from_environment()?;
     let owners = Budget { operations: budget.operations / 20, time: budget.time / 6, ..budget };
     let requests = Budget {
