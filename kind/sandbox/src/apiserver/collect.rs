@@ -131,6 +131,10 @@ pub(crate) fn remove(cluster: &mut Cluster, inputs: &mut Inputs<'_>, key: &Objec
 /// Deletes an object none of whose owners exists, and drops references to owners that don't.
 pub(crate) fn check_owners(cluster: &mut Cluster, inputs: &mut Inputs<'_>, key: &ObjectKey) {
     let Some(found) = cluster.store.get(key) else { return };
+    // What is on its way out is left to whatever holds it, with the references that it has.
+    if found.pointer("/metadata/deletionTimestamp").is_some() {
+        return;
+    }
     let references: Vec<Value> = list(found.pointer("/metadata/ownerReferences")).cloned().collect();
     let present = |reference: &&Value| cluster.store.key_of_uid(text(reference, "/uid")).is_some();
     let kept: Vec<Value> = references.iter().filter(present).cloned().collect();
@@ -138,9 +142,7 @@ pub(crate) fn check_owners(cluster: &mut Cluster, inputs: &mut Inputs<'_>, key: 
         return;
     }
     if kept.is_empty() {
-        if found.pointer("/metadata/deletionTimestamp").is_none() {
-            delete_quietly(cluster, inputs, key, Propagation::Background);
-        }
+        delete_quietly(cluster, inputs, key, Propagation::Background);
         return;
     }
     let mut object = Value::clone(&found);
