@@ -18,7 +18,7 @@ use crate::compare::shown;
 use crate::emulated::Emulated;
 use crate::memory::Memory;
 use crate::real::{Controllers, Real};
-use crate::run::{Disagreement, Suite};
+use crate::run::{AGREE_LIMIT, Disagreement, Suite};
 use crate::step::Step;
 use generate::Written;
 
@@ -28,6 +28,8 @@ const LENGTH: usize = 24;
 const ENOUGH: usize = 12;
 /// How long a real collector may take; it is waited for only where the arms differ.
 const COLLECTION_LIMIT: Duration = Duration::from_secs(10);
+/// How long fewer steps are looked for; what is left then is printed, shortest or not.
+const SHRINKING_LIMIT: Duration = Duration::from_secs(60);
 /// A difference where real controllers act is tried again so many times before it counts as one of time alone.
 const REPEATS: usize = 3;
 
@@ -177,11 +179,12 @@ impl Fuzz {
         let emulated = Emulated::start(campaign.controllers() == Controllers::All, real.authority()?);
         let loaded = cases::load()?;
         let (arms, bodies) = ((real.arm(), emulated.arm()), loaded.bodies);
-        let mut suite = Suite { real: arms.0, sandbox: arms.1, bodies, agree_limit: COLLECTION_LIMIT };
+        let mut suite = Suite { real: arms.0, sandbox: arms.1, bodies, agree_limit: AGREE_LIMIT };
         for (_, case) in loaded.cases.iter().filter(|(file, _)| file == "00-setup") {
             let steps = case.steps(&suite.bodies, "default").map_err(anyhow::Error::msg)?;
             suite.run_steps(&steps, true).await?;
         }
+        suite.agree_limit = COLLECTION_LIMIT;
         Ok(Self { suite, _emulated: emulated, campaign, prefix: prefix.to_owned(), namespaces: 0 })
     }
 
@@ -251,9 +254,12 @@ impl Fuzz {
             return Ok(self.campaign == Campaign::Requests);
         };
         steps.truncate(found.number);
+        println!("seed {seed} differs in step {}; looking for fewer steps that do:", found.number);
+        println!("{}\n{}", found.line, shown(&found.differences));
+        let limit = Instant::now() + SHRINKING_LIMIT;
         // The first step stays: watches begin at what it made.
         let mut at = steps.len().saturating_sub(1);
-        while at > 1 {
+        while at > 1 && Instant::now() < limit {
             at -= 1;
             let mut fewer = steps.clone();
             fewer.remove(at);
