@@ -75,10 +75,11 @@ impl Place {
         fs::write(self.work().join(name), bytes).unwrap();
     }
 
-    /// The binary with arguments, to be started in this place.
+    /// The binary with arguments, to be started in this place. It heeds Ctrl-C from its first instruction on, as from a terminal,
+    /// even where the tests run in the background of a shell, which hands on that it is to be ignored.
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(CHAOS);
-        command.args(arguments);
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT").arg(CHAOS).args(arguments);
         self.settle(&mut command);
         command
     }
