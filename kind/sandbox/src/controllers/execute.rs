@@ -22,6 +22,9 @@ pub(crate) enum ExecuteError {
     /// The object changed or went since the decision; or one of that name is there already.
     #[error("the decision was based on an outdated state")]
     Outdated(#[source] kube::Error),
+    /// Who the write was made for is leaving, or gone and followed by another of its name.
+    #[error("the owner is leaving")]
+    OwnerLeaves,
     /// The API server refused, or could not be reached.
     #[error("asking the API server")]
     Client(#[source] kube::Error),
@@ -54,8 +57,21 @@ pub(crate) enum Learned {
 }
 
 /// Makes one write.
-pub(crate) async fn execute(client: &Client, action: &Action) -> Result<Learned, ExecuteError> {
-    timeout(CALL_TIMEOUT, call(client, action)).await.map_err(|_| ExecuteError::Slow)?
+pub(crate) async fn execute(client: &Client, write: &Write) -> Result<Learned, ExecuteError> {
+    let made = async {
+        if let Some(owner) = &write.staying {
+            check_stays(client, owner).await?;
+        }
+        call(client, &write.action).await
+    };
+    timeout(CALL_TIMEOUT, made).await.map_err(|_| ExecuteError::Slow)?
+}
+
+/// Looks at an owner afresh, as Kubernetes' controllers do before they adopt.
+async fn check_stays(client: &Client, owner: &Target) -> Result<(), ExecuteError> {
+    let found = api(client, owner.kind, owner.namespace.as_deref()).get(&owner.name).await?;
+    let same = found.metadata.uid.as_deref() == Some(owner.uid.as_str());
+    if same && found.metadata.deletion_timestamp.is_none() { Ok(()) } else { Err(ExecuteError::OwnerLeaves) }
 }
 
 async fn call(client: &Client, action: &Action) -> Result<Learned, ExecuteError> {
@@ -190,4 +206,38 @@ fn event(controller: &str, announcement: &Announcement, namespace: &str, now: Ti
         "reportingComponent": format!("{controller}-controller"),
         "reportingInstance": "",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use assert_matches::assert_matches;
+    use k8s_openapi::api::apps::v1::StatefulSet;
+    use k8s_openapi::api::core::v1::Pod;
+
+    use super::*;
+    use crate::apiserver::{ApiServer, ApiServerConfig};
+    use crate::controllers::pods::adopt;
+
+    #[tokio::test]
+    async fn who_decided_before_its_owner_began_to_leave_adopts_nothing() {
+        let server = ApiServer::new(ApiServerConfig::default());
+        let client = server.client();
+        let labels = json!({"app": "web"});
+        let container = json!({"name": "main", "image": "x"});
+        let sets: Api<StatefulSet> = Api::namespaced(client.clone(), "default");
+        let set = json!({"metadata": {"name": "web", "finalizers": ["test/stays"]}, "spec": {
+            "serviceName": "web", "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        }});
+        let set = serde_json::from_value(set).unwrap();
+        let set = sets.create(&PostParams::default(), &set).await.unwrap();
+        let pods: Api<Pod> = Api::namespaced(client.clone(), "default");
+        let pod =
+            json!({"metadata": {"name": "web-0", "labels": labels}, "spec": {"containers": [container]}});
+        let pod = pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+        let adoption = adopt(&pod, &set).unwrap();
+        sets.delete("web", &DeleteParams::default()).await.unwrap();
+        assert_matches!(execute(&client, &adoption).await, Err(ExecuteError::OwnerLeaves));
+        assert_eq!(pods.get("web-0").await.unwrap().metadata.owner_references, None);
+    }
 }

@@ -130,11 +130,11 @@ pub(crate) fn claim(object: &ObjectMeta, owner: &ObjectMeta, selector: &LabelSel
     }
 }
 
-/// Makes the owner the controller of the object.
+/// Makes the owner the controller of the object, if it stays.
 pub(crate) fn adopt<K: Stored, O: Stored>(object: &K, owner: &O) -> Option<Write> {
     let mut adopted = object.clone();
     adopted.meta_mut().owner_references.get_or_insert_default().push(controlled_by(owner));
-    Write::update(object, &adopted)
+    Some(Write::update(object, &adopted)?.while_stays(owner))
 }
 
 /// Takes the owner's reference off the object.

@@ -165,7 +165,7 @@ impl Runner {
 
     /// Makes one write; says whether it was made.
     async fn make(&mut self, controller: &Controller, write: &Write) -> bool {
-        match execute::execute(&self.client, &write.action).await {
+        match execute::execute(&self.client, write).await {
             Ok(learned) => {
                 let name = match &learned {
                     Learned::Exists(object) => Some(object.name()),
@@ -200,7 +200,9 @@ impl Runner {
 fn report(controller: &Controller, write: &Write, error: &ExecuteError) {
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     match error {
-        ExecuteError::Outdated(_) => tracing::debug!(controller = controller.name, cause, "will look again"),
+        ExecuteError::Outdated(_) | ExecuteError::OwnerLeaves => {
+            tracing::debug!(controller = controller.name, cause, "will look again")
+        }
         ExecuteError::Client(_) | ExecuteError::Slow | ExecuteError::Answer(_) => {
             tracing::warn!(controller = controller.name, action = ?write.action, %error, cause, "a write was not made");
         }

@@ -46,6 +46,9 @@ pub(crate) struct Write {
     pub(crate) action: Action,
     /// What to tell the user.
     pub(crate) announcement: Option<Announcement>,
+    /// Who must be there and not be leaving at the moment of the write: it is looked at afresh, since an adoption that is
+    /// based on an old state would take back what an orphaning deletion has just let go.
+    pub(crate) staying: Option<Target>,
 }
 
 /// A change to one object.
@@ -205,6 +208,12 @@ impl Write {
         Some(Self::patch(current, Part::Status, patch))
     }
 
+    /// Makes the write only if this object is there then and not leaving.
+    pub(crate) fn while_stays<K: Stored>(mut self, owner: &K) -> Write {
+        self.staying = Some(Target::of(owner));
+        self
+    }
+
     fn patch<K: Stored>(current: &K, part: Part, patch: Value) -> Write {
         Action::Patch { target: Target::of(current), part, patch }.into()
     }
@@ -254,7 +263,7 @@ impl Write {
 
 impl From<Action> for Write {
     fn from(action: Action) -> Self {
-        Write { action, announcement: None }
+        Write { action, announcement: None, staying: None }
     }
 }
 

@@ -103,7 +103,7 @@ fn adopt(pod: &Pod, job: &Job) -> Option<Write> {
     let mut adopted = pod.clone();
     adopted.metadata.owner_references.get_or_insert_default().push(super::write::controlled_by(job));
     add_finalizer(&mut adopted.metadata);
-    Write::update(pod, &adopted)
+    Some(Write::update(pod, &adopted)?.while_stays(job))
 }
 
 fn release(pod: &Pod, job: &Job) -> Option<Write> {
