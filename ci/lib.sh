@@ -41,6 +41,9 @@ need_build_tools() {
     need_debian_packages protobuf-compiler libprotobuf-dev
 }
 
+# need_bare_packages: what bare clusters take from the distribution.
+need_bare_packages() { need_debian_packages containerd runc containernetworking-plugins catatonit nftables mount; }
+
 # need_cargo_deny: the checker of dependencies, built once into the cache; its path is $cargo_deny then.
 need_cargo_deny() {
     local root="$cache/tools/cargo-deny-0.20.2"

@@ -138,6 +138,22 @@ pub trait NodeAccess: Send + Sync + 'static {
         port: u16,
     ) -> BoxFuture<'static, Result<Box<dyn Connection>, NodeAccessError>>;
 
+    /// Whether such a conversation can begin at all. Asked before the connection becomes one: what is refused here is sent as 500.
+    ///
+    /// # Errors
+    /// Why not, in a kubelet's words.
+    fn admit_session(&self, _request: &SessionRequest) -> Result<(), NodeAccessError> {
+        Ok(())
+    }
+
+    /// Whether ports of this pod can be forwarded at all; as [`NodeAccess::admit_session`].
+    ///
+    /// # Errors
+    /// Why not, in a kubelet's words.
+    fn admit_ports(&self, _pod: &Value) -> Result<(), NodeAccessError> {
+        Ok(())
+    }
+
     /// Runs a program in a container, or joins the container's own.
     fn open_session(&self, request: SessionRequest) -> BoxFuture<'static, Result<Session, NodeAccessError>> {
         let why = format!("this node runs no program in container {}", request.container);

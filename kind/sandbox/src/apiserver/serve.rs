@@ -214,7 +214,7 @@ pub(super) fn failure(error: &ApiError) -> Response<ResponseBody> {
     response
 }
 
-fn plain(text: impl Into<Bytes>) -> Response<ResponseBody> {
+pub(super) fn plain(text: impl Into<Bytes>) -> Response<ResponseBody> {
     let body = Full::new(text.into()).map_err(|never: Infallible| match never {});
     Response::new(body.boxed_unsync())
 }

@@ -49,6 +49,14 @@ impl NodeAccess for Access {
         .boxed()
     }
 
+    fn admit_session(&self, request: &SessionRequest) -> Result<(), NodeAccessError> {
+        session::admit(&self.0, request)
+    }
+
+    fn admit_ports(&self, pod: &Value) -> Result<(), NodeAccessError> {
+        session::admit_ports(&self.0, pod)
+    }
+
     fn open_session(&self, request: SessionRequest) -> BoxFuture<'static, Result<Session, NodeAccessError>> {
         let node = self.0.clone();
         async move { session::open(&node, request).await }.boxed()

@@ -10,6 +10,7 @@ use crate::apiserver::inputs::{Connection, NodeAccessError, Session, SessionRequ
 use crate::sys::namespace::inside_network;
 use crate::sys::terminal::{Terminal, resize};
 use futures::StreamExt as _;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -66,20 +67,39 @@ impl Programs {
     }
 }
 
+/// Whether the container runs, in the kubelet's words.
+pub(crate) fn admit(node: &NodeContext, request: &SessionRequest) -> Result<(), NodeAccessError> {
+    let SessionRequest { namespace, pod, uid, container, command, .. } = request;
+    if node.programs.find(uid, container).is_some() {
+        return Ok(());
+    }
+    Err(NodeAccessError::NotAvailable(match command {
+        Some(_) => format!("container not found (\"{container}\")"),
+        None => format!("container {container} not found in pod {pod}_{namespace}"),
+    }))
+}
+
+/// Whether any container of the pod runs, in the kubelet's words.
+pub(crate) fn admit_ports(node: &NodeContext, pod: &Value) -> Result<(), NodeAccessError> {
+    let metadata = |field: &str| pod["metadata"][field].as_str().unwrap_or_default();
+    if node.programs.any_of(metadata("uid")).is_some() {
+        return Ok(());
+    }
+    let why = format!("pod not found (\"{}_{}\")", metadata("name"), metadata("namespace"));
+    Err(NodeAccessError::NotAvailable(why))
+}
+
 /// Begins a conversation with a program.
 pub(crate) async fn open(node: &NodeContext, request: SessionRequest) -> Result<Session, NodeAccessError> {
+    admit(node, &request)?;
     let program = node.programs.find(&request.uid, &request.container);
-    let program = program.ok_or_else(|| {
-        let why = format!("unable to upgrade connection: container not found (\"{}\")", request.container);
-        NodeAccessError::NotAvailable(why)
-    })?;
-    match request.command.clone() {
-        Some(command) => execute(program, command, &request).await.map_err(|why| {
-            NodeAccessError::NotAvailable(format!("error executing command in container: {why}"))
-        }),
-        None => {
-            attach(node, &request).await.map_err(|error| NodeAccessError::NotAvailable(error.to_string()))
-        }
+    let failed = |why: String| NodeAccessError::NotAvailable(why);
+    match (request.command.clone(), program) {
+        (Some(command), Some(program)) => execute(program, command, &request)
+            .await
+            .map_err(|why| failed(format!("error executing command in container: {why}"))),
+        (Some(_), None) => Err(failed(format!("container not found (\"{}\")", request.container))),
+        (None, _) => attach(node, &request).await.map_err(|error| failed(error.to_string())),
     }
 }
 
@@ -103,6 +123,9 @@ async fn execute(
     command: Vec<String>,
     request: &SessionRequest,
 ) -> Result<Session, String> {
+    if command.is_empty() {
+        return Err("args must not be empty".to_owned());
+    }
     let failed = |error: io::Error| error.to_string();
     let Ends { stdin, output, ours } =
         if request.tty { terminal().map_err(failed)? } else { pipes(request).map_err(failed)? };

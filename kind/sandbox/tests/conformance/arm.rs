@@ -2,16 +2,20 @@
 //!
 //! Decides nothing about answers. The transport is kube's client without its typed layer, and without any retry.
 
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context;
 use futures::StreamExt;
 use http::{Request, header};
 use http_body_util::BodyExt;
 use kube::client::Body;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 
 use crate::memory::Memory;
 use crate::step::{Step, Verb};
+use crate::stream::{Script, ask_for_stream, converse};
 
 /// A watch that brings no further event within this time is taken to be silent.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -35,6 +39,19 @@ pub(crate) struct Arm {
 }
 
 impl Arm {
+    /// The API of a running cluster.
+    ///
+    /// # Errors
+    /// When its kubeconfig can't be used.
+    pub(crate) async fn of_cluster(name: &'static str, kubeconfig: &Path) -> anyhow::Result<Self> {
+        let content = Kubeconfig::read_from(kubeconfig)
+            .with_context(|| format!("reading the kubeconfig {}", kubeconfig.display()))?;
+        let mut config = kube::Config::from_custom_kubeconfig(content, &KubeConfigOptions::default()).await?;
+        // A refusal with a time to wait is an answer to be compared.
+        config.default_retry = false;
+        Ok(Self::new(name, kube::Client::try_from(config)?, None))
+    }
+
     pub(crate) fn new(name: &'static str, client: kube::Client, token: Option<String>) -> Self {
         Self { name, client, token, memory: Memory::default() }
     }
@@ -47,7 +64,17 @@ impl Arm {
         let (path, body) = self.filled(step)?;
         let answer = match step.verb {
             Verb::Watch => self.watch(step, &path).await?,
-            _ => self.exchange(step, &path, body).await?,
+            Verb::Stream => self.stream(step, &path).await?,
+            Verb::Get
+            | Verb::Post
+            | Verb::Put
+            | Verb::Delete
+            | Verb::Merge
+            | Verb::Json
+            | Verb::Strategic
+            | Verb::Apply
+            | Verb::Settle
+            | Verb::Wait => self.exchange(step, &path, body).await?,
         };
         self.memory.learn(&step.short, &answer.body);
         Ok(answer)
@@ -56,7 +83,7 @@ impl Arm {
     fn filled(&self, step: &Step) -> anyhow::Result<(String, Vec<u8>)> {
         let path = self.memory.fill_text(&step.place.path).map_err(anyhow::Error::msg)?;
         let body = match &step.body {
-            _ if matches!(step.verb, Verb::Get | Verb::Watch | Verb::Settle) => Vec::new(),
+            _ if !step.sends_body() => Vec::new(),
             Value::Null => Vec::new(),
             Value::String(text) => self.memory.fill_text(text).map_err(anyhow::Error::msg)?.into_bytes(),
             body => self.memory.fill(body).map_err(anyhow::Error::msg)?.to_string().into_bytes(),
@@ -69,8 +96,11 @@ impl Arm {
         let mut request = Request::builder()
             .method(step.method())
             .uri(path)
-            .header(header::ACCEPT, step.accept.unwrap_or("application/json"))
+            .header(header::ACCEPT, step.accept.as_deref().unwrap_or("application/json"))
             .header(header::USER_AGENT, step.agent.as_deref().unwrap_or("conformance"));
+        for (name, value) in &step.headers {
+            request = request.header(name, value);
+        }
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, step.media_type());
         }
@@ -87,6 +117,30 @@ impl Arm {
     async fn exchange(&self, step: &Step, path: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
         let response = self.client.send(self.request(step, path, body)?).await?;
         self.body_of(response.status().as_u16(), response).await
+    }
+
+    /// Opens a stream, says what the step says and hears what comes back.
+    async fn stream(&self, step: &Step, path: &str) -> anyhow::Result<Answer> {
+        let script: Script = serde_json::from_value(step.body.clone())?;
+        let response = self.client.send(self.stream_request(step, path)?).await?;
+        let status = response.status().as_u16();
+        if status != 101 {
+            return self.body_of(status, response).await;
+        }
+        let meanwhile = async {
+            let Some(path) = &script.meanwhile else { return Ok(()) };
+            let response = self.client.send(self.stream_request(step, path)?).await?;
+            anyhow::ensure!(response.status() == 101, "{path} was refused: {}", response.status());
+            converse(response, &Script::default(), async { Ok(()) }).await.map(drop)
+        };
+        Ok(Answer { status, body: converse(response, &script, meanwhile).await? })
+    }
+
+    fn stream_request(&self, step: &Step, path: &str) -> anyhow::Result<Request<Body>> {
+        let mut request = self.request(step, path, Vec::new())?;
+        request.headers_mut().remove(header::ACCEPT);
+        ask_for_stream(&mut request, &step.protocol)?;
+        Ok(request)
     }
 
     async fn body_of(&self, status: u16, response: http::Response<Body>) -> anyhow::Result<Answer> {

@@ -1,4 +1,4 @@
-//! The cases from `cases/*.yaml`, all of them on both arms.
+//! The cases from files, all of them on both arms.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,6 +8,7 @@ use anyhow::Context;
 use futures::StreamExt;
 use serde_json::Value;
 
+use crate::arm::Arm;
 use crate::compare::shown;
 use crate::emulated::Emulated;
 use crate::real::{Controllers, Real};
@@ -20,12 +21,15 @@ pub(crate) struct Cases {
     pub(crate) cases: Vec<(String, Case)>,
 }
 
-/// Reads all files of cases, in the order of their names.
+/// The folder of the cases that need an API server and controllers, and no node.
+pub(crate) const CASES: &str = "cases";
+
+/// Reads all files of a folder of cases beside this file, in the order of their names.
 ///
 /// # Errors
 /// A file that can't be read, with its name.
-pub(crate) fn load() -> anyhow::Result<Cases> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/cases");
+pub(crate) fn load(folder: &str) -> anyhow::Result<Cases> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(folder);
     let mut paths = std::fs::read_dir(&folder)
         .and_then(|entries| {
             entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()
@@ -54,21 +58,33 @@ const BESIDE: usize = 4;
 /// When the arms can't be started or a connection breaks.
 pub(crate) async fn run(filter: &str) -> anyhow::Result<bool> {
     let started = Instant::now();
-    let Cases { bodies, cases } = load()?;
+    let loaded = load(CASES)?;
     let real = Real::start(Controllers::All).await?;
     let emulated = Emulated::start(true, real.authority()?);
     println!("both arms are up after {:.1} s", started.elapsed().as_secs_f64());
-    let suite = || Suite {
-        real: real.arm(),
-        sandbox: emulated.arm(),
-        bodies: bodies.clone(),
-        agree_limit: AGREE_LIMIT,
-    };
+    let arms = async || Ok((real.arm(), emulated.arm()));
+    let passed = run_between(arms, loaded, filter, "case").await;
+    passed.with_context(|| real.log("kube-apiserver"))
+}
+
+/// Runs the cases whose file or sentence contains a text between the arms that `arms` gives, each case in a namespace that
+/// begins with the prefix. True when all are as they must be.
+///
+/// # Errors
+/// When a connection breaks.
+pub(crate) async fn run_between(
+    arms: impl AsyncFn() -> anyhow::Result<(Arm, Arm)>,
+    Cases { bodies, cases }: Cases,
+    filter: &str,
+    prefix: &str,
+) -> anyhow::Result<bool> {
+    let started = Instant::now();
     let all = cases.len();
     let run = async |index: usize, (file, case): &(String, Case)| {
         let begun = Instant::now();
-        let found = suite().run(case, &format!("case-{}", index + 1), true).await;
-        let found = found.with_context(|| real.log("kube-apiserver"))?;
+        let (real, sandbox) = arms().await?;
+        let mut suite = Suite { real, sandbox, bodies: bodies.clone(), agree_limit: AGREE_LIMIT };
+        let found = suite.run(case, &format!("{prefix}-{}", index + 1), true).await?;
         anyhow::Ok(report(index + 1, all, file, case, &found, begun.elapsed().as_secs_f64()))
     };
     let mut verdicts = Vec::new();
@@ -82,6 +98,7 @@ pub(crate) async fn run(filter: &str) -> anyhow::Result<bool> {
         .enumerate()
         .filter(|(_, (file, case))| !is_setup(file) && (file.contains(filter) || case.case.contains(filter)));
     let others: Vec<_> = chosen.map(|(index, case)| run(index, case)).collect();
+    anyhow::ensure!(!others.is_empty(), "no case contains {filter:?}");
     let mut others = futures::stream::iter(others).buffer_unordered(BESIDE);
     while let Some(verdict) = others.next().await {
         verdicts.push(verdict?);

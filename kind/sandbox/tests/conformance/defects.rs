@@ -51,7 +51,7 @@ pub(crate) async fn run(name: &str) -> anyhow::Result<bool> {
 }
 
 async fn find(defect: Defect, real: &Real, quiet: &Real, namespaces: &mut u64) -> anyhow::Result<Finding> {
-    let loaded = cases::load()?;
+    let loaded = cases::load(cases::CASES)?;
     plant(None);
     let emulated = Emulated::start(true, real.authority()?);
     let mut suite =

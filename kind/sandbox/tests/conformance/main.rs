@@ -2,6 +2,7 @@
 //!
 //!   cargo test --workspace --test conformance              all cases
 //!   … -- cases TEXT                                       those whose file or sentence contains TEXT
+//!   … -- nodes [TEXT]                                     what runs in pods, on two running clusters, see `nodes`
 //!   … -- fuzz [requests|owners]                           random operations of both campaigns or of one, see `fuzz`
 //!   … --features sandbox/defects … -- defects [NAME]      deliberately wrong sandboxes, each to be noticed
 //!
@@ -16,11 +17,13 @@ mod emulated;
 mod explained;
 mod fuzz;
 mod memory;
+mod nodes;
 mod normal;
 mod paths;
 mod real;
 mod run;
 mod step;
+mod stream;
 
 use std::process::ExitCode;
 
@@ -48,6 +51,7 @@ async fn chosen(arguments: &[String]) -> anyhow::Result<bool> {
         ["defects", name] => defects::run(name).await,
         ["fuzz"] => fuzz::run_all().await,
         ["fuzz", name] => fuzz::run_one(name).await,
+        ["nodes", rest @ ..] => nodes::run(&rest.join(" ")).await,
         ["cases", rest @ ..] => cases::run(&rest.join(" ")).await,
         other => anyhow::bail!("unknown arguments {other:?}; see the head of tests/conformance/main.rs"),
     }

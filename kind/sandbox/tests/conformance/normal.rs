@@ -26,6 +26,9 @@ static REPLICA_SET: LazyLock<Regex> = LazyLock::new(|| {
 });
 /// Ages, as tables show them.
 static AGE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(\d+[smhdy])+$").expect("a valid pattern"));
+/// The time of an answer over HTTP, in what a stream carries.
+static HTTP_DATE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"Date: \w{3}, [^\r]* GMT").expect("a valid pattern"));
 static VERSION: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(the ResourceVersion in the precondition \(|the ResourceVersion in record \(|ResourceVersion in precondition: |ResourceVersion in object meta: |resource version: )(\d+)( \(\d+\))?|(, current: |revision )(\d+)")
         .expect("a valid pattern")
@@ -139,6 +142,7 @@ impl Normaliser {
         }
         let text = REPLICA_SET.replace_all(text, "$1<hash>\"");
         let text = TIME.replace_all(&text, "<time>");
+        let text = HTTP_DATE.replace_all(&text, "Date: <time>");
         let text = UID.replace_all(&text, |found: &Captures<'_>| {
             format!("<uid {}>", number(&mut self.uids, &found[0]))
         });

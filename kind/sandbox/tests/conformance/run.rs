@@ -11,7 +11,7 @@ use crate::compare::{Difference, differences};
 use crate::explained::unexplained;
 use crate::memory::Memory;
 use crate::normal::Normaliser;
-use crate::step::{Case, Step, Verb};
+use crate::step::{Awaited, Case, Step, Verb};
 
 /// How long an arm may take to come to the state that a step waits for.
 const SETTLE_LIMIT: Duration = Duration::from_secs(20);
@@ -101,8 +101,7 @@ impl Suite {
         let limit = Instant::now() + SETTLE_LIMIT;
         loop {
             let (one, other) = tokio::join!(self.real.ask(step), self.sandbox.ask(step));
-            let mut missing = unmet(&step.body["until"], &one?, "real");
-            missing.extend(unmet(&step.body["until"], &other?, "sandbox"));
+            let missing = awaited(step, &one?, &other?);
             if missing.is_empty() {
                 return Ok(());
             }
@@ -128,10 +127,12 @@ impl Suite {
                 (one.with_context(|| self.real.name)?, other.with_context(|| self.sandbox.name)?);
             let (mut next_real, mut next_sandbox) = (real.clone(), sandbox.clone());
             let mut differences = compare(&one, &other, &mut next_real, &mut next_sandbox);
-            let settling = step.verb == Verb::Settle;
+            let settling = matches!(step.verb, Verb::Settle | Verb::Wait);
+            if step.verb == Verb::Wait {
+                differences.clear();
+            }
             if settling {
-                let mut missing = unmet(&step.body["until"], &one, "real");
-                missing.extend(unmet(&step.body["until"], &other, "sandbox"));
+                let missing = awaited(step, &one, &other);
                 if missing.is_empty() {
                     agree_limit = agree_limit.min(Instant::now() + self.agree_limit);
                 }
@@ -164,9 +165,19 @@ fn compare(
     let mut found = differences(&left, &right);
     if real.status != sandbox.status {
         // With different outcomes nothing else can agree: say what each said.
-        found.retain(|one| one.at == "/status" || one.at == "/body/message");
+        found.retain(|one| matches!(one.at.as_str(), "/status" | "/body" | "/body/message"));
     }
     found
+}
+
+/// What the step waits for and has not come.
+fn awaited(step: &Step, real: &Answer, sandbox: &Answer) -> Vec<Difference> {
+    let until = &step.body["until"];
+    match step.awaited {
+        Awaited::Both => [unmet(until, real, "real"), unmet(until, sandbox, "sandbox")].concat(),
+        Awaited::Real => unmet(until, real, "real"),
+        Awaited::Sandbox => unmet(until, sandbox, "sandbox"),
+    }
 }
 
 /// What `until` asks for and the answer lacks: each pointer has its value, or a list that many items.

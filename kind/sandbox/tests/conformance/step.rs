@@ -60,6 +60,21 @@ pub(crate) enum Verb {
     Watch,
     /// Reads until both arms answer the same and what `until` says.
     Settle,
+    /// Reads until both arms answer what `until` says, whatever else they answer.
+    Wait,
+    /// Opens a stream over WebSocket: the body is a [`crate::stream::Script`].
+    Stream,
+}
+
+/// Who must come to what a step waits for. What only one of them does is waited for there alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// Both arms.
+    Both,
+    /// The real one.
+    Real,
+    /// The sandbox.
+    Sandbox,
 }
 
 /// One request of a case, still with references in it.
@@ -70,12 +85,18 @@ pub(crate) struct Step {
     /// As written: the name under which answers are remembered.
     pub(crate) short: String,
     pub(crate) place: Place,
-    pub(crate) accept: Option<&'static str>,
+    pub(crate) accept: Option<String>,
+    /// More headers, as sent.
+    pub(crate) headers: Vec<(String, String)>,
+    /// Who must come to what the step waits for.
+    pub(crate) awaited: Awaited,
     pub(crate) agent: Option<String>,
     pub(crate) content_type: Option<String>,
     pub(crate) user: Option<String>,
     /// Whether it is sent in a later second than the step before: times of the API are whole seconds.
     pub(crate) later: bool,
+    /// The protocols that a stream's client offers, best first.
+    pub(crate) protocol: String,
     pub(crate) body: Value,
 }
 
@@ -122,12 +143,18 @@ impl Step {
             short: short.trim().to_owned(),
             place: resolve(short.trim(), namespace)?,
             accept: None,
+            headers: Vec::new(),
+            awaited: Awaited::Both,
             agent: None,
             content_type: None,
             user: None,
             later: false,
+            protocol: "v5.channel.k8s.io".to_owned(),
             body: located(build(body, bodies)?, namespace),
         };
+        if let Some(short) = step.body["meanwhile"].as_str() {
+            step.body["meanwhile"] = json!(resolve(short, namespace)?.path);
+        }
         for flag in flags.trim_end_matches(']').split("] [").filter(|flag| !flag.is_empty()) {
             step.flag(flag)?;
         }
@@ -137,20 +164,28 @@ impl Step {
 
     fn flag(&mut self, flag: &str) -> Result<(), String> {
         match flag.split_once(' ').unwrap_or((flag, "")) {
-            ("table", _) => self.accept = Some("application/json;as=Table;v=v1;g=meta.k8s.io"),
-            ("metadata", _) => {
-                self.accept = Some("application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io")
+            ("table", _) => self.accept_as("Table"),
+            ("metadata", _) => self.accept_as("PartialObjectMetadata"),
+            ("metadata-list", _) => self.accept_as("PartialObjectMetadataList"),
+            ("accept", kind) => self.accept = Some(kind.to_owned()),
+            ("header", header) => {
+                let (name, value) = header.split_once(' ').ok_or("a header is [header NAME VALUE]")?;
+                self.headers.push((name.to_owned(), value.to_owned()));
             }
-            ("metadata-list", _) => {
-                self.accept = Some("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io");
-            }
+            ("real", _) => self.awaited = Awaited::Real,
+            ("sandbox", _) => self.awaited = Awaited::Sandbox,
             ("agent", name) => self.agent = Some(name.to_owned()),
             ("type", name) => self.content_type = Some(name.to_owned()),
             ("later", _) => self.later = true,
+            ("protocol", names) => self.protocol = names.to_owned(),
             ("as", name) => self.user = Some(name.to_owned()),
             (other, _) => return Err(format!("unknown flag [{other}]")),
         }
         Ok(())
+    }
+
+    fn accept_as(&mut self, kind: &str) {
+        self.accept = Some(format!("application/json;as={kind};v=v1;g=meta.k8s.io"));
     }
 
     /// Bodies of whole objects need not repeat what the path says.
@@ -167,7 +202,7 @@ impl Step {
     /// The HTTP method.
     pub(crate) fn method(&self) -> http::Method {
         match self.verb {
-            Verb::Get | Verb::Watch | Verb::Settle => http::Method::GET,
+            Verb::Get | Verb::Watch | Verb::Settle | Verb::Wait | Verb::Stream => http::Method::GET,
             Verb::Post => http::Method::POST,
             Verb::Put => http::Method::PUT,
             Verb::Delete => http::Method::DELETE,
@@ -182,11 +217,30 @@ impl Step {
             Verb::Json => "application/json-patch+json",
             Verb::Strategic => "application/strategic-merge-patch+json",
             Verb::Apply => "application/apply-patch+yaml",
-            Verb::Get | Verb::Watch | Verb::Settle | Verb::Post | Verb::Put | Verb::Delete => {
-                "application/json"
-            }
+            Verb::Get
+            | Verb::Watch
+            | Verb::Settle
+            | Verb::Wait
+            | Verb::Stream
+            | Verb::Post
+            | Verb::Put
+            | Verb::Delete => "application/json",
         };
         self.content_type.as_deref().unwrap_or(usual)
+    }
+
+    /// Whether the body is sent, rather than saying what is waited for or what is said later.
+    pub(crate) fn sends_body(&self) -> bool {
+        match self.verb {
+            Verb::Get | Verb::Watch | Verb::Settle | Verb::Wait | Verb::Stream => false,
+            Verb::Post
+            | Verb::Put
+            | Verb::Delete
+            | Verb::Merge
+            | Verb::Json
+            | Verb::Strategic
+            | Verb::Apply => true,
+        }
     }
 }
 
@@ -203,6 +257,8 @@ impl Verb {
             "APPLY" => Self::Apply,
             "WATCH" => Self::Watch,
             "SETTLE" => Self::Settle,
+            "WAIT" => Self::Wait,
+            "STREAM" => Self::Stream,
             other => return Err(format!("unknown verb {other}")),
         })
     }

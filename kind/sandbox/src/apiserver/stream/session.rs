@@ -13,9 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::io::ReaderStream;
 
+use super::handshake::{Protocol, admit};
 use super::{Socket, close, frame};
 use crate::apiserver::error::ApiError;
 use crate::apiserver::inputs::{NodeAccess, NodeAccessError, Session, SessionRequest, TerminalSize};
+use crate::apiserver::subresource::StreamPlan;
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
@@ -28,26 +30,48 @@ const CLOSE: u8 = 255;
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// Carries the conversation until program or client are gone.
-pub(super) async fn run(node: Arc<dyn NodeAccess>, request: SessionRequest, closes: bool, socket: Socket) {
+pub(super) async fn run(
+    node: Arc<dyn NodeAccess>,
+    request: SessionRequest,
+    protocol: Protocol,
+    socket: Socket,
+) {
     let (mut sink, stream) = socket.split();
-    let status = match node.open_session(request).await {
-        Ok(session) => converse(session, closes, &mut sink, stream).await,
-        Err(error) => Some(refusal(&error)),
+    // So a client learns that there is somebody. It may be gone by now; there is nobody else to tell.
+    let _ = sink.send(frame(opening(&request), &[])).await;
+    let plan = StreamPlan::Session(request.clone());
+    let status = match admit(node.as_ref(), &plan) {
+        Err(refusal) => Some(internal(format!("unable to upgrade connection: {}", refusal.why))),
+        Ok(()) => match node.open_session(request.clone()).await {
+            Ok(session) => {
+                let code = converse(session, protocol, &mut sink, stream).await;
+                code.map(|code| outcome(code, &request, protocol))
+            }
+            Err(error) => Some(failure(&error, protocol)),
+        },
     };
     if let Some(status) = status {
-        // The client may be gone by now; there is nobody else to tell.
         let _ = sink.send(frame(STATUS, status.to_string().as_bytes())).await;
     }
     close(&mut sink).await;
 }
 
-/// What to tell the client at the end; nothing if it left first.
+/// The channel on which a server says that a stream is open: the lowest that it writes to.
+fn opening(request: &SessionRequest) -> u8 {
+    match (request.stdout, request.stderr) {
+        (true, _) => STDOUT,
+        (false, true) => STDERR,
+        (false, false) => STATUS,
+    }
+}
+
+/// How the program ended; nothing if the client left first.
 async fn converse(
     session: Session,
-    closes: bool,
+    protocol: Protocol,
     sink: &mut SplitSink<Socket, Message>,
     stream: SplitStream<Socket>,
-) -> Option<Value> {
+) -> Option<i32> {
     let Session { stdin, stdout, stderr, resize, mut exit } = session;
     let outputs = futures::stream::select(output(STDOUT, stdout), output(STDERR, stderr));
     let mut outputs = std::pin::pin!(outputs);
@@ -68,8 +92,8 @@ async fn converse(
     };
     tokio::select! {
         biased;
-        code = talk => code.map(outcome),
-        () = listen(stream, stdin, resize, closes) => None,
+        code = talk => code,
+        () = listen(stream, stdin, resize, protocol) => None,
     }
 }
 
@@ -86,7 +110,7 @@ async fn listen(
     mut stream: SplitStream<Socket>,
     mut stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,
     resize: Option<Box<dyn Fn(TerminalSize) + Send + Sync>>,
-    closes: bool,
+    protocol: Protocol,
 ) {
     while let Some(Ok(message)) = stream.next().await {
         let bytes = match message {
@@ -109,7 +133,7 @@ async fn listen(
                     resize(size);
                 }
             }
-            Some((&CLOSE, [STDIN])) if closes => stdin = None,
+            Some((&CLOSE, [STDIN])) if protocol == Protocol::Closing => stdin = None,
             Some(_) | None => {}
         }
     }
@@ -122,20 +146,37 @@ fn terminal_size(json: &[u8]) -> Option<TerminalSize> {
 }
 
 /// How a program ended, in the form that `kubectl exec` makes its own exit status from.
-fn outcome(code: i32) -> Value {
+fn outcome(code: i32, request: &SessionRequest, protocol: Protocol) -> Value {
     if code == 0 {
         return json!({"metadata": {}, "status": "Success"});
     }
+    let how = match protocol {
+        Protocol::Closing => format!("command terminated with exit code {code}"),
+        Protocol::Plain => {
+            let command = request.command.as_deref().unwrap_or_default().join(" ");
+            format!("error executing command [{command}], exit code {code}")
+        }
+    };
     json!({
         "metadata": {}, "status": "Failure", "reason": "NonZeroExitCode",
-        "message": format!("command terminated with non-zero exit code: command terminated with exit code {code}"),
+        "message": format!("command terminated with non-zero exit code: {how}"),
         "details": {"causes": [{"reason": "ExitCode", "message": code.to_string()}]},
     })
 }
 
-/// The connection is a stream already, so a refusal comes as its status.
-fn refusal(error: &NodeAccessError) -> Value {
-    let mut status = ApiError::internal(error.to_string()).to_status();
-    status["details"] = json!({"causes": [{"message": error.to_string()}]});
+/// A failure of the node's, which the API server wraps once more where it is the client's partner itself.
+fn failure(error: &NodeAccessError, protocol: Protocol) -> Value {
+    match protocol {
+        Protocol::Closing => internal(format!("Internal error occurred: {error}")),
+        Protocol::Plain => internal(error.to_string()),
+    }
+}
+
+/// The connection is a stream already, so an error comes as its status, without the names of its type.
+fn internal(why: String) -> Value {
+    let mut status = ApiError::internal(why).to_status();
+    if let Some(members) = status.as_object_mut() {
+        members.retain(|name, _| name != "kind" && name != "apiVersion");
+    }
     status
 }

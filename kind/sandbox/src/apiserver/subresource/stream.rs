@@ -38,8 +38,6 @@ pub(super) fn session(
     check_host(&pod)?;
     let query = &request.query;
     let tty = query.flag("tty");
-    // Clients that say nothing of outputs want them, as the API's defaults have it.
-    let wanted = |name: &str| query.get(name).is_none_or(|value| matches!(value, "true" | "1"));
     let asked = SessionRequest {
         namespace: text(&pod, "/metadata/namespace").to_owned(),
         pod: text(&pod, "/metadata/name").to_owned(),
@@ -47,30 +45,31 @@ pub(super) fn session(
         container,
         command: (kind == "exec").then(|| request.query_all("command")),
         stdin: query.flag("stdin"),
-        stdout: wanted("stdout"),
-        stderr: wanted("stderr") && !tty,
+        stdout: query.flag("stdout"),
+        stderr: query.flag("stderr") && !tty,
         tty,
     };
-    if asked.command.as_ref().is_some_and(Vec::is_empty) {
-        return Err(ApiError::bad_request("you must specify at least 1 command"));
-    }
-    if !(asked.stdin || asked.stdout || asked.stderr) {
-        return Err(ApiError::bad_request("you must specify at least 1 of stdin, stdout, stderr"));
-    }
     Ok(Answer::Stream(Box::new(StreamPlan::Session(asked))))
 }
 
 pub(super) fn ports(cluster: &Cluster, target: &Target, request: &ApiRequest) -> Result<Answer, ApiError> {
+    let listed = request.query_all("ports");
+    let numbers = listed.iter().flat_map(|list| list.split(','));
+    let ports = numbers.map(port).collect::<Result<Vec<u16>, _>>()?;
     let pod = read::get(cluster, target)?;
     check_host(&pod)?;
-    let listed = request.query_all("ports");
-    let numbers = listed.iter().flat_map(|list| list.split(',')).filter(|one| !one.is_empty());
-    let parse = |one: &str| {
-        let number = one.parse().ok().filter(|port| *port > 0);
-        number.ok_or_else(|| ApiError::bad_request(format!("invalid port {one:?}")))
-    };
-    let ports = numbers.map(parse).collect::<Result<Vec<u16>, _>>()?;
     Ok(Answer::Stream(Box::new(StreamPlan::Ports { pod: Value::clone(&pod), ports })))
+}
+
+/// A port as a query names it; what is none is refused in the words of Go's parser. Zero is the node's to refuse.
+fn port(text: &str) -> Result<u16, ApiError> {
+    text.parse().map_err(|_| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let why = if digits { "value out of range" } else { "invalid syntax" };
+        ApiError::bad_request(format!(
+            "cannot convert to []int32: strconv.ParseUint: parsing {text:?}: {why}"
+        ))
+    })
 }
 
 fn check_host(pod: &Value) -> Result<(), ApiError> {

@@ -177,7 +177,7 @@ impl Fuzz {
     /// When the arms can't be prepared.
     async fn new(real: &Real, prefix: &str, campaign: Campaign) -> anyhow::Result<Self> {
         let emulated = Emulated::start(campaign.controllers() == Controllers::All, real.authority()?);
-        let loaded = cases::load()?;
+        let loaded = cases::load(cases::CASES)?;
         let (arms, bodies) = ((real.arm(), emulated.arm()), loaded.bodies);
         let mut suite = Suite { real: arms.0, sandbox: arms.1, bodies, agree_limit: AGREE_LIMIT };
         for (_, case) in loaded.cases.iter().filter(|(file, _)| file == "00-setup") {
