@@ -78,7 +78,7 @@ impl Place {
     /// The binary with arguments, to be started in this place. It heeds Ctrl-C from its first instruction on, as from a terminal,
     /// even where the tests run in the background of a shell, which hands on that it is to be ignored.
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("env");
+        let mut command = Command::new("/usr/bin/env");
         command.arg("--default-signal=INT").arg(CHAOS).args(arguments);
         self.settle(&mut command);
         command
