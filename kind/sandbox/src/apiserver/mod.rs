@@ -28,6 +28,7 @@ mod json;
 mod namespace;
 mod openapi;
 mod patch;
+mod pod_security;
 mod protobuf;
 mod quantity;
 mod read;

@@ -13,7 +13,7 @@ use super::decode::{FieldValidation, decode};
 use super::definition::Shape;
 use super::error::ApiError;
 use super::json::{list, object, text};
-use super::{admission, builtin, collect, convert, defaults, fields, strategy, validation};
+use super::{admission, builtin, collect, convert, defaults, fields, pod_security, strategy, validation};
 use crate::store::ObjectKey;
 
 /// How a write is recorded and how strict it is.
@@ -64,6 +64,7 @@ pub(crate) fn create(
     let causes = validation::on_create(target, &new);
     refuse(target, &name, &causes)?;
     check_escalation(cluster, target, options, None, &new)?;
+    pod_security::check(cluster, target, None, &new)?;
     complete(target, &mut new);
     let key = target.definition.key(target.namespace.as_deref(), &name);
     if let Some(there) = cluster.store.get(&key) {
@@ -110,6 +111,7 @@ pub(crate) fn update(
     let causes = validation::on_update(target, &old, &new, &immutable);
     refuse(target, &key.name, &causes)?;
     check_escalation(cluster, target, options, Some(&old), &new)?;
+    pod_security::check(cluster, target, Some(&old), &new)?;
     admission::check_growth(cluster, target, &old, &new)?;
     // What admission added is nobody's.
     let options = WriteOptions { applied: true, ..options.clone() };

@@ -150,6 +150,8 @@ fn apiserver_arguments(at: &Path, [etcd, _, port]: [u16; 3]) -> Vec<String> {
         format!("--cert-dir={}", file("certificates")),
         format!("--token-auth-file={}", file("tokens.csv")),
         "--authorization-mode=RBAC".to_owned(),
+        // As on every usual cluster: what forbids such pods is their namespace.
+        "--allow-privileged=true".to_owned(),
         "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
         format!("--service-account-key-file={}", file("accounts.pub")),
