@@ -28,8 +28,26 @@ impl FieldValidation {
     }
 }
 
+/// Where an object comes from that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// A client sent it, or it was made by a patch from what a client sent.
+    Sent,
+    /// An apply made it of two objects that had been read. A list that lost its last item is null in it, and stays so.
+    Applied,
+}
+
 /// Reads an object of the target's resource and version.
-pub(crate) fn decode(target: &Target, mut value: Value, mode: FieldValidation) -> Result<Value, ApiError> {
+pub(crate) fn decode(target: &Target, value: Value, mode: FieldValidation) -> Result<Value, ApiError> {
+    read(target, value, mode, Origin::Sent)
+}
+
+/// Reads what an apply resulted in: a real server does not look at it again before it validates.
+pub(crate) fn decode_applied(target: &Target, value: Value) -> Result<Value, ApiError> {
+    read(target, value, FieldValidation::Lenient, Origin::Applied)
+}
+
+fn read(target: &Target, mut value: Value, mode: FieldValidation, origin: Origin) -> Result<Value, ApiError> {
     check_identity(target, &value)?;
     value["apiVersion"] = json!(target.api_version());
     value["kind"] = json!(target.definition.kind);
@@ -52,7 +70,7 @@ pub(crate) fn decode(target: &Target, mut value: Value, mode: FieldValidation) -
                 missing_from(&json!({"metadata": value["metadata"]}), &json!({"metadata": metadata}));
             value["metadata"] = metadata;
             let version = schema.versions.get(&target.version).ok_or_else(ApiError::no_such_path)?;
-            if !Defect::NothingPruned.is_planted() {
+            if origin == Origin::Sent && !Defect::NothingPruned.is_planted() {
                 unknown.extend(structural::prune(&version.schema, &mut value));
             }
             (value, unknown)

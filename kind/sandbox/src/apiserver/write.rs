@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::auth::User;
 use super::authorize::escalation;
 use super::cluster::{Cluster, Inputs, Target};
-use super::decode::{FieldValidation, decode};
+use super::decode::{FieldValidation, decode, decode_applied};
 use super::definition::Shape;
 use super::error::ApiError;
 use super::json::{list, object, text};
@@ -87,7 +87,10 @@ pub(crate) fn update(
     sent: Value,
     options: &WriteOptions,
 ) -> Result<Arc<Value>, ApiError> {
-    let mut new = decode(target, sent, options.field_validation)?;
+    let mut new = match options.applied {
+        true => decode_applied(target, sent)?,
+        false => decode(target, sent, options.field_validation)?,
+    };
     check_place(target, &new)?;
     let (key, stored) = cluster.existing(target)?;
     let old = convert::from_storage(target, &stored);

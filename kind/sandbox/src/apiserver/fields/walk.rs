@@ -2,7 +2,7 @@
 //!
 //! The algorithms of Kubernetes' `structured-merge-diff`, on JSON. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -151,15 +151,44 @@ fn merge_lists(place: Place<'_>, live: &[Value], applied: &[Value]) -> Option<Va
     };
     let order =
         |items: &[Value]| items.iter().filter_map(|item| item_element(&kind, item)).collect::<Vec<_>>();
-    // The applied order counts where it names every item; else the rest keeps its place and new items follow.
-    let elements = if before.keys().all(|element| wanted.contains_key(element)) {
-        order(applied)
-    } else {
-        let mut all = order(live);
-        all.extend(order(applied).into_iter().filter(|element| !before.contains_key(element)));
-        all
-    };
+    let elements = merged_order(&order(live), &order(applied));
     Some(Value::Array(elements.iter().map(|element| merged(element)).collect()))
+}
+
+/// Both orders as one: what is applied stands in the applied order, and what is not stands where it stood among the items that
+/// both have. No list names an element twice.
+fn merged_order(live: &[String], applied: &[String]) -> Vec<String> {
+    let (in_live, in_applied): (BTreeSet<_>, BTreeSet<_>) = (live.iter().collect(), applied.iter().collect());
+    let mut shared = applied.iter().filter(|element| in_live.contains(element)).peekable();
+    let (mut old, mut new) = (live.iter().peekable(), applied.iter().peekable());
+    let mut order = Vec::new();
+    loop {
+        match (old.peek().copied(), new.peek().copied()) {
+            (None, None) => return order,
+            // Applied too, but another item that both have comes first: its turn comes with the applied order.
+            (Some(left), Some(right))
+                if left != right
+                    && in_applied.contains(left)
+                    && shared.peek().is_some_and(|next| *next != left) =>
+            {
+                old.next();
+            }
+            (Some(left), _) if !in_applied.contains(left) => {
+                order.push(left.clone());
+                old.next();
+            }
+            (left, right) => {
+                if left == right || left.is_some_and(|left| order.contains(left)) {
+                    old.next();
+                }
+                if let Some(right) = right {
+                    order.push(right.clone());
+                    new.next();
+                    shared.next_if(|next| *next == right);
+                }
+            }
+        }
+    }
 }
 
 /// Items by their path element; `None` when one has no key or a key is there twice.
