@@ -67,16 +67,20 @@ impl Programs {
     }
 }
 
-/// Whether the container runs, in the kubelet's words.
-pub(crate) fn admit(node: &NodeContext, request: &SessionRequest) -> Result<(), NodeAccessError> {
+/// The container as it runs now; in the kubelet's words, why there is none.
+fn running(node: &NodeContext, request: &SessionRequest) -> Result<Program, NodeAccessError> {
     let SessionRequest { namespace, pod, uid, container, command, .. } = request;
-    if node.programs.find(uid, container).is_some() {
-        return Ok(());
-    }
-    Err(NodeAccessError::NotAvailable(match command {
-        Some(_) => format!("container not found (\"{container}\")"),
-        None => format!("container {container} not found in pod {pod}_{namespace}"),
-    }))
+    node.programs.find(uid, container).ok_or_else(|| {
+        NodeAccessError::NotAvailable(match command {
+            Some(_) => format!("container not found (\"{container}\")"),
+            None => format!("container {container} not found in pod {pod}_{namespace}"),
+        })
+    })
+}
+
+/// Whether the container runs.
+pub(crate) fn admit(node: &NodeContext, request: &SessionRequest) -> Result<(), NodeAccessError> {
+    running(node, request).map(drop)
 }
 
 /// Whether any container of the pod runs, in the kubelet's words.
@@ -91,15 +95,13 @@ pub(crate) fn admit_ports(node: &NodeContext, pod: &Value) -> Result<(), NodeAcc
 
 /// Begins a conversation with a program.
 pub(crate) async fn open(node: &NodeContext, request: SessionRequest) -> Result<Session, NodeAccessError> {
-    admit(node, &request)?;
-    let program = node.programs.find(&request.uid, &request.container);
+    let program = running(node, &request)?;
     let failed = |why: String| NodeAccessError::NotAvailable(why);
-    match (request.command.clone(), program) {
-        (Some(command), Some(program)) => execute(program, command, &request)
+    match request.command.clone() {
+        Some(command) => execute(program, command, &request)
             .await
             .map_err(|why| failed(format!("error executing command in container: {why}"))),
-        (Some(_), None) => Err(failed(format!("container not found (\"{}\")", request.container))),
-        (None, _) => attach(node, &request).await.map_err(|error| failed(error.to_string())),
+        None => attach(node, &request).await.map_err(|error| failed(error.to_string())),
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::memory::Memory;
 use crate::step::{Step, Verb};
-use crate::stream::{Script, ask_for_stream, converse};
+use crate::stream::{Script, ask_for_stream, converse, ended_well};
 
 /// A watch that brings no further event within this time is taken to be silent.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -127,11 +127,13 @@ impl Arm {
         if status != 101 {
             return self.body_of(status, response).await;
         }
-        let meanwhile = async {
+        let meanwhile = async || {
             let Some(path) = &script.meanwhile else { return Ok(()) };
             let response = self.client.send(self.stream_request(step, path)?).await?;
             anyhow::ensure!(response.status() == 101, "{path} was refused: {}", response.status());
-            converse(response, &Script::default(), async { Ok(()) }).await.map(drop)
+            let heard = converse(response, &Script::default(), async || Ok(())).await?;
+            anyhow::ensure!(ended_well(&heard), "{path} ended badly: {heard}");
+            Ok(())
         };
         Ok(Answer { status, body: converse(response, &script, meanwhile).await? })
     }

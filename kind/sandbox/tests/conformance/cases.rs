@@ -63,8 +63,17 @@ pub(crate) async fn run(filter: &str) -> anyhow::Result<bool> {
     let emulated = Emulated::start(true, real.authority()?);
     println!("both arms are up after {:.1} s", started.elapsed().as_secs_f64());
     let arms = async || Ok((real.arm(), emulated.arm()));
-    let passed = run_between(arms, loaded, filter, "case").await;
+    let passed = run_between(arms, loaded, filter, "case", Afterwards::Keep).await;
     passed.with_context(|| real.log("kube-apiserver"))
+}
+
+/// What becomes of a case's namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Afterwards {
+    /// The whole cluster goes.
+    Keep,
+    /// It is deleted: what runs in it would burden the cases to come, and the clusters are somebody else's.
+    Delete,
 }
 
 /// Runs the cases whose file or sentence contains a text between the arms that `arms` gives, each case in a namespace that
@@ -77,6 +86,7 @@ pub(crate) async fn run_between(
     Cases { bodies, cases }: Cases,
     filter: &str,
     prefix: &str,
+    afterwards: Afterwards,
 ) -> anyhow::Result<bool> {
     let started = Instant::now();
     let all = cases.len();
@@ -84,7 +94,12 @@ pub(crate) async fn run_between(
         let begun = Instant::now();
         let (real, sandbox) = arms().await?;
         let mut suite = Suite { real, sandbox, bodies: bodies.clone(), agree_limit: AGREE_LIMIT };
-        let found = suite.run(case, &format!("{prefix}-{}", index + 1), true).await?;
+        let namespace = format!("{prefix}-{}", index + 1);
+        let found = suite.run(case, &namespace, true).await;
+        if afterwards == Afterwards::Delete {
+            suite.delete(&namespace).await?;
+        }
+        let found = found?;
         anyhow::Ok(report(index + 1, all, file, case, &found, begun.elapsed().as_secs_f64()))
     };
     let mut verdicts = Vec::new();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use crate::arm::Arm;
-use crate::cases::{load, run_between};
+use crate::cases::{Afterwards, load, run_between};
 
 /// The folder of these cases.
 const CASES: &str = "nodes";
@@ -20,7 +20,8 @@ pub(crate) async fn run(filter: &str) -> anyhow::Result<bool> {
     let arms =
         async || Ok((Arm::of_cluster("real", &real).await?, Arm::of_cluster("sandbox", &sandbox).await?));
     // The clusters outlive this process: a second run must not meet the namespaces of the first.
-    run_between(arms, load(CASES)?, filter, &format!("nodes-{}", std::process::id())).await
+    let prefix = format!("nodes-{}", std::process::id());
+    run_between(arms, load(CASES)?, filter, &prefix, Afterwards::Delete).await
 }
 
 fn kubeconfig(variable: &str) -> anyhow::Result<PathBuf> {

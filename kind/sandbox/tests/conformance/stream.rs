@@ -12,13 +12,16 @@ use hyper_util::rt::TokioIo;
 use kube::client::Body;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-/// A conversation that has not come to its end by then is taken as it is.
+/// A conversation that has not come to its end by then is called unfinished.
 const LIMIT: Duration = Duration::from_secs(15);
+/// How long one round of what is done meanwhile may stay without effect.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The message that ends the channel that the next byte names, in protocols that can.
 const CLOSE: u8 = 255;
 
@@ -29,7 +32,8 @@ pub(crate) struct Script {
     /// What the client says, in order, as soon as the stream is open.
     #[serde(default)]
     pub(crate) send: Vec<Sent>,
-    /// Another stream that is opened then and read to its end.
+    /// Another stream that is opened then and must end well, again and again until this one has what it waits for: nobody
+    /// can tell when a server begins to listen. How often is chance, so what was received is not compared then.
     #[serde(default)]
     pub(crate) meanwhile: Option<String>,
     /// By channel: the client leaves when it has received these texts. Otherwise it stays until the server ends the stream.
@@ -46,6 +50,9 @@ pub(crate) enum Sent {
     /// Nothing more comes on this channel.
     End(u8),
 }
+
+/// An end without a word.
+const BROKEN_OFF: &str = "<broken off>";
 
 type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
 
@@ -73,14 +80,15 @@ pub(crate) struct Heard {
     end: String,
 }
 
-/// Says what the script says on a response that became a stream, and listens. `meanwhile` is done once all is said.
+/// Says what the script says on a response that became a stream, and listens. `meanwhile` is done once all is said, and again
+/// while the script still waits.
 ///
 /// # Errors
 /// When the connection does not become a stream, or what is done meanwhile fails.
 pub(crate) async fn converse(
     response: Response<Body>,
     script: &Script,
-    meanwhile: impl Future<Output = anyhow::Result<()>>,
+    meanwhile: impl AsyncFn() -> anyhow::Result<()>,
 ) -> anyhow::Result<Value> {
     let protocol = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
     let protocol = protocol.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
@@ -92,11 +100,22 @@ pub(crate) async fn converse(
         // A server that has said its last word takes no more; what it said is still to be read.
         let _taken = socket.send(message(sent)).await;
     }
-    meanwhile.await?;
-    if tokio::time::timeout(LIMIT, listen(&mut socket, script, &mut heard)).await.is_err() {
-        heard.end = "<no end>".to_owned();
+    let limit = Instant::now() + LIMIT;
+    let mut ended = false;
+    while !ended && Instant::now() < limit {
+        let mut round = limit;
+        if script.meanwhile.is_some() {
+            meanwhile().await?;
+            round = limit.min(Instant::now() + PATIENCE);
+        }
+        ended = tokio::time::timeout_at(round, listen(&mut socket, script, &mut heard)).await.is_ok();
     }
-    Ok(heard.shown())
+    Ok(heard.shown(script, ended))
+}
+
+/// Whether a program that was talked to ended well.
+pub(crate) fn ended_well(heard: &Value) -> bool {
+    heard.pointer("/channels/3/status").is_some_and(|status| status == "Success")
 }
 
 fn message(sent: &Sent) -> Message {
@@ -117,7 +136,7 @@ async fn listen(socket: &mut Socket, script: &Script, heard: &mut Heard) {
             Some(Ok(Message::Close(Some(frame)))) => break format!("{} {}", frame.code, frame.reason),
             Some(Ok(Message::Close(None))) => break "closed".to_owned(),
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-            Some(Err(_)) | None => break "<broken off>".to_owned(),
+            Some(Err(_)) | None => break BROKEN_OFF.to_owned(),
         }
     };
 }
@@ -138,15 +157,31 @@ impl Heard {
         })
     }
 
-    fn shown(self) -> Value {
+    fn shown(self, script: &Script, ended: bool) -> Value {
         let shown = |bytes: &Vec<u8>| match serde_json::from_slice(bytes) {
             Ok(Value::Object(members)) => Value::Object(members),
             _ => Value::String(String::from_utf8_lossy(bytes).into_owned()),
         };
         let channels = self.channels.iter().map(|(channel, bytes)| (channel.to_string(), shown(bytes)));
-        json!({
+        let mut all = json!({
             "protocol": self.protocol, "opening": self.opening,
             "channels": channels.collect::<serde_json::Map<_, _>>(), "end": self.end,
-        })
+        });
+        if let Some(why) = self.unfinished(script, ended) {
+            all["unfinished"] = json!(why);
+        } else if script.meanwhile.is_some() {
+            all["channels"] = json!("<as waited for>");
+        }
+        all
+    }
+
+    /// Why this conversation shows nothing, if so.
+    fn unfinished(&self, script: &Script, ended: bool) -> Option<&'static str> {
+        match (ended, self.has(&script.until)) {
+            (false, _) => Some("no end in time"),
+            (true, false) => Some("it ended before what was waited for"),
+            (true, true) if self.end == BROKEN_OFF => Some("broken off"),
+            (true, true) => None,
+        }
     }
 }

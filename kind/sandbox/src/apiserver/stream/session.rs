@@ -39,12 +39,16 @@ pub(super) async fn run(
     let (mut sink, stream) = socket.split();
     // So a client learns that there is somebody. It may be gone by now; there is nobody else to tell.
     let _ = sink.send(frame(opening(&request), &[])).await;
-    let plan = StreamPlan::Session(request.clone());
-    let status = match admit(node.as_ref(), &plan) {
-        Err(refusal) => Some(internal(format!("unable to upgrade connection: {}", refusal.why))),
-        Ok(()) => match node.open_session(request.clone()).await {
+    let refusal = match protocol {
+        Protocol::Closing => admit(node.as_ref(), &StreamPlan::Session(request.clone())).err(),
+        // Before the connection became a stream.
+        Protocol::Plain => None,
+    };
+    let status = match refusal {
+        Some(refusal) => Some(internal(format!("unable to upgrade connection: {}", refusal.why))),
+        None => match node.open_session(request.clone()).await {
             Ok(session) => {
-                let code = converse(session, protocol, &mut sink, stream).await;
+                let code = converse(session, (&request, protocol), &mut sink, stream).await;
                 code.map(|code| outcome(code, &request, protocol))
             }
             Err(error) => Some(failure(&error, protocol)),
@@ -68,12 +72,14 @@ fn opening(request: &SessionRequest) -> u8 {
 /// How the program ended; nothing if the client left first.
 async fn converse(
     session: Session,
-    protocol: Protocol,
+    (request, protocol): (&SessionRequest, Protocol),
     sink: &mut SplitSink<Socket, Message>,
     stream: SplitStream<Socket>,
 ) -> Option<i32> {
     let Session { stdin, stdout, stderr, resize, mut exit } = session;
     let outputs = futures::stream::select(output(STDOUT, stdout), output(STDERR, stderr));
+    // A terminal has output in any case; unless it was asked for, it is read and dropped, so that the program goes on.
+    let wanted = |channel: u8| channel != STDOUT || request.stdout;
     let mut outputs = std::pin::pin!(outputs);
     let talk = async {
         let mut ended = None;
@@ -82,6 +88,7 @@ async fn converse(
             tokio::select! {
                 biased;
                 piece = outputs.next() => match piece {
+                    Some((channel, _)) if !wanted(channel) => {}
                     Some((channel, bytes)) => sink.send(frame(channel, &bytes)).await.ok()?,
                     None => return Some(match ended { Some(code) => code, None => exit.await }),
                 },
