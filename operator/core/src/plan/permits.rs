@@ -22,7 +22,8 @@ pub(super) struct Terms {
 /// To members that were added and have never started. The list itself says that they have not: a member publishes where
 /// its clients reach it at its first start.
 pub(super) fn of_added(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    // A surplus member is about to be removed; one that never started leaves a volume that is known to be empty.
+    // A surplus member is about to be removed; one that never started leaves a volume that is known to be empty. One whose permit
+    // is recorded gets it all the same: nobody can prove that it did not, so it is seen to run before it is removed.
     let is_surplus = context.world.listed().count() > context.desired.size;
     let terms = Terms {
         state: ClusterState::Existing,
@@ -34,11 +35,16 @@ pub(super) fn of_added(context: &Context<'_>, plan: &mut Plan) -> Flow {
             give_second(context, plan, member, &terms);
             return Flow::Stop;
         }
-        if !member.has_started() && (member.is_voter() || !is_surplus) {
+        let is_awaited = member.is_voter() || !is_surplus || was_issued(member);
+        if !member.has_started() && is_awaited {
             give_first(context, plan, member, &terms);
         }
     }
     Flow::Next
+}
+
+fn was_issued(member: &Member<'_>) -> bool {
+    member.facts.as_ref().is_some_and(|facts| facts.issued != Issued::Never)
 }
 
 /// Entries of etcd's `initial-cluster`.

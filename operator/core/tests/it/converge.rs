@@ -90,6 +90,8 @@ fn strike(model: &mut Model, trouble: &Trouble) {
     let pick = |index: &usize| bearable.get(index % bearable.len().max(1)).cloned();
     match trouble {
         Trouble::LoseDisk(index) => drop(pick(index).map(|name| model.lose_disk(&name))),
+        // Two gates that refuse at once are a person's to look at, never a case for replacement.
+        Trouble::Wipe(_) if model.has_wiped_member() => {}
         Trouble::Wipe(index) => drop(pick(index).map(|name| model.restart_with_disk(&name, None, false))),
         Trouble::DeletePod(index) => drop(pick(index).map(|name| model.inject_pod_deletion(&name))),
         Trouble::DeleteStatefulSet(index) => {
@@ -137,6 +139,38 @@ proptest! {
         model.settle(60);
         assert_as_specified(&model);
     }
+}
+
+#[test]
+fn a_learner_that_is_not_wanted_any_more_goes_wherever_the_operator_stopped() {
+    for passes in 0..12 {
+        for actions in 0..5 {
+            let mut model = settled(3);
+            model.change_spec(|spec| spec.size = 5);
+            (0..passes).for_each(|_| drop(model.pass()));
+            model.pass_until(actions);
+            model.advance(1);
+            model.change_spec(|spec| spec.size = 3);
+            model.settle(60);
+            assert_as_specified(&model);
+        }
+    }
+}
+
+#[test]
+fn two_wiped_members_of_five_are_left_for_a_person_and_nothing_is_removed() {
+    let mut model = settled(5);
+    for member in ["follower", "other"] {
+        let victim = model.resolve(member);
+        model.restart_with_disk(&victim, None, false);
+    }
+    model.advance(1);
+    let listed = model.etcd.as_ref().expect("the cluster formed").members.len();
+    (0..60).for_each(|_| drop(model.pass()));
+    assert!(model.has_wiped_member());
+    assert_eq!(model.etcd.as_ref().map(|etcd| etcd.members.len()), Some(listed));
+    let plan = lines(&model.plan());
+    assert!(plan.iter().any(|line| line.starts_with("hold  SeveralGatesRefuse")), "{plan:#?}");
 }
 
 #[test]

@@ -194,6 +194,15 @@ impl Model {
         self.remove_pod(&member.pod());
     }
 
+    /// Whether a listed member's directory is empty beside its stamp: its gate refuses, now or when it runs next.
+    pub(crate) fn has_wiped_member(&self) -> bool {
+        let cluster = self.identity();
+        let listed = self.etcd.iter().flat_map(|etcd| &etcd.members);
+        let names = listed.filter_map(|member| cluster.member_of_peer_url(&member.listed.peer_urls[0]));
+        let claims = names.filter_map(|name| self.claims.get(&name.claim())?.metadata.uid.as_ref());
+        claims.filter_map(|claim| self.disks.get(claim)).any(|disk| disk.stamp.is_some() && !disk.has_log)
+    }
+
     pub(crate) fn restart_with_disk(&mut self, member: &MemberName, stamp_of: Option<&str>, has_log: bool) {
         let claim =
             self.claims.get(&member.claim()).and_then(|claim| claim.metadata.uid.clone()).expect("a claim");
