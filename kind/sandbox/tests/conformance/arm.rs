@@ -33,6 +33,8 @@ pub(crate) struct Answer {
 pub(crate) struct Arm {
     pub(crate) name: &'static str,
     client: kube::Client,
+    /// How a running cluster is reached.
+    config: Option<kube::Config>,
     /// The administrator's token, for an arm behind a socket.
     token: Option<String>,
     pub(crate) memory: Memory,
@@ -49,11 +51,21 @@ impl Arm {
         let mut config = kube::Config::from_custom_kubeconfig(content, &KubeConfigOptions::default()).await?;
         // A refusal with a time to wait is an answer to be compared.
         config.default_retry = false;
-        Ok(Self::new(name, kube::Client::try_from(config)?, None))
+        let client = kube::Client::try_from(config.clone())?;
+        Ok(Self { config: Some(config), ..Self::new(name, client, None) })
+    }
+
+    /// A client whose connections nobody else uses: a server that refuses a stream may end the connection after its answer,
+    /// just when the next request is on its way.
+    fn client_for_a_stream(&self) -> anyhow::Result<kube::Client> {
+        match &self.config {
+            Some(config) => Ok(kube::Client::try_from(config.clone())?),
+            None => Ok(self.client.clone()),
+        }
     }
 
     pub(crate) fn new(name: &'static str, client: kube::Client, token: Option<String>) -> Self {
-        Self { name, client, token, memory: Memory::default() }
+        Self { name, client, config: None, token, memory: Memory::default() }
     }
 
     /// Sends a step's request and reads its whole answer.
@@ -115,21 +127,23 @@ impl Arm {
     }
 
     async fn exchange(&self, step: &Step, path: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
-        let response = self.client.send(self.request(step, path, body)?).await?;
+        // A step with headers of its own may ask for a stream in another way.
+        let client = if step.headers.is_empty() { self.client.clone() } else { self.client_for_a_stream()? };
+        let response = client.send(self.request(step, path, body)?).await?;
         self.body_of(response.status().as_u16(), response).await
     }
 
     /// Opens a stream, says what the step says and hears what comes back.
     async fn stream(&self, step: &Step, path: &str) -> anyhow::Result<Answer> {
         let script: Script = serde_json::from_value(step.body.clone())?;
-        let response = self.client.send(self.stream_request(step, path)?).await?;
+        let response = self.client_for_a_stream()?.send(self.stream_request(step, path)?).await?;
         let status = response.status().as_u16();
         if status != 101 {
             return self.body_of(status, response).await;
         }
         let meanwhile = async || {
             let Some(path) = &script.meanwhile else { return Ok(()) };
-            let response = self.client.send(self.stream_request(step, path)?).await?;
+            let response = self.client_for_a_stream()?.send(self.stream_request(step, path)?).await?;
             anyhow::ensure!(response.status() == 101, "{path} was refused: {}", response.status());
             let heard = converse(response, &Script::default(), async || Ok(())).await?;
             anyhow::ensure!(ended_well(&heard), "{path} ended badly: {heard}");
