@@ -1,7 +1,7 @@
 //! Writes Kubernetes Events, so that `kubectl describe` tells what was done and what is held back. It decides only
 //! whether the same thing was just said; what is said comes from the plan.
 //!
-//! An Event's name is formed from what it says. So a repetition, by this process or by the next, finds the first one
+//! An Event's name is formed from the fact that it tells of. So a repetition, by this process or by the next, finds the first one
 //! and counts it up instead of adding another; and a repetition within [`QUIET`] is not written at all.
 
 use crate::clock::SharedClock;
@@ -98,7 +98,7 @@ impl Events {
     }
 }
 
-/// Equal things said of the same object have equal names.
+/// What is said of one fact has one name, in whatever words.
 fn event_name(regarding: &ObjectReference, notice: &Notice) -> String {
     let mut hasher = Sha256::new();
     for part in [
@@ -106,7 +106,7 @@ fn event_name(regarding: &ObjectReference, notice: &Notice) -> String {
         notice.severity.as_str(),
         notice.reason,
         notice.action,
-        &notice.note,
+        &notice.fact,
     ] {
         hasher.update(part.as_bytes());
         hasher.update([0]);
@@ -134,6 +134,7 @@ mod tests {
             severity: Severity::Warning,
             reason: "QuorumLost",
             action: "Reconcile",
+            fact: note.to_owned(),
             note: note.to_owned(),
         }
     }

@@ -12,6 +12,7 @@
 pub mod args;
 pub mod clock;
 pub mod controller;
+pub mod distortion;
 pub mod etcd;
 pub mod events;
 pub mod execute;

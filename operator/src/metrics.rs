@@ -62,6 +62,7 @@ pub struct Metrics {
     voters: Family<ClusterLabel, Gauge>,
     healthy: Family<ClusterLabel, Gauge>,
     has_quorum: Family<ClusterLabel, Gauge>,
+    observed: Family<ClusterLabel, Gauge>,
     lease_held: Gauge,
 }
 
@@ -80,6 +81,7 @@ impl Metrics {
             voters: Family::default(),
             healthy: Family::default(),
             has_quorum: Family::default(),
+            observed: Family::default(),
             lease_held: Gauge::default(),
         };
         let operator = registry.sub_registry_with_prefix("etcd_operator");
@@ -98,6 +100,11 @@ impl Metrics {
             "cluster_has_quorum",
             "1 if a linearizable read succeeded",
             metrics.has_quorum.clone(),
+        );
+        operator.register(
+            "cluster_observed",
+            "1 if the cluster's objects could be read at the last look; 0 says that all else here is old",
+            metrics.observed.clone(),
         );
         operator.register("lease_held", "1 while this process is the leader", metrics.lease_held.clone());
         metrics
@@ -133,16 +140,25 @@ impl Metrics {
         self.voters.get_or_create(&label).set(health.voters);
         self.healthy.get_or_create(&label).set(health.healthy);
         self.has_quorum.get_or_create(&label).set(i64::from(health.has_quorum));
+        self.observed.get_or_create(&label).set(1);
         self.clear_holds(namespace, cluster, previous);
         for reason in &health.holds {
             self.holds.get_or_create(&hold_label(namespace, cluster, reason)).inc();
         }
     }
 
+    /// Shows that a cluster's objects could not be read: what is shown of it besides is not known to be so any more.
+    pub fn unobserved(&self, namespace: &str, cluster: &str) {
+        let label = ClusterLabel { namespace: namespace.to_owned(), cluster: cluster.to_owned() };
+        self.observed.get_or_create(&label).set(0);
+        self.has_quorum.get_or_create(&label).set(0);
+        self.healthy.get_or_create(&label).set(0);
+    }
+
     /// Forgets a cluster that no longer exists.
     pub fn forget_cluster(&self, namespace: &str, cluster: &str, previous: Option<&ClusterHealth>) {
         let label = ClusterLabel { namespace: namespace.to_owned(), cluster: cluster.to_owned() };
-        for family in [&self.wanted, &self.voters, &self.healthy, &self.has_quorum] {
+        for family in [&self.wanted, &self.voters, &self.healthy, &self.has_quorum, &self.observed] {
             family.remove(&label);
         }
         self.clear_holds(namespace, cluster, previous);

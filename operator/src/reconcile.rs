@@ -1,30 +1,40 @@
-//! One pass over one cluster: observe, parse, plan, execute, report. The whole operator in one function; it keeps
-//! nothing between passes.
+//! One pass over one cluster: observe, parse, plan, execute, report. The whole operator in one function. What it keeps between
+//! passes ([`Memory`]) can only make it slower.
 
 use crate::clock::SharedClock;
-use crate::execute::{ExecuteError, Executor};
+use crate::distortion::Distortion;
+use crate::execute::Executor;
 use crate::metrics::Metrics;
-use crate::observe::{Contact, ObserveError, Observer};
+use crate::observe::{Contact, ObserveError, Observer, Sight};
 use crate::report::{ReportError, Reporter};
 use crate::telemetry::chain;
 use crate::watch::ClusterKey;
 use etcd_operator_core::api::EtcdCluster;
 use etcd_operator_core::desired::Desired;
+use etcd_operator_core::memory::Memory;
 use etcd_operator_core::observed::Observed;
-use etcd_operator_core::plan::{Hold, Plan, of_invalid, plan};
+use etcd_operator_core::plan::{Concern, Hold, Plan, Planned, Setback, SetbackKind, of_invalid, plan};
 use kube::Client;
+use kube::ResourceExt;
 use kube::api::Api;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::time::Duration;
 use thiserror::Error;
 
 /// Pause after a pass that changed something: what it changed is seen soon.
 const AFTER_ACTION: Duration = Duration::from_millis(200);
-/// Pause while waiting for members to start or to catch up: etcd tells nobody when they have, so they are asked.
+/// Pause while waiting for members to start or to catch up: etcd tells nobody when they have, so they are asked. It grows with a
+/// wait that goes on, up to the pause at rest.
 const WHILE_WAITING: Duration = Duration::from_millis(250);
+/// The part of a wait that has gone on unchanged by which its pauses grow.
+const PATIENCE: u32 = 60;
 /// Pause at rest. Short enough that with all time-outs of one pass a dead member shows in the status in ten seconds.
 const AT_REST: Duration = Duration::from_secs(3);
-/// Pause after a failed pass.
+/// Pause after a failed pass, and before a failed action is tried again.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
+/// A cluster whose objects could not be read for this long is called unknown.
+const UNOBSERVED: Duration = Duration::from_secs(5);
 
 /// When the cluster is looked at next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,25 +51,9 @@ pub enum ReconcileError {
     /// The world could not be seen.
     #[error("observe the cluster")]
     Observe(#[from] ObserveError),
-    /// An action was not carried out; those after it were not tried.
-    #[error("{action}")]
-    Execute {
-        /// What was to be done.
-        action: String,
-        /// Why it was not.
-        #[source]
-        source: ExecuteError,
-    },
     /// The user was not told.
     #[error("report on the cluster")]
     Report(#[from] ReportError),
-}
-
-impl ReconcileError {
-    /// Whether the world moved on between observation and action. That is in the nature of things.
-    fn is_overtaken(&self) -> bool {
-        matches!(self, ReconcileError::Execute { source: ExecuteError::Overtaken(_), .. })
-    }
 }
 
 /// The five verbs with what they need.
@@ -76,6 +70,17 @@ pub struct Reconciler {
     pub clock: SharedClock,
     /// Counts passes and actions.
     pub metrics: Metrics,
+    /// What is remembered of each cluster object, by its key and UID.
+    pub memories: Mutex<BTreeMap<ClusterKey, (String, Memory)>>,
+    /// What a deliberately wrong operator sees and plans instead.
+    pub distortion: Distortion,
+}
+
+/// What came of a plan's actions.
+#[derive(Default)]
+struct Executed {
+    succeeded: BTreeSet<Concern>,
+    setbacks: Vec<Setback>,
 }
 
 impl Reconciler {
@@ -85,27 +90,50 @@ impl Reconciler {
         let outcome = self.pass(key).await;
         self.metrics.reconciled(outcome.is_ok(), self.clock.monotonic().saturating_sub(began));
         outcome.unwrap_or_else(|error| {
-            if error.is_overtaken() {
-                tracing::info!(cluster = %key, "{}", chain(&error));
-            } else {
-                tracing::warn!(cluster = %key, error = chain(&error), "reconcile");
-            }
+            tracing::warn!(cluster = %key, error = chain(&error), "reconcile");
             Next::After(AFTER_ERROR)
         })
     }
 
-    /// Observe, parse, plan, execute, report. What could not be executed is still reported on.
     async fn pass(&self, key: &ClusterKey) -> Result<Next, ReconcileError> {
-        let Some(cluster) = self.cluster(key).await? else {
-            self.reporter.forget(key);
-            return Ok(Next::Forget);
+        let cluster = match self.cluster(key).await {
+            Ok(Some(cluster)) => cluster,
+            Ok(None) => {
+                self.forget(key);
+                return Ok(Next::Forget);
+            }
+            Err(error) => {
+                self.reporter.unobserved(key, None, &chain(&error)).await?;
+                return Err(error);
+            }
         };
-        let sight = self.observer.observe(&cluster).await?;
-        let plan = parse_and_plan(&sight.observed);
-        let executed = self.execute(key, &cluster, &plan, &sight.contact).await;
-        self.reporter.report(key, &sight.observed, &plan).await?;
-        executed?;
-        Ok(Next::After(pause(&plan)))
+        let mut memory = self.recall(key, &cluster);
+        let next = self.pass_over(key, &cluster, &mut memory).await;
+        self.keep(key, &cluster, memory);
+        next
+    }
+
+    /// Observe, parse, plan, execute, report. What could not be executed is still reported on.
+    async fn pass_over(
+        &self,
+        key: &ClusterKey,
+        cluster: &EtcdCluster,
+        memory: &mut Memory,
+    ) -> Result<Next, ReconcileError> {
+        let Sight { observed, contact } = match self.observer.observe(cluster, memory).await {
+            Ok(sight) => sight,
+            Err(error) => return Err(self.unobserved(key, cluster, memory, error).await),
+        };
+        let observed = self.distortion.observed(observed);
+        let mut plan = self.distortion.plan(&observed, parse_and_plan(&observed));
+        let executed = self.execute(key, cluster, &plan, &contact, memory).await;
+        memory.forget_setbacks(|concern| {
+            let is_planned = plan.actions.iter().any(|one| one.concern == *concern);
+            !is_planned || executed.succeeded.contains(concern)
+        });
+        plan.add_setbacks(&executed.setbacks);
+        self.reporter.report(key, &observed, &plan).await?;
+        Ok(Next::After(pause(self.clock.monotonic(), &plan, &executed, memory)))
     }
 
     async fn cluster(&self, key: &ClusterKey) -> Result<Option<EtcdCluster>, ReconcileError> {
@@ -114,24 +142,84 @@ impl Reconciler {
         cluster.map_err(|source| ObserveError::Read { what: format!("EtcdCluster {key}"), source }.into())
     }
 
+    /// Says that nothing could be seen: in the metrics at once, in the status after a while.
+    async fn unobserved(
+        &self,
+        key: &ClusterKey,
+        cluster: &EtcdCluster,
+        memory: &mut Memory,
+        error: ObserveError,
+    ) -> ReconcileError {
+        let is_old = memory.unobserved_for(self.clock.monotonic()) >= UNOBSERVED;
+        let shown = is_old.then(|| (cluster, self.clock.wall()));
+        match self.reporter.unobserved(key, shown, &chain(&error)).await {
+            Ok(()) => error.into(),
+            Err(report) => report.into(),
+        }
+    }
+
+    /// Carries out the actions in order. One that fails ends those about the same, and no others; one that failed lately is not
+    /// tried again yet.
     async fn execute(
         &self,
         key: &ClusterKey,
         cluster: &EtcdCluster,
         plan: &Plan,
         contact: &Contact,
-    ) -> Result<(), ReconcileError> {
-        for action in &plan.actions {
+        memory: &mut Memory,
+    ) -> Executed {
+        let mut executed = Executed::default();
+        let mut ended: BTreeSet<&Concern> = BTreeSet::new();
+        for planned in &plan.actions {
+            let Planned { concern, action } = planned;
+            if ended.contains(concern) {
+                continue;
+            }
+            if let Some(setback) = memory.holds_back(self.clock.monotonic(), concern) {
+                executed.setbacks.push(setback.clone());
+                ended.insert(concern);
+                continue;
+            }
             let outcome = self.executor.execute(cluster, action, contact).await;
             self.metrics.acted(action.kind(), outcome.is_ok());
-            if let Err(source) = outcome {
-                self.reporter.failed(cluster, action, &source).await;
-                return Err(ReconcileError::Execute { action: action.to_string(), source });
+            match outcome {
+                Ok(()) => {
+                    tracing::info!(cluster = %key, kind = action.kind(), "{action}");
+                    executed.succeeded.insert(concern.clone());
+                    self.reporter.acted(cluster, action).await;
+                }
+                Err(error) => {
+                    tracing::info!(cluster = %key, kind = action.kind(), error = chain(&error), "not done: {action}");
+                    let setback =
+                        Setback { concern: concern.clone(), what: action.to_string(), kind: error.setback() };
+                    memory.note_setback(self.clock.monotonic(), &setback);
+                    executed.succeeded.remove(concern);
+                    executed.setbacks.push(setback);
+                    ended.insert(concern);
+                }
             }
-            tracing::info!(cluster = %key, kind = action.kind(), "{action}");
-            self.reporter.acted(cluster, action).await;
         }
-        Ok(())
+        executed
+    }
+
+    /// What is remembered of this very object; nothing of an earlier one of the same name.
+    fn recall(&self, key: &ClusterKey, cluster: &EtcdCluster) -> Memory {
+        let uid = cluster.uid().unwrap_or_default();
+        let taken = self.memories.lock().ok().and_then(|mut memories| memories.remove(key));
+        taken.filter(|(of, _)| *of == uid).map(|(_, memory)| memory).unwrap_or_default()
+    }
+
+    fn keep(&self, key: &ClusterKey, cluster: &EtcdCluster, memory: Memory) {
+        if let Ok(mut memories) = self.memories.lock() {
+            memories.insert(key.clone(), (cluster.uid().unwrap_or_default(), memory));
+        }
+    }
+
+    fn forget(&self, key: &ClusterKey) {
+        self.reporter.forget(key);
+        if let Ok(mut memories) = self.memories.lock() {
+            memories.remove(key);
+        }
     }
 }
 
@@ -143,12 +231,22 @@ fn parse_and_plan(observed: &Observed) -> Plan {
     }
 }
 
-fn pause(plan: &Plan) -> Duration {
-    if !plan.actions.is_empty() {
+/// Soon after something was done; at leisure while nothing changes, however much is waited for.
+fn pause(now: Duration, plan: &Plan, executed: &Executed, memory: &mut Memory) -> Duration {
+    let unchanged_for = memory.unchanged_for(now, &plan.holds, !executed.succeeded.is_empty());
+    let is_overtaken = executed
+        .setbacks
+        .iter()
+        .any(|setback| matches!(setback.kind, SetbackKind::Overtaken | SetbackKind::NotOurs));
+    if !executed.succeeded.is_empty() {
         AFTER_ACTION
-    } else if plan.holds.iter().any(Hold::is_a_wait) {
-        WHILE_WAITING
-    } else {
+    } else if is_overtaken {
+        AFTER_ERROR
+    } else if plan.holds.iter().any(|hold| matches!(hold, Hold::Wait(_))) {
+        (unchanged_for / PATIENCE).clamp(WHILE_WAITING, AT_REST)
+    } else if executed.setbacks.is_empty() {
         AT_REST
+    } else {
+        AFTER_ERROR
     }
 }

@@ -1,17 +1,17 @@
 //! Tells the user: the status, Events and metrics. The status is written only if it says something new, so that a
 //! cluster at rest causes no write. What is said comes from the core.
 
+use crate::distortion::Distortion;
 use crate::events::Events;
-use crate::execute::ExecuteError;
 use crate::metrics::{ClusterHealth, Metrics};
-use crate::telemetry::chain;
 use crate::watch::ClusterKey;
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterStatus};
-use etcd_operator_core::events::{Event, Severity, of_action, of_new_holds};
+use etcd_operator_core::events::{of_action, of_new_holds};
 use etcd_operator_core::names::FIELD_MANAGER;
 use etcd_operator_core::observed::{MemberList, Observed};
 use etcd_operator_core::plan::{Action, Plan};
-use etcd_operator_core::status::status;
+use etcd_operator_core::status::{status, unobserved};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, Resource, ResourceExt};
@@ -41,6 +41,8 @@ pub struct Reporter {
     pub metrics: Metrics,
     /// What the metrics show of each cluster, so that it can be taken back.
     pub shown: Mutex<BTreeMap<ClusterKey, ClusterHealth>>,
+    /// What a deliberately wrong operator says instead.
+    pub distortion: Distortion,
 }
 
 impl Reporter {
@@ -51,20 +53,6 @@ impl Reporter {
         }
     }
 
-    /// Tells of one action that was not carried out, unless the world had moved on, which the next look will show.
-    pub async fn failed(&self, cluster: &EtcdCluster, action: &Action, error: &ExecuteError) {
-        if matches!(error, ExecuteError::Overtaken(_)) {
-            return;
-        }
-        let event = Event {
-            severity: Severity::Warning,
-            reason: "ActionFailed",
-            action: "Execute",
-            note: format!("{action}: {}", chain(error)),
-        };
-        self.events.publish(&cluster.object_ref(&()), &event).await;
-    }
-
     /// Tells what was seen and planned.
     pub async fn report(
         &self,
@@ -72,17 +60,32 @@ impl Reporter {
         observed: &Observed,
         plan: &Plan,
     ) -> Result<(), ReportError> {
-        let status = status(observed, plan);
+        let status = self.distortion.status(status(observed, plan));
         self.show(key, health(observed, plan, &status));
         let regarding: ObjectReference = observed.cluster.object_ref(&());
         for event in of_new_holds(observed, plan) {
             self.events.publish(&regarding, &event).await;
         }
-        if plan.actions.iter().any(|action| matches!(action, Action::RecordBootstrap { .. })) {
+        if plan.actions.iter().any(|one| matches!(one.action, Action::RecordBootstrap { .. })) {
             // That action wrote the status itself; what else is to say follows from the next look.
             return Ok(());
         }
         self.write(&observed.cluster, &status).await
+    }
+
+    /// Tells that the cluster's objects could not be read. The metrics say so at once; the status once it has been so for a while,
+    /// because a single failed read says nothing.
+    pub async fn unobserved(
+        &self,
+        key: &ClusterKey,
+        cluster: Option<(&EtcdCluster, Timestamp)>,
+        why: &str,
+    ) -> Result<(), ReportError> {
+        self.metrics.unobserved(&key.namespace, &key.name);
+        match cluster {
+            Some((cluster, as_of)) => self.write(cluster, &unobserved(cluster, as_of, why)).await,
+            None => Ok(()),
+        }
     }
 
     /// Takes back what the metrics show of a cluster that no longer exists.

@@ -4,6 +4,7 @@
 use crate::args::{OwnPod, Run};
 use crate::clock::{RandomIdentifiers, SharedClock, SystemClock};
 use crate::controller::Controller;
+use crate::distortion::{self, Distortion};
 use crate::etcd::{Connector, EtcdPort};
 use crate::events::Events;
 use crate::execute::Executor;
@@ -18,7 +19,6 @@ use crate::report::Reporter;
 use crate::server::Shown;
 use crate::telemetry::chain;
 use anyhow::{Context as _, anyhow};
-use etcd_operator_core::mutant::Mutant;
 use etcd_operator_core::observed::Settings;
 use kube::Api;
 use prometheus_client::registry::Registry;
@@ -30,8 +30,6 @@ use tokio::task::JoinSet;
 
 /// Name of the Lease in the operator's own namespace.
 const LEASE: &str = "etcd-operator";
-/// The environment variable that chooses a deliberately wrong operator, in builds that have them.
-const MUTANT_VARIABLE: &str = "ETCD_OPERATOR_MUTANT";
 /// Pause after a failed attempt to register the resource types.
 const REGISTER_AGAIN: Duration = Duration::from_secs(1);
 /// The process waits this long at most for its Lease to be given back.
@@ -48,7 +46,7 @@ pub fn run(arguments: Run) -> anyhow::Result<()> {
 }
 
 async fn operate(arguments: Run) -> anyhow::Result<()> {
-    let settings = settings(&arguments.pod)?;
+    let distortion = distortion()?;
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
     let shown = Shown::new(registry);
@@ -62,7 +60,7 @@ async fn operate(arguments: Run) -> anyhow::Result<()> {
     shown.set_ready(true);
     let clock: SharedClock = Arc::new(SystemClock::new());
     let mut elector = elector(&clients, &arguments.pod, &clock, &metrics);
-    let controller = controller(&arguments, settings, &clients, &clock, &metrics, elector.leadership());
+    let controller = controller(&arguments, distortion, &clients, &clock, &metrics, elector.leadership());
     let ended = tokio::select! {
         biased;
         ended = told_to_end() => ended,
@@ -104,20 +102,22 @@ async fn told_to_end() -> anyhow::Result<()> {
 }
 
 /// What the plans are told of this operator.
-fn settings(pod: &OwnPod) -> anyhow::Result<Settings> {
-    let mutant = match std::env::var(MUTANT_VARIABLE) {
-        Ok(name) => Some(name.parse::<Mutant>().with_context(|| format!("understand {MUTANT_VARIABLE}"))?),
-        Err(std::env::VarError::NotPresent) => None,
-        Err(error) => return Err(error).with_context(|| format!("read {MUTANT_VARIABLE}")),
-    };
-    if let Some(mutant) = mutant {
-        tracing::warn!(mutant = mutant.name(), "this operator is deliberately wrong");
+fn settings(pod: &OwnPod) -> Settings {
+    Settings { operator_image: pod.operator_image.clone(), silence_grace: Settings::DEFAULT_SILENCE_GRACE }
+}
+
+/// The wrong operator that the environment asks for, if it asks for one.
+fn distortion() -> anyhow::Result<Distortion> {
+    let variable = distortion::VARIABLE;
+    match std::env::var(variable) {
+        Ok(name) => {
+            let distortion = Distortion::named(&name).with_context(|| format!("understand {variable}"))?;
+            tracing::warn!(mutant = name, "this operator is deliberately wrong");
+            Ok(distortion)
+        }
+        Err(std::env::VarError::NotPresent) => Ok(Distortion::default()),
+        Err(error) => Err(error).with_context(|| format!("read {variable}")),
     }
-    Ok(Settings {
-        operator_image: pod.operator_image.clone(),
-        silence_grace: Settings::DEFAULT_SILENCE_GRACE,
-        mutant,
-    })
 }
 
 fn elector(clients: &Clients, pod: &OwnPod, clock: &SharedClock, metrics: &Metrics) -> Elector {
@@ -128,7 +128,7 @@ fn elector(clients: &Clients, pod: &OwnPod, clock: &SharedClock, metrics: &Metri
 
 fn controller(
     arguments: &Run,
-    settings: Settings,
+    distortion: Distortion,
     clients: &Clients,
     clock: &SharedClock,
     metrics: &Metrics,
@@ -141,14 +141,27 @@ fn controller(
         etcd: etcd.clone(),
         clock: clock.clone(),
         identifiers: Arc::new(RandomIdentifiers),
-        settings,
+        settings: settings(&arguments.pod),
     };
     let executor = Executor { client: client.clone(), etcd, leadership };
     let events = Events::new(client.clone(), &arguments.pod.pod_name, clock.clone());
-    let reporter =
-        Reporter { client: client.clone(), events, metrics: metrics.clone(), shown: Mutex::default() };
-    let reconciler =
-        Reconciler { client, observer, executor, reporter, clock: clock.clone(), metrics: metrics.clone() };
+    let reporter = Reporter {
+        client: client.clone(),
+        events,
+        metrics: metrics.clone(),
+        shown: Mutex::default(),
+        distortion,
+    };
+    let reconciler = Reconciler {
+        client,
+        observer,
+        executor,
+        reporter,
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        memories: Mutex::default(),
+        distortion,
+    };
     Controller {
         watch_client: clients.watches.clone(),
         namespace: arguments.watch_namespace.clone(),
@@ -164,9 +177,8 @@ fn controller(
 /// If the build has none, or standard output is closed.
 pub fn print_mutants() -> anyhow::Result<()> {
     use std::io::Write as _;
-    for mutant in Mutant::ALL {
-        let _buildable: Mutant = mutant.name().parse()?;
-        writeln!(std::io::stdout(), "{}", mutant.name())?;
+    for name in Distortion::names()? {
+        writeln!(std::io::stdout(), "{name}")?;
     }
     Ok(())
 }

@@ -41,7 +41,8 @@ async fn delete(
     pod: Option<&str>,
 ) -> Result<(Located, DynamicObject)> {
     let context = case.context;
-    let located = Located::new(&context.client, &context.namespace, &context.cluster, object, member)?;
+    let located =
+        Located::find(&context.client, &context.namespace, &context.cluster, object, member).await?;
     let before = located.get().await?.with_context(|| format!("{object} {} is not there", located.name))?;
     located.delete(&before).await?;
     let what = format!("the end of {object} {}", located.name);

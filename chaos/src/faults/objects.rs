@@ -20,7 +20,7 @@ pub struct Located {
 
 impl Located {
     /// Where `object` lives. `member` is the target's name, for objects that each member has.
-    pub fn new(
+    pub async fn find(
         client: &Client,
         namespace: &str,
         cluster: &str,
@@ -36,7 +36,9 @@ impl Located {
             ClusterObject::ServiceSelector | ClusterObject::ClientService => {
                 ("", "v1", "Service", cluster.to_owned())
             }
-            ClusterObject::PeerService => ("", "v1", "Service", format!("{cluster}-peers")),
+            ClusterObject::PeerService => {
+                ("", "v1", "Service", etcd::peers_service(client, namespace, cluster).await?)
+            }
             ClusterObject::DisruptionBudget => ("policy", "v1", "PodDisruptionBudget", cluster.to_owned()),
             ClusterObject::ClusterRecord => {
                 return Ok(Located { api: etcd::api(client, namespace), name: cluster.to_owned(), object });

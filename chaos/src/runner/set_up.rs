@@ -108,10 +108,11 @@ pub(super) async fn bootstrap(
     let began = Instant::now();
     create_subject(client, &head.namespace, &schedule.subject).await?;
     let image = &experiment.settings.chaos_image;
-    pods::start_probe(client, &head.namespace, image, SUBJECT_NAME).await?;
     wait_formed(experiment, client, &head.namespace).await?;
+    let peers_service = etcd::peers_service(client, &head.namespace, SUBJECT_NAME).await?;
+    pods::start_probe(client, &head.namespace, image, &peers_service).await?;
     experiment.display.say(&format!("the cluster has formed in {:.1} s", began.elapsed().as_secs_f64()));
-    let configuration = pods::load_configuration(schedule, &head.namespace, SUBJECT_NAME);
+    let configuration = pods::load_configuration(schedule, &head.namespace, SUBJECT_NAME, &peers_service);
     configuration.check().context("the load's configuration")?;
     pods::start_load(client, &head.namespace, image, &configuration).await?;
     pods::wait_answering(client, &pods::probe_port(&head.namespace), "latest", PODS_PATIENCE).await?;

@@ -2,8 +2,9 @@
 //! sees what a user sees and not what the operator's own types make of it.
 
 use anyhow::{Context as _, Result};
+use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::Client;
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 /// The group and version that the harness speaks.
@@ -51,6 +52,16 @@ pub async fn resize(client: &Client, namespace: &str, name: &str, size: u32) -> 
     let patch = Patch::Merge(json!({ "spec": { "size": size } }));
     let patched = api(client, namespace).patch(name, &PatchParams::default(), &patch).await;
     patched.with_context(|| format!("setting the size of {namespace}/{name} to {size}"))
+}
+
+/// The headless Service of a cluster, as its members' StatefulSets name it: the harness does not form names after the operator.
+pub async fn peers_service(client: &Client, namespace: &str, name: &str) -> Result<String> {
+    let sets = Api::<StatefulSet>::namespaced(client.clone(), namespace);
+    let own = ListParams::default().labels(&format!("{CLUSTER_LABEL}={name}"));
+    let list =
+        sets.list(&own).await.with_context(|| format!("listing the StatefulSets of {namespace}/{name}"))?;
+    let named = list.items.into_iter().find_map(|live| live.spec?.service_name);
+    named.with_context(|| format!("no StatefulSet of {namespace}/{name} names a Service"))
 }
 
 /// Whether the status carries the condition with the value `True` for the present generation.

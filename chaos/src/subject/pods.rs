@@ -35,11 +35,16 @@ pub fn probe_port(namespace: &str) -> PodPort {
 
 /// The configuration of the load that a schedule asks for.
 #[must_use]
-pub fn load_configuration(schedule: &Schedule, namespace: &str, cluster: &str) -> load::Configuration {
+pub fn load_configuration(
+    schedule: &Schedule,
+    namespace: &str,
+    cluster: &str,
+    peers_service: &str,
+) -> load::Configuration {
     let Load { clients, requests_per_second, keys, value_bytes, mix, request_timeout, .. } = &schedule.load;
     load::Configuration {
         endpoint: format!("http://{cluster}.{namespace}.svc:{}", etcd::CLIENT_PORT),
-        endpoints_dns: Some(format!("{cluster}-peers.{namespace}.svc:{}", etcd::CLIENT_PORT)),
+        endpoints_dns: Some(format!("{peers_service}.{namespace}.svc:{}", etcd::CLIENT_PORT)),
         seed: schedule.load_seed.0,
         clients: *clients,
         calls_per_second_per_client: f64::from(*requests_per_second) / f64::from((*clients).max(1)),
@@ -75,8 +80,8 @@ pub async fn start_load(
 }
 
 /// Starts the probe pod.
-pub async fn start_probe(client: &Client, namespace: &str, image: &str, cluster: &str) -> Result<()> {
-    let peers = format!("{cluster}-peers.{namespace}.svc:{}", etcd::CLIENT_PORT);
+pub async fn start_probe(client: &Client, namespace: &str, image: &str, peers_service: &str) -> Result<()> {
+    let peers = format!("{peers_service}.{namespace}.svc:{}", etcd::CLIENT_PORT);
     let arguments = ["probe".to_owned(), "--peers-dns".to_owned(), peers];
     create(client, namespace, PROBE_POD, image, &arguments, probe::PORT).await
 }

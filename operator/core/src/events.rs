@@ -1,7 +1,7 @@
 //! Which Event tells of which action or hold. Never writes one.
 
 use crate::observed::Observed;
-use crate::plan::{Action, Delete, Hold, Kind, Patch, PatchPurpose, Plan};
+use crate::plan::{Action, Delete, Hold, Kind, ObjectHold, Patch, PatchPurpose, Plan};
 
 /// An Event about the cluster object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Event {
     pub reason: &'static str,
     /// What the operator did, or would do: `action` of `events.k8s.io/v1`.
     pub action: &'static str,
+    /// Which fact it tells: what is said of the same fact again, in whatever words, is the same Event.
+    pub fact: String,
     /// A sentence.
     pub note: String,
 }
@@ -42,13 +44,15 @@ pub fn of_action(action: &Action) -> Option<Event> {
         Action::Create(_) => (Severity::Normal, "Created", "Create"),
         Action::Patch(patch) => of_patch(patch)?,
         Action::Delete(delete) => of_delete(delete),
+        Action::Evict(_) => (Severity::Normal, "Restarted", "Evict"),
         Action::AddLearner { .. } => (Severity::Normal, "LearnerAdded", "AddMember"),
         Action::PromoteMember { .. } => (Severity::Normal, "MemberPromoted", "PromoteMember"),
         Action::RemoveMember { .. } => (Severity::Normal, "MemberRemoved", "RemoveMember"),
         Action::MoveLeader { .. } => (Severity::Normal, "LeaderMoved", "MoveLeader"),
         Action::DisarmAlarm { .. } => (Severity::Normal, "AlarmDisarmed", "DisarmAlarm"),
     };
-    Some(Event { severity, reason, action: verb, note: action.to_string() })
+    let note = action.to_string();
+    Some(Event { severity, reason, action: verb, fact: note.clone(), note })
 }
 
 fn of_patch(patch: &Patch) -> Option<(Severity, &'static str, &'static str)> {
@@ -56,9 +60,11 @@ fn of_patch(patch: &Patch) -> Option<(Severity, &'static str, &'static str)> {
         PatchPurpose::Restore { .. } => Some((Severity::Warning, "DriftRepaired", "Restore")),
         PatchPurpose::Follow { .. } => Some((Severity::Normal, "Updated", "Update")),
         PatchPurpose::GivePermit { .. } => Some((Severity::Normal, "PermitGiven", "GivePermit")),
+        PatchPurpose::SetTarget { .. } => Some((Severity::Normal, "MemberUpdateStarted", "Update")),
         PatchPurpose::SetAside { .. } => Some((Severity::Warning, "VolumeSetAside", "SetAside")),
         PatchPurpose::RecordPermit { .. }
         | PatchPurpose::RecordFacts { .. }
+        | PatchPurpose::TakePermit
         | PatchPurpose::LabelRole { .. } => None,
     }
 }
@@ -76,14 +82,19 @@ fn of_delete(delete: &Delete) -> (Severity, &'static str, &'static str) {
 /// hold begins, and not at each look.
 pub fn of_new_holds(observed: &Observed, plan: &Plan) -> Vec<Event> {
     let shown = observed.cluster.status.as_ref().map(|status| status.holds.as_slice()).unwrap_or_default();
-    plan.holds
-        .iter()
-        .filter(|hold| shown.iter().all(|shown| shown.reason != hold.reason()))
-        .map(of_hold)
-        .collect()
+    let is_shown =
+        |hold: &Hold| shown.iter().any(|shown| shown.reason == hold.reason() && shown.about == hold.about());
+    plan.holds.iter().filter(|hold| !is_shown(hold)).map(of_hold).collect()
 }
 
 fn of_hold(hold: &Hold) -> Event {
-    let severity = if hold.is_a_wait() { Severity::Normal } else { Severity::Warning };
-    Event { severity, reason: hold.reason(), action: "Hold", note: hold.to_string() }
+    let severity = if hold.wants_a_person() { Severity::Warning } else { Severity::Normal };
+    let about = match hold {
+        // Another answer of the server is another fact: quotas and webhooks are changed by people who wait for it.
+        Hold::Object(ObjectHold::Refused { what, message }) => format!("{what}: {message}"),
+        Hold::Wait(_) | Hold::Spec(_) | Hold::Quorum(_) | Hold::Object(_) | Hold::Notice(_) => {
+            hold.about().unwrap_or_default()
+        }
+    };
+    Event { severity, reason: hold.reason(), action: "Hold", fact: about, note: hold.to_string() }
 }

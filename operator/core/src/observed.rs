@@ -5,11 +5,12 @@
 //!   besides, by name, every object that [`required_by_name`] lists. So an object that is not here does not exist; a
 //!   label that somebody took away does not make a volume look lost.
 //! - If any of these reads failed there is no `Observed` and no plan.
-//! - `probes` has an entry for each pod in `pods` that has an address, keyed by the pod's UID.
+//! - `probes` has an entry for each pod in `pods` that is the cluster's own ([`crate::world::Ownership`]) and has an address,
+//!   keyed by the pod's UID. Nobody else's pod is asked: its answer would be another cluster's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -17,8 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::EtcdCluster;
 use crate::gate::GateReport;
-use crate::mutant::Mutant;
-use crate::names::{ClusterId, ClusterIdentity, Entropy, MemberId, MemberName, PermitId};
+use crate::names::{ClusterId, ClusterIdentity, Entropy, MemberId, MemberName, Naming, PermitId};
 
 /// Everything that a plan depends on, besides the spec.
 #[derive(Clone, Debug)]
@@ -45,6 +45,47 @@ pub struct Observed {
     pub probes: BTreeMap<String, Probe>,
     /// The member list, linearizable or not at all.
     pub member_list: MemberList,
+    /// For how long each silent member has been seen to be silent, by looks that followed closely on each other.
+    pub silence: BTreeMap<MemberName, SignedDuration>,
+    /// Where volumes are bound to, as far as that had to be asked.
+    pub places: Places,
+    /// What Kubernetes' own Events say of objects that do not come up: the last warning of each, by kind and name.
+    pub warnings: BTreeMap<(WarnedKind, String), String>,
+}
+
+/// The nodes that volumes are bound to. Asked only for members that are silent and whose pod never started.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Places {
+    /// Nobody had to be asked.
+    #[default]
+    NotAsked,
+    /// This operator may not read nodes or volumes: it is installed for one namespace.
+    NotAllowed,
+    /// By the name of the claim: for how long all nodes that its volume is bound to have been seen to be gone or not ready.
+    /// A claim that is not listed can be used somewhere.
+    CutOff(BTreeMap<String, SignedDuration>),
+}
+
+/// Kinds of objects whose Events are looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WarnedKind {
+    /// A member's StatefulSet, whose pod cannot be made.
+    StatefulSet,
+    /// A member's pod.
+    Pod,
+    /// A member's claim.
+    Claim,
+}
+
+impl WarnedKind {
+    /// The kind as Kubernetes spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WarnedKind::StatefulSet => "StatefulSet",
+            WarnedKind::Pod => "Pod",
+            WarnedKind::Claim => "PersistentVolumeClaim",
+        }
+    }
 }
 
 /// What the operator itself was told at its start.
@@ -53,15 +94,13 @@ pub struct Settings {
     /// The operator's own image, from which the gate is copied into each member's pod.
     pub operator_image: String,
     /// How long a member may be silent before it is replaced without other evidence.
-    pub silence_grace: jiff::SignedDuration,
-    /// The broken rule, in builds that have one.
-    pub mutant: Option<Mutant>,
+    pub silence_grace: SignedDuration,
 }
 
 impl Settings {
     /// A node that restarts, or a partition that somebody is working on, is over within this time; a replacement copies
     /// the whole database and is not undone.
-    pub const DEFAULT_SILENCE_GRACE: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+    pub const DEFAULT_SILENCE_GRACE: SignedDuration = SignedDuration::from_mins(5);
 }
 
 /// What one pod answered.
@@ -117,6 +156,9 @@ pub struct EtcdAnswer {
 pub enum LinearizableRead {
     /// It succeeded.
     Served,
+    /// The member refused it, because authentication is on and the operator has no credentials. etcd asks for them only after
+    /// the quorum has confirmed the read, so the member and a quorum behind it are well.
+    Refused(String),
     /// It failed; says how.
     Failed(String),
     /// None was tried. A learner serves none.
@@ -196,6 +238,9 @@ pub struct IssuedPermit {
     pub id: PermitId,
     /// The pod that it was issued to.
     pub pod_uid: String,
+    /// Whether it is known to have been spent. From then on it is never given again, whatever the pod's own marks say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spent: bool,
 }
 
 /// Names of objects that the shell must look up one by one if the list by label did not bring them, so that absence
@@ -221,7 +266,11 @@ pub fn required_by_name(cluster: &ClusterIdentity, names: &BTreeSet<MemberName>)
         claims: names.iter().map(MemberName::claim).collect(),
         stateful_sets: names.iter().map(|name| name.as_str().to_owned()).collect(),
         pods: names.iter().map(MemberName::pod).collect(),
-        services: [cluster.peers_service(), cluster.client_service()].into(),
+        services: Naming::ALL
+            .map(|naming| cluster.with_naming(naming).peers_service())
+            .into_iter()
+            .chain([cluster.client_service()])
+            .collect(),
         disruption_budgets: [cluster.disruption_budget()].into(),
     }
 }

@@ -80,8 +80,11 @@ impl Connection {
         self.bounded(async {
             let mut client = self.client().await?;
             // The read waits until this member has applied everything committed before it, so its member list is at
-            // least that new.
-            read(&mut client).await?;
+            // least that new. A refusal for want of credentials comes after that wait.
+            match read(&mut client).await {
+                Err(Error::GRpcStatus(status)) if is_for_credentials(status.message()) => {}
+                other => other?,
+            }
             let response = client.member_list().await?;
             let mut members: Vec<_> = response.members().iter().map(listed).collect();
             members.sort_by_key(|member| member.id);
@@ -238,6 +241,14 @@ const UNAVAILABLE: i32 = 14;
 /// seconds. It has the code of a broken connection, and yet nothing was done.
 const UNHEALTHY_CLUSTER: &str = "etcdserver: unhealthy cluster";
 
+/// In these words etcd asks for credentials (`etcd/api/v3rpc/rpctypes/error.go`); the codes alone are used for other things too.
+const FOR_CREDENTIALS: [&str; 3] =
+    ["etcdserver: user name is empty", "etcdserver: permission denied", "etcdserver: invalid auth token"];
+
+fn is_for_credentials(message: &str) -> bool {
+    FOR_CREDENTIALS.contains(&message)
+}
+
 /// What is known of a failed call's effect. In doubt it is unclear.
 fn classify(endpoint: &str, error: Error) -> EtcdError {
     let endpoint = endpoint.to_owned();
@@ -245,7 +256,9 @@ fn classify(endpoint: &str, error: Error) -> EtcdError {
         Error::GRpcStatus(status) => {
             let code = status.code() as i32;
             let message = status.message().to_owned();
-            if REFUSALS.contains(&code) || message == UNHEALTHY_CLUSTER {
+            if is_for_credentials(&message) {
+                EtcdError::NotAuthorized { endpoint, message }
+            } else if REFUSALS.contains(&code) || message == UNHEALTHY_CLUSTER {
                 EtcdError::Refused { endpoint, message }
             } else if code == UNAVAILABLE && is_connect_failure(&status) {
                 EtcdError::Unreachable { endpoint, source: Box::new(Error::GRpcStatus(status)) }

@@ -43,6 +43,14 @@ pub enum EtcdError {
         /// etcd's words.
         message: String,
     },
+    /// etcd answered and asks for credentials: authentication is on. The call had no effect.
+    #[error("{endpoint} asks for credentials: {message}")]
+    NotAuthorized {
+        /// Whom we called.
+        endpoint: String,
+        /// etcd's words.
+        message: String,
+    },
     /// The call may or may not have had an effect. A change must be looked for in a fresh list.
     #[error("no clear answer from {endpoint}: {reason}")]
     Unclear {
@@ -62,7 +70,8 @@ pub trait EtcdMember: Send + Sync {
     fn endpoint(&self) -> &str;
     /// What the member says of itself; needs no quorum, and tries no read.
     fn status(&self) -> BoxFuture<'_, Result<EtcdAnswer, EtcdError>>;
-    /// A linearizable read through this member: a quorum stands behind it, and it has caught up. Learners refuse it.
+    /// A linearizable read through this member: a quorum stands behind it, and it has caught up. Learners refuse it. Where
+    /// authentication is on, a refusal says the same: etcd looks at credentials after the quorum has confirmed the read.
     fn read(&self) -> BoxFuture<'_, Result<(), EtcdError>>;
     /// The member list, after a linearizable read on the same member. Needs a quorum, so it proves one.
     fn members(&self) -> BoxFuture<'_, Result<MemberList, EtcdError>>;

@@ -4,15 +4,15 @@
 use super::ExecuteError;
 use etcd_operator_core::api::{BootstrapRecord, EtcdCluster};
 use etcd_operator_core::names::FIELD_MANAGER;
-use etcd_operator_core::plan::{Delete, Kind, Object, Patch, Target};
+use etcd_operator_core::plan::{Delete, Evict, Kind, Object, Patch, Target};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{
-    Api, ApiResource, DeleteParams, DynamicObject, Patch as ApiPatch, PatchParams, PostParams, Preconditions,
-    PropagationPolicy,
+    Api, ApiResource, DeleteParams, DynamicObject, EvictParams, Patch as ApiPatch, PatchParams, PostParams,
+    Preconditions, PropagationPolicy,
 };
-use kube::core::NamespaceResourceScope;
+use kube::core::{NamespaceResourceScope, Status};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,7 +33,7 @@ pub(super) async fn record_bootstrap(
     });
     let parameters = PatchParams { field_manager: manager(), ..PatchParams::default() };
     let written = api.patch_status(&cluster.name_any(), &parameters, &ApiPatch::Merge(patch)).await;
-    outcome("the cluster object", &[NOT_FOUND, CONFLICT], written)
+    outcome("the cluster object", written)
 }
 
 /// Creates an object.
@@ -58,7 +58,7 @@ where
     let api: Api<K> = Api::namespaced(client.clone(), &namespace);
     let parameters = PostParams { field_manager: manager(), ..PostParams::default() };
     let written = api.create(&parameters, object).await;
-    outcome(&format!("{} {}", K::kind(&()), object.name_any()), &[CONFLICT], written)
+    outcome(&format!("{} {}", K::kind(&()), object.name_any()), written)
 }
 
 /// Patches an object.
@@ -69,8 +69,7 @@ pub(super) async fn patch(client: &Client, patch: &Patch) -> Result<(), ExecuteE
     let written = dynamic(client, &patch.target)
         .patch(&patch.target.name, &parameters, &ApiPatch::Json::<()>(operations))
         .await;
-    // A JSON patch whose test failed is answered as unprocessable.
-    outcome(&describe(&patch.target), &[NOT_FOUND, CONFLICT, UNPROCESSABLE], written)
+    outcome(&describe(&patch.target), written)
 }
 
 /// Deletes an object. One that is already gone is not a failure.
@@ -87,8 +86,17 @@ pub(super) async fn delete(client: &Client, delete: &Delete) -> Result<(), Execu
     let deleted = dynamic(client, &delete.target).delete(&delete.target.name, &parameters).await;
     match deleted {
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        other => outcome(&describe(&delete.target), &[CONFLICT], other),
+        other => outcome(&describe(&delete.target), other),
     }
+}
+
+/// Evicts a pod. What its disruption budget does not allow now is answered with 429.
+pub(super) async fn evict(client: &Client, evict: &Evict) -> Result<(), ExecuteError> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &evict.target.namespace);
+    let preconditions = Preconditions { uid: Some(evict.target.uid.clone()), resource_version: None };
+    let delete_options = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    let parameters = EvictParams { delete_options: Some(delete_options), ..EvictParams::default() };
+    outcome(&describe(&evict.target), pods.evict(&evict.target.name, &parameters).await)
 }
 
 fn dynamic(client: &Client, target: &Target) -> Api<DynamicObject> {
@@ -113,14 +121,32 @@ fn manager() -> Option<String> {
 const NOT_FOUND: u16 = 404;
 const CONFLICT: u16 = 409;
 const UNPROCESSABLE: u16 = 422;
+const TOO_MANY_REQUESTS: u16 = 429;
+const SERVER_ERROR: u16 = 500;
 
-/// Tells "the world has moved on" from all other failures, by the codes that mean it for this kind of request.
-fn outcome<T>(what: &str, overtaken: &[u16], answer: kube::Result<T>) -> Result<(), ExecuteError> {
+/// Tells the three kinds of failure apart: the world has moved on, the server refuses, or it can't do it now.
+fn outcome<T>(what: &str, answer: kube::Result<T>) -> Result<(), ExecuteError> {
     match answer {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if overtaken.contains(&status.code) => {
-            Err(ExecuteError::Overtaken(format!("{what} has changed ({})", status.message)))
-        }
+        Err(kube::Error::Api(status)) => match status.code {
+            NOT_FOUND | CONFLICT => Err(overtaken(what, &status)),
+            UNPROCESSABLE if is_failed_test(&status) => Err(overtaken(what, &status)),
+            TOO_MANY_REQUESTS | SERVER_ERROR.. => Err(ExecuteError::Kubernetes(kube::Error::Api(status))),
+            _ => Err(ExecuteError::Refused {
+                message: status.message.clone(),
+                source: kube::Error::Api(status),
+            }),
+        },
         Err(error) => Err(ExecuteError::Kubernetes(error)),
     }
+}
+
+fn overtaken(what: &str, status: &Status) -> ExecuteError {
+    ExecuteError::Overtaken(format!("{what} has changed ({})", status.message))
+}
+
+/// Whether a 422 says that a test of a JSON patch failed. A refusal by validation has the same code and names the object and the
+/// fields (`k8s.io/apiserver/pkg/endpoints/handlers/patch.go`, where a failed test becomes a generic response without details).
+fn is_failed_test(status: &Status) -> bool {
+    status.details.as_ref().is_none_or(|details| details.kind.is_empty() && details.causes.is_empty())
 }

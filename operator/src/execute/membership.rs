@@ -98,7 +98,11 @@ async fn settle(
     let error = match outcome {
         Ok(()) => return Ok(()),
         Err(error @ EtcdError::Unclear { .. }) => error,
-        Err(error @ (EtcdError::Refused { .. } | EtcdError::Unreachable { .. })) => {
+        Err(
+            error @ (EtcdError::Refused { .. }
+            | EtcdError::NotAuthorized { .. }
+            | EtcdError::Unreachable { .. }),
+        ) => {
             return Err(ExecuteError::Etcd(error));
         }
     };

@@ -1,5 +1,5 @@
-//! Carries out a plan's actions in order and stops at the first that fails: the next plan starts from what is there.
-//! It chooses nothing; each action says what it was planned on, and is refused if that no longer holds.
+//! Carries out single actions. It chooses nothing; each action says what it was planned on, and is refused if that no longer
+//! holds. How an action failed is told apart: overtaken, refused, not now.
 
 mod kubernetes;
 mod membership;
@@ -7,8 +7,9 @@ mod membership;
 use crate::etcd::{EtcdError, EtcdPort};
 use crate::lease::Leadership;
 use crate::observe::Contact;
+use crate::telemetry::chain;
 use etcd_operator_core::api::EtcdCluster;
-use etcd_operator_core::plan::Action;
+use etcd_operator_core::plan::{Action, SetbackKind};
 use kube::Client;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,16 @@ pub enum ExecuteError {
     /// The world is no longer what the action was planned on. Nothing was done; the next plan will see it.
     #[error("{0}, so this is planned anew")]
     Overtaken(String),
-    /// The API server failed or refused.
+    /// The API server understood the request and refused it: by validation, quota, admission or rights.
+    #[error("the API server refused")]
+    Refused {
+        /// Its words.
+        message: String,
+        /// The whole answer.
+        #[source]
+        source: kube::Error,
+    },
+    /// The API server could not do it now, or did not answer.
     #[error("ask the API server")]
     Kubernetes(#[source] kube::Error),
     /// An object can't be written.
@@ -43,6 +53,22 @@ pub enum ExecuteError {
         /// Time that the call may take.
         needed: Duration,
     },
+}
+
+impl ExecuteError {
+    /// What it means for the next attempt and for the user.
+    pub fn setback(&self) -> SetbackKind {
+        match self {
+            ExecuteError::Overtaken(_) => SetbackKind::Overtaken,
+            ExecuteError::Refused { message, source: _ } => SetbackKind::Refused(message.clone()),
+            ExecuteError::Kubernetes(kube::Error::Api(status)) => SetbackKind::NotNow(status.message.clone()),
+            ExecuteError::Kubernetes(error) => SetbackKind::NotNow(chain(error)),
+            ExecuteError::Request(error) => SetbackKind::Refused(chain(error)),
+            ExecuteError::Etcd(error) => SetbackKind::NotNow(chain(error)),
+            ExecuteError::NoContact => SetbackKind::NotNow(self.to_string()),
+            ExecuteError::LeaseTooShort { .. } => SetbackKind::NotOurs,
+        }
+    }
 }
 
 /// All that is needed to act.
@@ -71,6 +97,7 @@ impl Executor {
             Action::Create(object) => kubernetes::create(&self.client, object).await,
             Action::Patch(patch) => kubernetes::patch(&self.client, patch).await,
             Action::Delete(delete) => kubernetes::delete(&self.client, delete).await,
+            Action::Evict(evict) => kubernetes::evict(&self.client, evict).await,
             Action::AddLearner { member: _, peer_url, planned_on } => {
                 self.membership(contact).add_learner(peer_url, planned_on).await
             }
@@ -98,9 +125,11 @@ impl Executor {
     fn check_lease(&self, action: &Action) -> Result<(), ExecuteError> {
         let etcd_calls = self.etcd.call_timeout() * 3;
         let needed = match action {
-            Action::RecordBootstrap { .. } | Action::Create(_) | Action::Patch(_) | Action::Delete(_) => {
-                KUBERNETES_CALL
-            }
+            Action::RecordBootstrap { .. }
+            | Action::Create(_)
+            | Action::Patch(_)
+            | Action::Delete(_)
+            | Action::Evict(_) => KUBERNETES_CALL,
             Action::AddLearner { .. }
             | Action::PromoteMember { .. }
             | Action::RemoveMember { .. }

@@ -49,7 +49,7 @@ impl Place {
     fn access(&self, scope: &Scope) -> Vec<Value> {
         let (mut everywhere, mut here) = (vec![rights::on_resource_types()], rights::on_lease());
         match scope {
-            Scope::Everywhere => everywhere.extend(rights::on_clusters()),
+            Scope::Everywhere => everywhere.extend([rights::on_places(), rights::on_clusters()].concat()),
             Scope::Namespace(_) => here.extend(rights::on_clusters()),
         }
         let version = format!("{RBAC}/v1");

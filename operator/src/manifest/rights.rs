@@ -54,12 +54,19 @@ pub(super) fn on_clusters() -> Vec<Value> {
             &["pods"],
             &["get", "list", "watch", "patch", "delete"],
         ),
+        rule(
+            "A member that serves is restarted by eviction, so that its disruption budget counts.",
+            "",
+            &["pods/eviction"],
+            &["create"],
+        ),
         rule("One budget for each cluster, named after it.", "policy", &["poddisruptionbudgets"], KEEP),
         rule(
-            "What it did and what it holds back, for `kubectl describe`. Their names are made of digests.",
+            "What it did and what it holds back, for `kubectl describe`; their names are made of digests. Those of Kubernetes about \
+             members that do not come up are quoted in the status.",
             "events.k8s.io",
             &["events"],
-            &["get", "create", "patch"],
+            &["get", "list", "create", "patch"],
         ),
     ]
 }
@@ -75,6 +82,20 @@ pub(super) fn on_resource_types() -> Value {
     );
     rule["resourceNames"] = json!(["etcdclusters.etcd.operators.rs"]);
     rule
+}
+
+/// Rights to see nodes and volumes, which no namespace holds either. An operator for one namespace goes without them.
+pub(super) fn on_places() -> Vec<Value> {
+    vec![
+        rule(
+            "Whether the node that a silent member's volume is bound to is gone: only then may the member be replaced although its \
+             pod cannot start.",
+            "",
+            &["nodes"],
+            &["list"],
+        ),
+        rule("Which nodes a silent member's volume is bound to.", "", &["persistentvolumes"], &["get"]),
+    ]
 }
 
 /// Rights in the operator's own namespace: its Lease.

@@ -75,7 +75,7 @@ pub(super) fn known_names(
     names.extend(recorded.chain(first).filter_map(|name| MemberName::parse(identity, name)));
     if let MemberList::Known(known) = list {
         let urls = known.members.iter().flat_map(|member| &member.peer_urls);
-        names.extend(urls.filter_map(|url| identity.member_of_peer_url(url)));
+        names.extend(urls.filter_map(|url| identity.member_of_peer_url(url)).map(|(name, _)| name));
     }
     names
 }

@@ -40,9 +40,13 @@ struct Asking {
     address: String,
 }
 
-/// Asks every pod that has an address, all at once.
-pub(super) async fn ask(etcd: &dyn EtcdPort, clock: &SharedClock, pods: &[Pod]) -> Asked {
-    let asking: Vec<_> = pods.iter().filter_map(with_address).collect();
+/// Asks each of these pods that has an address, all at once.
+pub(super) async fn ask<'a>(
+    etcd: &dyn EtcdPort,
+    clock: &SharedClock,
+    pods: impl Iterator<Item = &'a Pod>,
+) -> Asked {
+    let asking: Vec<_> = pods.filter_map(with_address).collect();
     let answers = join_all(asking.iter().map(|pod| ask_one(etcd, clock, pod))).await;
     let contact = contact(asking.iter().zip(&answers));
     let probes = asking.iter().map(|pod| pod.pod_uid.clone()).zip(answers).collect();
@@ -72,6 +76,7 @@ fn with_read(status: EtcdAnswer, read: Result<(), EtcdError>) -> EtcdAnswer {
     let read = match read {
         _ if status.is_learner => LinearizableRead::NotTried,
         Ok(()) => LinearizableRead::Served,
+        Err(EtcdError::NotAuthorized { message, .. }) => LinearizableRead::Refused(message),
         Err(error) => LinearizableRead::Failed(chain(&error)),
     };
     EtcdAnswer { read, ..status }
@@ -106,7 +111,7 @@ fn contact<'a>(answers: impl Iterator<Item = (&'a Asking, &'a Probe)>) -> Contac
         }
     }
     voters.sort_by_key(|(answer, _)| {
-        let serves = answer.read == LinearizableRead::Served;
+        let serves = matches!(answer.read, LinearizableRead::Served | LinearizableRead::Refused(_));
         let leads = answer.leader == Some(answer.member_id);
         (!serves, !leads, u64::MAX - answer.raft_term, answer.member_id)
     });

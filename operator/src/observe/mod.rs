@@ -1,6 +1,7 @@
-//! Looks at one cluster: all objects by live reads, each member by asking it. These are the only reads that a plan is
-//! made from. It judges nothing and keeps nothing.
+//! Looks at one cluster: all objects by live reads, each of its own members by asking it. These are the only reads that a plan is
+//! made from. It judges nothing; what it remembers of earlier looks is kept by its caller.
 
+mod explain;
 mod kubernetes;
 mod members;
 
@@ -9,10 +10,16 @@ pub use members::Contact;
 
 use crate::clock::{SharedClock, SharedIdentifiers};
 use crate::etcd::EtcdPort;
+use crate::telemetry::chain;
 use etcd_operator_core::api::EtcdCluster;
 use etcd_operator_core::desired::identity;
-use etcd_operator_core::observed::{Observed, Settings};
+use etcd_operator_core::memory::Memory;
+use etcd_operator_core::names::ClusterIdentity;
+use etcd_operator_core::observed::{MemberList, Observed, Places, Settings};
+use etcd_operator_core::world::{Ownership, World};
+use explain::AskError;
 use kube::Client;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -57,10 +64,16 @@ pub struct Sight {
 
 impl Observer {
     /// Looks at everything that concerns a cluster.
-    pub async fn observe(&self, cluster: &EtcdCluster) -> Result<Sight, ObserveError> {
+    pub async fn observe(&self, cluster: &EtcdCluster, memory: &mut Memory) -> Result<Sight, ObserveError> {
         let identity = identity(cluster).map_err(ObserveError::Identity)?;
         let mut objects = kubernetes::list(&self.client, &identity).await?;
-        let asked = members::ask(self.etcd.as_ref(), &self.clock, &objects.pods).await;
+        // Whoever lost its label is found by name before anybody is asked; and once more, when etcd has named its members.
+        let names =
+            kubernetes::known_names(&identity, cluster, &objects, &MemberList::Unknown(String::new()));
+        kubernetes::complete(&self.client, &identity, &names, &mut objects).await?;
+        let ownership = Ownership::read(&identity, &objects.stateful_sets, &objects.claims);
+        let own_pods = objects.pods.iter().filter(|pod| ownership.has_pod(&identity, pod));
+        let asked = members::ask(self.etcd.as_ref(), &self.clock, own_pods).await;
         let names = kubernetes::known_names(&identity, cluster, &objects, &asked.member_list);
         kubernetes::complete(&self.client, &identity, &names, &mut objects).await?;
         let Objects { stateful_sets, pods, claims, services, disruption_budgets } = objects;
@@ -76,7 +89,52 @@ impl Observer {
             disruption_budgets,
             probes: asked.probes,
             member_list: asked.member_list,
+            silence: BTreeMap::new(),
+            places: Places::NotAsked,
+            warnings: BTreeMap::new(),
         };
+        let observed = self.with_what_time_tells(observed, identity, memory).await;
+        memory.note_observed(self.clock.monotonic());
         Ok(Sight { observed, contact: asked.contact })
+    }
+
+    /// Adds for how long what is amiss has been so, and what Kubernetes says about it.
+    async fn with_what_time_tells(
+        &self,
+        mut observed: Observed,
+        identity: ClusterIdentity,
+        memory: &mut Memory,
+    ) -> Observed {
+        let now = self.clock.monotonic();
+        let namespace = identity.namespace.clone();
+        let world = World::read(&observed, identity);
+        let (silent, to_place) = (world.silent_members(), world.volumes_to_place());
+        let to_explain = world.objects_to_explain();
+        observed.silence = memory.note_silence(now, silent);
+        if !to_place.is_empty() {
+            observed.places = self.places(&to_place, now, memory).await;
+        }
+        if let Some(objects) = memory.due_explanations(now, to_explain) {
+            let warnings = explain::warnings(&self.client, &namespace, objects).await;
+            memory.note_explanations(now, warnings);
+        }
+        observed.warnings = memory.explanations();
+        observed
+    }
+
+    async fn places(
+        &self,
+        volumes: &BTreeMap<String, String>,
+        now: std::time::Duration,
+        memory: &mut Memory,
+    ) -> Places {
+        match explain::cut_off(&self.client, volumes).await {
+            Ok(cut_off) => Places::CutOff(memory.note_cut_off(now, cut_off)),
+            Err(AskError::NotAllowed) => Places::NotAllowed,
+            Err(AskError::Failed(error)) => {
+                tracing::warn!(error = chain(&error), "read nodes and volumes");
+                Places::NotAsked
+            }
+        }
     }
 }

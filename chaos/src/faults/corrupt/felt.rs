@@ -30,7 +30,7 @@ pub(super) async fn make_felt(case: &Case<'_>, victims: &Victims, changed: &[Cha
                 format!("{lost}; {}", restart_spare(case).await?)
             }
             ClusterObject::PeerService => {
-                let lost = no_endpoints(case, &format!("{}-peers", case.context.cluster)).await?;
+                let lost = no_endpoints(case, &changed.located.name).await?;
                 format!("{lost}; {}", restart_spare(case).await?)
             }
             ClusterObject::DisruptionBudget => {

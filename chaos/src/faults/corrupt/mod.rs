@@ -88,7 +88,8 @@ async fn change(
     choice: Choice,
 ) -> Result<Changed> {
     let context = case.context;
-    let located = Located::new(&context.client, &context.namespace, &context.cluster, object, member)?;
+    let located =
+        Located::find(&context.client, &context.namespace, &context.cluster, object, member).await?;
     let now = located.get().await?.with_context(|| format!("{object} {} is not there", located.name))?;
     let Change { field, value } = choice(object, &now)?;
     let before = field.value(&now);

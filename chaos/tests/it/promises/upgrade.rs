@@ -55,7 +55,8 @@ async fn an_upgrade_of_the_operator_restarts_no_member_and_each_keeps_its_gate_u
         "a lost pod comes back behind the gate it had"
     );
 
-    let resources = Patch::Merge(json!({ "spec": { "resources": { "requests": { "memory": "96Mi" } } } }));
+    let spec = json!({ "resources": { "requests": { "memory": "96Mi" } }, "rollout": { "soakSeconds": 1 } });
+    let resources = Patch::Merge(json!({ "spec": spec }));
     demo.api().patch("demo", &PatchParams::default(), &resources).await.unwrap();
     until("every member has the new gate after its planned restart", async || {
         Ok((gates(&arena, &demo).await == [OPERATOR_IMAGE; 6]).then_some(()))
@@ -85,9 +86,10 @@ async fn lose_a_pod(demo: &Demo, before: &BTreeMap<String, Life>) -> BTreeMap<St
 
 async fn start_load(arena: &Arena, demo: &Demo) {
     let namespace = &demo.namespace;
+    let peers_service = etcd::peers_service(&arena.client, namespace, "demo").await.unwrap();
     let configuration = Configuration {
         endpoint: format!("http://demo.{namespace}.svc:{}", etcd::CLIENT_PORT),
-        endpoints_dns: Some(format!("demo-peers.{namespace}.svc:{}", etcd::CLIENT_PORT)),
+        endpoints_dns: Some(format!("{peers_service}.{namespace}.svc:{}", etcd::CLIENT_PORT)),
         seed: 1,
         clients: 4,
         calls_per_second_per_client: 10.0,

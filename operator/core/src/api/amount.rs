@@ -50,6 +50,7 @@ impl JsonSchema for Amount {
     /// the digits one is not zero, because an amount of nothing cannot be carried out.
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
+            "maxLength": 40,
             "minimum": 1,
             "pattern": "^[+]?([0-9]*[1-9][0-9]*[.]?[0-9]*|[0-9]*[.][0-9]*[1-9][0-9]*)(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?$",
             "x-kubernetes-int-or-string": true,
@@ -62,9 +63,11 @@ impl JsonSchema for Amount {
 #[serde(rename_all = "camelCase", default)]
 pub struct ResourcesSpec {
     /// What the scheduler sets aside.
+    #[schemars(extend("maxProperties" = 16))]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub requests: BTreeMap<String, Amount>,
     /// What the container may use at most.
+    #[schemars(extend("maxProperties" = 16))]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, Amount>,
 }

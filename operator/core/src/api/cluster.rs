@@ -1,15 +1,14 @@
-//! `EtcdCluster`: its spec with the rules that the API server enforces, and its status. Never reads or decides.
+//! `EtcdCluster`: its spec with the rules that the API server enforces. Never reads or decides.
 #![allow(
     unreachable_pub,
     reason = "the schema derive makes a public twin of the spec inside a function body"
 )]
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, ResourcesSpec};
+use super::{Amount, EtcdClusterStatus, ResourcesSpec};
 
 /// An etcd cluster, as its user wants it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -66,7 +65,10 @@ pub struct EtcdClusterSpec {
     /// The volume of each member.
     #[serde(default)]
     pub storage: StorageSpec,
-    /// Requests and limits of the etcd container.
+    /// Requests and limits of the etcd container. No request may be above its limit.
+    #[x_kube(validation = Rule::new("!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits) || \
+        quantity(string(self.requests[name])).compareTo(quantity(string(self.limits[name]))) <= 0)")
+        .message("a request must not be above its limit"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourcesSpec>,
     /// Where the etcd image comes from.
@@ -75,6 +77,75 @@ pub struct EtcdClusterSpec {
     /// Stops all members and keeps the size and the volumes. Reserved: this build refuses it with a reason.
     #[serde(default)]
     pub suspend: bool,
+    /// What to do where volumes of an earlier cluster of this name are still there: `new` forms an empty cluster beside them,
+    /// which stay untouched. Without it the operator forms no cluster until they are gone. `adopt` is reserved.
+    #[x_kube(validation = Rule::new("self != 'adopt'")
+        .message("retained volumes cannot be adopted yet: set bootstrap to new for an empty cluster beside them, or delete them"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<BootstrapMode>,
+    /// How changes reach the members.
+    #[serde(default)]
+    pub rollout: RolloutSpec,
+    /// The members' pods.
+    #[serde(default)]
+    pub pod: PodSettings,
+}
+
+/// What to do where volumes of an earlier cluster of the same name are still there.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum BootstrapMode {
+    /// Form an empty cluster beside them.
+    New,
+    /// Take them over.
+    Adopt,
+}
+
+/// How changes reach the members: one after the other, and each must prove itself.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutSpec {
+    /// How long a changed member must be well before the next one is changed, in seconds.
+    #[schemars(range(min = 0, max = 86400))]
+    #[serde(default = "default_soak_seconds")]
+    pub soak_seconds: i64,
+}
+
+impl Default for RolloutSpec {
+    fn default() -> Self {
+        RolloutSpec { soak_seconds: default_soak_seconds() }
+    }
+}
+
+/// Long enough for a memory limit that is too small to show itself.
+fn default_soak_seconds() -> i64 {
+    120
+}
+
+/// Settings of the members' pods.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PodSettings {
+    /// Who chooses the user that the pods run as: `Fixed` is 65532; with `Platform` the pods ask for none, as platforms want it
+    /// that assign one to each namespace (OpenShift).
+    #[serde(default)]
+    pub user: PodUser,
+}
+
+/// Who chooses the user that a pod runs as.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PodUser {
+    /// The operator: always the same.
+    #[default]
+    Fixed,
+    /// Whoever admits the pod.
+    Platform,
+}
+
+impl PodUser {
+    pub(crate) fn is_fixed(&self) -> bool {
+        *self == PodUser::Fixed
+    }
 }
 
 fn default_size() -> i32 {
@@ -124,97 +195,4 @@ impl Default for ImageSpec {
 
 fn default_repository() -> String {
     super::DEFAULT_IMAGE_REPOSITORY.to_owned()
-}
-
-/// What the operator saw at its last look, and what it remembers. Everything here can be rebuilt from disks, from
-/// etcd and from the annotations of the volumes' claims.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase", default)]
-pub struct EtcdClusterStatus {
-    /// The generation of the spec that this status speaks of.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// Whether the cluster has ever had a quorum. Once true it stays true, and no member starts as of a new cluster.
-    pub formed: bool,
-    /// The cluster's ID, in hexadecimal, from the moment that it formed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster_id: Option<String>,
-    /// The etcd version that the members run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// Name of the member that leads, if one was seen to lead.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub leader: Option<String>,
-    /// Voting members that answered the last probe as healthy.
-    pub ready_members: i32,
-    /// The members, sorted by name.
-    pub members: Vec<MemberStatus>,
-    /// The first members and their token, frozen until the cluster has formed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bootstrap: Option<BootstrapRecord>,
-    /// What the operator would do, and does not, with its reasons.
-    pub holds: Vec<HoldStatus>,
-    /// Available, Ready, Progressing and Degraded.
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
-    pub conditions: Vec<Condition>,
-}
-
-/// One member.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase", default)]
-pub struct MemberStatus {
-    /// Its name, never used again after it is gone.
-    pub name: String,
-    /// Its ID in etcd, in hexadecimal, once it is in the member list.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    /// The version that it said it runs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// Whether it leads.
-    pub leader: bool,
-    /// Whether it is a learner, which has no vote yet.
-    pub learner: bool,
-    /// What the last probe found.
-    pub health: MemberHealth,
-    /// Why, in a sentence, unless it is healthy.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// Since when it has not answered. Absent while it answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub silent_since: Option<Time>,
-}
-
-/// What a probe found of a member.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MemberHealth {
-    /// It answered, knows a leader, and reports no error.
-    Healthy,
-    /// It answered and is not well, or Kubernetes says that it does not run.
-    Unhealthy,
-    /// Nobody could be asked, or the answer is too old.
-    #[default]
-    Unknown,
-}
-
-/// The first members of a cluster, chosen once for each attempt to form it.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct BootstrapRecord {
-    /// Counts attempts from 1. A later one is made only if the earlier never formed and never can.
-    pub attempt: i64,
-    /// etcd's initial cluster token: the cluster object's UID and the attempt.
-    pub token: String,
-    /// Names of the members, sorted.
-    pub members: Vec<String>,
-}
-
-/// Something that the operator holds back.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct HoldStatus {
-    /// The reason, one CamelCase word.
-    pub reason: String,
-    /// What is held back and what would end the wait.
-    pub message: String,
 }

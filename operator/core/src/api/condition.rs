@@ -52,6 +52,12 @@ pub enum ConditionReason {
     MemberUnhealthy,
     /// The number of voters is not the size.
     SizeDiffers,
+    /// The volume of a member that still runs is being deleted, which cannot be undone.
+    VolumeEnding,
+    /// A member does not run what the spec asks for yet.
+    MembersOutdated,
+    /// The cluster's objects could not be read: this says nothing about them.
+    ObservationFailed,
     /// Something is being changed.
     Changing,
     /// All is as the spec says.
@@ -74,6 +80,9 @@ impl ConditionReason {
             ConditionReason::AllMembersHealthy => "AllMembersHealthy",
             ConditionReason::MemberUnhealthy => "MemberUnhealthy",
             ConditionReason::SizeDiffers => "SizeDiffers",
+            ConditionReason::VolumeEnding => "VolumeEnding",
+            ConditionReason::MembersOutdated => "MembersOutdated",
+            ConditionReason::ObservationFailed => "ObservationFailed",
             ConditionReason::Changing => "Changing",
             ConditionReason::AsSpecified => "AsSpecified",
             ConditionReason::Held => "Held",

@@ -3,12 +3,13 @@
 mod amount;
 pub mod cluster;
 pub mod condition;
+pub mod status;
 
 pub use amount::{Amount, ResourcesSpec};
 pub use cluster::{
-    BootstrapRecord, EtcdCluster, EtcdClusterSpec, EtcdClusterStatus, HoldStatus, ImageSpec, MemberHealth,
-    MemberStatus, StorageSpec,
+    BootstrapMode, EtcdCluster, EtcdClusterSpec, ImageSpec, PodSettings, PodUser, RolloutSpec, StorageSpec,
 };
+pub use status::{BootstrapRecord, EtcdClusterStatus, HoldStatus, MemberHealth, MemberStatus};
 
 /// API group of every kind that the operator registers.
 pub const GROUP: &str = "etcd.operators.rs";

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// An etcd version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct EtcdVersion {
     /// Always 3 today.
     pub major: u32,
@@ -45,5 +48,19 @@ fn parse_number(text: &str) -> Option<u32> {
 impl fmt::Display for EtcdVersion {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+impl TryFrom<String> for EtcdVersion {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        EtcdVersion::parse(&text).ok_or_else(|| format!("{text:?} is no version of three numbers"))
+    }
+}
+
+impl From<EtcdVersion> for String {
+    fn from(version: EtcdVersion) -> String {
+        version.to_string()
     }
 }

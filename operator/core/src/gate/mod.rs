@@ -18,14 +18,24 @@ pub use types::{
 
 use std::collections::BTreeMap;
 
+use crate::names::{ClusterIdentity, Naming};
+
 /// Format version of [`Stamp`], [`Permit`], [`GateConfiguration`] and [`GateReport`].
 ///
 /// A member keeps its gate when the operator is upgraded, so an old gate meets newer documents, and acts on them: a
 /// format that only adds fields keeps `oldest_reader` as it is. One that an old gate would misunderstand raises it.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The oldest format whose readers may act on what this build writes.
 pub const OLDEST_READER: u32 = 1;
+
+/// The oldest format whose readers form a cluster's names as they are: those of the first know none that are formed by UID.
+pub fn oldest_reader_of(cluster: &ClusterIdentity) -> u32 {
+    match cluster.naming {
+        Naming::ByName => OLDEST_READER,
+        Naming::ByUid => 2,
+    }
+}
 
 /// Whether this build may act on a document that names `oldest_reader`.
 pub fn is_understood(oldest_reader: u32) -> bool {

@@ -7,12 +7,17 @@ use super::{
     ClusterState, DataState, DiskState, FORMAT, GateConfiguration, GateDecision, GateHoldReason, GateInputs,
     InitialMember, LogIdentity, OLDEST_READER, Permit, PermitReading, Stamp, StampState, decide,
 };
-use crate::names::{ClusterId, ClusterIdentity, MemberId, MemberName, PermitId};
+use crate::names::{ClusterId, ClusterIdentity, MemberId, MemberName, Naming, PermitId};
 
 const POD: &str = "pod-uid";
 
 fn cluster() -> ClusterIdentity {
-    ClusterIdentity { name: "demo".to_owned(), namespace: "test".to_owned(), uid: "cluster-uid".to_owned() }
+    ClusterIdentity {
+        name: "demo".to_owned(),
+        namespace: "test".to_owned(),
+        uid: "cluster-uid".to_owned(),
+        naming: Naming::ByUid,
+    }
 }
 
 fn member(name: &str) -> MemberName {
@@ -63,6 +68,7 @@ fn inputs(stamp: StampState, data: DataState, permit: PermitReading) -> GateInpu
             cluster: cluster(),
             member: member("demo-aaaaa"),
             etcd_version: "3.6.16".to_owned(),
+            quota_backend_bytes: None,
         },
         pod_uid: POD.to_owned(),
         disk: DiskState { stamp, data },
@@ -270,7 +276,7 @@ fn stamp_and_permit_survive_their_own_formats() {
 #[test]
 fn an_old_gate_acts_on_what_a_newer_build_wrote_and_keeps_what_it_does_not_know() {
     let newer =
-        |text: String| text.replacen(r#""format":1"#, r#""format":2,"addedLater":{"by":"a newer build"}"#, 1);
+        |text: String| text.replacen(r#""format":2"#, r#""format":3,"addedLater":{"by":"a newer build"}"#, 1);
     let on_disk = newer(serde_json::to_string(&stamp()).expect("plain data"));
     let on_disk: Stamp = serde_json::from_str(&on_disk).expect("a newer stamp");
     let given = newer(serde_json::to_string(&permit()).expect("plain data"));

@@ -22,6 +22,9 @@ pub struct GateConfiguration {
     pub member: MemberName,
     /// The etcd version in the image, because configuration keys differ between minors.
     pub etcd_version: String,
+    /// etcd's own limit of its database; etcd's default if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_backend_bytes: Option<u64>,
 }
 
 /// `member.json` beside the data directory: whose disk this is.

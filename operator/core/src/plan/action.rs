@@ -14,7 +14,40 @@ use crate::api::BootstrapRecord;
 use crate::names::{ClusterId, MemberId, MemberName};
 use crate::observed::AlarmKind;
 
-/// One change. The executor carries out a plan's actions in order and stops at the first that fails.
+/// What an action is about. Actions about the same are carried out in order, and the first that fails ends them: what follows
+/// rests on it. What does not depend on each other goes on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Concern {
+    /// The choice of the first members.
+    Bootstrap,
+    /// One Service.
+    Service(String),
+    /// The disruption budget.
+    Budget,
+    /// The objects of one member.
+    Member(MemberName),
+    /// Who is a member, with the objects that a new one needs first.
+    Membership,
+    /// Alarms that removed members left behind.
+    Alarms,
+}
+
+/// An action of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// What it is about.
+    pub concern: Concern,
+    /// The change.
+    pub action: Action,
+}
+
+impl fmt::Display for Planned {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.action.fmt(formatter)
+    }
+}
+
+/// One change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Write the list of the first members into the status (merge patch of the status subresource), on the condition
@@ -31,6 +64,9 @@ pub enum Action {
     Patch(Patch),
     /// Delete an object.
     Delete(Delete),
+    /// Delete a pod that serves, through the eviction API, so that its disruption budget counts: a drain at the same moment is not
+    /// joined. A refusal by the budget is no failure.
+    Evict(Evict),
     /// Add a learner to etcd. Re-read the list first, and do nothing if it has changed.
     AddLearner {
         /// The member to be.
@@ -183,6 +219,17 @@ pub enum PatchOperation {
     },
 }
 
+impl PatchOperation {
+    /// Where it acts.
+    pub fn path(&self) -> &String {
+        match self {
+            PatchOperation::Test { path, .. }
+            | PatchOperation::Add { path, .. }
+            | PatchOperation::Remove { path } => path,
+        }
+    }
+}
+
 /// What a patch is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PatchPurpose {
@@ -207,6 +254,13 @@ pub enum PatchPurpose {
     GivePermit {
         /// The permit.
         permit: String,
+    },
+    /// Takes a permit that was spent off the pod.
+    TakePermit,
+    /// Records on a claim what its member should run from now on.
+    SetTarget {
+        /// What is different in it.
+        because: String,
     },
     /// Records facts on a claim: that the cluster formed, the member's ID; names them.
     RecordFacts {
@@ -238,6 +292,15 @@ pub struct Delete {
     pub because: String,
 }
 
+/// An eviction, with the UID of the pod as its precondition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evict {
+    /// The pod.
+    pub target: Target,
+    /// Why.
+    pub because: String,
+}
+
 impl Action {
     /// One word for metrics.
     pub fn kind(&self) -> &'static str {
@@ -246,6 +309,7 @@ impl Action {
             Action::Create(_) => "create",
             Action::Patch(_) => "patch",
             Action::Delete(_) => "delete",
+            Action::Evict(_) => "evict",
             Action::AddLearner { .. } => "add-learner",
             Action::PromoteMember { .. } => "promote-member",
             Action::RemoveMember { .. } => "remove-member",
@@ -262,6 +326,7 @@ impl Action {
             | Action::Create(_)
             | Action::Patch(_)
             | Action::Delete(_)
+            | Action::Evict(_)
             | Action::MoveLeader { .. }
             | Action::DisarmAlarm { .. } => false,
         }
@@ -288,59 +353,5 @@ impl Object {
             Object::DisruptionBudget(object) => &object.metadata,
         };
         metadata.name.as_deref().unwrap_or_default()
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Action::RecordBootstrap { record, .. } => {
-                let members = record.members.join(", ");
-                write!(formatter, "record first members {members}, attempt {}", record.attempt)
-            }
-            Action::Create(object) => {
-                write!(formatter, "create {} {}", object.kind().as_str(), object.name())
-            }
-            Action::Patch(patch) => write!(formatter, "{patch}"),
-            Action::Delete(delete) => write!(formatter, "{delete}"),
-            Action::AddLearner { member, peer_url, .. } => {
-                write!(formatter, "add learner {member} at {peer_url}")
-            }
-            Action::PromoteMember { member, id, .. } => write!(formatter, "promote learner {member} ({id})"),
-            Action::RemoveMember { member, id, because, .. } => {
-                write!(formatter, "remove member {member} ({id}): {because}")
-            }
-            Action::MoveLeader { from, to, .. } => write!(formatter, "move leadership from {from} to {to}"),
-            Action::DisarmAlarm { member_id, alarm } => {
-                write!(formatter, "disarm alarm {} of removed member {member_id}", alarm.as_str())
-            }
-        }
-    }
-}
-
-impl fmt::Display for Patch {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let object = format!("{} {}", self.target.kind.as_str(), self.target.name);
-        match &self.purpose {
-            PatchPurpose::Restore { fields } => write!(formatter, "restore {object}: {}", fields.join(", ")),
-            PatchPurpose::Follow { fields } => write!(formatter, "update {object}: {}", fields.join(", ")),
-            PatchPurpose::RecordPermit { permit, pod_uid } => {
-                write!(formatter, "record on {object} permit {permit} for pod {pod_uid}")
-            }
-            PatchPurpose::GivePermit { permit } => write!(formatter, "give {object} permit {permit}"),
-            PatchPurpose::RecordFacts { facts } => {
-                write!(formatter, "record on {object} {}", facts.join(", "))
-            }
-            PatchPurpose::LabelRole { role } => write!(formatter, "label {object} as {role}"),
-            PatchPurpose::SetAside { because } => write!(formatter, "set {object} aside: {because}"),
-        }
-    }
-}
-
-impl fmt::Display for Delete {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let force = if self.grace_period_seconds == Some(0) { "force-delete" } else { "delete" };
-        let object = format!("{} {}", self.target.kind.as_str(), self.target.name);
-        write!(formatter, "{force} {object}: {}", self.because)
     }
 }

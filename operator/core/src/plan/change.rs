@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
 use super::{Action, Delete, Kind, Patch, PatchOperation, PatchPurpose, Target};
-use crate::names::ANNOTATION_FINGERPRINT;
+use crate::names::{ANNOTATION_FINGERPRINT, ANNOTATION_TARGET, ANNOTATION_VERSION};
 use crate::render::compare::escape;
+use crate::target;
 
 /// The live object as a target.
 pub(super) fn target(kind: Kind, object: &impl Resource) -> Target {
@@ -68,6 +70,35 @@ fn set_entries(
         value: Value::String(value.clone()),
     };
     values.iter().map(set).collect()
+}
+
+/// Takes one annotation away, which must be there.
+pub(super) fn remove_annotation(key: &str) -> PatchOperation {
+    PatchOperation::Remove { path: format!("/metadata/annotations/{}", escape(key)) }
+}
+
+/// Takes one label away, which must be there.
+pub(super) fn remove_label(key: &str) -> PatchOperation {
+    PatchOperation::Remove { path: format!("/metadata/labels/{}", escape(key)) }
+}
+
+/// The test that an annotation still says what was seen.
+pub(super) fn annotation_is(key: &str, value: &str) -> PatchOperation {
+    PatchOperation::Test {
+        path: format!("/metadata/annotations/{}", escape(key)),
+        value: Value::String(value.to_owned()),
+    }
+}
+
+/// Records on a claim what its member should run from now on; what follows is rendered from that.
+pub(super) fn set_target(claim: &PersistentVolumeClaim, wanted: &target::Target, because: &str) -> Action {
+    let annotations = BTreeMap::from([
+        (ANNOTATION_TARGET.to_owned(), wanted.to_annotation()),
+        (ANNOTATION_VERSION.to_owned(), wanted.version.to_string()),
+    ]);
+    let operations = annotate(&claim.metadata, &annotations);
+    let purpose = PatchPurpose::SetTarget { because: because.to_owned() };
+    patch(self::target(Kind::PersistentVolumeClaim, claim), operations, purpose)
 }
 
 /// Those of the wanted entries that are missing or different.

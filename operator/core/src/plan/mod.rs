@@ -5,32 +5,41 @@ mod action;
 mod bootstrap;
 mod change;
 mod cleanup;
+mod describe;
 mod guards;
 mod hold;
 mod permits;
 mod records;
 mod replace;
 mod restart;
+mod retained;
 mod roles;
+mod rollout;
 pub mod safety;
 mod scale;
 mod services;
+mod setback;
 mod stateful_sets;
 
-pub use action::{Action, Delete, Kind, Object, Patch, PatchOperation, PatchPurpose, PlannedOn, Target};
-pub use hold::Hold;
+pub use action::{
+    Action, Concern, Delete, Evict, Kind, Object, Patch, PatchOperation, PatchPurpose, Planned, PlannedOn,
+    Target,
+};
+pub use hold::{Hold, Notice, ObjectHold, QuorumHold, SpecHold, Wait};
+pub use setback::{Setback, SetbackKind};
 
 use crate::desired::{Desired, Invalid};
-use crate::mutant::Mutant;
+use crate::names::MemberName;
 use crate::observed::{KnownMembers, Observed};
-use crate::render::Common;
-use crate::world::World;
+use crate::render::Rendering;
+use crate::target;
+use crate::world::{Member, World};
 
 /// What happens next, and what does not and why.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// Carried out in order; the first failure ends the pass, and the next plan starts from what is there.
-    pub actions: Vec<Action>,
+    /// Carried out in order; a failure ends those about the same, and the next plan starts from what is there.
+    pub actions: Vec<Planned>,
     /// Shown to the user.
     pub holds: Vec<Hold>,
 }
@@ -48,7 +57,6 @@ enum Flow {
 struct Context<'a> {
     world: World<'a>,
     desired: &'a Desired,
-    common: Common<'a>,
 }
 
 /// One step.
@@ -57,19 +65,26 @@ type Step = fn(&Context<'_>, &mut Plan) -> Flow;
 /// Before the cluster has formed: all first members at once, from a frozen list.
 const FORMING: &[Step] = &[
     guards::spec,
+    retained::hold_or_notice,
     bootstrap::freeze,
     bootstrap::set_earlier_attempts_aside,
+    permits::spent,
     services::peers_and_budget,
     bootstrap::create_members,
     bootstrap::permits,
+    bootstrap::restart_outdated,
 ];
 
 /// The cluster has formed and no quorum answers: old pods come back on old volumes, and nothing is taken away.
 const WITHOUT_QUORUM: &[Step] = &[
     guards::spec,
+    retained::notice,
+    permits::spent,
     services::peers_and_budget,
     services::clients,
     stateful_sets::of_volumes,
+    roles::on_pods_of_volumes,
+    rollout::to_stopped_members,
     restart::stopped_pods,
     guards::quorum_unknown,
 ];
@@ -77,25 +92,29 @@ const WITHOUT_QUORUM: &[Step] = &[
 /// A quorum answers: everything may change, in this order, and the membership by one step at a time.
 const WITH_QUORUM: &[Step] = &[
     guards::spec,
+    retained::notice,
     guards::identity,
     permits::of_added,
+    permits::spent,
     records::on_claims,
     services::peers_and_budget,
     services::clients,
     stateful_sets::of_listed,
     roles::on_pods,
+    guards::alarms_and_authentication,
     cleanup::alarms,
     replace::lost_members,
     cleanup::objects_of_removed,
     scale::promote,
     scale::grow_or_shrink,
     restart::outdated_pods,
+    rollout::advance,
 ];
 
 /// Decides what happens next. Depends on its arguments alone.
 pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     if observed.cluster.metadata.deletion_timestamp.is_some() {
-        return Plan { actions: Vec::new(), holds: vec![Hold::BeingDeleted] };
+        return Plan { actions: Vec::new(), holds: vec![Hold::Wait(Wait::BeingDeleted)] };
     }
     let world = World::read(observed, desired.cluster.clone());
     let steps = match (world.formed, world.list) {
@@ -103,7 +122,7 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
         (true, None) => WITHOUT_QUORUM,
         (true, Some(_)) => WITH_QUORUM,
     };
-    let context = Context::new(world, desired);
+    let context = Context { world, desired };
     let mut plan = Plan::default();
     for step in steps {
         if step(&context, &mut plan) == Flow::Stop {
@@ -115,23 +134,32 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
     plan
 }
 
+/// Members that run what the spec asks for: by their record, and in the pod that is there.
+pub fn updated<'w>(world: &'w World<'_>, desired: &Desired) -> Vec<&'w MemberName> {
+    let context = Context { world: world.clone(), desired };
+    let listed = world.listed().filter(|member| rollout::is_updated(&context, member));
+    listed.map(|member| &member.name).collect()
+}
+
+/// Whether a member's pod lacks what only this operator renders differently from an earlier one.
+pub fn is_rendered_earlier(world: &World<'_>, desired: &Desired, member: &Member<'_>) -> bool {
+    let context = Context { world: world.clone(), desired };
+    stateful_sets::is_rendered_earlier(&context, member)
+}
+
 /// The plan for a spec that cannot be carried out: nothing, and the reason why.
 pub fn of_invalid(invalid: &Invalid) -> Plan {
-    Plan { actions: Vec::new(), holds: vec![Hold::InvalidSpec { message: invalid.to_string() }] }
+    Plan { actions: Vec::new(), holds: vec![Hold::Spec(SpecHold::Invalid { message: invalid.to_string() })] }
 }
 
 impl<'a> Context<'a> {
-    fn new(world: World<'a>, desired: &'a Desired) -> Context<'a> {
-        let common = Common {
-            desired,
-            version: world.version.unwrap_or(desired.version),
-            operator_image: &world.observed.settings.operator_image,
-        };
-        Context { world, desired, common }
-    }
-
-    fn is_mutant(&self, mutant: Mutant) -> bool {
-        self.world.observed.settings.mutant == Some(mutant)
+    /// What a member's objects are rendered from by this operator.
+    fn rendering<'r>(&'r self, target: &'r target::Target) -> Rendering<'r> {
+        Rendering {
+            cluster: &self.world.cluster,
+            target,
+            operator_image: &self.world.observed.settings.operator_image,
+        }
     }
 
     /// What a change of membership planned now is planned on.
@@ -143,11 +171,26 @@ impl<'a> Context<'a> {
 }
 
 impl Plan {
-    fn act(&mut self, action: Action) {
-        self.actions.push(action);
+    fn act(&mut self, concern: Concern, action: Action) {
+        self.actions.push(Planned { concern, action });
+    }
+
+    fn act_on_member(&mut self, member: &MemberName, action: Action) {
+        self.act(Concern::Member(member.clone()), action);
     }
 
     fn hold(&mut self, hold: Hold) {
         self.holds.push(hold);
+    }
+
+    fn wait(&mut self, wait: Wait) {
+        self.holds.push(Hold::Wait(wait));
+    }
+
+    /// Adds what happened to its actions: those that failed are held back now.
+    pub fn add_setbacks<'s>(&mut self, setbacks: impl IntoIterator<Item = &'s Setback>) {
+        self.holds.extend(setbacks.into_iter().filter_map(Setback::to_hold));
+        self.holds.sort();
+        self.holds.dedup();
     }
 }

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 
-use super::{Action, Context, Flow, Kind, PatchPurpose, Plan, change, safety};
+use super::{Action, Context, Flow, Kind, PatchPurpose, Plan, change};
 use crate::gate::{self, ClusterState, InitialMember, Permit};
-use crate::mutant::Mutant;
 use crate::names::{ANNOTATION_PERMIT, ANNOTATION_PERMIT_ISSUED, MemberName, PermitId};
-use crate::observed::IssuedPermit;
+use crate::observed::{EtcdAnswer, IssuedPermit};
 use crate::world::{Issued, Member};
 
 /// What a permit says besides whom it is for.
@@ -31,10 +31,6 @@ pub(super) fn of_added(context: &Context<'_>, plan: &mut Plan) -> Flow {
         initial_cluster: initial_cluster(context, context.world.listed().map(|member| &member.name)),
     };
     for member in context.world.listed() {
-        if context.is_mutant(Mutant::SecondPermit) && safety::gate_says_lost(member) {
-            give_second(context, plan, member, &terms);
-            return Flow::Stop;
-        }
         let is_awaited = member.is_voter() || !is_surplus || was_issued(member);
         if !member.has_started() && is_awaited {
             give_first(context, plan, member, &terms);
@@ -59,8 +55,52 @@ pub(super) fn initial_cluster<'m>(
     members.map(entry).collect()
 }
 
-/// Gives the incarnation its permit, if it has a pod to give it to and never got one; and gives it again to the same pod
-/// if it was recorded and the pod does not bear it.
+/// Records that permits were spent, and then takes them off their pods: the mark of spending is in the pod's own directory, and a
+/// node that is wiped in place would lose it together with the disk, and start a blank member by the permit that is still there.
+pub(super) fn spent(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    for member in context.world.members.values() {
+        let Some(Issued::To(issued)) = member.facts.as_ref().map(|facts| &facts.issued) else { continue };
+        if issued.spent {
+            take(plan, member);
+        } else if is_proven_spent(member, issued) {
+            record_spent(plan, member, issued);
+        }
+    }
+    Flow::Next
+}
+
+/// The gate's own word, or etcd's answer: etcd runs on a volume of ours only after its permit was spent.
+fn is_proven_spent(member: &Member<'_>, issued: &IssuedPermit) -> bool {
+    let gate_says_so = member.gate().is_some_and(|report| report.spent_permits.contains(&issued.id));
+    let runs_as_listed = |etcd: &EtcdAnswer| member.id().is_none_or(|id| id == etcd.member_id);
+    gate_says_so || member.etcd().is_some_and(runs_as_listed)
+}
+
+fn record_spent(plan: &mut Plan, member: &Member<'_>, issued: &IssuedPermit) {
+    let Some(claim) = member.live_claim() else { return };
+    let Some(before) = claim.annotations().get(ANNOTATION_PERMIT_ISSUED) else { return };
+    let value = annotation(&IssuedPermit { spent: true, ..issued.clone() });
+    let operations = [
+        vec![change::annotation_is(ANNOTATION_PERMIT_ISSUED, before)],
+        change::annotate(&claim.metadata, &value),
+    ]
+    .concat();
+    let purpose = PatchPurpose::RecordFacts { facts: vec![format!("permit {} is spent", issued.id)] };
+    let target = change::target(Kind::PersistentVolumeClaim, claim);
+    plan.act_on_member(&member.name, change::patch(target, operations, purpose));
+}
+
+fn take(plan: &mut Plan, member: &Member<'_>) {
+    let Some(pod) = member.live_pod().filter(|pod| pod.annotations().contains_key(ANNOTATION_PERMIT)) else {
+        return;
+    };
+    let operations = vec![change::remove_annotation(ANNOTATION_PERMIT)];
+    let target = change::target(Kind::Pod, pod);
+    plan.act_on_member(&member.name, change::patch(target, operations, PatchPurpose::TakePermit));
+}
+
+/// Gives the incarnation its permit, if its gate waits for one and it never got one; and gives it again to the same pod if it was
+/// recorded and the pod does not bear it.
 pub(super) fn give_first(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, terms: &Terms) {
     let (Some(pod), Some(pod_uid), Some(facts)) = (member.live_pod(), member.live_pod_uid(), &member.facts)
     else {
@@ -70,31 +110,25 @@ pub(super) fn give_first(context: &Context<'_>, plan: &mut Plan, member: &Member
     if !is_usable || member.gate().is_some_and(|report| !report.spent_permits.is_empty()) {
         return;
     }
+    // A container that has not started spends nothing. Its pod may be made anew for as long as it has no permit.
+    let waits = member.gate().is_some() || member.etcd_container_runs();
     match &facts.issued {
-        Issued::Never if borne_permit(pod).is_none() => {
+        Issued::Never if waits && borne_permit(pod).is_none() => {
             let id = context.world.observed.entropy.permit_id(&member.name);
             record(plan, member, &id, pod_uid);
             give(context, plan, member, pod, &id, terms);
         }
-        Issued::To(issued) if issued.pod_uid == pod_uid && borne_permit(pod).as_ref() != Some(&issued.id) => {
+        Issued::To(issued)
+            if !issued.spent
+                && issued.pod_uid == pod_uid
+                && borne_permit(pod).as_ref() != Some(&issued.id) =>
+        {
             give(context, plan, member, pod, &issued.id, terms);
         }
-        // A permit on the pod without its record, or a record that names another pod or none: not ours to give again.
+        // A permit on the pod without its record, a record that names another pod or none, or one that says that it was spent:
+        // not ours to give again.
         Issued::Never | Issued::To(_) | Issued::Unreadable => {}
     }
-}
-
-/// The rule broken on purpose: a permit for an incarnation that lost its disk, instead of its replacement.
-fn give_second(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, terms: &Terms) {
-    let (Some(pod), Some(pod_uid)) = (member.live_pod(), member.live_pod_uid()) else { return };
-    let spent = member.gate().map(|report| report.spent_permits.as_slice()).unwrap_or_default();
-    let borne = borne_permit(pod);
-    if borne.is_some_and(|id| !spent.contains(&id)) {
-        return;
-    }
-    let id = context.world.observed.entropy.permit_id(&member.name);
-    record(plan, member, &id, pod_uid);
-    give(context, plan, member, pod, &id, terms);
 }
 
 /// The permit that the pod bears, if its annotation is one.
@@ -103,16 +137,20 @@ fn borne_permit(pod: &Pod) -> Option<PermitId> {
     serde_json::from_str::<Permit>(annotation).ok().map(|permit| permit.id)
 }
 
+fn annotation(issued: &IssuedPermit) -> BTreeMap<String, String> {
+    let value = serde_json::to_string(issued).expect("a permit's record is plain data");
+    [(ANNOTATION_PERMIT_ISSUED.to_owned(), value)].into()
+}
+
 fn record(plan: &mut Plan, member: &Member<'_>, id: &PermitId, pod_uid: &str) {
     let Some(claim) = member.live_claim() else { return };
-    let issued = IssuedPermit { id: id.clone(), pod_uid: pod_uid.to_owned() };
-    let value = serde_json::to_string(&issued).expect("a permit's record is plain data");
-    let annotation: BTreeMap<String, String> = [(ANNOTATION_PERMIT_ISSUED.to_owned(), value)].into();
+    let issued = IssuedPermit { id: id.clone(), pod_uid: pod_uid.to_owned(), spent: false };
     // `at most once` rests on this test: of two operators that both saw no record, one fails here.
     let operations =
-        [vec![change::unchanged(claim)], change::annotate(&claim.metadata, &annotation)].concat();
+        [vec![change::unchanged(claim)], change::annotate(&claim.metadata, &annotation(&issued))].concat();
     let purpose = PatchPurpose::RecordPermit { permit: id.to_string(), pod_uid: pod_uid.to_owned() };
-    plan.act(change::patch(change::target(Kind::PersistentVolumeClaim, claim), operations, purpose));
+    let target = change::target(Kind::PersistentVolumeClaim, claim);
+    plan.act_on_member(&member.name, change::patch(target, operations, purpose));
 }
 
 fn give(
@@ -138,9 +176,9 @@ fn give(
         fence_epoch: 0,
     };
     let value = serde_json::to_string(&permit).expect("a permit is plain data");
-    let annotation: BTreeMap<String, String> = [(ANNOTATION_PERMIT.to_owned(), value)].into();
-    let operations = change::annotate(&pod.metadata, &annotation);
+    let permit_annotation: BTreeMap<String, String> = [(ANNOTATION_PERMIT.to_owned(), value)].into();
+    let operations = change::annotate(&pod.metadata, &permit_annotation);
     let purpose = PatchPurpose::GivePermit { permit: id.to_string() };
     let action: Action = change::patch(change::target(Kind::Pod, pod), operations, purpose);
-    plan.act(action);
+    plan.act_on_member(&member.name, action);
 }

@@ -1,35 +1,43 @@
 //! Pods made from a template that has since been put back, or that has since changed, are restarted: one at a time,
 //! those that do not work first, the leader last and only after its leadership has moved. Never touches a volume.
 
-use super::{Action, Context, Flow, Hold, Kind, Plan, change, safety};
-use crate::names::{ANNOTATION_ACCEPTED_REVISION, LABEL_MEMBER};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::ResourceExt;
+
+use super::{
+    Action, Concern, Context, Evict, Flow, Kind, Plan, Wait, change, cleanup, safety, stateful_sets,
+};
+use crate::names::{ANNOTATION_ACCEPTED_REVISION, ANNOTATION_TARGET};
 use crate::world::Member;
 
 /// The label that the StatefulSet controller puts on each pod: the revision that it was made from.
 const LABEL_REVISION: &str = "controller-revision-hash";
+const BECAUSE: &str = "it was made from an outdated template";
 
 /// Restarts one outdated pod, when all others are well.
 pub(super) fn outdated_pods(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    if let Some(ending) =
-        context.world.listed().find(|member| member.pod.is_some() && member.live_pod().is_none())
-    {
-        plan.hold(Hold::WaitingForPod { member: ending.name.clone() });
+    for ending in context.world.listed().filter(|member| is_ending(member)) {
+        plan.wait(Wait::Pod { member: ending.name.clone() });
     }
-    let mut outdated: Vec<&Member<'_>> =
-        context.world.listed().filter(|member| is_outdated(plan, member)).collect();
-    outdated.sort_by_key(|member| (member.votes(), context.world.leads(member), member.name.clone()));
+    // A pod whose volume is being deleted would take the data with it: its member is replaced first.
+    let mut outdated: Vec<&Member<'_>> = context
+        .world
+        .listed()
+        .filter(|member| member.live_claim().is_some() && is_outdated(context, member))
+        .collect();
+    outdated.sort_by_key(|member| in_turn(context, member));
     let Some(member) = outdated.first() else { return Flow::Next };
     // A container that does not run cannot be disturbed, and may never run from the template that its pod was made from.
     if !member.etcd_container_runs() {
-        restart(plan, member);
+        delete_pod(plan, member);
         return Flow::Stop;
     }
-    if let Some(message) = reason_to_wait(context, plan, member) {
-        plan.hold(Hold::WaitingToRestart { member: member.name.clone(), message });
+    if let Some(message) = reason_to_wait(context, member) {
+        plan.wait(Wait::Restart { member: member.name.clone(), message });
         return Flow::Stop;
     }
     match successor(context, member) {
-        Some(action) => plan.act(action),
+        Some(action) => plan.act(Concern::Membership, action),
         None => restart(plan, member),
     }
     Flow::Stop
@@ -37,46 +45,97 @@ pub(super) fn outdated_pods(context: &Context<'_>, plan: &mut Plan) -> Flow {
 
 /// Without a quorum only pods whose container does not run are made anew: nothing that serves is disturbed.
 pub(super) fn stopped_pods(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    let members = context.world.members.values();
-    let stopped: Vec<&Member<'_>> = members
-        .filter(|member| {
-            member.live_claim().is_some() && !member.etcd_container_runs() && is_outdated(plan, member)
-        })
-        .collect();
-    for member in stopped {
-        restart(plan, member);
+    for member in context.world.members.values() {
+        let is_stopped = member.live_claim().is_some() && !member.etcd_container_runs();
+        if is_stopped && is_outdated(context, member) {
+            delete_pod(plan, member);
+        }
     }
     Flow::Next
 }
 
-/// Whether the pod was made from another revision than the StatefulSet's current one. Kubernetes names revisions by their
-/// content, so a template that was changed and put back has its old revision again. The pod's own content is not
-/// compared: admission webhooks may have added to it, and would again.
-fn is_outdated(plan: &Plan, member: &Member<'_>) -> bool {
-    let (Some(live), Some(pod)) = (member.stateful_set, member.live_pod()) else { return false };
-    let is_being_changed = plan.actions.iter().any(|action| {
-        matches!(action, Action::Patch(patch)
-            if patch.target.kind == Kind::StatefulSet && patch.target.name == member.name.as_str())
-    });
-    let Some(status) =
-        live.status.as_ref().filter(|status| status.observed_generation == live.metadata.generation)
-    else {
-        return false;
+/// Whose turn is first: who does not work, then the followers, then the leader.
+pub(super) fn in_turn(context: &Context<'_>, member: &Member<'_>) -> (bool, bool, crate::names::MemberName) {
+    (member.votes(), context.world.leads(member), member.name.clone())
+}
+
+fn is_ending(member: &Member<'_>) -> bool {
+    member.pod.is_some() && member.live_pod().is_none()
+}
+
+/// How a pod stands to its StatefulSet's template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It was made from it, or from one that differs in nothing that it must follow.
+    InStep,
+    /// It was made from another one.
+    Outdated,
+    /// The controller has not said which revision the template is.
+    NotKnownYet,
+}
+
+/// Kubernetes names revisions by their content, so a template that was changed and put back has its old revision again. The pod's
+/// own content is not compared: admission webhooks may have added to it, and would again.
+fn standing(member: &Member<'_>) -> Standing {
+    let (Some(live), Some(pod)) = (member.stateful_set, member.live_pod()) else {
+        return Standing::NotKnownYet;
     };
-    let current = status.update_revision.as_ref();
-    let accepted = live.metadata.annotations.as_ref().and_then(|all| all.get(ANNOTATION_ACCEPTED_REVISION));
-    let labels = pod.metadata.labels.as_ref();
-    let is_of_member = labels.and_then(|labels| labels.get(LABEL_MEMBER)).is_some();
-    let Some(revision) = labels.and_then(|labels| labels.get(LABEL_REVISION)) else { return false };
-    !is_being_changed
-        && is_of_member
-        && current.is_some()
-        && current != Some(revision)
-        && accepted != Some(revision)
+    let targets = (pod.annotations().get(ANNOTATION_TARGET), live.annotations().get(ANNOTATION_TARGET));
+    if let (Some(of_pod), Some(of_template)) = targets
+        && of_pod != of_template
+    {
+        return Standing::Outdated;
+    }
+    let status = live.status.as_ref().filter(|status| status.observed_generation == live.metadata.generation);
+    let current = status.and_then(|status| status.update_revision.as_ref());
+    let (Some(current), Some(revision)) = (current, pod.labels().get(LABEL_REVISION)) else {
+        return Standing::NotKnownYet;
+    };
+    let is_accepted = live.annotations().get(ANNOTATION_ACCEPTED_REVISION) == Some(revision);
+    if revision == current || is_accepted { Standing::InStep } else { Standing::Outdated }
+}
+
+/// Whether the pod is to be made anew. Not while its template is about to change.
+pub(super) fn is_outdated(context: &Context<'_>, member: &Member<'_>) -> bool {
+    standing(member) == Standing::Outdated && !stateful_sets::is_template_to_change(context, member)
+}
+
+/// Whether the pod runs from the template that its member's target gives.
+pub(super) fn is_in_step(context: &Context<'_>, member: &Member<'_>) -> bool {
+    standing(member) == Standing::InStep && !stateful_sets::is_template_to_change(context, member)
+}
+
+/// Which revision a pod may keep when its template changes in nothing that it must follow.
+pub(super) enum Acceptance {
+    /// This one.
+    Of(String),
+    /// There is nothing to keep.
+    None,
+    /// That shows once the controller has looked at the template.
+    NotKnownYet,
+}
+
+/// The pod's revision, if the pod needs no restart for the change. After a template was changed by somebody else that is known
+/// only of a pod that bears the mark of its target and was made before.
+pub(super) fn revision_to_accept(member: &Member<'_>, live: &StatefulSet, is_repair: bool) -> Acceptance {
+    let Some(pod) = member.live_pod() else { return Acceptance::None };
+    let Some(revision) = pod.labels().get(LABEL_REVISION) else { return Acceptance::None };
+    match (standing(member), is_repair) {
+        (Standing::NotKnownYet, false) => Acceptance::NotKnownYet,
+        (Standing::InStep, false) => Acceptance::Of(revision.clone()),
+        (Standing::Outdated, true) if bears_target(pod, live) => Acceptance::Of(revision.clone()),
+        (Standing::Outdated, _) | (Standing::InStep | Standing::NotKnownYet, true) => Acceptance::None,
+    }
+}
+
+fn bears_target(pod: &k8s_openapi::api::core::v1::Pod, live: &StatefulSet) -> bool {
+    let of_pod = pod.annotations().get(ANNOTATION_TARGET);
+    of_pod.is_some() && of_pod == live.annotations().get(ANNOTATION_TARGET)
 }
 
 /// Why the pod may not be restarted now.
-fn reason_to_wait(context: &Context<'_>, plan: &Plan, member: &Member<'_>) -> Option<String> {
+pub(super) fn reason_to_wait(context: &Context<'_>, member: &Member<'_>) -> Option<String> {
+    let world = &context.world;
     let others: Vec<String> = safety::unhealthy_voters(context)
         .into_iter()
         .filter(|name| *name != member.name)
@@ -85,14 +144,16 @@ fn reason_to_wait(context: &Context<'_>, plan: &Plan, member: &Member<'_>) -> Op
     if !others.is_empty() {
         return Some(format!("not healthy: {}", others.join(", ")));
     }
-    if context.world.listed().count() != context.desired.size || context.world.learner().is_some() {
+    if let Some((alarmed, alarm)) = world.raised_alarms().next() {
+        return Some(format!("etcd has raised the alarm {} for {}", alarm.as_str(), alarmed.name));
+    }
+    if world.listed().count() != context.desired.size || world.learner().is_some() {
         return Some("members are being added or removed".to_owned());
     }
-    if plan
-        .holds
-        .iter()
-        .any(|hold| matches!(hold, Hold::WaitingForPod { .. } | Hold::WaitingForCleanup { .. }))
-    {
+    if let Some(ending) = world.listed().find(|other| other.is_volume_ending()) {
+        return Some(format!("the volume of {} is being deleted, and it is replaced first", ending.name));
+    }
+    if world.listed().any(is_ending) || cleanup::is_cleaning(context) {
         return Some("a pod still ends".to_owned());
     }
     (!safety::may_restart(context, member)).then(|| "the others are no quorum".to_owned())
@@ -115,8 +176,19 @@ fn successor(context: &Context<'_>, member: &Member<'_>) -> Option<Action> {
     })
 }
 
+/// A pod that serves goes by eviction, so that a drain at the same moment and this restart count each other.
 fn restart(plan: &mut Plan, member: &Member<'_>) {
+    match member.live_pod() {
+        Some(pod) if member.votes() => {
+            let evict = Evict { target: change::target(Kind::Pod, pod), because: BECAUSE.to_owned() };
+            plan.act_on_member(&member.name, Action::Evict(evict));
+        }
+        Some(_) | None => delete_pod(plan, member),
+    }
+}
+
+pub(super) fn delete_pod(plan: &mut Plan, member: &Member<'_>) {
     if let Some(pod) = member.live_pod() {
-        plan.act(change::delete(Kind::Pod, pod, "it was made from an outdated template"));
+        plan.act_on_member(&member.name, change::delete(Kind::Pod, pod, BECAUSE));
     }
 }

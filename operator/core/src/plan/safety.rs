@@ -4,11 +4,13 @@
 
 use std::fmt;
 
+use jiff::SignedDuration;
+
 use super::Context;
 use crate::gate::GateHoldReason;
 use crate::names::MemberName;
-use crate::observed::EtcdAnswer;
-use crate::world::{Issued, Member};
+use crate::observed::{EtcdAnswer, Places};
+use crate::world::{Issued, Member, Origin};
 
 /// Entries by which a learner may lag behind the leader when it is promoted. The two are not asked at the same instant,
 /// and a busy cluster writes some thousand entries a second, so a smaller number could never be met under load.
@@ -16,7 +18,9 @@ pub const MAXIMUM_LAG: u64 = 1000;
 /// The share of the leader's log that a learner must have applied, in percent. etcd's own limit is 90.
 pub const MINIMUM_SHARE_PERCENT: u64 = 95;
 /// How long after its grace period a removed member's pod may still end before it is forced.
-const OVERDUE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
+const OVERDUE: SignedDuration = SignedDuration::from_secs(10);
+/// Replacements of silent members that may fail one after the other. Each waits twice as long as the one before it.
+const MAXIMUM_FAILED_REPLACEMENTS: usize = 3;
 
 /// Why a member is taken for lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +62,7 @@ pub(super) fn loss(context: &Context<'_>, member: &Member<'_>) -> Option<Loss> {
     match member.claim {
         None => Some(Loss::ClaimGone),
         Some(_) if member.live_claim().is_none() && !member.etcd_container_runs() => Some(Loss::ClaimEnding),
-        Some(_) => is_silent_too_long(context, member).then_some(Loss::Silent),
+        Some(_) => (silence(context, member) == Silence::TooLong).then_some(Loss::Silent),
     }
 }
 
@@ -72,21 +76,94 @@ pub(super) fn gate_says_lost(member: &Member<'_>) -> bool {
         return true;
     }
     match member.facts.as_ref().map(|facts| &facts.issued) {
-        // Given to this very pod, which has not seen it yet.
-        Some(Issued::To(issued)) => Some(issued.pod_uid.as_str()) != member.live_pod_uid(),
+        // If not spent, it may have been given to this very pod, which has not seen it yet.
+        Some(Issued::To(issued)) => issued.spent || Some(issued.pod_uid.as_str()) != member.live_pod_uid(),
         Some(Issued::Unreadable) => true,
         Some(Issued::Never) | None => false,
     }
 }
 
-/// Whether nobody has answered for the grace period. A gate that answers is not silent, whatever it says.
-fn is_silent_too_long(context: &Context<'_>, member: &Member<'_>) -> bool {
-    let observed = context.world.observed;
-    member.gate().is_none()
-        && context
-            .world
-            .silent_since(&member.name)
-            .is_some_and(|since| observed.as_of.duration_since(since) >= observed.settings.silence_grace)
+/// What the silence of a listed member says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// It answers, or has not started yet.
+    Answers,
+    /// It may come back; says why it is not taken for lost.
+    NoEvidence(String),
+    /// So many successors went silent one after the other that another one would not help.
+    Exhausted(usize),
+    /// It is taken for lost.
+    TooLong,
+}
+
+/// Judges silence. Only what was seen without a break counts, and each replacement that failed before makes the next one wait twice
+/// as long. A pod whose container never started says nothing about its member, unless its volume is bound to nodes that are gone
+/// or not ready for all that time. A gate that answers is not silent, whatever it says.
+pub(super) fn silence(context: &Context<'_>, member: &Member<'_>) -> Silence {
+    if member.etcd().is_some() || member.gate().is_some() {
+        return Silence::Answers;
+    }
+    let attempts = failed_replacements(context);
+    let doublings = u32::try_from(attempts.min(MAXIMUM_FAILED_REPLACEMENTS)).unwrap_or_default();
+    let grace = context.world.observed.settings.silence_grace * 2_i32.pow(doublings);
+    let evidence = if member.has_container_started() {
+        member.silent_for.unwrap_or_default()
+    } else {
+        match &context.world.observed.places {
+            Places::CutOff(claims) => match claims.get(&member.name.claim()) {
+                Some(cut_off) => (*cut_off).min(member.silent_for.unwrap_or_default()),
+                None => return Silence::NoEvidence(never_started(context, member)),
+            },
+            Places::NotAsked => return Silence::NoEvidence(never_started(context, member)),
+            Places::NotAllowed => {
+                return Silence::NoEvidence(format!(
+                    "{}; whether its node is gone is not known, because this operator may not read nodes",
+                    never_started(context, member)
+                ));
+            }
+        }
+    };
+    if evidence < grace {
+        Silence::NoEvidence(format!("it is given {} seconds to return", grace.as_secs()))
+    } else if attempts >= MAXIMUM_FAILED_REPLACEMENTS {
+        Silence::Exhausted(attempts)
+    } else {
+        Silence::TooLong
+    }
+}
+
+fn never_started(context: &Context<'_>, member: &Member<'_>) -> String {
+    match member.trouble(context.world.observed) {
+        Some(trouble) => format!("its container has not started ({trouble})"),
+        None => "its container has not started".to_owned(),
+    }
+}
+
+/// Replacements that were started and are no members any more: their used volumes are kept until one succeeds, and so they are
+/// found again.
+fn failed_replacements(context: &Context<'_>) -> usize {
+    let failed = |member: &&Member<'_>| {
+        member.listed.is_none()
+            && member.live_claim().is_some()
+            && member.facts.as_ref().is_some_and(|facts| {
+                facts.is_of(&context.world.cluster)
+                    && !facts.set_aside
+                    && facts.may_hold_data()
+                    && matches!(facts.origin, Some(Origin::Added { .. }))
+            })
+    };
+    context.world.members.values().filter(failed).count()
+}
+
+/// Whether as many members vote as are wanted, so that what removed ones have left is needed no more.
+pub(super) fn is_whole(context: &Context<'_>) -> bool {
+    context.world.voters().filter(|member| member.votes()).count() >= context.desired.size
+}
+
+/// Voters that run while their volume is being deleted. They are replaced before anything ends them: another one is added first.
+pub(super) fn ending_voters<'c, 'a>(context: &'c Context<'a>) -> Vec<&'c Member<'a>> {
+    let is_ending = |member: &&Member<'_>| member.is_volume_ending() && loss(context, member).is_none();
+    context.world.voters().filter(is_ending).collect()
 }
 
 /// Members that had started and whose gate refuses to start them again. Several at once have one common cause.
@@ -168,6 +245,8 @@ pub(super) fn may_delete_volume(context: &Context<'_>, member: &Member<'_>) -> R
         (Some(id), Some(list)) if list.members.iter().all(|listed| listed.id != id) => Ok(()),
         (Some(id), Some(_)) => Err(format!("it records member {id}, which is in the member list")),
         (Some(_), None) => Err("the member list is not known".to_owned()),
+        // It was promoted only if it had been seen to run, and what never voted holds nothing but a copy.
+        (None, _) if matches!(facts.origin, Some(Origin::Added { .. })) => Ok(()),
         (None, _) => Err("it may hold data, and no member was ever seen to run from it".to_owned()),
     }
 }

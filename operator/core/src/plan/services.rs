@@ -1,12 +1,15 @@
-//! The Services and the disruption budget: made when missing, put back when changed. Never touches a member.
+//! The Services and the disruption budget: made when missing, put back when changed. What somebody else made under their names is
+//! left as it is, and said. Never touches a member.
 
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
-use super::{Context, Flow, Kind, Object, PatchPurpose, Plan, change};
-use crate::mutant::Mutant;
-use crate::plan::Action;
+use super::{
+    Action, Concern, Context, Flow, Hold, Kind, Object, ObjectHold, PatchPurpose, Plan, change, stateful_sets,
+};
 use crate::render;
+use crate::world;
 
 /// What must be there before the first pod, and at any time.
 pub(super) fn peers_and_budget(context: &Context<'_>, plan: &mut Plan) -> Flow {
@@ -22,33 +25,47 @@ pub(super) fn clients(context: &Context<'_>, plan: &mut Plan) -> Flow {
     Flow::Next
 }
 
+/// Whether the live object is ours to change: neither somebody else's nor about to go.
+fn is_ours(context: &Context<'_>, plan: &mut Plan, kind: Kind, live: &ObjectMeta) -> bool {
+    let is_own = world::is_own(&context.world.cluster, live);
+    if !is_own {
+        let name = live.name.clone().unwrap_or_default();
+        plan.hold(Hold::Object(ObjectHold::NameTaken { kind, name }));
+    }
+    is_own && live.deletion_timestamp.is_none()
+}
+
 fn service(context: &Context<'_>, plan: &mut Plan, rendered: Service) {
-    let live = context.world.observed.services.iter().find(|live| live.name_any() == rendered.name_any());
-    match live {
-        None => plan.act(Action::Create(Box::new(Object::Service(rendered)))),
-        Some(live) if live.metadata.deletion_timestamp.is_some() => {}
-        Some(live) => {
-            let difference = render::compare::difference(live, &rendered);
-            let is_ignored = context.is_mutant(Mutant::IgnoresService);
-            if !difference.is_empty() && !is_ignored {
-                let purpose = PatchPurpose::Restore { fields: difference.fields };
-                plan.act(change::patch(change::target(Kind::Service, live), difference.operations, purpose));
-            }
-        }
+    let concern = Concern::Service(rendered.name_any());
+    let services = &context.world.observed.services;
+    let Some(live) = services.iter().find(|live| live.name_any() == rendered.name_any()) else {
+        plan.act(concern, Action::Create(Box::new(Object::Service(rendered))));
+        return;
+    };
+    if !is_ours(context, plan, Kind::Service, &live.metadata) {
+        return;
+    }
+    let difference = render::compare::difference(live, &rendered);
+    if !difference.is_empty() {
+        let purpose = PatchPurpose::Restore { fields: difference.fields };
+        plan.act(concern, change::patch(change::target(Kind::Service, live), difference.operations, purpose));
     }
 }
 
 fn disruption_budget(context: &Context<'_>, plan: &mut Plan) {
-    let rendered = render::disruption_budget(context.desired, context.world.votes().voters);
+    let rendered = render::disruption_budget(&context.world.cluster, budgeted_voters(context));
     let budgets = &context.world.observed.disruption_budgets;
     let Some(live) = budgets.iter().find(|live| live.name_any() == rendered.name_any()) else {
-        plan.act(Action::Create(Box::new(Object::DisruptionBudget(rendered))));
+        plan.act(Concern::Budget, Action::Create(Box::new(Object::DisruptionBudget(rendered))));
         return;
     };
+    if !is_ours(context, plan, Kind::PodDisruptionBudget, &live.metadata) {
+        return;
+    }
     let difference = render::compare::difference(live, &rendered);
     // The minimum follows the size; the digest tells that from a change by somebody else.
     let stale = change::differing(live.metadata.annotations.as_ref(), rendered.annotations().clone());
-    if live.metadata.deletion_timestamp.is_some() || (difference.is_empty() && stale.is_empty()) {
+    if difference.is_empty() && stale.is_empty() {
         return;
     }
     let mut operations = difference.operations;
@@ -56,5 +73,27 @@ fn disruption_budget(context: &Context<'_>, plan: &mut Plan) {
         operations.extend(change::annotate(&live.metadata, &stale));
     }
     let purpose = change::purpose(difference.fields, stale.is_empty());
-    plan.act(change::patch(change::target(Kind::PodDisruptionBudget, live), operations, purpose));
+    let action = change::patch(change::target(Kind::PodDisruptionBudget, live), operations, purpose);
+    plan.act(Concern::Budget, action);
+}
+
+/// Voters that the budget counts: the wanted ones, or the present ones while there are more. While the list is unknown, as many
+/// may vote as the status last showed, or as there are used volumes.
+fn budgeted_voters(context: &Context<'_>) -> usize {
+    let world = &context.world;
+    let present = match world.list {
+        Some(_) => world.votes().voters,
+        None => {
+            let shown = world.status().map(|status| &status.members).filter(|members| !members.is_empty());
+            let used = || {
+                world
+                    .members
+                    .values()
+                    .filter(|member| stateful_sets::has_used_volume(context, member))
+                    .count()
+            };
+            shown.map_or_else(used, |members| members.iter().filter(|member| !member.learner).count())
+        }
+    };
+    context.desired.size.max(present)
 }

@@ -1,16 +1,23 @@
-//! The members' StatefulSets: made when missing, put back when changed, followed when the role or the spec changes.
-//! Never restarts a pod: a changed template waits for the pod's own turn.
+//! The members' StatefulSets: made when missing, put back when changed, and rendered from the member's own target. Never restarts
+//! a pod: a changed template waits for the pod's own turn.
+//!
+//! What only this operator renders differently from an earlier one waits for the member's next restart: a template that nobody
+//! has touched since an operator wrote it for the same target stays as it is.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
+use serde_json::json;
 
-use super::{Action, Context, Flow, Kind, Object, Plan, change};
+use super::restart::{self, Acceptance};
+use super::{Action, Context, Flow, Kind, Object, PatchOperation, Plan, change};
 use crate::names::{
-    ANNOTATION_ACCEPTED_REVISION, ANNOTATION_FINGERPRINT, INSTALL_GATE_CONTAINER, LABEL_ROLE, Role,
+    ANNOTATION_ACCEPTED_REVISION, ANNOTATION_FINGERPRINT, ANNOTATION_TARGET, LABEL_ROLE, Role,
 };
-use crate::render::{self, Common, compare};
+use crate::render::compare::{Difference, escape};
+use crate::render::{self, compare, fingerprint};
+use crate::target::Target;
 use crate::world::{Issued, Member};
 
 /// Of every member in the list whose volume is there.
@@ -31,7 +38,7 @@ pub(super) fn of_volumes(context: &Context<'_>, plan: &mut Plan) -> Flow {
     Flow::Next
 }
 
-fn has_used_volume(context: &Context<'_>, member: &Member<'_>) -> bool {
+pub(super) fn has_used_volume(context: &Context<'_>, member: &Member<'_>) -> bool {
     member.live_claim().is_some()
         && member.facts.as_ref().is_some_and(|facts| {
             facts.is_of(&context.world.cluster) && !facts.set_aside && facts.issued != Issued::Never
@@ -39,82 +46,188 @@ fn has_used_volume(context: &Context<'_>, member: &Member<'_>) -> bool {
 }
 
 /// The role that the live template bears; a voter's if it bears none.
-fn live_role(member: &Member<'_>) -> Role {
-    let labels =
-        member.stateful_set.and_then(|live| live.spec.as_ref()?.template.metadata.as_ref()?.labels.as_ref());
-    match labels.and_then(|labels| labels.get(LABEL_ROLE)) {
+pub(super) fn live_role(member: &Member<'_>) -> Role {
+    match member.stateful_set.and_then(template_role) {
         Some(role) if role == Role::Learner.as_str() => Role::Learner,
         Some(_) | None => Role::Voter,
     }
 }
 
+fn template_role(live: &StatefulSet) -> Option<&str> {
+    let labels = live.spec.as_ref()?.template.metadata.as_ref()?.labels.as_ref()?;
+    labels.get(LABEL_ROLE).map(String::as_str)
+}
+
+/// What a member should run: by its own record, else as the others do, else as the spec asks.
+pub(super) fn target(context: &Context<'_>, member: &Member<'_>) -> Target {
+    let world = &context.world;
+    let of_spec = || {
+        let recorded = member.facts.as_ref().and_then(|facts| facts.version);
+        let version = recorded.or(world.version).unwrap_or(context.desired.version);
+        Target::of_spec(context.desired, version, None)
+    };
+    member.target.clone().or_else(|| world.common_target()).unwrap_or_else(of_spec)
+}
+
+/// How a live StatefulSet stands to its member's target.
+enum Standing {
+    /// Nothing is to be done.
+    AsRendered,
+    /// Nothing is to be done now; the next restart brings what this operator renders differently.
+    RenderedEarlier(Option<Patch>),
+    /// It is put back, or follows.
+    Differs(Patch),
+}
+
+/// A change of a live StatefulSet.
+struct Patch {
+    difference: Difference,
+    annotations: BTreeMap<String, String>,
+    /// Whether pods made before the change need no restart for it.
+    spares_pod: bool,
+    /// Whether somebody else made the difference.
+    is_repair: bool,
+}
+
 /// Makes or mends one.
 pub(super) fn keep(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, role: Role) {
     let Some(live) = member.stateful_set else {
-        let rendered = render::stateful_set(&context.common, &member.name, role);
-        plan.act(Action::Create(Box::new(Object::StatefulSet(rendered))));
+        let target = target(context, member);
+        let rendered = render::stateful_set(&context.rendering(&target), &member.name, role);
+        plan.act_on_member(&member.name, Action::Create(Box::new(Object::StatefulSet(rendered))));
         return;
     };
     if live.metadata.deletion_timestamp.is_some() {
         return;
     }
-    let common = Common { operator_image: gate_image(context, member, live), ..context.common };
-    let rendered = render::stateful_set(&common, &member.name, role);
+    match standing(context, member, live, role) {
+        Standing::AsRendered | Standing::RenderedEarlier(None) => {}
+        Standing::RenderedEarlier(Some(patch)) | Standing::Differs(patch) => {
+            if let Some(action) = action(member, live, patch) {
+                plan.act_on_member(&member.name, action);
+            }
+        }
+    }
+}
+
+/// Whether the template is about to change, so that its pod is not looked at yet.
+pub(super) fn is_template_to_change(context: &Context<'_>, member: &Member<'_>) -> bool {
+    let role = if member.listed.is_some_and(|listed| listed.is_learner) {
+        Role::Learner
+    } else {
+        live_or_voter(member)
+    };
+    member.stateful_set.is_some_and(|live| match standing(context, member, live, role) {
+        Standing::AsRendered | Standing::RenderedEarlier(_) => false,
+        Standing::Differs(patch) => patch.difference.fields.iter().any(|field| field.starts_with("/spec")),
+    })
+}
+
+fn live_or_voter(member: &Member<'_>) -> Role {
+    if member.listed.is_some() { Role::Voter } else { live_role(member) }
+}
+
+/// Whether the member's next restart brings it what this operator renders differently from an earlier one.
+pub(super) fn is_rendered_earlier(context: &Context<'_>, member: &Member<'_>) -> bool {
+    member.stateful_set.is_some_and(|live| {
+        matches!(standing(context, member, live, live_or_voter(member)), Standing::RenderedEarlier(_))
+    })
+}
+
+fn standing(context: &Context<'_>, member: &Member<'_>, live: &StatefulSet, role: Role) -> Standing {
+    let target = target(context, member);
+    let rendered = render::stateful_set(&context.rendering(&target), &member.name, role);
     let difference = compare::difference(live, &rendered);
-    let fingerprint = rendered.annotations().clone();
-    let stale = change::differing(live.metadata.annotations.as_ref(), fingerprint);
+    let stale = change::differing(live.metadata.annotations.as_ref(), rendered.annotations().clone());
     if difference.is_empty() && stale.is_empty() {
-        return;
+        return Standing::AsRendered;
     }
-    let mut annotations: BTreeMap<String, String> = stale.clone();
-    if let Some(revision) = revision_that_differs_in_role_only(&common, member, live, role) {
-        annotations.insert(ANNOTATION_ACCEPTED_REVISION.to_owned(), revision);
+    let is_same_target = live_target(live).is_some_and(|digest| digest == target.digest());
+    let is_untouched = is_untouched(live);
+    if is_same_target && is_untouched && !difference.is_empty() {
+        return rendered_earlier(live, difference, &target, role);
     }
-    let mut operations = difference.operations;
+    Standing::Differs(Patch {
+        difference,
+        annotations: stale,
+        spares_pod: is_same_target,
+        is_repair: is_same_target && !is_untouched,
+    })
+}
+
+/// Of a template that an operator wrote for the same target: the role follows, and what is outside the spec is put back.
+fn rendered_earlier(live: &StatefulSet, difference: Difference, target: &Target, role: Role) -> Standing {
+    let mut spec = live.spec.clone().unwrap_or_default();
+    let mut patch = Patch {
+        difference: outside_the_spec(difference),
+        annotations: BTreeMap::new(),
+        spares_pod: true,
+        is_repair: false,
+    };
+    patch.is_repair = !patch.difference.is_empty();
+    if template_role(live) != Some(role.as_str()) {
+        let labels = spec.template.metadata.get_or_insert_default().labels.get_or_insert_default();
+        labels.insert(LABEL_ROLE.to_owned(), role.as_str().to_owned());
+        let path = format!("/spec/template/metadata/labels/{}", escape(LABEL_ROLE));
+        let value = json!(role.as_str());
+        patch.difference.operations.push(PatchOperation::Add { path: path.clone(), value });
+        patch.difference.fields.push(path);
+        patch.is_repair = false;
+    }
+    let annotations = BTreeMap::from([
+        (ANNOTATION_FINGERPRINT.to_owned(), fingerprint(&spec)),
+        (ANNOTATION_TARGET.to_owned(), target.digest()),
+    ]);
+    patch.annotations = change::differing(live.metadata.annotations.as_ref(), annotations);
+    let is_needed = !patch.difference.is_empty() || !patch.annotations.is_empty();
+    Standing::RenderedEarlier(is_needed.then_some(patch))
+}
+
+fn outside_the_spec(difference: Difference) -> Difference {
+    let is_outside = |path: &String| path.starts_with("/metadata/");
+    Difference {
+        fields: difference.fields.into_iter().filter(is_outside).collect(),
+        operations: difference.operations.into_iter().filter(|one| is_outside(one.path())).collect(),
+    }
+}
+
+/// The digest of the target that the live template was rendered from. Earlier operators recorded none; the template shows it.
+fn live_target(live: &StatefulSet) -> Option<String> {
+    let recorded = live.annotations().get(ANNOTATION_TARGET).cloned();
+    recorded.or_else(|| Target::of_template(live).map(|target| target.digest()))
+}
+
+/// Whether the live spec is what an operator wrote.
+fn is_untouched(live: &StatefulSet) -> bool {
+    let recorded = live.annotations().get(ANNOTATION_FINGERPRINT);
+    recorded.is_some_and(|digest| live.spec.as_ref().is_some_and(|spec| fingerprint(spec) == *digest))
+}
+
+fn action(member: &Member<'_>, live: &StatefulSet, patch: Patch) -> Option<Action> {
+    let changes_template = patch.difference.fields.iter().any(|field| field.starts_with("/spec"));
+    let mut annotations = patch.annotations;
+    let mut operations = patch.difference.operations;
+    let accepted = live.annotations().get(ANNOTATION_ACCEPTED_REVISION);
+    let accepts = if changes_template && patch.spares_pod {
+        restart::revision_to_accept(member, live, patch.is_repair)
+    } else {
+        Acceptance::None
+    };
+    match accepts {
+        // Which revision the pod may keep is known only once the controller has named that of the template before.
+        Acceptance::NotKnownYet => return None,
+        Acceptance::Of(revision) => {
+            annotations.insert(ANNOTATION_ACCEPTED_REVISION.to_owned(), revision);
+        }
+        Acceptance::None if changes_template && accepted.is_some() => {
+            operations.push(change::remove_annotation(ANNOTATION_ACCEPTED_REVISION));
+        }
+        Acceptance::None => {}
+    }
+    let is_repair = patch.is_repair && !patch.difference.fields.is_empty();
+    let purpose = change::purpose(patch.difference.fields, is_repair);
     if !annotations.is_empty() {
         operations.extend(change::annotate(&live.metadata, &annotations));
     }
-    let purpose = change::purpose(difference.fields, stale.is_empty());
-    plan.act(change::patch(change::target(Kind::StatefulSet, live), operations, purpose));
-}
-
-/// The image that the member's gate comes from. An operator that was upgraded restarts no member for that: a template that
-/// an earlier one wrote keeps its image for as long as nothing else in it is to change, and takes the present one with
-/// the change that restarts the member anyway.
-///
-/// That the image is an earlier operator's, and not somebody's hand, shows in the fingerprint, which covers it.
-fn gate_image<'a>(context: &'a Context<'_>, member: &Member<'_>, live: &'a StatefulSet) -> &'a str {
-    let present = context.common.operator_image;
-    let containers =
-        live.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()?.init_containers.as_ref());
-    let gate = containers.into_iter().flatten().find(|container| container.name == INSTALL_GATE_CONTAINER);
-    let Some(earlier) = gate.and_then(|gate| gate.image.as_deref()).filter(|image| *image != present) else {
-        return present;
-    };
-    let fingerprint = live.metadata.annotations.as_ref().and_then(|all| all.get(ANNOTATION_FINGERPRINT));
-    let common = Common { operator_image: earlier, ..context.common };
-    let was_ours = [Role::Voter, Role::Learner].into_iter().any(|role| {
-        let rendered = render::stateful_set(&common, &member.name, role);
-        fingerprint.is_some() && rendered.annotations().get(ANNOTATION_FINGERPRINT) == fingerprint
-    });
-    if was_ours { earlier } else { present }
-}
-
-/// The pod's revision, if its template was this one but for the role. The role is a label, which the live pod is given
-/// without a restart; the revision's hash changes all the same, and this is how the pod's is known not to be outdated.
-fn revision_that_differs_in_role_only(
-    common: &Common<'_>,
-    member: &Member<'_>,
-    live: &StatefulSet,
-    role: Role,
-) -> Option<String> {
-    let other = match role {
-        Role::Voter => Role::Learner,
-        Role::Learner => Role::Voter,
-    };
-    let as_before = render::stateful_set(common, &member.name, other);
-    let status = live.status.as_ref()?;
-    let is_settled = status.observed_generation == live.metadata.generation;
-    let is_role_only = compare::difference(live, &as_before).is_empty();
-    status.update_revision.clone().filter(|_| is_settled && is_role_only)
+    Some(change::patch(change::target(Kind::StatefulSet, live), operations, purpose))
 }

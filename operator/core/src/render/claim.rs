@@ -3,36 +3,47 @@
 use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::Common;
-use crate::names::{ANNOTATION_CLUSTER_UID, ANNOTATION_ORIGIN, ANNOTATION_VERSION, MemberName};
-use crate::world::Origin;
+use crate::names::{
+    ANNOTATION_ORIGIN, ANNOTATION_STORAGE, ANNOTATION_TARGET, ANNOTATION_VERSION, CLUSTER_UID,
+    ClusterIdentity, MemberName,
+};
+use crate::target::Target;
+use crate::world::{Origin, VolumeRequest};
 
 /// The claim of a member that does not exist yet. Its annotations are the member's first record: written before
 /// anything else, so that a crash at any later moment finds whose volume it is.
-pub fn claim(common: &Common<'_>, member: &MemberName, origin: &Origin) -> PersistentVolumeClaim {
-    let desired = common.desired;
+pub fn claim(
+    cluster: &ClusterIdentity,
+    member: &MemberName,
+    origin: &Origin,
+    target: &Target,
+    volume: &VolumeRequest,
+) -> PersistentVolumeClaim {
     let annotations = [
-        (ANNOTATION_CLUSTER_UID, desired.cluster.uid.clone()),
+        (CLUSTER_UID, cluster.uid.clone()),
         (ANNOTATION_ORIGIN, origin.to_annotation()),
-        (ANNOTATION_VERSION, common.version.to_string()),
+        (ANNOTATION_VERSION, target.version.to_string()),
+        (ANNOTATION_TARGET, target.to_annotation()),
+        (ANNOTATION_STORAGE, volume.to_annotation()),
     ];
     PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: Some(member.claim()),
-            namespace: Some(desired.cluster.namespace.clone()),
-            labels: Some(desired.cluster.member_labels(member)),
+            namespace: Some(cluster.namespace.clone()),
+            labels: Some(cluster.member_claim_labels(member)),
             annotations: Some(annotations.map(|(key, value)| (key.to_owned(), value)).into()),
             ..ObjectMeta::default()
         },
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
             resources: Some(VolumeResourceRequirements {
-                requests: Some([("storage".to_owned(), desired.storage_size.clone())].into()),
+                requests: Some([("storage".to_owned(), Quantity(volume.size.clone()))].into()),
                 ..VolumeResourceRequirements::default()
             }),
-            storage_class_name: desired.storage_class_name.clone(),
+            storage_class_name: volume.storage_class_name.clone(),
             ..PersistentVolumeClaimSpec::default()
         }),
         status: None,

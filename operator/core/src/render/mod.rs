@@ -1,5 +1,5 @@
-//! The objects as they should be, and the comparison with those that are. A rendering is a function of the spec, the
-//! member and its role: it knows nothing of the world, so that what somebody else added never looks intended.
+//! The objects as they should be, and the comparison with those that are. A rendering is a function of the cluster's identity, the
+//! member's own target and its role: it knows nothing of the world, so that what somebody else added never looks intended.
 
 mod budget;
 mod claim;
@@ -21,16 +21,16 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::api;
-use crate::desired::{Desired, EtcdVersion};
 use crate::names::ClusterIdentity;
+use crate::target::Target;
 
-/// What the objects of all members have in common.
+/// What a member's objects are rendered from, besides its name and its role.
 #[derive(Clone, Copy, Debug)]
-pub struct Common<'a> {
-    /// The spec.
-    pub desired: &'a Desired,
-    /// The version that the members run, which is not always the one that is wanted.
-    pub version: EtcdVersion,
+pub struct Rendering<'a> {
+    /// Whose.
+    pub cluster: &'a ClusterIdentity,
+    /// What the member should run.
+    pub target: &'a Target,
     /// The image that the gate is copied from.
     pub operator_image: &'a str,
 }

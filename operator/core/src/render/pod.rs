@@ -1,39 +1,48 @@
 //! The pod template of a member. All that differs between two starts of the same member is on its disk or in the
 //! annotations of its live pod, so the template is the same for the member's whole life but for its role.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, Container, ContainerPort, DownwardAPIVolumeFile, DownwardAPIVolumeSource,
     EmptyDirVolumeSource, HTTPGetAction, ObjectFieldSelector, PersistentVolumeClaimVolumeSource,
-    PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SeccompProfile,
-    SecurityContext, Volume, VolumeMount, WeightedPodAffinityTerm,
+    PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+    ResourceRequirements, SeccompProfile, SecurityContext, Volume, VolumeMount, WeightedPodAffinityTerm,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::Common;
+use super::Rendering;
+use crate::api::PodUser;
 use crate::gate::{self, GateConfiguration};
 use crate::names::{
-    CLIENT_PORT, ClusterIdentity, ETCD_CONTAINER, GATE_BINARY, GATE_DIRECTORY, INSTALL_GATE_CONTAINER,
-    LABEL_CLUSTER, LABEL_ROLE, METRICS_PORT, MemberName, PEER_PORT, POD_INFO_DIRECTORY, Role, VOLUME_PATH,
+    ANNOTATION_TARGET, CLIENT_PORT, ClusterIdentity, ETCD_CONTAINER, GATE_BINARY, GATE_DIRECTORY,
+    INSTALL_GATE_CONTAINER, LABEL_CLUSTER, METRICS_PORT, MemberName, PEER_PORT, POD_INFO_DIRECTORY, Role,
+    VOLUME_PATH,
 };
 
 /// The user and group that everything in the pod runs as: the customary number for "nobody in particular".
 const USER: i64 = 65532;
 
 /// The template.
-pub(super) fn template(common: &Common<'_>, member: &MemberName, role: Role) -> PodTemplateSpec {
-    let mut labels = common.desired.cluster.member_labels(member);
-    labels.insert(LABEL_ROLE.to_owned(), role.as_str().to_owned());
+pub(super) fn template(rendering: &Rendering<'_>, member: &MemberName, role: Role) -> PodTemplateSpec {
+    let labels = rendering.cluster.pod_labels(member, role);
     PodTemplateSpec {
-        metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
+        metadata: Some(ObjectMeta {
+            labels: Some(labels),
+            // The pod bears it too, and so tells which target it was made for.
+            annotations: Some([(ANNOTATION_TARGET.to_owned(), rendering.target.digest())].into()),
+            ..ObjectMeta::default()
+        }),
         spec: Some(PodSpec {
-            affinity: Some(spread(&common.desired.cluster)),
+            affinity: Some(spread(rendering.cluster)),
             // Members need nothing of the Kubernetes API, so they get no token and no variables about Services.
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
-            security_context: Some(pod_security()),
-            init_containers: Some(vec![install_gate(common)]),
-            containers: vec![etcd(common, member)],
+            security_context: Some(pod_security(rendering.target.user)),
+            init_containers: Some(vec![install_gate(rendering)]),
+            containers: vec![etcd(rendering, member)],
             volumes: Some(volumes(member)),
             ..PodSpec::default()
         }),
@@ -65,12 +74,17 @@ fn spread(cluster: &ClusterIdentity) -> Affinity {
     }
 }
 
-fn pod_security() -> PodSecurityContext {
+/// Where the platform chooses the user, a pod that names one would be refused.
+fn pod_security(chosen_by: PodUser) -> PodSecurityContext {
+    let user = match chosen_by {
+        PodUser::Fixed => Some(USER),
+        PodUser::Platform => None,
+    };
     PodSecurityContext {
         run_as_non_root: Some(true),
-        run_as_user: Some(USER),
-        run_as_group: Some(USER),
-        fs_group: Some(USER),
+        run_as_user: user,
+        run_as_group: user,
+        fs_group: user,
         fs_group_change_policy: Some("OnRootMismatch".to_owned()),
         seccomp_profile: Some(SeccompProfile {
             type_: "RuntimeDefault".to_owned(),
@@ -90,31 +104,46 @@ fn container_security() -> SecurityContext {
 }
 
 /// Copies the operator's static binary to where the etcd container can run it: etcd's image holds no shell.
-fn install_gate(common: &Common<'_>) -> Container {
+fn install_gate(rendering: &Rendering<'_>) -> Container {
     Container {
         name: INSTALL_GATE_CONTAINER.to_owned(),
-        image: Some(common.operator_image.to_owned()),
+        image: Some(rendering.operator_image.to_owned()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
         command: Some(["/etcd-operator", "install-gate", GATE_BINARY].map(str::to_owned).to_vec()),
+        resources: Some(small()),
         security_context: Some(container_security()),
         volume_mounts: Some(vec![mount("gate", GATE_DIRECTORY, false)]),
         ..Container::default()
     }
 }
 
-fn etcd(common: &Common<'_>, member: &MemberName) -> Container {
-    let desired = common.desired;
+/// What copying one file takes. Both requests and limits, since a quota on either refuses a pod whose containers do not all name
+/// them; and equal, so that a member whose own are equal keeps the class Guaranteed.
+fn small() -> ResourceRequirements {
+    let amounts: BTreeMap<String, Quantity> = [("cpu", "100m"), ("memory", "64Mi")]
+        .map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned())))
+        .into();
+    ResourceRequirements {
+        requests: Some(amounts.clone()),
+        limits: Some(amounts),
+        ..ResourceRequirements::default()
+    }
+}
+
+fn etcd(rendering: &Rendering<'_>, member: &MemberName) -> Container {
+    let target = rendering.target;
     let configuration = GateConfiguration {
         format: gate::FORMAT,
-        oldest_reader: gate::OLDEST_READER,
-        cluster: desired.cluster.clone(),
+        oldest_reader: gate::oldest_reader_of(rendering.cluster),
+        cluster: rendering.cluster.clone(),
         member: member.clone(),
-        etcd_version: common.version.to_string(),
+        etcd_version: target.version.to_string(),
+        quota_backend_bytes: target.quota_backend_bytes,
     };
     let argument = serde_json::to_string(&configuration).expect("the gate's configuration is plain data");
     Container {
         name: ETCD_CONTAINER.to_owned(),
-        image: Some(format!("{}:v{}", desired.image_repository, common.version)),
+        image: Some(format!("{}:v{}", target.image_repository, target.version)),
         image_pull_policy: Some("IfNotPresent".to_owned()),
         command: Some(vec![GATE_BINARY.to_owned(), "gate".to_owned()]),
         args: Some(vec![argument]),
@@ -126,7 +155,9 @@ fn etcd(common: &Common<'_>, member: &MemberName) -> Container {
         // Liveness is the process: a probe that restarts etcd because its peers are gone, or because it loads a large
         // snapshot, makes a bad moment worse.
         readiness_probe: Some(readiness()),
-        resources: Some(desired.resources.clone()),
+        // etcd says why it ends in its log, and the gate in the message itself: the status quotes whichever there is.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+        resources: Some(target.resources.clone()),
         security_context: Some(container_security()),
         volume_mounts: Some(vec![
             mount("data", VOLUME_PATH, false),

@@ -1,5 +1,5 @@
 //! Kubernetes quantities, as far as comparing two of them needs: the API server rewrites `1024Mi` as `1Gi`, and that is
-//! no change. See `k8s.io/apimachinery/pkg/api/resource`. Never formats one.
+//! no change. See `k8s.io/apimachinery/pkg/api/resource`. Formats only amounts of bytes.
 
 /// The value in thousandths of its unit, rounded up as Kubernetes does for what is finer. `None` if the text is no
 /// quantity or is beyond what 128 bits hold.
@@ -19,6 +19,21 @@ pub fn same(left: &str, right: &str) -> bool {
     match (parse(left), parse(right)) {
         (Some(left), Some(right)) => left == right,
         _ => left == right,
+    }
+}
+
+/// Whether one quantity is more than another. Texts that are no quantities are not.
+pub fn is_above(left: &str, right: &str) -> bool {
+    matches!((parse(left), parse(right)), (Some(left), Some(right)) if left > right)
+}
+
+/// An amount of bytes in the largest binary unit that divides it.
+pub fn binary(bytes: u64) -> String {
+    let units = [(30, "Gi"), (20, "Mi"), (10, "Ki")];
+    let fitting = units.into_iter().find(|(shift, _)| bytes > 0 && bytes % (1 << shift) == 0);
+    match fitting {
+        Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
+        None => bytes.to_string(),
     }
 }
 

@@ -1,13 +1,11 @@
 //! The two Services: one for peers, who must find each other before anyone is ready, and one for clients, who must
 //! find voters that are.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::cluster_metadata;
-use crate::names::{CLIENT_PORT, ClusterIdentity, LABEL_CLUSTER, LABEL_ROLE, METRICS_PORT, PEER_PORT, Role};
+use crate::names::{CLIENT_PORT, ClusterIdentity, LABEL_ROLE, METRICS_PORT, PEER_PORT, Role};
 
 /// The headless Service. It publishes addresses that are not ready, or members could never meet.
 pub fn peers_service(cluster: &ClusterIdentity) -> Service {
@@ -16,7 +14,7 @@ pub fn peers_service(cluster: &ClusterIdentity) -> Service {
         spec: Some(ServiceSpec {
             cluster_ip: Some("None".to_owned()),
             publish_not_ready_addresses: Some(true),
-            selector: Some([(LABEL_CLUSTER.to_owned(), cluster.name.clone())].into()),
+            selector: Some(cluster.selector()),
             ports: Some(vec![
                 port("client", CLIENT_PORT),
                 port("peer", PEER_PORT),
@@ -30,11 +28,8 @@ pub fn peers_service(cluster: &ClusterIdentity) -> Service {
 
 /// The Service for clients: ready voters only. Learners serve no clients, so the role is part of the selector.
 pub fn client_service(cluster: &ClusterIdentity) -> Service {
-    let selector: BTreeMap<String, String> = [
-        (LABEL_CLUSTER.to_owned(), cluster.name.clone()),
-        (LABEL_ROLE.to_owned(), Role::Voter.as_str().to_owned()),
-    ]
-    .into();
+    let mut selector = cluster.selector();
+    selector.insert(LABEL_ROLE.to_owned(), Role::Voter.as_str().to_owned());
     Service {
         metadata: cluster_metadata(cluster, cluster.client_service()),
         spec: Some(ServiceSpec {

@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
-use super::{Common, fingerprint, owner, pod};
-use crate::names::{ANNOTATION_FINGERPRINT, LABEL_CLUSTER, LABEL_MEMBER, MemberName, Role};
+use super::{Rendering, fingerprint, owner, pod};
+use crate::names::{
+    ANNOTATION_FINGERPRINT, ANNOTATION_TARGET, LABEL_CLUSTER, LABEL_MEMBER, MemberName, Role,
+};
 
 /// The StatefulSet of a member. With the strategy `OnDelete` a changed template reaches a pod in its own turn, when
 /// the operator deletes it, and never because somebody touched the template.
-pub fn stateful_set(common: &Common<'_>, member: &MemberName, role: Role) -> StatefulSet {
-    let cluster = &common.desired.cluster;
+pub fn stateful_set(rendering: &Rendering<'_>, member: &MemberName, role: Role) -> StatefulSet {
+    let cluster = rendering.cluster;
     let selector: BTreeMap<String, String> =
         [(LABEL_CLUSTER.to_owned(), cluster.name.clone()), (LABEL_MEMBER.to_owned(), member.to_string())]
             .into();
@@ -26,7 +28,7 @@ pub fn stateful_set(common: &Common<'_>, member: &MemberName, role: Role) -> Sta
             type_: Some("OnDelete".to_owned()),
             ..StatefulSetUpdateStrategy::default()
         }),
-        template: pod::template(common, member, role),
+        template: pod::template(rendering, member, role),
         ..StatefulSetSpec::default()
     };
     StatefulSet {
@@ -34,7 +36,13 @@ pub fn stateful_set(common: &Common<'_>, member: &MemberName, role: Role) -> Sta
             name: Some(member.to_string()),
             namespace: Some(cluster.namespace.clone()),
             labels: Some(cluster.member_labels(member)),
-            annotations: Some([(ANNOTATION_FINGERPRINT.to_owned(), fingerprint(&spec))].into()),
+            annotations: Some(
+                [
+                    (ANNOTATION_FINGERPRINT.to_owned(), fingerprint(&spec)),
+                    (ANNOTATION_TARGET.to_owned(), rendering.target.digest()),
+                ]
+                .into(),
+            ),
             owner_references: Some(vec![owner(cluster)]),
             ..ObjectMeta::default()
         },

@@ -1,11 +1,11 @@
 //! The four conditions. Each is computed from this observation alone; the status before it lends only the time since
 //! when a condition has been what it is. Never reads a condition to decide another.
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::api::condition::{ConditionReason, ConditionType};
-use crate::api::{EtcdClusterStatus, MemberHealth};
-use crate::mutant::Mutant;
+use crate::api::{EtcdCluster, EtcdClusterStatus, MemberHealth};
 use crate::observed::MemberList;
 use crate::plan::{Hold, Plan};
 use crate::world::{Health, World};
@@ -46,31 +46,37 @@ pub(super) fn conditions(
     status: &EtcdClusterStatus,
     before: &EtcdClusterStatus,
 ) -> Vec<Condition> {
-    let is_blind = world.observed.settings.mutant == Some(Mutant::ReadyWithoutLooking);
     ConditionType::ALL
         .into_iter()
         .map(|kind| {
             let finding = match kind {
-                ConditionType::Available if is_blind => blind(Truth::True),
-                ConditionType::Ready if is_blind => blind(Truth::True),
-                ConditionType::Degraded if is_blind => blind(Truth::False),
                 ConditionType::Available => available(world),
                 ConditionType::Ready => ready(world, plan, status),
                 ConditionType::Progressing => progressing(plan),
                 ConditionType::Degraded => degraded(world, status),
             };
-            with_times(world, kind, finding, before)
+            with_times(&world.observed.cluster, world.observed.as_of, kind, finding, before)
         })
         .collect()
 }
 
-/// The rule broken on purpose.
-fn blind(status: Truth) -> Finding {
-    finding(status, ConditionReason::AllMembersHealthy, "every member is healthy")
+/// The conditions of a cluster whose objects could not be read.
+pub(super) fn unobserved(
+    cluster: &EtcdCluster,
+    as_of: Timestamp,
+    why: &str,
+    before: &EtcdClusterStatus,
+) -> Vec<Condition> {
+    let unknown = |kind| {
+        let finding = finding(Truth::Unknown, ConditionReason::ObservationFailed, why);
+        with_times(cluster, as_of, kind, finding, before)
+    };
+    ConditionType::ALL.into_iter().map(unknown).collect()
 }
 
 fn with_times(
-    world: &World<'_>,
+    cluster: &EtcdCluster,
+    as_of: Timestamp,
     kind: ConditionType,
     finding: Finding,
     before: &EtcdClusterStatus,
@@ -84,10 +90,10 @@ fn with_times(
         status: finding.status.as_str().to_owned(),
         reason: finding.reason.to_owned(),
         message: finding.message,
-        observed_generation: world.observed.cluster.metadata.generation,
+        observed_generation: cluster.metadata.generation,
         last_transition_time: match same {
             Some(condition) => condition.last_transition_time.clone(),
-            None => Time(world.observed.as_of),
+            None => Time(as_of),
         },
     }
 }
@@ -129,7 +135,8 @@ fn ready(world: &World<'_>, plan: &Plan, status: &EtcdClusterStatus) -> Finding 
     if available.status != Truth::True {
         return available;
     }
-    if let Some(hold) = plan.holds.iter().find(|hold| keeps_from_ready(hold)) {
+    let held = |hold: &&Hold| hold.keeps_from_ready() && hold.wants_a_person();
+    if let Some(hold) = plan.holds.iter().find(held) {
         return Finding { status: Truth::False, reason: hold.reason(), message: hold.to_string() };
     }
     if let Some(message) = size_differs(world, status) {
@@ -138,15 +145,26 @@ fn ready(world: &World<'_>, plan: &Plan, status: &EtcdClusterStatus) -> Finding 
     if let Some(message) = unhealthy(status) {
         return finding(Truth::False, ConditionReason::MemberUnhealthy, message);
     }
+    if let Some(message) = volume_ending(world) {
+        return finding(Truth::False, ConditionReason::VolumeEnding, message);
+    }
+    if let Some(hold) = plan.holds.iter().find(|hold| hold.keeps_from_ready()) {
+        return Finding { status: Truth::False, reason: hold.reason(), message: hold.to_string() };
+    }
     if let Some(action) = plan.actions.first() {
         return finding(Truth::False, ConditionReason::Changing, action.to_string());
     }
     finding(Truth::True, ConditionReason::AsSpecified, "every member is healthy and all is as the spec says")
 }
 
-/// A volume that is kept for a person to look at takes nothing from a cluster that is as specified.
-fn keeps_from_ready(hold: &Hold) -> bool {
-    !hold.is_a_wait() && !matches!(hold, Hold::VolumeConflict { .. })
+/// Members that run while their volume goes: a loss that has not happened yet, and cannot be undone.
+fn volume_ending(world: &World<'_>) -> Option<String> {
+    let ending: Vec<&str> = world
+        .listed()
+        .filter(|member| member.is_volume_ending())
+        .map(|member| member.name.as_str())
+        .collect();
+    (!ending.is_empty()).then(|| format!("the volume is being deleted under: {}", ending.join(", ")))
 }
 
 fn size_differs(world: &World<'_>, status: &EtcdClusterStatus) -> Option<String> {
@@ -168,13 +186,13 @@ fn unhealthy(status: &EtcdClusterStatus) -> Option<String> {
 }
 
 fn progressing(plan: &Plan) -> Finding {
-    if let Some(hold) = plan.holds.iter().find(|hold| !hold.is_a_wait()) {
+    if let Some(hold) = plan.holds.iter().find(|hold| hold.wants_a_person()) {
         return Finding { status: Truth::False, reason: hold.reason(), message: hold.to_string() };
     }
     if let Some(action) = plan.actions.first() {
         return finding(Truth::True, ConditionReason::Changing, action.to_string());
     }
-    match plan.holds.first() {
+    match plan.holds.iter().find(|hold| matches!(hold, Hold::Wait(_))) {
         Some(hold) => Finding { status: Truth::True, reason: hold.reason(), message: hold.to_string() },
         None => finding(Truth::False, ConditionReason::AsSpecified, "nothing is left to do"),
     }
@@ -188,12 +206,17 @@ fn degraded(world: &World<'_>, status: &EtcdClusterStatus) -> Finding {
     match available.status {
         Truth::Unknown => available,
         Truth::False => Finding { status: Truth::True, ..available },
-        Truth::True => match (unhealthy(status), size_differs(world, status)) {
-            (Some(message), _) => finding(Truth::True, ConditionReason::MemberUnhealthy, message),
-            (None, Some(message)) => finding(Truth::True, ConditionReason::SizeDiffers, message),
-            (None, None) => {
-                finding(Truth::False, ConditionReason::AllMembersHealthy, "every member is healthy")
-            }
-        },
+        Truth::True => degraded_while_available(world, status),
+    }
+}
+
+fn degraded_while_available(world: &World<'_>, status: &EtcdClusterStatus) -> Finding {
+    if let Some(message) = volume_ending(world) {
+        return finding(Truth::True, ConditionReason::VolumeEnding, message);
+    }
+    match (unhealthy(status), size_differs(world, status)) {
+        (Some(message), _) => finding(Truth::True, ConditionReason::MemberUnhealthy, message),
+        (None, Some(message)) => finding(Truth::True, ConditionReason::SizeDiffers, message),
+        (None, None) => finding(Truth::False, ConditionReason::AllMembersHealthy, "every member is healthy"),
     }
 }

@@ -1,12 +1,14 @@
 //! All traces of one member incarnation, and what they say together. Never decides what to do about them.
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 
-use super::ClaimFacts;
+use super::{ClaimFacts, trouble};
 use crate::gate::{GateHoldReason, GateReport};
-use crate::names::{ETCD_CONTAINER, MemberId, MemberName};
+use crate::names::{MemberId, MemberName};
 use crate::observed::{Answer, EtcdAnswer, LinearizableRead, ListedMember};
+use crate::target::Target;
 
 /// One member incarnation.
 #[derive(Clone, Debug)]
@@ -25,6 +27,12 @@ pub struct Member<'a> {
     pub answer: Option<&'a Answer>,
     /// Its entry in the member list, found by its peer URL.
     pub listed: Option<&'a ListedMember>,
+    /// Whether etcd has raised the alarm that its data differs from the others'.
+    pub is_corrupt: bool,
+    /// What it should run, by its own record.
+    pub target: Option<Target>,
+    /// For how long it has been seen to be silent without a break.
+    pub silent_for: Option<SignedDuration>,
 }
 
 /// What a member's answer says of its health.
@@ -44,7 +52,18 @@ pub enum Health {
 
 impl<'a> Member<'a> {
     pub(super) fn new(name: MemberName) -> Member<'a> {
-        Member { name, stateful_set: None, pod: None, claim: None, facts: None, answer: None, listed: None }
+        Member {
+            name,
+            stateful_set: None,
+            pod: None,
+            claim: None,
+            facts: None,
+            answer: None,
+            listed: None,
+            is_corrupt: false,
+            target: None,
+            silent_for: None,
+        }
     }
 
     /// Its ID, if it is listed.
@@ -78,15 +97,19 @@ impl<'a> Member<'a> {
         }
     }
 
-    /// Whether its vote can be counted on: it answered just now as the member that the list names, knows a leader, and a
-    /// linearizable read went through it.
+    /// Whether its vote can be counted on: it answered just now as the member that the list names, knows a leader, a
+    /// linearizable read went through it, and its data is not known to differ. A corrupt member has no vote in anything that
+    /// the safety of the data rests on.
     pub fn votes(&self) -> bool {
         let counts = |etcd: &EtcdAnswer| {
             Some(etcd.member_id) == self.id()
                 && etcd.leader.is_some()
-                && etcd.read == LinearizableRead::Served
+                && match &etcd.read {
+                    LinearizableRead::Served | LinearizableRead::Refused(_) => true,
+                    LinearizableRead::Failed(_) | LinearizableRead::NotTried => false,
+                }
         };
-        self.is_voter() && self.etcd().is_some_and(counts)
+        self.is_voter() && !self.is_corrupt && self.etcd().is_some_and(counts)
     }
 
     /// What is known of its health.
@@ -102,6 +125,8 @@ impl<'a> Member<'a> {
     fn health_of_answer(&self, etcd: &EtcdAnswer) -> Health {
         if self.id().is_some_and(|id| id != etcd.member_id) {
             Health::Unwell(format!("it answers as another member, {}", etcd.member_id))
+        } else if self.is_corrupt {
+            Health::Unwell("etcd reports that its data differs from the others' (alarm CORRUPT)".to_owned())
         } else if etcd.leader.is_none() {
             Health::Unwell("it knows no leader".to_owned())
         } else if let Some(error) = etcd.errors.first() {
@@ -113,7 +138,7 @@ impl<'a> Member<'a> {
 
     fn health_of_read(&self, etcd: &EtcdAnswer) -> Health {
         match &etcd.read {
-            LinearizableRead::Served => Health::Healthy,
+            LinearizableRead::Served | LinearizableRead::Refused(_) => Health::Healthy,
             LinearizableRead::Failed(how) => {
                 Health::Unwell(format!("no linearizable read goes through it: {how}"))
             }
@@ -144,11 +169,24 @@ impl<'a> Member<'a> {
 
     /// Whether the kubelet says that the etcd container runs, be it the gate or etcd.
     pub fn etcd_container_runs(&self) -> bool {
-        let statuses = self.pod.and_then(|pod| pod.status.as_ref()?.container_statuses.as_ref());
-        statuses.into_iter().flatten().any(|status| {
-            status.name == ETCD_CONTAINER
-                && status.state.as_ref().is_some_and(|state| state.running.is_some())
-        })
+        trouble::etcd_status(self.pod)
+            .is_some_and(|status| status.state.as_ref().is_some_and(|state| state.running.is_some()))
+    }
+
+    /// Whether the etcd container of its present pod has ever started. One that has not can have done nothing, good or bad.
+    pub fn has_container_started(&self) -> bool {
+        trouble::has_started(self.pod)
+    }
+
+    /// Since when the container runs that runs now, by the kubelet's clock.
+    pub fn container_started_at(&self) -> Option<Timestamp> {
+        let state = trouble::etcd_status(self.pod)?.state.as_ref()?;
+        state.running.as_ref()?.started_at.as_ref().map(|time| time.0)
+    }
+
+    /// Whether its volume is being deleted. That cannot be undone: it goes when the last pod that uses it ends.
+    pub fn is_volume_ending(&self) -> bool {
+        self.claim.is_some() && self.live_claim().is_none()
     }
 
     /// The pod, if it is there to stay.

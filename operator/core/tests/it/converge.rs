@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use etcd_operator_core::api::{EtcdClusterSpec, ImageSpec, StorageSpec};
-use etcd_operator_core::mutant::Mutant;
+use etcd_operator_core::api::{EtcdClusterSpec, ImageSpec, PodSettings, RolloutSpec, StorageSpec};
 use etcd_operator_core::plan::Plan;
+use etcd_operator_mutants::Mutant;
 use proptest::prelude::*;
 
 use super::model::{Model, lines};
@@ -20,6 +20,9 @@ fn spec(size: i32) -> EtcdClusterSpec {
         resources: None,
         image: ImageSpec::default(),
         suspend: false,
+        bootstrap: None,
+        rollout: RolloutSpec::default(),
+        pod: PodSettings::default(),
     }
 }
 
@@ -74,13 +77,12 @@ fn trouble() -> impl Strategy<Value = Trouble> {
 
 /// Hits a member only if the others could bear its loss, so that what follows is the operator's to get right.
 fn strike(model: &mut Model, trouble: &Trouble) {
-    let cluster = model.identity();
     let bearable: Vec<_> = model
         .etcd
         .iter()
         .filter(|etcd| etcd.has_formed)
         .flat_map(|etcd| &etcd.members)
-        .filter_map(|member| cluster.member_of_peer_url(&member.listed.peer_urls[0]))
+        .filter_map(|member| model.member_of(&member.listed.peer_urls[0]))
         .filter(|name| {
             let mut without = model.clone();
             without.unreachable.insert(name.pod());
@@ -216,8 +218,8 @@ fn first_members_that_lose_their_majority_are_set_aside_and_others_form_the_clus
     (0..3).for_each(|_| drop(model.pass_until(usize::MAX)));
     let first: Vec<String> = model.claims.keys().cloned().collect();
     assert_eq!(first.len(), 3);
-    // Pods were made and permits recorded for two of them; then those pods go, so the permits can never be spent.
-    model.advance_without_gates();
+    // Their gates wait, and permits are given to them; then two of the pods go, so those permits can never be spent.
+    model.advance(1);
     model.pass_until(usize::MAX);
     let pods: Vec<String> = model.pods.keys().take(2).cloned().collect();
     pods.iter().for_each(|pod| model.delete_pod_before_it_started(pod));

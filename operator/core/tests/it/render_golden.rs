@@ -5,9 +5,10 @@ use std::path::Path;
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterSpec};
 use etcd_operator_core::desired::Desired;
 use etcd_operator_core::gate::{ClusterState, FORMAT, GateConfiguration, InitialCluster, InitialMember};
-use etcd_operator_core::names::{MemberName, Role};
-use etcd_operator_core::render::{self, Common, compare};
-use etcd_operator_core::world::Origin;
+use etcd_operator_core::names::{MemberName, Naming, Role};
+use etcd_operator_core::render::{self, Rendering, compare};
+use etcd_operator_core::target::{Target, fitting_quota_bytes};
+use etcd_operator_core::world::{Origin, VolumeRequest};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -29,8 +30,15 @@ fn member(desired: &Desired) -> MemberName {
     MemberName::parse(&desired.cluster, "demo-abcde").expect("a member's name")
 }
 
-fn common(desired: &Desired) -> Common<'_> {
-    Common { desired, version: desired.version, operator_image: "etcd-operator:v0.1.0" }
+fn target(desired: &Desired) -> Target {
+    Target::of_spec(desired, desired.version, fitting_quota_bytes(&desired.storage_size.0, 0))
+}
+
+fn rendered(desired: &Desired) -> StatefulSet {
+    let target = target(desired);
+    let operator_image = "etcd-operator:v0.1.0";
+    let rendering = Rendering { cluster: &desired.cluster, target: &target, operator_image };
+    render::stateful_set(&rendering, &member(desired), Role::Voter)
 }
 
 fn golden(name: &str, value: &impl Serialize) {
@@ -42,13 +50,21 @@ fn golden(name: &str, value: &impl Serialize) {
 #[test]
 fn objects_are_rendered_as_in_their_goldens() {
     let desired = Desired::parse(&cluster()).expect("a valid spec");
-    let (common, member) = (common(&desired), member(&desired));
-    let origin = Origin::Added { token: "token".to_owned() };
-    golden("stateful-set.json", &render::stateful_set(&common, &member, Role::Voter));
-    golden("claim.json", &render::claim(&common, &member, &origin));
+    let (cluster, member) = (&desired.cluster, member(&desired));
+    let origin = Origin::Added { token: "token".to_owned(), naming: cluster.naming };
+    let volume = VolumeRequest {
+        size: desired.storage_size.0.clone(),
+        storage_class_name: desired.storage_class_name.clone(),
+    };
+    golden("stateful-set.json", &rendered(&desired));
+    golden("claim.json", &render::claim(cluster, &member, &origin, &target(&desired), &volume));
     golden("peers-service.json", &render::peers_service(&desired.cluster));
     golden("client-service.json", &render::client_service(&desired.cluster));
-    golden("disruption-budget.json", &render::disruption_budget(&desired, 0));
+    golden("disruption-budget.json", &render::disruption_budget(cluster, 3));
+    golden("disruption-budget-of-one.json", &render::disruption_budget(cluster, 1));
+    let by_name = cluster.with_naming(Naming::ByName);
+    golden("peers-service-by-name.json", &render::peers_service(&by_name));
+    golden("client-service-by-name.json", &render::client_service(&by_name));
 }
 
 #[test]
@@ -62,6 +78,7 @@ fn etcd_is_configured_as_in_its_goldens() {
             cluster: desired.cluster.clone(),
             member: member.clone(),
             etcd_version: version.to_owned(),
+            quota_backend_bytes: None,
         };
         let peer_url = desired.cluster.peer_url(&member);
         let members = vec![InitialMember { name: member.clone(), peer_url }];
@@ -84,9 +101,8 @@ fn with_server_defaults(rendered: &StatefulSet) -> Value {
     pod["terminationGracePeriodSeconds"] = json!(30);
     for list in ["containers", "initContainers"] {
         pod[list][0]["terminationMessagePath"] = json!("/dev/termination-log");
-        pod[list][0]["terminationMessagePolicy"] = json!("File");
     }
-    pod["initContainers"][0]["resources"] = json!({});
+    pod["initContainers"][0]["terminationMessagePolicy"] = json!("File");
     pod["containers"][0]["resources"]["limits"]["memory"] = json!("1Gi");
     pod["containers"][0]["readinessProbe"]["successThreshold"] = json!(1);
     pod["containers"][0]["readinessProbe"]["httpGet"]["scheme"] = json!("HTTP");
@@ -100,7 +116,7 @@ fn with_server_defaults(rendered: &StatefulSet) -> Value {
 #[test]
 fn what_a_server_fills_in_is_no_difference() {
     let desired = Desired::parse(&cluster()).expect("a valid spec");
-    let rendered = render::stateful_set(&common(&desired), &member(&desired), Role::Voter);
+    let rendered = rendered(&desired);
     let live: StatefulSet = serde_json::from_value(with_server_defaults(&rendered)).expect("a StatefulSet");
     assert_eq!(compare::difference(&live, &rendered).fields, Vec::<String>::new());
     assert_eq!(compare::difference(&rendered, &rendered).fields, Vec::<String>::new());
@@ -109,7 +125,7 @@ fn what_a_server_fills_in_is_no_difference() {
 /// Changes one place of a live StatefulSet and returns where the difference is seen.
 fn seen(pointer: &str, key: &str, value: Value) -> Vec<String> {
     let desired = Desired::parse(&cluster()).expect("a valid spec");
-    let rendered = render::stateful_set(&common(&desired), &member(&desired), Role::Voter);
+    let rendered = rendered(&desired);
     let mut live = with_server_defaults(&rendered);
     live.pointer_mut(pointer).expect("a place")[key] = value;
     compare::difference(&live, &rendered).fields

@@ -117,7 +117,7 @@ fn a_hold_has_an_event_when_it_begins_and_not_again() {
 fn a_repair_of_drift_is_told() {
     let mut model = settled();
     model.inject(&Fault::AddPort);
-    let told: Vec<_> = model.plan().actions.iter().filter_map(events::of_action).collect();
+    let told: Vec<_> = model.plan().actions.iter().filter_map(|one| events::of_action(&one.action)).collect();
     assert_eq!(told.len(), 1);
     assert_eq!((told[0].reason, told[0].severity.as_str()), ("DriftRepaired", "Warning"));
 }

@@ -9,6 +9,7 @@ use etcd_operator_core::observed::{
     Alarm, Answer, EtcdAnswer, KnownMembers, LinearizableRead, ListedMember, MemberList, Probe,
 };
 use etcd_operator_core::quorum::quorum;
+use etcd_operator_core::world::Ownership;
 
 use super::Model;
 
@@ -80,7 +81,7 @@ impl Model {
     }
 
     pub(crate) fn runs(&self, listed: &ListedMember) -> bool {
-        let member = self.identity().member_of_peer_url(&listed.peer_urls[0]);
+        let member = self.member_of(&listed.peer_urls[0]);
         member
             .is_some_and(|member| self.runs_etcd(&member.pod()) && !self.unreachable.contains(&member.pod()))
     }
@@ -116,7 +117,7 @@ impl Model {
         etcd.leader = etcd.leader.filter(|leader| running.contains(leader)).or(first);
         for member in etcd.members.iter_mut().filter(|one| running.contains(&one.listed.id)) {
             member.applied = (member.applied + 90).min(etcd.index);
-            let name = identity.member_of_peer_url(&member.listed.peer_urls[0]).expect("only ours run");
+            let (name, _) = identity.member_of_peer_url(&member.listed.peer_urls[0]).expect("only ours run");
             member.listed.name = name.to_string();
             member.listed.client_urls = vec![identity.client_url(&name)];
         }
@@ -136,9 +137,13 @@ impl Model {
 
     pub(super) fn probes(&self) -> BTreeMap<String, Probe> {
         let probe = |answer| Probe { at: self.now, answer };
+        let identity = self.identity();
+        let sets: Vec<_> = self.stateful_sets.values().cloned().collect();
+        let claims: Vec<_> = self.claims.values().cloned().collect();
+        let ownership = Ownership::read(&identity, &sets, &claims);
         self.pods
             .iter()
-            .filter(|(_, pod)| self.is_running(pod))
+            .filter(|(_, pod)| self.is_running(pod) && ownership.has_pod(&identity, pod))
             .map(|(name, pod)| (pod.metadata.uid.clone().expect("a UID"), probe(self.answer(name))))
             .collect()
     }
@@ -171,6 +176,8 @@ impl Model {
                 errors: Vec::new(),
                 read: if member.listed.is_learner {
                     LinearizableRead::NotTried
+                } else if etcd.leader.is_some() && self.asks_for_credentials {
+                    LinearizableRead::Refused("etcdserver: user name is empty".to_owned())
                 } else if etcd.leader.is_some() {
                     LinearizableRead::Served
                 } else {
@@ -182,7 +189,7 @@ impl Model {
     }
 
     fn pod_of(&self, listed: &ListedMember) -> Option<String> {
-        self.identity().member_of_peer_url(&listed.peer_urls[0]).map(|member| member.pod())
+        self.member_of(&listed.peer_urls[0]).map(|member| member.pod())
     }
 
     fn report(&self, pod_name: &str, pod_uid: String, reason: GateHoldReason) -> GateReport {

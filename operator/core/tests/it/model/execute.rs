@@ -1,9 +1,11 @@
 //! Carries out actions as the shell would, with their preconditions, and panics where one breaks a rule that must hold
 //! whatever the plan was made from.
 
-use etcd_operator_core::names::{ANNOTATION_PERMIT_ISSUED, MemberId, MemberName};
+use etcd_operator_core::names::{ANNOTATION_PERMIT_ISSUED, CLUSTER_UID, MemberId, MemberName};
 use etcd_operator_core::observed::ListedMember;
-use etcd_operator_core::plan::{Action, Delete, Kind, Object, Patch, PatchOperation, PlannedOn};
+use etcd_operator_core::plan::{
+    Action, Delete, Evict, Kind, Object, Patch, PatchOperation, PlannedOn, SetbackKind, Target,
+};
 use etcd_operator_core::quorum::quorum;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Serialize;
@@ -15,15 +17,65 @@ use super::etcd::EtcdMember;
 
 impl Model {
     /// Carries out one action.
-    pub(crate) fn execute(&mut self, action: &Action) -> Result<(), String> {
+    pub(crate) fn execute(&mut self, action: &Action) -> Result<(), SetbackKind> {
+        self.refuse_what_is_not_valid(action)?;
         let had_quorum = self.has_quorum();
         let voters_before = self.voters();
-        let result = self.carry_out(action);
+        let result = self.carry_out(action).map_err(|_| SetbackKind::Overtaken);
         let is_single = voters_before == 1;
         if self.is_strict && had_quorum && !is_single {
             assert!(self.has_quorum(), "the operator itself took the quorum: {action}");
         }
         result
+    }
+
+    /// What an API server refuses: whatever its quotas and webhooks do, and templates whose requests are above their limits.
+    fn refuse_what_is_not_valid(&self, action: &Action) -> Result<(), SetbackKind> {
+        let kind = match action {
+            Action::Create(object) => object.kind(),
+            Action::Patch(patch) => patch.target.kind,
+            _ => return Ok(()),
+        };
+        if self.refused_kinds.contains(&kind) {
+            return Err(SetbackKind::Refused(format!("admission denied the {}", kind.as_str())));
+        }
+        let text = match action {
+            Action::Create(object) => format!("{object:?}"),
+            Action::Patch(patch) => serde_json::to_string(&patch.operations).expect("plain data"),
+            _ => String::new(),
+        };
+        if kind == Kind::StatefulSet && text.contains(super::REFUSED_AMOUNT) {
+            return Err(SetbackKind::Refused(
+                "spec.template.spec.containers[0].resources is invalid".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whatever is changed or deleted was made for this cluster object: the operator touches nobody else's.
+    fn refuse_to_touch_others(&self, target: &Target) {
+        let name = &target.name;
+        let metadata = match target.kind {
+            Kind::StatefulSet => self.stateful_sets.get(name).map(|live| &live.metadata),
+            Kind::Service => self.services.get(name).map(|live| &live.metadata),
+            Kind::PodDisruptionBudget => self.budgets.get(name).map(|live| &live.metadata),
+            Kind::PersistentVolumeClaim => self.claims.get(name).map(|live| &live.metadata),
+            Kind::Pod => self.pods.get(name).map(|live| &live.metadata),
+        };
+        let Some(metadata) = metadata else { return };
+        let ours = self.cluster.metadata.uid.as_deref();
+        let owner = metadata.owner_references.iter().flatten().find(|owner| owner.kind == "EtcdCluster");
+        let label = metadata.labels.as_ref().and_then(|labels| labels.get(CLUSTER_UID));
+        let annotation = metadata.annotations.as_ref().and_then(|all| all.get(CLUSTER_UID));
+        let recorded = owner.map(|owner| owner.uid.as_str()).or(label.or(annotation).map(String::as_str));
+        let is_corrupted = annotation.is_some_and(|uid| uid == "another");
+        assert!(
+            recorded.is_none_or(|uid| Some(uid) == ours) || is_corrupted || !self.is_strict,
+            "{} {name} was made for another object",
+            target.kind.as_str()
+        );
+        let is_nobodys = owner.is_none() && matches!(target.kind, Kind::Service | Kind::PodDisruptionBudget);
+        assert!(!is_nobodys || label.is_some() || !self.is_strict, "{name} was not made for this cluster");
     }
 
     fn voters(&self) -> usize {
@@ -43,6 +95,7 @@ impl Model {
             Action::Create(object) => self.create(object),
             Action::Patch(patch) => self.patch(patch),
             Action::Delete(delete) => self.delete(delete),
+            Action::Evict(evict) => self.evict(evict),
             Action::AddLearner { peer_url, planned_on, .. } => self.add_learner(peer_url, planned_on),
             Action::PromoteMember { id, planned_on, .. } => self.promote(*id, planned_on),
             Action::RemoveMember { id, planned_on, .. } => self.remove_member(*id, planned_on),
@@ -100,6 +153,7 @@ impl Model {
     }
 
     fn patch(&mut self, patch: &Patch) -> Result<(), String> {
+        self.refuse_to_touch_others(&patch.target);
         let version = self.next().to_string();
         let name = &patch.target.name;
         let operations = &patch.operations;
@@ -112,7 +166,9 @@ impl Model {
         }
         if patch.target.kind == Kind::StatefulSet {
             let live = self.stateful_sets.get_mut(name).expect("it was patched");
-            live.metadata.generation = live.metadata.generation.map(|generation| generation + 1);
+            let changes_spec = operations.iter().any(|operation| operation.path().starts_with("/spec"));
+            let more = i64::from(changes_spec);
+            live.metadata.generation = live.metadata.generation.map(|generation| generation + more);
         }
         self.count_permits(patch);
         Ok(())
@@ -124,15 +180,35 @@ impl Model {
             if let PatchOperation::Add { path, value } = operation
                 && path.ends_with(&suffix)
             {
+                let issued: etcd_operator_core::observed::IssuedPermit =
+                    serde_json::from_str(value.as_str().expect("a text")).expect("a record");
                 let permits = self.permits.entry(patch.target.name.clone()).or_default();
-                permits.insert(value.to_string());
+                permits.insert(issued.id.to_string());
                 let count = permits.len();
                 assert!(count == 1 || !self.is_strict, "{count} permits for {}", patch.target.name);
             }
         }
     }
 
+    /// The budget is asked; then the pod goes as by any deletion.
+    fn evict(&mut self, evict: &Evict) -> Result<(), String> {
+        let voters = self.voters();
+        let needed = if voters <= 1 { 0 } else { quorum(voters) };
+        let healthy = self
+            .etcd
+            .iter()
+            .flat_map(|etcd| &etcd.members)
+            .filter(|member| !member.listed.is_learner && self.runs(&member.listed))
+            .count();
+        if healthy.saturating_sub(1) < needed {
+            return Err("Cannot evict pod as it would violate the pod's disruption budget.".to_owned());
+        }
+        let (target, because) = (evict.target.clone(), evict.because.clone());
+        self.delete(&Delete { target, resource_version: None, grace_period_seconds: None, because })
+    }
+
     fn delete(&mut self, delete: &Delete) -> Result<(), String> {
+        self.refuse_to_touch_others(&delete.target);
         let name = &delete.target.name;
         let uid = Some(&delete.target.uid);
         match delete.target.kind {
@@ -173,7 +249,7 @@ impl Model {
             .etcd
             .iter()
             .flat_map(|etcd| &etcd.members)
-            .any(|one| cluster.member_of_peer_url(&one.listed.peer_urls[0]).as_ref() == Some(&member));
+            .any(|one| self.member_of(&one.listed.peer_urls[0]).as_ref() == Some(&member));
         let has_formed = self.etcd.as_ref().is_some_and(|etcd| etcd.has_formed);
         assert!(!(is_listed && has_formed && self.is_strict), "volume of member {member} would be deleted");
     }

@@ -1,8 +1,10 @@
 //! What can go wrong in the model, by name, so that fixtures and seeded runs speak of the same things.
 
+use etcd_operator_core::api::BootstrapMode;
 use etcd_operator_core::gate::Stamp;
-use etcd_operator_core::names::{ANNOTATION_CLUSTER_UID, MemberName, PermitId};
+use etcd_operator_core::names::{CLUSTER_UID, MemberName, PermitId};
 use etcd_operator_core::observed::{Alarm, AlarmKind, ListedMember};
+use etcd_operator_core::plan::Kind;
 use k8s_openapi::api::core::v1::{EnvVar, ServicePort};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -80,8 +82,46 @@ pub(crate) enum Fault {
     ChangeGateImage(String),
     /// The spec's memory limit.
     Memory(String),
+    /// The spec's image repository.
+    Repository(String),
+    /// The spec's storage class.
+    StorageClass(String),
+    /// The spec's soak, in seconds.
+    Soak(i64),
+    /// The spec's answer to retained volumes.
+    BootstrapNew,
     /// The cluster object is deleted.
     DeleteCluster,
+    /// The cluster object is deleted and made anew with the same name; what the old one owned goes when garbage is collected.
+    Recreate,
+    /// Nothing collects garbage for now.
+    KeepGarbage,
+    /// Garbage is collected again.
+    CollectGarbage,
+    /// A user's Service has the name of the client Service before there is one.
+    UsersService,
+    /// A claim of an earlier object, never used, has a name like a member's.
+    OthersUnusedClaim,
+    /// No node takes the member's pod, and it is made anew.
+    Unschedule(String),
+    /// Every node takes pods again.
+    Schedule,
+    /// The nodes that the member's volume is bound to are gone.
+    CutOff(String),
+    /// The API server refuses every write of Services.
+    RefuseServices,
+    /// The node is wiped in place: disk and emptyDir are blank, the pod stays.
+    WipeNode(String),
+    /// The claim is deleted while its pod runs.
+    EndVolume(String),
+    /// etcd raises an alarm for the member.
+    Corrupt(String),
+    /// All labels are taken from all pods.
+    StripLabels,
+    /// etcd ends in its container and starts again.
+    RestartContainer(String),
+    /// Somebody turns authentication on.
+    Authentication,
     /// A pass that stops after so many actions.
     Crash(usize),
     /// The leadership moves to the member.
@@ -98,7 +138,7 @@ impl Model {
     /// The member that a fixture speaks of.
     pub(crate) fn resolve(&self, reference: &str) -> MemberName {
         let etcd = self.etcd.as_ref().expect("faults speak of members once there are some");
-        let name = |listed: &ListedMember| self.identity().member_of_peer_url(&listed.peer_urls[0]);
+        let name = |listed: &ListedMember| self.member_of(&listed.peer_urls[0]);
         let pick = |wanted: &dyn Fn(&ListedMember) -> bool, index: usize| {
             let mut names: Vec<MemberName> = etcd
                 .members
@@ -171,6 +211,42 @@ impl Model {
                 let resources = serde_json::from_value(resources).expect("resources");
                 self.change_spec(|spec| spec.resources = Some(resources));
             }
+            Fault::Repository(repository) => {
+                self.change_spec(|spec| spec.image.repository.clone_from(repository));
+            }
+            Fault::StorageClass(class) => {
+                self.change_spec(|spec| spec.storage.storage_class_name = Some(class.clone()));
+            }
+            Fault::Soak(seconds) => self.change_spec(|spec| spec.rollout.soak_seconds = *seconds),
+            Fault::BootstrapNew => self.change_spec(|spec| spec.bootstrap = Some(BootstrapMode::New)),
+            Fault::Recreate => self.recreate(),
+            Fault::KeepGarbage => self.garbage_stays = true,
+            Fault::CollectGarbage => self.garbage_stays = false,
+            Fault::UsersService => self.add_users_service(),
+            Fault::OthersUnusedClaim => self.add_others_unused_claim(),
+            Fault::Unschedule(member) => {
+                let pod = self.resolve(member).pod();
+                self.unschedulable.insert(pod.clone());
+                self.remove_pod(&pod);
+            }
+            Fault::Schedule => self.unschedulable.clear(),
+            Fault::CutOff(member) => drop(self.cut_off.insert(self.resolve(member).claim())),
+            Fault::RefuseServices => drop(self.refused_kinds.insert(Kind::Service)),
+            Fault::WipeNode(member) => self.wipe_node(&self.resolve(member)),
+            Fault::EndVolume(member) => {
+                let claim = self.resolve(member).claim();
+                let live = self.claims.get_mut(&claim).expect("a claim");
+                live.metadata.deletion_timestamp = Some(Time(self.now));
+            }
+            Fault::Corrupt(member) => self.raise_alarm(&self.resolve(member)),
+            Fault::StripLabels => {
+                let kept = "controller-revision-hash";
+                for pod in self.pods.values_mut() {
+                    pod.metadata.labels.get_or_insert_default().retain(|key, _| key == kept);
+                }
+            }
+            Fault::RestartContainer(member) => self.restart_container(&self.resolve(member).pod()),
+            Fault::Authentication => self.asks_for_credentials = true,
             Fault::DeleteCluster => self.cluster.metadata.deletion_timestamp = Some(Time(self.now)),
             Fault::MoveLeader(member) => {
                 let member = self.resolve(member);
@@ -196,9 +272,8 @@ impl Model {
 
     /// Whether a listed member's directory is empty beside its stamp: its gate refuses, now or when it runs next.
     pub(crate) fn has_wiped_member(&self) -> bool {
-        let cluster = self.identity();
         let listed = self.etcd.iter().flat_map(|etcd| &etcd.members);
-        let names = listed.filter_map(|member| cluster.member_of_peer_url(&member.listed.peer_urls[0]));
+        let names = listed.filter_map(|member| self.member_of(&member.listed.peer_urls[0]));
         let claims = names.filter_map(|name| self.claims.get(&name.claim())?.metadata.uid.as_ref());
         claims.filter_map(|claim| self.disks.get(claim)).any(|disk| disk.stamp.is_some() && !disk.has_log)
     }
@@ -272,7 +347,7 @@ impl Model {
         match fault {
             Fault::CorruptClaim(_) => {
                 annotations(metadata).insert("etcd.operators.rs/formed".to_owned(), "bad".to_owned());
-                annotations(metadata).insert(ANNOTATION_CLUSTER_UID.to_owned(), "another".to_owned());
+                annotations(metadata).insert(CLUSTER_UID.to_owned(), "another".to_owned());
                 metadata.labels = None;
             }
             Fault::ForgetPermit(_) => drop(annotations(metadata).remove("etcd.operators.rs/permit-issued")),
@@ -280,6 +355,7 @@ impl Model {
                 let issued = etcd_operator_core::observed::IssuedPermit {
                     id: PermitId("burned".to_owned()),
                     pod_uid: "a-pod-that-is-gone".to_owned(),
+                    spent: false,
                 };
                 let text = serde_json::to_string(&issued).expect("plain data");
                 annotations(metadata).insert("etcd.operators.rs/permit-issued".to_owned(), text);
@@ -289,7 +365,11 @@ impl Model {
 
     fn intrude_on_etcd(&mut self, fault: &Fault) {
         match fault {
-            Fault::Phantom => self.add_unstarted("http://demo-ghost-0.demo-peers.test.svc:2380"),
+            Fault::Phantom => {
+                let identity = self.identity();
+                let ghost = MemberName::parse(&identity, "demo-ghost").expect("a member's name");
+                self.add_unstarted(&identity.peer_url(&ghost));
+            }
             Fault::Stranger => self.add_unstarted("http://10.0.0.9:2380"),
             _ => {
                 let etcd = self.etcd.as_mut().expect("etcd");
@@ -299,22 +379,5 @@ impl Model {
                 });
             }
         }
-    }
-}
-
-/// Smaller things that tests of convergence do.
-impl Model {
-    pub(crate) fn inject_pod_deletion(&mut self, member: &MemberName) {
-        self.remove_pod(&member.pod());
-    }
-
-    /// Lets the controllers make pods, and no gate run.
-    pub(crate) fn advance_without_gates(&mut self) {
-        self.run_controllers();
-    }
-
-    /// Deletes a pod that has a permit and has not run; its successor finds an empty disk and the record.
-    pub(crate) fn delete_pod_before_it_started(&mut self, pod: &str) {
-        self.remove_pod(pod);
     }
 }

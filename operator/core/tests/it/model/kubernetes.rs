@@ -9,9 +9,10 @@ use etcd_operator_core::gate::{
 use etcd_operator_core::names::{ANNOTATION_PERMIT, MemberName};
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetStatus};
 use k8s_openapi::api::core::v1::{
-    ContainerState, ContainerStateRunning, ContainerStatus, Pod, PodCondition, PodStatus,
+    ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStatus, Pod, PodCondition,
+    PodStatus,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use sha2::{Digest, Sha256};
 
 use super::Model;
@@ -25,6 +26,9 @@ fn revision(live: &StatefulSet) -> String {
 
 impl Model {
     pub(super) fn run_controllers(&mut self) {
+        if !self.garbage_stays {
+            self.collect_garbage();
+        }
         self.run_stateful_sets();
         let orphans: Vec<String> = self
             .pods
@@ -48,6 +52,19 @@ impl Model {
         }
     }
 
+    /// Objects whose owner is gone go, whatever else has its name by now.
+    fn collect_garbage(&mut self) {
+        let uid = self.cluster.metadata.uid.clone();
+        let is_garbage = |metadata: &ObjectMeta| {
+            let mut owners =
+                metadata.owner_references.iter().flatten().filter(|one| one.kind == "EtcdCluster");
+            owners.next().is_some_and(|owner| Some(&owner.uid) != uid.as_ref())
+        };
+        self.stateful_sets.retain(|_, live| !is_garbage(&live.metadata));
+        self.services.retain(|_, live| !is_garbage(&live.metadata));
+        self.budgets.retain(|_, live| !is_garbage(&live.metadata));
+    }
+
     fn is_in_use(&self, claim: &str) -> bool {
         let pod = format!("{}-0", claim.trim_start_matches("data-"));
         self.pods.get(&pod).is_some_and(|pod| self.is_running(pod))
@@ -64,16 +81,23 @@ impl Model {
                 ..StatefulSetStatus::default()
             });
             let spec = live.spec.clone().expect("a spec");
+            let owner = OwnerReference {
+                kind: "StatefulSet".to_owned(),
+                name: name.clone(),
+                uid: live.metadata.uid.clone().expect("a UID"),
+                controller: Some(true),
+                ..OwnerReference::default()
+            };
             let pod = format!("{name}-0");
             if spec.replicas == Some(0) {
                 self.remove_pod(&pod);
             } else if !self.pods.contains_key(&pod) {
-                self.create_pod(&pod, &spec.template.metadata.unwrap_or_default(), revision);
+                self.create_pod(&pod, &spec.template.metadata.unwrap_or_default(), revision, owner);
             }
         }
     }
 
-    fn create_pod(&mut self, name: &str, template: &ObjectMeta, revision: String) {
+    fn create_pod(&mut self, name: &str, template: &ObjectMeta, revision: String, owner: OwnerReference) {
         let uid = format!("pod-{}", self.next());
         let mut labels = template.labels.clone().unwrap_or_default();
         labels.insert("controller-revision-hash".to_owned(), revision);
@@ -84,10 +108,16 @@ impl Model {
             resource_version: Some(self.next().to_string()),
             labels: Some(labels),
             annotations: template.annotations.clone(),
+            owner_references: Some(vec![owner]),
             ..ObjectMeta::default()
         };
         self.pods.insert(name.to_owned(), Pod { metadata, ..Pod::default() });
-        self.processes.insert(uid, super::Process::default());
+        let image = self.stateful_sets[name.trim_end_matches("-0")]
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.template.spec.as_ref()?.containers.first()?.image.clone());
+        let process = super::Process { image: image.unwrap_or_default(), ..super::Process::default() };
+        self.processes.insert(uid, process);
     }
 
     pub(super) fn remove_pod(&mut self, name: &str) {
@@ -106,7 +136,9 @@ impl Model {
         for name in names {
             let member = name.trim_end_matches("-0").to_owned();
             let claim = self.claims.get(&format!("data-{member}"));
-            let can_start = claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_none());
+            let can_start = claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_none())
+                && !self.unschedulable.contains(&name)
+                && !self.stops_for_image(&name);
             let disk = claim.and_then(|claim| claim.metadata.uid.clone());
             let starts = !self.is_running(&self.pods[&name]) && can_start;
             if starts {
@@ -123,13 +155,41 @@ impl Model {
         let status = ContainerStatus {
             name: "etcd".to_owned(),
             state: Some(ContainerState {
-                running: Some(ContainerStateRunning::default()),
+                running: Some(ContainerStateRunning { started_at: Some(Time(self.now)) }),
                 ..ContainerState::default()
             }),
             ..ContainerStatus::default()
         };
         let pod = self.pods.get_mut(pod).expect("it was listed");
         pod.status = Some(PodStatus { container_statuses: Some(vec![status]), ..PodStatus::default() });
+    }
+
+    /// Whether no node can pull the image that the pod was made with.
+    fn stops_for_image(&self, pod: &str) -> bool {
+        let uid = self.pods[pod].metadata.uid.as_ref().expect("a UID");
+        self.processes[uid].image.contains(super::MISSING_REPOSITORY)
+    }
+
+    /// etcd ends in its container, for example out of memory, and starts again.
+    pub(crate) fn restart_container(&mut self, pod: &str) {
+        let now = self.now;
+        let live = self.pods.get_mut(pod).expect("a pod");
+        let statuses = live.status.as_mut().and_then(|status| status.container_statuses.as_mut());
+        for status in statuses.into_iter().flatten() {
+            status.restart_count += 1;
+            status.state = Some(ContainerState {
+                running: Some(ContainerStateRunning { started_at: Some(Time(now)) }),
+                ..ContainerState::default()
+            });
+            status.last_state = Some(ContainerState {
+                terminated: Some(ContainerStateTerminated {
+                    exit_code: 137,
+                    reason: Some("OOMKilled".to_owned()),
+                    ..ContainerStateTerminated::default()
+                }),
+                ..ContainerState::default()
+            });
+        }
     }
 
     fn set_ready(&mut self, name: &str) {
@@ -160,11 +220,11 @@ impl Model {
         };
         let cluster = self.identity();
         let member = MemberName::parse(&cluster, member).expect("the model's pods are members'");
-        let disk = self.disks.entry(disk_uid.to_owned()).or_default().clone();
-        let process = self.processes.get_mut(&pod_uid).expect("each pod has a process");
-        if process.runs_etcd {
+        if self.processes[&pod_uid].runs_etcd {
             return;
         }
+        let disk = self.disks.entry(disk_uid.to_owned()).or_default().clone();
+        let process = self.processes.get_mut(&pod_uid).expect("each pod has a process");
         let inputs = GateInputs {
             configuration: GateConfiguration {
                 format: gate::FORMAT,
@@ -172,6 +232,7 @@ impl Model {
                 cluster,
                 member: member.clone(),
                 etcd_version: "3.6.16".to_owned(),
+                quota_backend_bytes: None,
             },
             pod_uid,
             disk: DiskState {

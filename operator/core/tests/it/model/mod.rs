@@ -5,17 +5,20 @@ mod etcd;
 mod execute;
 mod faults;
 mod kubernetes;
+mod more_faults;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterSpec};
 use etcd_operator_core::desired::Desired;
 use etcd_operator_core::gate::Stamp;
-use etcd_operator_core::mutant::Mutant;
-use etcd_operator_core::names::{ClusterIdentity, Entropy, PermitId};
-use etcd_operator_core::observed::{Observed, Settings};
-use etcd_operator_core::plan::{self, Plan};
+use etcd_operator_core::memory::Memory;
+use etcd_operator_core::names::{ClusterIdentity, Entropy, MemberName, Naming, PermitId};
+use etcd_operator_core::observed::{Observed, Places, Settings, WarnedKind};
+use etcd_operator_core::plan::{self, Concern, Plan, Setback};
 use etcd_operator_core::status;
+use etcd_operator_core::world::World;
+use etcd_operator_mutants::Mutant;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
@@ -37,6 +40,8 @@ pub(crate) struct Process {
     pub(crate) spent: BTreeSet<PermitId>,
     pub(crate) holding: Option<etcd_operator_core::gate::GateHoldReason>,
     pub(crate) runs_etcd: bool,
+    /// The image that its pod was made with.
+    pub(crate) image: String,
 }
 
 /// The whole world.
@@ -58,6 +63,20 @@ pub(crate) struct Model {
     pub(crate) unreachable: BTreeSet<String>,
     /// Claims, by name, whose deletion does not end.
     pub(crate) stuck_claims: BTreeSet<String>,
+    /// Pods, by name, that no node takes.
+    pub(crate) unschedulable: BTreeSet<String>,
+    /// Claims, by name, whose nodes are all gone.
+    pub(crate) cut_off: BTreeSet<String>,
+    /// Kinds of which the API server refuses every write, as a quota or a webhook would.
+    pub(crate) refused_kinds: BTreeSet<plan::Kind>,
+    /// Whether etcd asks for credentials.
+    pub(crate) asks_for_credentials: bool,
+    /// Whether objects of an owner that is gone are still there.
+    pub(crate) garbage_stays: bool,
+    /// What the operator process remembers.
+    pub(crate) memory: Memory,
+    /// Time by the operator's monotonic clock.
+    pub(crate) monotonic: std::time::Duration,
     /// Permits recorded for each incarnation, ever.
     pub(crate) permits: BTreeMap<String, BTreeSet<String>>,
     pub(crate) mutant: Option<Mutant>,
@@ -68,6 +87,10 @@ pub(crate) struct Model {
     counter: u64,
 }
 
+/// An amount of memory that the API server of the model refuses, as a real one refuses requests above limits.
+pub(crate) const REFUSED_AMOUNT: &str = "666Ti";
+/// A repository that no node of the model can pull from.
+pub(crate) const MISSING_REPOSITORY: &str = "nowhere";
 pub(crate) const CLUSTER_UID: &str = "5f9d3c1e-0000-4000-8000-000000000001";
 
 impl Model {
@@ -91,6 +114,13 @@ impl Model {
             etcd: None,
             unreachable: BTreeSet::new(),
             stuck_claims: BTreeSet::new(),
+            unschedulable: BTreeSet::new(),
+            cut_off: BTreeSet::new(),
+            refused_kinds: BTreeSet::new(),
+            asks_for_credentials: false,
+            garbage_stays: false,
+            memory: Memory::default(),
+            monotonic: std::time::Duration::from_secs(1000),
             permits: BTreeMap::new(),
             mutant: None,
             operator_image: "etcd-operator:v0.1.0".to_owned(),
@@ -99,8 +129,19 @@ impl Model {
         }
     }
 
+    /// The cluster's identity, with the naming that it has published.
     pub(crate) fn identity(&self) -> ClusterIdentity {
-        etcd_operator_core::desired::identity(&self.cluster).expect("the model gives its cluster an identity")
+        let identity = etcd_operator_core::desired::identity(&self.cluster).expect("an identity");
+        let listed =
+            self.etcd.iter().flat_map(|etcd| &etcd.members).map(|member| &member.listed.peer_urls[0]);
+        let naming =
+            listed.filter_map(|url| identity.member_of_peer_url(url)).map(|(_, naming)| naming).next();
+        identity.with_naming(naming.unwrap_or(Naming::ByUid))
+    }
+
+    /// The member of one of the cluster's own peer URLs.
+    pub(crate) fn member_of(&self, peer_url: &str) -> Option<MemberName> {
+        self.identity().member_of_peer_url(peer_url).map(|(member, _)| member)
     }
 
     pub(crate) fn next(&mut self) -> u64 {
@@ -112,13 +153,12 @@ impl Model {
     pub(crate) fn observe(&self) -> Observed {
         let mut entropy = [0; 32];
         entropy[..8].copy_from_slice(&self.counter.to_le_bytes());
-        Observed {
+        let observed = Observed {
             as_of: self.now,
             entropy: Entropy(entropy),
             settings: Settings {
                 operator_image: self.operator_image.clone(),
                 silence_grace: Settings::DEFAULT_SILENCE_GRACE,
-                mutant: self.mutant,
             },
             cluster: self.cluster.clone(),
             stateful_sets: self.stateful_sets.values().cloned().collect(),
@@ -128,37 +168,95 @@ impl Model {
             disruption_budgets: self.budgets.values().cloned().collect(),
             probes: self.probes(),
             member_list: self.member_list(),
+            silence: BTreeMap::new(),
+            places: Places::NotAsked,
+            warnings: self.warnings(),
+        };
+        let observed = self.remember(observed);
+        match self.mutant {
+            Some(mutant) => mutant.distort_observed(observed),
+            None => observed,
         }
     }
 
+    /// Adds what the process remembers, without remembering this look.
+    fn remember(&self, mut observed: Observed) -> Observed {
+        let identity = etcd_operator_core::desired::identity(&self.cluster).expect("an identity");
+        let world = World::read(&observed, identity);
+        let (silent, to_place) = (world.silent_members(), world.volumes_to_place());
+        let mut memory = self.memory.clone();
+        let cut_off: BTreeSet<String> =
+            to_place.into_keys().filter(|claim| self.cut_off.contains(claim)).collect();
+        observed.silence = memory.note_silence(self.monotonic, silent);
+        observed.places = Places::CutOff(memory.note_cut_off(self.monotonic, cut_off));
+        observed
+    }
+
+    fn warnings(&self) -> BTreeMap<(WarnedKind, String), String> {
+        let unscheduled = self.unschedulable.iter().filter(|pod| self.pods.contains_key(*pod));
+        unscheduled
+            .map(|pod| {
+                ((WarnedKind::Pod, pod.clone()), "FailedScheduling: 0/1 nodes are available".to_owned())
+            })
+            .collect()
+    }
+
     pub(crate) fn plan(&self) -> Plan {
-        match Desired::parse(&self.cluster) {
-            Ok(desired) => plan::plan(&self.observe(), &desired),
+        let observed = self.observe();
+        let plan = match Desired::parse(&self.cluster) {
+            Ok(desired) => plan::plan(&observed, &desired),
             Err(invalid) => plan::of_invalid(&invalid),
+        };
+        match self.mutant {
+            Some(mutant) => mutant.distort_plan(&observed, plan),
+            None => plan,
         }
     }
 
     /// One pass of the operator that stops after some actions, as a crash would stop it. Returns its plan.
     pub(crate) fn pass_until(&mut self, actions: usize) -> Plan {
         let observed = self.observe();
-        let plan = self.plan();
-        let memberships = plan.actions.iter().filter(|action| action.changes_membership()).count();
+        let mut plan = self.plan();
+        let identity = etcd_operator_core::desired::identity(&self.cluster).expect("an identity");
+        let silent = World::read(&observed, identity.clone()).silent_members();
+        let cut_off = World::read(&observed, identity).volumes_to_place().into_keys();
+        let cut_off = cut_off.filter(|claim| self.cut_off.contains(claim)).collect();
+        self.memory.note_silence(self.monotonic, silent);
+        self.memory.note_cut_off(self.monotonic, cut_off);
+        let memberships = plan.actions.iter().filter(|one| one.action.changes_membership()).count();
         assert!(memberships <= 1, "one membership change at a time: {plan:?}");
-        for action in plan.actions.iter().take(actions) {
-            if self.execute(action).is_err() {
-                break;
-            }
-        }
+        let setbacks = self.carry_out_until(&plan, actions);
+        plan.add_setbacks(&setbacks);
         let is_complete = actions >= plan.actions.len();
-        let records = plan.actions.iter().any(|action| action.kind() == "record-bootstrap");
+        let records = plan.actions.iter().any(|one| one.action.kind() == "record-bootstrap");
         if is_complete && !records {
             let status = status::status(&observed, &plan);
+            let status = match self.mutant {
+                Some(mutant) => mutant.distort_status(status),
+                None => status,
+            };
             if self.cluster.status.as_ref() != Some(&status) {
                 self.cluster.status = Some(status);
                 self.bump_cluster();
             }
         }
         plan
+    }
+
+    /// Carries out the first actions of a plan: a failure ends those about the same, and no others.
+    fn carry_out_until(&mut self, plan: &Plan, actions: usize) -> Vec<Setback> {
+        let mut ended: BTreeSet<Concern> = BTreeSet::new();
+        let mut setbacks = Vec::new();
+        for one in plan.actions.iter().take(actions) {
+            if ended.contains(&one.concern) {
+                continue;
+            }
+            if let Err(kind) = self.execute(&one.action) {
+                ended.insert(one.concern.clone());
+                setbacks.push(Setback { concern: one.concern.clone(), what: one.to_string(), kind });
+            }
+        }
+        setbacks
     }
 
     /// One whole pass, and what Kubernetes and etcd make of it within a second.
@@ -172,6 +270,7 @@ impl Model {
     pub(crate) fn advance(&mut self, seconds: i64) {
         self.now =
             self.now.checked_add(SignedDuration::from_secs(seconds)).expect("the model's time is short");
+        self.monotonic += std::time::Duration::from_secs(u64::try_from(seconds).expect("time goes on"));
         for _ in 0..3 {
             self.run_controllers();
             self.run_pods();
@@ -179,12 +278,16 @@ impl Model {
         }
     }
 
-    /// Passes until a plan is empty, at most `limit`; returns how many it took.
+    /// Passes until a plan is empty, at most `limit`; returns how many it took. Where a changed member must prove itself, the time
+    /// that it needs for that goes by.
     pub(crate) fn settle(&mut self, limit: usize) -> usize {
         for pass in 0..limit {
             let plan = self.pass();
             if plan == Plan::default() && self.plan() == Plan::default() {
                 return pass;
+            }
+            if plan.holds.iter().any(|hold| hold.reason() == "WaitingForSoak") {
+                self.advance(20);
             }
         }
         panic!("no rest after {limit} passes: {:#?}", lines(&self.plan()));
@@ -206,7 +309,7 @@ impl Model {
 
 /// A plan as goldens show it.
 pub(crate) fn lines(plan: &Plan) -> Vec<String> {
-    let actions = plan.actions.iter().map(|action| format!("do    {action}"));
+    let actions = plan.actions.iter().map(|one| format!("do    {one}"));
     let holds = plan.holds.iter().map(|hold| format!("hold  {}: {hold}", hold.reason()));
     actions.chain(holds).collect()
 }

@@ -1,11 +1,14 @@
 //! Every name that the operator forms or reads: objects, labels, annotations, ports, paths, etcd's IDs and URLs.
 //! Nothing else in the crate spells one out. Never decides.
 
-use std::collections::BTreeMap;
+mod identity;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use identity::{ClusterIdentity, LONGEST_CLUSTER_NAME, Naming};
 
 /// Who writes, as Kubernetes' managed fields show it.
 pub const FIELD_MANAGER: &str = "etcd-operator";
@@ -60,21 +63,28 @@ pub const ANNOTATION_PERMIT: &str = "etcd.operators.rs/permit";
 pub const ANNOTATION_FENCE_EPOCH: &str = "etcd.operators.rs/fence-epoch";
 /// Annotation of a claim: the permit issued for this incarnation ([`crate::observed::IssuedPermit`]).
 pub const ANNOTATION_PERMIT_ISSUED: &str = "etcd.operators.rs/permit-issued";
-/// Annotation of a claim: UID of the `EtcdCluster` object that it was made for.
-pub const ANNOTATION_CLUSTER_UID: &str = "etcd.operators.rs/cluster-uid";
+/// UID of the `EtcdCluster` object that an object was made for: an annotation of claims, a label of everything else. It is the
+/// object's identity; a name is none, because it can be given again.
+pub const CLUSTER_UID: &str = "etcd.operators.rs/cluster-uid";
 /// Annotation of a claim: how its member came to be, as JSON ([`crate::world::Origin`]).
 pub const ANNOTATION_ORIGIN: &str = "etcd.operators.rs/origin";
 /// Annotation of a claim: the cluster's ID in hexadecimal. Its presence says that the cluster has formed.
 pub const ANNOTATION_FORMED: &str = "etcd.operators.rs/formed";
 /// Annotation of a claim: the member's ID in hexadecimal, written once etcd answered from this volume.
 pub const ANNOTATION_MEMBER_ID: &str = "etcd.operators.rs/member-id";
-/// Annotation of a claim: the etcd version that its member runs.
+/// Annotation of a claim: the etcd version that its member runs, for operators that know no [`ANNOTATION_TARGET`].
 pub const ANNOTATION_VERSION: &str = "etcd.operators.rs/version";
+/// Annotation of a claim: what its member should run, as JSON ([`crate::target::Target`]). Of a StatefulSet: the digest of the
+/// target that its template was rendered from.
+pub const ANNOTATION_TARGET: &str = "etcd.operators.rs/target";
+/// Annotation of a claim: size and class as the spec asked for them, as JSON ([`crate::world::VolumeRequest`]).
+pub const ANNOTATION_STORAGE: &str = "etcd.operators.rs/storage";
 /// Annotation of a claim: it is kept for a person to look at; the operator uses it no more. The value says why.
 pub const ANNOTATION_SET_ASIDE: &str = "etcd.operators.rs/set-aside";
 /// Annotation of a StatefulSet and of its pod template: a digest of what was rendered.
 pub const ANNOTATION_FINGERPRINT: &str = "etcd.operators.rs/fingerprint";
-/// Annotation of a StatefulSet: an earlier revision whose pods differ in the role label only, and so need no restart.
+/// Annotation of a StatefulSet: an earlier revision whose pods need no restart, because the template has since changed in nothing
+/// that the member must follow.
 pub const ANNOTATION_ACCEPTED_REVISION: &str = "etcd.operators.rs/accepted-revision";
 
 /// How a member takes part; the value of [`LABEL_ROLE`].
@@ -93,82 +103,6 @@ impl Role {
             Role::Voter => "voter",
             Role::Learner => "learner",
         }
-    }
-}
-
-/// The identity of one `EtcdCluster` object, from which all other names are formed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ClusterIdentity {
-    /// `metadata.name`.
-    pub name: String,
-    /// `metadata.namespace`.
-    pub namespace: String,
-    /// `metadata.uid`.
-    pub uid: String,
-}
-
-impl ClusterIdentity {
-    /// The headless Service through which members find each other.
-    pub fn peers_service(&self) -> String {
-        format!("{}-peers", self.name)
-    }
-
-    /// The Service for clients.
-    pub fn client_service(&self) -> String {
-        self.name.clone()
-    }
-
-    /// The PodDisruptionBudget.
-    pub fn disruption_budget(&self) -> String {
-        self.name.clone()
-    }
-
-    /// etcd's initial cluster token for one attempt to form the cluster.
-    pub fn token(&self, attempt: i64) -> String {
-        format!("{}-{attempt}", self.uid)
-    }
-
-    /// Labels of every object of the cluster.
-    pub fn labels(&self) -> BTreeMap<String, String> {
-        [
-            (LABEL_NAME, "etcd"),
-            (LABEL_INSTANCE, self.name.as_str()),
-            (LABEL_MANAGED_BY, FIELD_MANAGER),
-            (LABEL_CLUSTER, self.name.as_str()),
-        ]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
-    }
-
-    /// Labels of every object of one member.
-    pub fn member_labels(&self, member: &MemberName) -> BTreeMap<String, String> {
-        let mut labels = self.labels();
-        labels.insert(LABEL_MEMBER.to_owned(), member.to_string());
-        labels
-    }
-
-    /// The URL under which the other members reach this one. Being formed from the incarnation's name it is never
-    /// used again.
-    pub fn peer_url(&self, member: &MemberName) -> String {
-        format!("http://{}:{PEER_PORT}", self.host(member))
-    }
-
-    /// The URL under which clients inside the Kubernetes cluster reach this member.
-    pub fn client_url(&self, member: &MemberName) -> String {
-        format!("http://{}:{CLIENT_PORT}", self.host(member))
-    }
-
-    fn host(&self, member: &MemberName) -> String {
-        format!("{}.{}.{}.svc", member.pod(), self.peers_service(), self.namespace)
-    }
-
-    /// The member whose peer URL this is, if it is exactly what [`Self::peer_url`] forms.
-    pub fn member_of_peer_url(&self, url: &str) -> Option<MemberName> {
-        let host = url.strip_prefix("http://")?;
-        let name = host.split('.').next()?.strip_suffix("-0")?;
-        let member = MemberName::parse(self, name)?;
-        (self.peer_url(&member) == url).then_some(member)
     }
 }
 

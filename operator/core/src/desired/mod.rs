@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::api::{Amount, EtcdCluster, EtcdClusterSpec, ResourcesSpec};
-use crate::names::ClusterIdentity;
+use crate::api::{Amount, BootstrapMode, EtcdCluster, EtcdClusterSpec, PodUser, ResourcesSpec};
+use crate::names::{ClusterIdentity, Naming};
+use crate::render::quantity;
 
 mod version;
 
@@ -20,7 +22,7 @@ pub struct Desired {
     pub cluster: ClusterIdentity,
     /// Number of voters: 1, 3, 5 or 7.
     pub size: usize,
-    /// The version wanted. What the members run is [`crate::world::World::version`].
+    /// The version wanted. What a member runs is its own [`crate::target::Target`].
     pub version: EtcdVersion,
     /// Size of each volume.
     pub storage_size: Quantity,
@@ -32,6 +34,12 @@ pub struct Desired {
     pub image_repository: String,
     /// Whether the members should be stopped.
     pub suspend: bool,
+    /// Whether an empty cluster may be formed beside retained volumes of the same name.
+    pub may_form_beside_retained_volumes: bool,
+    /// How long a changed member must be well before the next one is changed.
+    pub soak: SignedDuration,
+    /// Who chooses the user that pods run as.
+    pub user: PodUser,
 }
 
 /// A spec that cannot be carried out. The API server refuses most of these itself; an older or patched CRD may not.
@@ -65,6 +73,25 @@ pub enum Invalid {
     /// The repository is empty or holds a tag.
     #[error("spec.image.repository is {0:?}; it must be a repository without tag or digest")]
     Repository(String),
+    /// A container that asks for more than it may have is refused by the API server, whatever else is right with it.
+    #[error("spec.resources.requests.{name} is {request}, which is above its limit, {limit}")]
+    AboveLimit {
+        /// Which resource.
+        name: String,
+        /// What is requested.
+        request: String,
+        /// What is allowed.
+        limit: String,
+    },
+    /// Retained volumes cannot be adopted yet.
+    #[error(
+        "spec.bootstrap is adopt, and this version cannot take over retained volumes; set it to new for an empty cluster beside \
+         them"
+    )]
+    Adopt,
+    /// A duration is negative.
+    #[error("spec.rollout.soakSeconds is {0}; it must be 0 or more")]
+    Soak(i64),
 }
 
 impl Desired {
@@ -74,8 +101,18 @@ impl Desired {
     /// The first field that cannot be carried out.
     pub fn parse(cluster: &EtcdCluster) -> Result<Desired, Invalid> {
         // Destructured without `..`, so that a new field cannot be forgotten here.
-        let EtcdClusterSpec { size, version, allow_unsupported_version, storage, resources, image, suspend } =
-            &cluster.spec;
+        let EtcdClusterSpec {
+            size,
+            version,
+            allow_unsupported_version,
+            storage,
+            resources,
+            image,
+            suspend,
+            bootstrap,
+            rollout,
+            pod,
+        } = &cluster.spec;
         let parsed = EtcdVersion::parse(version).ok_or_else(|| Invalid::Version(version.clone()))?;
         if !parsed.is_supported() && !allow_unsupported_version {
             return Err(Invalid::UnsupportedVersion(parsed));
@@ -89,6 +126,9 @@ impl Desired {
             resources: parse_resources(resources.as_ref())?,
             image_repository: parse_repository(&image.repository)?,
             suspend: *suspend,
+            may_form_beside_retained_volumes: parse_bootstrap(*bootstrap)?,
+            soak: parse_soak(rollout.soak_seconds)?,
+            user: pod.user,
         })
     }
 }
@@ -103,7 +143,21 @@ pub fn identity(cluster: &EtcdCluster) -> Result<ClusterIdentity, Invalid> {
         name: metadata.name.clone().ok_or(Invalid::Identity("name"))?,
         namespace: metadata.namespace.clone().ok_or(Invalid::Identity("namespace"))?,
         uid: metadata.uid.clone().ok_or(Invalid::Identity("uid"))?,
+        // What the cluster has published already is found in its objects: see `world::identity`.
+        naming: Naming::ByUid,
     })
+}
+
+fn parse_bootstrap(mode: Option<BootstrapMode>) -> Result<bool, Invalid> {
+    match mode {
+        None => Ok(false),
+        Some(BootstrapMode::New) => Ok(true),
+        Some(BootstrapMode::Adopt) => Err(Invalid::Adopt),
+    }
+}
+
+fn parse_soak(seconds: i64) -> Result<SignedDuration, Invalid> {
+    if seconds < 0 { Err(Invalid::Soak(seconds)) } else { Ok(SignedDuration::from_secs(seconds)) }
 }
 
 fn parse_size(size: i32) -> Result<usize, Invalid> {
@@ -123,11 +177,19 @@ fn parse_resources(resources: Option<&ResourcesSpec>) -> Result<ResourceRequirem
     let Some(ResourcesSpec { requests, limits }) = resources else {
         return Ok(ResourceRequirements::default());
     };
-    Ok(ResourceRequirements {
+    let parsed = ResourceRequirements {
         requests: parse_amounts("spec.resources.requests", requests)?,
         limits: parse_amounts("spec.resources.limits", limits)?,
         ..ResourceRequirements::default()
-    })
+    };
+    for (name, request) in parsed.requests.iter().flatten() {
+        let limit = parsed.limits.as_ref().and_then(|limits| limits.get(name));
+        if let Some(limit) = limit.filter(|limit| quantity::is_above(&request.0, &limit.0)) {
+            let (request, limit) = (request.0.clone(), limit.0.clone());
+            return Err(Invalid::AboveLimit { name: name.clone(), request, limit });
+        }
+    }
+    Ok(parsed)
 }
 
 fn parse_amounts(
@@ -142,7 +204,7 @@ fn parse_amounts(
 }
 
 fn parse_amount(field: &str, amount: &Amount, example: &'static str) -> Result<Quantity, Invalid> {
-    let is_positive = crate::render::quantity::parse(&amount.0).is_some_and(|value| value > 0);
+    let is_positive = quantity::parse(&amount.0).is_some_and(|value| value > 0);
     if is_positive {
         return Ok(amount.to_quantity());
     }

@@ -2,21 +2,33 @@
 //! record, and that before what the status records. Everything here can be computed again from the next observation.
 //! Never decides what to do about it.
 
+mod arrange;
+mod bootstrap;
 mod claim;
+mod identity;
 mod member;
+mod places;
+mod targets;
+mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use claim::{ClaimFacts, Issued, Origin};
+pub use bootstrap::Bootstrap;
+pub use claim::{ClaimFacts, Issued, Origin, VolumeRequest};
+pub use identity::{Ownership, is_own};
 pub use member::{Health, Member};
+pub use places::is_cut_off;
+pub use trouble::container_restarts;
 
 use jiff::Timestamp;
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
-use crate::api::{BootstrapRecord, EtcdClusterStatus};
+use crate::api::EtcdClusterStatus;
 use crate::desired::EtcdVersion;
-use crate::names::{ClusterId, ClusterIdentity, MemberId, MemberName};
-use crate::observed::{Answer, EtcdAnswer, KnownMembers, ListedMember, MemberList, Observed};
+use crate::names::{ClusterId, ClusterIdentity, MemberId, MemberName, Naming};
+use crate::observed::{
+    AlarmKind, EtcdAnswer, KnownMembers, LinearizableRead, ListedMember, MemberList, Observed,
+};
 use crate::quorum::Votes;
 
 /// Answers older than this say nothing about the present. A pass takes well below a second when members answer, and the
@@ -36,43 +48,19 @@ pub struct World<'a> {
     pub list: Option<&'a KnownMembers>,
     /// Listed members whose peer URL is none of ours.
     pub strangers: Vec<&'a ListedMember>,
+    /// Claims that bear a name of this cluster's members and were made for another object: never used, changed or deleted.
+    pub claims_of_others: Vec<&'a PersistentVolumeClaim>,
+    /// Every member name that anything bears, whosever it is.
+    taken: BTreeSet<MemberName>,
     /// Whether the cluster has ever had a quorum. No member starts as of a new cluster after that.
     pub formed: bool,
     /// The cluster's ID, from the first of: the member list, the claims, the status.
     pub cluster_id: Option<ClusterId>,
     /// The first members: of the latest attempt that is recorded on a claim or in the status.
     pub bootstrap: Option<Bootstrap>,
-    /// The version that the members run, as most claims record it; else as the status does.
+    /// The version that the members run, as most claims record it; else as the status does. What one member runs is its own
+    /// [`Member::target`].
     pub version: Option<EtcdVersion>,
-}
-
-/// The first members, parsed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bootstrap {
-    /// Counts from 1.
-    pub attempt: i64,
-    /// etcd's token.
-    pub token: String,
-    /// The members, sorted.
-    pub members: BTreeSet<MemberName>,
-}
-
-impl Bootstrap {
-    /// The record as the status holds it.
-    pub fn to_record(&self) -> BootstrapRecord {
-        BootstrapRecord {
-            attempt: self.attempt,
-            token: self.token.clone(),
-            members: self.members.iter().map(ToString::to_string).collect(),
-        }
-    }
-
-    fn parse(cluster: &ClusterIdentity, attempt: i64, token: &str, members: &[String]) -> Option<Bootstrap> {
-        let names: Option<BTreeSet<MemberName>> =
-            members.iter().map(|name| MemberName::parse(cluster, name)).collect();
-        let members = names.filter(|names| !names.is_empty())?;
-        Some(Bootstrap { attempt, token: token.to_owned(), members })
-    }
 }
 
 impl<'a> World<'a> {
@@ -82,23 +70,44 @@ impl<'a> World<'a> {
             MemberList::Known(known) if is_fresh(observed.as_of, known.at) => Some(known),
             MemberList::Known(_) | MemberList::Unknown(_) => None,
         };
-        let (members, strangers) = arrange(observed, &cluster, list);
+        let arranged = arrange::arrange(observed, &cluster, list);
         let mut world = World {
             observed,
             cluster,
-            members,
+            members: arranged.members,
             list,
-            strangers,
+            strangers: arranged.strangers,
+            claims_of_others: arranged.claims_of_others,
+            taken: arranged.taken,
             formed: false,
             cluster_id: None,
             bootstrap: None,
             version: None,
         };
+        world.cluster.naming = world.published_naming();
         world.formed = world.has_formed();
         world.cluster_id = world.known_cluster_id();
         world.bootstrap = world.latest_bootstrap();
         world.version = world.running_version();
+        world.resolve_targets();
         world
+    }
+
+    /// How the cluster's names are formed: as its members have published them, from the first of the member list, the
+    /// StatefulSets and the claims; by UID if nothing has been published.
+    fn published_naming(&self) -> Naming {
+        let listed = self.list.iter().flat_map(|list| &list.members);
+        let of_list = listed
+            .flat_map(|listed| &listed.peer_urls)
+            .find_map(|url| self.cluster.member_of_peer_url(url).map(|(_, naming)| naming));
+        let of_stateful_sets = || {
+            let by_name = self.cluster.with_naming(Naming::ByName).peers_service();
+            let live = self.members.values().find_map(|member| member.stateful_set?.spec.as_ref());
+            let service = live.and_then(|spec| spec.service_name.as_deref())?;
+            Some(if service == by_name { Naming::ByName } else { Naming::ByUid })
+        };
+        let of_claims = || self.own_claims().find_map(|(_, facts)| facts.origin.as_ref().map(Origin::naming));
+        of_list.or_else(of_stateful_sets).or_else(of_claims).unwrap_or(Naming::ByUid)
     }
 
     /// The status as observed; the default if there is none yet.
@@ -130,24 +139,6 @@ impl<'a> World<'a> {
             .or_else(|| self.status()?.cluster_id.as_deref().and_then(ClusterId::parse))
     }
 
-    fn latest_bootstrap(&self) -> Option<Bootstrap> {
-        let on_claims = self.own_claims().filter_map(|(_, facts)| match facts.origin.as_ref()? {
-            Origin::First { attempt, token, members } => {
-                Bootstrap::parse(&self.cluster, *attempt, token, members)
-            }
-            Origin::Added { .. } => None,
-        });
-        let on_claims = on_claims.max_by_key(|bootstrap| bootstrap.attempt);
-        let in_status = self.status().and_then(|status| status.bootstrap.as_ref()).and_then(|record| {
-            Bootstrap::parse(&self.cluster, record.attempt, &record.token, &record.members)
-        });
-        match (on_claims, in_status) {
-            (Some(claims), Some(status)) if status.attempt > claims.attempt => Some(status),
-            (Some(claims), _) => Some(claims),
-            (None, status) => status,
-        }
-    }
-
     fn running_version(&self) -> Option<EtcdVersion> {
         most_frequent(self.own_claims().filter_map(|(_, facts)| facts.version))
             .or_else(|| EtcdVersion::parse(self.status()?.version.as_deref()?))
@@ -169,12 +160,6 @@ impl<'a> World<'a> {
             self.members.values().filter_map(|member| member.facts.as_ref()?.origin.as_ref()?.attempt());
         let of_record = self.bootstrap.as_ref().map(|bootstrap| bootstrap.attempt);
         of_claims.chain(of_record).max().unwrap_or(0).saturating_add(1)
-    }
-
-    /// Since when the status says that a member has not answered.
-    pub fn silent_since(&self, name: &MemberName) -> Option<Timestamp> {
-        let recorded = self.status()?.members.iter().find(|member| member.name == name.as_str())?;
-        recorded.silent_since.as_ref().map(|since| since.0)
     }
 
     /// Members in the list, learners included.
@@ -218,6 +203,26 @@ impl<'a> World<'a> {
         self.members.values().filter_map(Member::etcd).find(|etcd| etcd.member_id == leader)
     }
 
+    /// The member of this name, if there is any trace of it.
+    pub fn member(&self, name: &MemberName) -> Option<&Member<'a>> {
+        self.members.get(name)
+    }
+
+    /// Whether a member refused a read for want of credentials.
+    pub fn refuses_for_authentication(&self) -> bool {
+        let mut answers = self.members.values().filter_map(Member::etcd);
+        answers.any(|etcd| matches!(etcd.read, LinearizableRead::Refused(_)))
+    }
+
+    /// Alarms of members that are in the list.
+    pub fn raised_alarms(&self) -> impl Iterator<Item = (&Member<'a>, AlarmKind)> {
+        let alarms = self.list.iter().flat_map(|list| &list.alarms);
+        alarms.filter_map(|alarm| {
+            let member = self.listed().find(|member| member.id() == Some(alarm.member_id))?;
+            Some((member, alarm.kind))
+        })
+    }
+
     /// A name that nothing bears or ever bore, as far as there is a trace.
     pub fn fresh_names(&self, count: usize) -> BTreeSet<MemberName> {
         let mut names = BTreeSet::new();
@@ -225,7 +230,7 @@ impl<'a> World<'a> {
             let name = self
                 .observed
                 .entropy
-                .member_name(&self.cluster, |name| names.contains(name) || self.members.contains_key(name));
+                .member_name(&self.cluster, |name| names.contains(name) || self.taken.contains(name));
             names.insert(name);
         }
         names
@@ -250,56 +255,4 @@ fn most_frequent<T: Ord>(values: impl Iterator<Item = T>) -> Option<T> {
         }
     }
     best.map(|(value, _)| value)
-}
-
-type Arranged<'a> = (BTreeMap<MemberName, Member<'a>>, Vec<&'a ListedMember>);
-
-/// Collects the traces of each member.
-fn arrange<'a>(
-    observed: &'a Observed,
-    cluster: &ClusterIdentity,
-    list: Option<&'a KnownMembers>,
-) -> Arranged<'a> {
-    let mut members: BTreeMap<MemberName, Member<'a>> = BTreeMap::new();
-    let mut strangers = Vec::new();
-    for object in &observed.stateful_sets {
-        if let Some(name) = MemberName::parse(cluster, &object.name_any()) {
-            entry(&mut members, name).stateful_set = Some(object);
-        }
-    }
-    for object in &observed.claims {
-        if let Some(name) = MemberName::of_claim(cluster, &object.name_any()) {
-            let member = entry(&mut members, name);
-            member.facts = Some(ClaimFacts::read(object));
-            member.claim = Some(object);
-        }
-    }
-    for object in &observed.pods {
-        if let Some(name) = MemberName::of_pod(cluster, &object.name_any()) {
-            let member = entry(&mut members, name);
-            member.answer = fresh_answer(observed, object.metadata.uid.as_deref());
-            member.pod = Some(object);
-        }
-    }
-    for listed in list.iter().flat_map(|list| &list.members) {
-        match listed.peer_urls.iter().find_map(|url| cluster.member_of_peer_url(url)) {
-            Some(name) => entry(&mut members, name).listed = Some(listed),
-            None => strangers.push(listed),
-        }
-    }
-    (members, strangers)
-}
-
-fn entry<'m, 'a>(members: &'m mut BTreeMap<MemberName, Member<'a>>, name: MemberName) -> &'m mut Member<'a> {
-    members.entry(name.clone()).or_insert_with(|| Member::new(name))
-}
-
-/// The pod's answer, unless it is too old, or a gate's answer for another pod.
-fn fresh_answer<'a>(observed: &'a Observed, pod_uid: Option<&str>) -> Option<&'a Answer> {
-    let probe = observed.probes.get(pod_uid?)?;
-    let is_for_pod = match &probe.answer {
-        Answer::Gate(report) => Some(report.pod_uid.as_str()) == pod_uid,
-        Answer::Etcd(_) | Answer::Silent(_) => true,
-    };
-    (is_for_pod && is_fresh(observed.as_of, probe.at)).then_some(&probe.answer)
 }

@@ -1,0 +1,122 @@
+//! The status of an `EtcdCluster`: what the operator tells its users. Never reads or decides.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the operator saw at its last look, and what it remembers. Everything here can be rebuilt from disks, from
+/// etcd and from the annotations of the volumes' claims.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EtcdClusterStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Whether the cluster has ever had a quorum. Once true it stays true, and no member starts as of a new cluster.
+    pub formed: bool,
+    /// The cluster's ID, in hexadecimal, from the moment that it formed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
+    /// The etcd version that the members run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Name of the member that leads, if one was seen to lead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leader: Option<String>,
+    /// Voting members that answered the last probe as healthy.
+    pub ready_members: i32,
+    /// Members that run what the spec asks for.
+    pub updated_members: i32,
+    /// etcd's own limit of its database in each member, the smallest if they differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_quota: Option<String>,
+    /// The members, sorted by name.
+    pub members: Vec<MemberStatus>,
+    /// The first members and their token, frozen until the cluster has formed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<BootstrapRecord>,
+    /// What the operator would do, and does not, with its reasons.
+    pub holds: Vec<HoldStatus>,
+    /// Available, Ready, Progressing and Degraded.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// One member.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MemberStatus {
+    /// Its name, never used again after it is gone.
+    pub name: String,
+    /// Its ID in etcd, in hexadecimal, once it is in the member list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The version that it said it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Whether it leads.
+    pub leader: bool,
+    /// Whether it is a learner, which has no vote yet.
+    pub learner: bool,
+    /// What the last probe found.
+    pub health: MemberHealth,
+    /// Why, in a sentence, unless it is healthy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Since when it has not answered. Absent while it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silent_since: Option<Time>,
+    /// Since when it has been well without interruption.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub well_since: Option<Time>,
+    /// How often its container has been restarted in its present pod.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub restarts: i32,
+    /// Size of its database, rounded up, so that growth alone is no news.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_size: Option<String>,
+    /// A change of the operator's own making that reaches it with its next restart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending: Option<String>,
+}
+
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
+
+/// What a probe found of a member.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MemberHealth {
+    /// It answered, knows a leader, and reports no error.
+    Healthy,
+    /// It answered and is not well, or Kubernetes says that it does not run.
+    Unhealthy,
+    /// Nobody could be asked, or the answer is too old.
+    #[default]
+    Unknown,
+}
+
+/// The first members of a cluster, chosen once for each attempt to form it.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BootstrapRecord {
+    /// Counts attempts from 1. A later one is made only if the earlier never formed and never can.
+    pub attempt: i64,
+    /// etcd's initial cluster token: the cluster object's UID and the attempt.
+    pub token: String,
+    /// Names of the members, sorted.
+    pub members: Vec<String>,
+}
+
+/// Something that the operator holds back.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldStatus {
+    /// The reason, one CamelCase word.
+    pub reason: String,
+    /// The member or object that it is about, unless it is the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// What is held back and what would end the wait.
+    pub message: String,
+}

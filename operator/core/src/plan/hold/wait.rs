@@ -1,0 +1,145 @@
+//! Holds that end by themselves. Never decides when.
+
+use std::fmt;
+
+use super::list;
+use crate::names::MemberName;
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wait {
+    /// The cluster object is being deleted; its volumes stay.
+    BeingDeleted,
+    /// The first members are starting.
+    Forming {
+        /// Members that may still come.
+        waiting_for: Vec<MemberName>,
+    },
+    /// A member is silent, and is not taken for lost yet.
+    SilentMember {
+        /// The member.
+        member: MemberName,
+        /// Why it is not.
+        message: String,
+    },
+    /// Objects of a removed member are still there.
+    Cleanup {
+        /// The member.
+        member: MemberName,
+    },
+    /// A new member has not caught up.
+    Learner {
+        /// The learner.
+        member: MemberName,
+        /// How far it is.
+        message: String,
+    },
+    /// A change of size waits until all members are well.
+    Health {
+        /// Who is not well.
+        members: Vec<MemberName>,
+        /// What waits.
+        what: &'static str,
+    },
+    /// A pod is to be made anew, and that waits.
+    Restart {
+        /// The member.
+        member: MemberName,
+        /// For what.
+        message: String,
+    },
+    /// A change of the spec waits for its turn to reach a member.
+    Turn {
+        /// The member.
+        member: MemberName,
+        /// For what.
+        message: String,
+    },
+    /// A change of the spec reaches the next member once the last has proved itself.
+    Soak {
+        /// The member that was changed last.
+        member: MemberName,
+        /// How long it takes.
+        message: String,
+    },
+    /// A pod still ends.
+    Pod {
+        /// The member.
+        member: MemberName,
+    },
+    /// The API server could not do something now.
+    Server {
+        /// What was to be done.
+        what: String,
+        /// What it said.
+        message: String,
+    },
+}
+
+impl Wait {
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Wait::BeingDeleted => "BeingDeleted",
+            Wait::Forming { .. } => "Forming",
+            Wait::SilentMember { .. } => "WaitingForSilentMember",
+            Wait::Cleanup { .. } => "WaitingForCleanup",
+            Wait::Learner { .. } => "WaitingForLearner",
+            Wait::Health { .. } => "WaitingForHealth",
+            Wait::Restart { .. } => "WaitingToRestart",
+            Wait::Turn { .. } => "WaitingToUpdate",
+            Wait::Soak { .. } => "WaitingForSoak",
+            Wait::Pod { .. } => "WaitingForPod",
+            Wait::Server { .. } => "WaitingForServer",
+        }
+    }
+
+    pub(super) fn about(&self) -> Option<String> {
+        match self {
+            Wait::BeingDeleted | Wait::Forming { .. } | Wait::Health { .. } => None,
+            Wait::SilentMember { member, .. }
+            | Wait::Cleanup { member }
+            | Wait::Learner { member, .. }
+            | Wait::Restart { member, .. }
+            | Wait::Turn { member, .. }
+            | Wait::Soak { member, .. }
+            | Wait::Pod { member } => Some(member.to_string()),
+            Wait::Server { what, .. } => Some(what.clone()),
+        }
+    }
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wait::BeingDeleted => write!(formatter, "the cluster is being deleted; its volumes are kept"),
+            Wait::Forming { waiting_for } => {
+                write!(formatter, "waiting for the first members to form the cluster: {}", list(waiting_for))
+            }
+            Wait::SilentMember { member, message } => {
+                write!(formatter, "{member} does not answer and gives no proof of loss: {message}")
+            }
+            Wait::Cleanup { member } => {
+                write!(formatter, "waiting until the objects of the removed member {member} are gone")
+            }
+            Wait::Learner { member, message } => {
+                write!(formatter, "learner {member} is not promoted yet: {message}")
+            }
+            Wait::Health { members, what } => {
+                write!(formatter, "{what} waits until these members are healthy: {}", list(members))
+            }
+            Wait::Restart { member, message } => {
+                write!(formatter, "{member} runs from an outdated template, and its restart waits: {message}")
+            }
+            Wait::Turn { member, message } => {
+                write!(formatter, "{member} does not run what the spec asks for yet: {message}")
+            }
+            Wait::Soak { member, message } => {
+                write!(formatter, "the next member is changed once {member} has proved itself: {message}")
+            }
+            Wait::Pod { member } => write!(formatter, "waiting for the pod of {member}"),
+            Wait::Server { what, message } => {
+                write!(formatter, "{what}: the API server cannot do it now: {message}")
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The deliberately wrong operators. Each breaks one rule, so that tests and scenarios can be shown to notice. They distort what
+//! the right operator sees, plans or says, from outside: nothing that decides knows of them. Never part of a release: the operator
+//! is built with this crate only by its feature `mutants`.
+
+mod plan;
+mod status;
+mod world;
+
+use std::str::FromStr;
+
+use etcd_operator_core::api::EtcdClusterStatus;
+use etcd_operator_core::observed::Observed;
+use etcd_operator_core::plan::Plan;
+
+/// One broken rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mutant {
+    /// Gives a second permit to an incarnation whose disk is lost.
+    SecondPermit,
+    /// On a lost disk removes a healthy voter first.
+    RemovesHealthyFirst,
+    /// Never repairs the Service.
+    IgnoresService,
+    /// Reports Ready without looking at any member.
+    ReadyWithoutLooking,
+    /// Shrinks by deleting pods before the members are removed from etcd.
+    ShrinkPodsFirst,
+}
+
+/// The name is none of [`Mutant::ALL`].
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("no mutant is called {0:?}; known are {known}", known = Mutant::ALL.map(Mutant::name).join(", "))]
+pub struct UnknownMutant(pub String);
+
+impl Mutant {
+    /// Every mutant, in the order of their names in the documentation.
+    pub const ALL: [Mutant; 5] = [
+        Mutant::SecondPermit,
+        Mutant::RemovesHealthyFirst,
+        Mutant::IgnoresService,
+        Mutant::ReadyWithoutLooking,
+        Mutant::ShrinkPodsFirst,
+    ];
+
+    /// The value of `ETCD_OPERATOR_MUTANT` that chooses it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mutant::SecondPermit => "second-permit",
+            Mutant::RemovesHealthyFirst => "removes-healthy-first",
+            Mutant::IgnoresService => "ignores-service",
+            Mutant::ReadyWithoutLooking => "ready-without-looking",
+            Mutant::ShrinkPodsFirst => "shrink-pods-first",
+        }
+    }
+
+    /// What the wrong operator sees.
+    pub fn distort_observed(self, observed: Observed) -> Observed {
+        match self {
+            Mutant::SecondPermit => world::forget_permits_of_lost_disks(observed),
+            Mutant::RemovesHealthyFirst
+            | Mutant::IgnoresService
+            | Mutant::ReadyWithoutLooking
+            | Mutant::ShrinkPodsFirst => observed,
+        }
+    }
+
+    /// What the wrong operator plans.
+    pub fn distort_plan(self, observed: &Observed, plan: Plan) -> Plan {
+        match self {
+            Mutant::RemovesHealthyFirst => plan::remove_a_healthy_voter_instead(observed, plan),
+            Mutant::IgnoresService => plan::without_repairs_of_services(plan),
+            Mutant::ShrinkPodsFirst => plan::delete_objects_instead_of_removing(observed, plan),
+            Mutant::SecondPermit | Mutant::ReadyWithoutLooking => plan,
+        }
+    }
+
+    /// What the wrong operator says.
+    pub fn distort_status(self, status: EtcdClusterStatus) -> EtcdClusterStatus {
+        match self {
+            Mutant::ReadyWithoutLooking => status::all_is_well(status),
+            Mutant::SecondPermit
+            | Mutant::RemovesHealthyFirst
+            | Mutant::IgnoresService
+            | Mutant::ShrinkPodsFirst => status,
+        }
+    }
+}
+
+impl FromStr for Mutant {
+    type Err = UnknownMutant;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Mutant::ALL.into_iter().find(|mutant| mutant.name() == text);
+        found.ok_or_else(|| UnknownMutant(text.to_owned()))
+    }
+}
