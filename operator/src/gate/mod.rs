@@ -11,6 +11,7 @@ mod volume;
 
 pub use paths::Paths;
 
+use crate::http::{listen_everywhere, listen_family};
 use anyhow::{Context as _, ensure};
 use etcd_operator_core::gate::{
     FORMAT, GateConfiguration, GateDecision, GateInputs, Start, decide, is_understood,
@@ -19,7 +20,6 @@ use etcd_operator_core::names::METRICS_PORT;
 use nix::fcntl::Flock;
 use report::Holding;
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,7 +39,8 @@ pub fn run(argument: &str) -> anyhow::Result<()> {
         return Ok(());
     };
     drop(runtime);
-    start::prepare(&configuration, &paths, &start)?;
+    let listen = listen_family().context("find out which addresses this pod has")?;
+    start::prepare(&configuration, &paths, &start, &listen)?;
     start::become_etcd(&paths, lock)
 }
 
@@ -123,8 +124,9 @@ async fn hold_until_start(configuration: &GateConfiguration, paths: &Paths) -> a
                 match &mut holding {
                     Some(holding) => holding.update(report),
                     None => {
-                        let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, METRICS_PORT));
-                        holding = Some(Holding::serve(address, report).await?);
+                        let listener = listen_everywhere(METRICS_PORT)
+                            .with_context(|| format!("listen on port {METRICS_PORT} while holding"))?;
+                        holding = Some(Holding::serve(listener, report)?);
                     }
                 }
                 tokio::time::sleep(LOOK_AGAIN).await;

@@ -47,9 +47,7 @@ pub(super) struct Holding {
 
 impl Holding {
     /// Serves the report.
-    pub(super) async fn serve(address: SocketAddr, report: GateReport) -> anyhow::Result<Self> {
-        let listener =
-            TcpListener::bind(address).await.with_context(|| format!("listen on {address} while holding"))?;
+    pub(super) fn serve(listener: TcpListener, report: GateReport) -> anyhow::Result<Self> {
         let address = listener.local_addr().context("find the address listened on")?;
         tell(&report);
         let report = Arc::new(RwLock::new(report));

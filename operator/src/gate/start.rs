@@ -4,7 +4,7 @@
 use super::paths::Paths;
 use super::volume::{spend, write_durably};
 use anyhow::Context as _;
-use etcd_operator_core::gate::{GateConfiguration, Start};
+use etcd_operator_core::gate::{GateConfiguration, ListenFamily, Start};
 use etcd_operator_core::render::etcd_configuration;
 use nix::fcntl::{FcntlArg, FdFlag, Flock, fcntl};
 use std::fs::File;
@@ -16,12 +16,17 @@ use std::process::Command;
 /// A crash after the stamp leaves an empty disk with an unspent permit, which may start once more. A crash after the
 /// permit is spent leaves a member that never ran: it is lost and will be replaced. No crash leaves a disk on which
 /// etcd could run twice as new.
-pub(super) fn prepare(configuration: &GateConfiguration, paths: &Paths, start: &Start) -> anyhow::Result<()> {
+pub(super) fn prepare(
+    configuration: &GateConfiguration,
+    paths: &Paths,
+    start: &Start,
+    listen: &ListenFamily,
+) -> anyhow::Result<()> {
     write_durably(&paths.stamp, &start.stamp)?;
     if let Some(permit) = &start.spend {
         spend(&paths.spent_permits, permit)?;
     }
-    write_durably(&paths.etcd_configuration, &etcd_configuration(configuration, &start.initial))
+    write_durably(&paths.etcd_configuration, &etcd_configuration(configuration, &start.initial, listen))
 }
 
 /// Replaces this process by etcd. Returns only if that failed.

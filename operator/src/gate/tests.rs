@@ -2,7 +2,8 @@
 
 use super::*;
 use etcd_operator_core::gate::{
-    ClusterState, DataState, GateHoldReason, GateReport, InitialMember, Permit, Stamp, StampState,
+    ClusterState, DataState, GateHoldReason, GateReport, InitialMember, ListenFamily, Permit, Stamp,
+    StampState,
 };
 use etcd_operator_core::names::{
     ANNOTATION_FENCE_EPOCH, ANNOTATION_PERMIT, ClusterIdentity, MemberName, PermitId,
@@ -81,7 +82,7 @@ impl Pod {
 
     fn start(&self) {
         let GateDecision::Start(start) = self.decide() else { panic!("the gate holds: {:?}", self.decide()) };
-        start::prepare(&self.configuration, &self.paths, &start).unwrap();
+        start::prepare(&self.configuration, &self.paths, &start, &ListenFamily::DualStack).unwrap();
     }
 
     /// What etcd leaves behind once it runs.
@@ -130,6 +131,21 @@ fn a_restart_needs_no_permit_and_counts_up() {
     assert_eq!(pod.stamp().boot_counter, 1);
     pod.start();
     assert_eq!(pod.stamp().boot_counter, 2);
+}
+
+#[test]
+fn etcd_listens_on_what_the_pod_has() {
+    let pod = Pod::new();
+    pod.give(&pod.permit("one"));
+    let GateDecision::Start(start) = pod.decide() else { panic!("the gate holds") };
+    for (listen, url) in
+        [(ListenFamily::DualStack, "http://[::]:2379"), (ListenFamily::Ipv4, "http://0.0.0.0:2379")]
+    {
+        start::prepare(&pod.configuration, &pod.paths, &start, &listen).unwrap();
+        let written = fs::read(&pod.paths.etcd_configuration).unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
+        assert_eq!(written["listen-client-urls"], url);
+    }
 }
 
 #[test]
@@ -226,9 +242,9 @@ async fn a_holding_gate_reports_itself_and_is_not_ready() {
     let pod = Pod::new();
     let inputs = inputs(&pod.configuration, &pod.paths).unwrap();
     let report = report::of(&inputs, GateHoldReason::Lost);
-    let holding = Holding::serve(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), report.clone()).await.unwrap();
+    let holding = Holding::serve(listen_everywhere(0).unwrap(), report.clone()).unwrap();
     let get = async |path: &str| {
-        let address = format!("http://{}{path}", holding.address).parse().unwrap();
+        let address = format!("http://localhost:{}{path}", holding.address.port()).parse().unwrap();
         crate::http::get(&address, Duration::from_secs(5)).await.unwrap()
     };
     let (status, body) = get("/gate").await;

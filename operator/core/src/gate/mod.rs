@@ -12,8 +12,8 @@ mod tests;
 
 pub use types::{
     ClusterState, DataState, DiskState, GateConfiguration, GateDecision, GateHoldReason, GateInputs,
-    GateReport, GateState, InitialCluster, InitialMember, LogIdentity, Permit, PermitReading, Stamp,
-    StampState, Start,
+    GateReport, GateState, InitialCluster, InitialMember, ListenFamily, LogIdentity, Permit, PermitReading,
+    Stamp, StampState, Start,
 };
 
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 //! installed by an earlier operator understands a later one. Never decides.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,18 @@ pub struct GateConfiguration {
     pub member: MemberName,
     /// The etcd version in the image, because configuration keys differ between minors.
     pub etcd_version: String,
+}
+
+/// On which addresses of its pod etcd listens: the shell finds out what the kernel has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenFamily {
+    /// All of IPv6 and, through the same sockets, IPv4.
+    DualStack,
+    /// All of IPv4, because the pod has no IPv6.
+    Ipv4,
+    /// These of IPv6, because the pod has no IPv4, not even on loopback: Go, in which etcd is written, then takes all
+    /// addresses of IPv6 for all addresses of IPv4 (`net`, internetAddrList and favoriteAddrFamily).
+    Ipv6(Vec<Ipv6Addr>),
 }
 
 /// `member.json` beside the data directory: whose disk this is.
