@@ -2,6 +2,7 @@
 //! and then either becomes etcd or holds and says why. It deletes nothing, and it decides nothing itself: see
 //! [`etcd_operator_core::gate::decide`].
 
+mod boot_counter;
 pub mod log_identity;
 mod paths;
 mod pod_info;

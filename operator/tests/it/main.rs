@@ -3,6 +3,7 @@
 
 mod etcd_port;
 mod gate_network;
+mod gate_volume;
 mod lease;
 mod membership;
 mod process;

@@ -4,9 +4,11 @@
 use super::etcd;
 use etcd_operator::etcd::{Connector, EtcdPort};
 use etcd_operator_core::gate::{
-    ClusterState, FORMAT, GateConfiguration, InitialMember, OLDEST_READER, Permit,
+    ClusterState, FORMAT, GateConfiguration, InitialMember, OLDEST_READER, Permit, Stamp,
 };
-use etcd_operator_core::names::{ANNOTATION_PERMIT, CLIENT_PORT, ClusterIdentity, MemberName, PermitId};
+use etcd_operator_core::names::{
+    ANNOTATION_PERMIT, CLIENT_PORT, ClusterIdentity, MemberName, PermitId, STAMP_PATH,
+};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
@@ -20,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// Where the kubelet would have put the file for the container's last words.
 pub(crate) const TERMINATION_LOG: &str = "/dev/termination-log";
+/// The boot counter, beside the stamp.
+pub(crate) const BOOT_COUNTER: &str = "/var/lib/etcd/boot-counter";
 /// What the pod's processes said.
 const LOG: &str = "/tmp/log";
 const ANNOTATIONS: &str = "/etc/pod-info/annotations";
@@ -184,6 +188,11 @@ pub(crate) fn give_permit() {
     let permit = serde_json::to_string(&MemberIdentity::new().permit()).unwrap();
     let quoted = serde_json::to_string(&permit).unwrap();
     fs::write(ANNOTATIONS, format!("{ANNOTATION_PERMIT}={quoted}\n")).unwrap();
+}
+
+/// The stamp on the volume.
+pub(crate) fn stamp() -> Stamp {
+    serde_json::from_slice(&fs::read(STAMP_PATH).unwrap()).unwrap()
 }
 
 /// A process in the pod, killed when dropped.
