@@ -42,6 +42,7 @@ impl Pod {
             cluster,
             member,
             etcd_version: "3.6.16".to_owned(),
+            quota_backend_bytes: None,
         };
         Self { _directory: directory, paths, configuration }
     }

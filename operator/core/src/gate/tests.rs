@@ -64,6 +64,7 @@ fn inputs(stamp: StampState, data: DataState, permit: PermitReading) -> GateInpu
             cluster: cluster(),
             member: member("demo-aaaaa"),
             etcd_version: "3.6.16".to_owned(),
+            quota_backend_bytes: None,
         },
         pod_uid: POD.to_owned(),
         disk: DiskState { stamp, boot_counter: BootCounterState::Absent, data },
@@ -315,6 +316,21 @@ fn stamp_and_permit_survive_their_own_formats() {
     assert_eq!(serde_json::from_str::<Permit>(&text).expect("its own text"), permit());
     let later = text.replacen('{', r#"{"addedLater":true,"#, 1);
     assert_eq!(serde_json::from_str::<Permit>(&later).expect("unknown fields are ignored"), permit());
+}
+
+#[test]
+fn a_configuration_without_a_quota_is_written_as_it_always_was_and_one_with_it_needs_no_newer_gate() {
+    let plain = inputs(StampState::Absent, DataState::Empty, PermitReading::Absent).configuration;
+    let written = serde_json::to_value(&plain).expect("plain data");
+    let fields: Vec<&String> = written.as_object().expect("an object").keys().collect();
+    assert_eq!(fields, ["cluster", "etcdVersion", "format", "member"]);
+    assert_eq!(serde_json::from_value::<GateConfiguration>(written).expect("its own text"), plain);
+    let limited = GateConfiguration { quota_backend_bytes: Some(8 << 30), ..plain };
+    let written = serde_json::to_value(&limited).expect("plain data");
+    assert_eq!(written["quotaBackendBytes"], 8_589_934_592_u64);
+    assert_eq!(written["format"], 1);
+    assert_eq!(written.get("oldestReader"), None, "a gate that does not know the field still starts etcd");
+    assert_eq!(serde_json::from_value::<GateConfiguration>(written).expect("its own text"), limited);
 }
 
 #[test]

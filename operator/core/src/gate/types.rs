@@ -23,6 +23,9 @@ pub struct GateConfiguration {
     pub member: MemberName,
     /// The etcd version in the image, because configuration keys differ between minors.
     pub etcd_version: String,
+    /// How large etcd's database may grow; without it, etcd's own default holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_backend_bytes: Option<u64>,
 }
 
 /// On which addresses of its pod etcd listens: the shell finds out what the kernel has.

@@ -34,6 +34,9 @@ pub fn etcd_configuration(
         "logger": "zap",
         "log-outputs": ["stderr"],
     });
+    if let Some(bytes) = gate.quota_backend_bytes {
+        configuration["quota-backend-bytes"] = bytes.into();
+    }
     let checks = corruption_checks(&gate.etcd_version);
     if let (Value::Object(all), Value::Object(checks)) = (&mut configuration, checks) {
         all.extend(checks);

@@ -110,6 +110,7 @@ fn etcd(common: &Common<'_>, member: &MemberName) -> Container {
         cluster: desired.cluster.clone(),
         member: member.clone(),
         etcd_version: common.version.to_string(),
+        quota_backend_bytes: None,
     };
     let argument = serde_json::to_string(&configuration).expect("the gate's configuration is plain data");
     Container {

@@ -60,17 +60,18 @@ fn etcd_is_configured_as_in_its_goldens() {
     let member = member(&desired);
     let ipv6 = vec![Ipv6Addr::LOCALHOST, Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1)];
     let cases = [
-        ("3.6.16", ClusterState::New, ListenFamily::DualStack),
-        ("3.5.35", ClusterState::Existing, ListenFamily::Ipv4),
-        ("3.7.3", ClusterState::Existing, ListenFamily::Ipv6(ipv6)),
+        ("3.6.16", ClusterState::New, ListenFamily::DualStack, None),
+        ("3.5.35", ClusterState::Existing, ListenFamily::Ipv4, Some(4 << 30)),
+        ("3.7.3", ClusterState::Existing, ListenFamily::Ipv6(ipv6), None),
     ];
-    for (version, state, listen) in cases {
+    for (version, state, listen, quota_backend_bytes) in cases {
         let gate = GateConfiguration {
             format: FORMAT,
             oldest_reader: FORMAT,
             cluster: desired.cluster.clone(),
             member: member.clone(),
             etcd_version: version.to_owned(),
+            quota_backend_bytes,
         };
         let peer_url = desired.cluster.peer_url(&member);
         let members = vec![InitialMember { name: member.clone(), peer_url }];

@@ -159,6 +159,7 @@ impl MemberIdentity {
             cluster: self.cluster.clone(),
             member: self.member.clone(),
             etcd_version: "3.6.16".to_owned(),
+            quota_backend_bytes: Some(1 << 30),
         }
     }
 

@@ -172,6 +172,7 @@ impl Model {
                 cluster,
                 member: member.clone(),
                 etcd_version: "3.6.16".to_owned(),
+                quota_backend_bytes: None,
             },
             pod_uid,
             disk: DiskState {
