@@ -2,12 +2,15 @@
 //! and then either becomes etcd or holds and says why. It deletes nothing, and it decides nothing itself: see
 //! [`etcd_operator_core::gate::decide`].
 
+mod access;
 mod boot_counter;
 pub mod log_identity;
 mod paths;
 mod pod_info;
+mod private;
 mod report;
 mod start;
+mod termination;
 mod volume;
 
 pub use paths::Paths;
@@ -29,24 +32,38 @@ use tokio::signal::unix::{SignalKind, signal};
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Runs as the container's first process. Returns only if it was told to end or cannot work; else it is etcd by then.
+/// What it cannot do is left as the container's termination message.
 pub fn run(argument: &str) -> anyhow::Result<()> {
     crate::telemetry::start();
-    let configuration = parse(argument)?;
     let paths = Paths::in_pod();
+    with_last_words(&paths, || start_etcd(argument, &paths))
+}
+
+fn start_etcd(argument: &str, paths: &Paths) -> anyhow::Result<()> {
+    let configuration = parse(argument)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
-    let Some((lock, start)) = runtime.block_on(wait_for_start(&configuration, &paths))? else {
+    let Some((lock, start)) = runtime.block_on(wait_for_start(&configuration, paths))? else {
         tracing::info!("told to end before etcd was started");
         return Ok(());
     };
     drop(runtime);
     let listen = listen_family().context("find out which addresses this pod has")?;
-    start::prepare(&configuration, &paths, &start, &listen)?;
-    start::become_etcd(&paths, lock)
+    start::prepare(&configuration, paths, &start, &listen)?;
+    start::become_etcd(paths, lock)
 }
 
 /// Copies this binary to where the etcd container finds it. The copy appears as a whole or not at all.
 pub fn install(destination: &Path) -> anyhow::Result<()> {
+    with_last_words(&Paths::in_pod(), || copy_to(destination))
+}
+
+/// Does something, and leaves why it failed as the container's termination message.
+fn with_last_words(paths: &Paths, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    work().inspect_err(|error| termination::leave_message(&paths.termination_message, error))
+}
+
+fn copy_to(destination: &Path) -> anyhow::Result<()> {
     let own = std::env::current_exe().context("find this binary")?;
     let partial = destination.with_extension("partial");
     std::fs::copy(&own, &partial)

@@ -26,6 +26,8 @@ pub struct Paths {
     pub pod_uid: PathBuf,
     /// The etcd binary.
     pub etcd: PathBuf,
+    /// Where Kubernetes looks for the last words of a container.
+    pub termination_message: PathBuf,
 }
 
 /// Where etcd's own images have their binary.
@@ -33,6 +35,9 @@ const ETCD_BINARY: &str = "/usr/local/bin/etcd";
 
 /// Name of the boot counter's file at the volume's root.
 const BOOT_COUNTER: &str = "boot-counter";
+
+/// Kubernetes' default for a container's `terminationMessagePath`.
+const TERMINATION_MESSAGE: &str = "/dev/termination-log";
 
 /// Name of the list of spent permits in the gate's directory.
 const SPENT_PERMITS: &str = "spent-permits.json";
@@ -57,6 +62,7 @@ impl Paths {
             annotations: path(names::POD_INFO_DIRECTORY).join("annotations"),
             pod_uid: path(names::POD_INFO_DIRECTORY).join("uid"),
             etcd: path(ETCD_BINARY),
+            termination_message: path(TERMINATION_MESSAGE),
         }
     }
 }

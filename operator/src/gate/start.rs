@@ -1,9 +1,9 @@
 //! Becoming etcd: first everything that must be on disk, in the order that makes a crash in between harmless, then the
 //! exec. It does exactly what the decision says.
 
-use super::boot_counter;
 use super::paths::Paths;
 use super::volume::{spend, write_durably, write_if_changed};
+use super::{boot_counter, private};
 use anyhow::Context as _;
 use etcd_operator_core::gate::{GateConfiguration, ListenFamily, StampWrite, Start};
 use etcd_operator_core::render::etcd_configuration;
@@ -12,7 +12,8 @@ use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-/// Writes stamp, boot counter, spent permit and etcd's configuration, as far as there is something to write.
+/// Writes stamp, boot counter, spent permit and etcd's configuration, as far as there is something to write, and closes
+/// etcd's data to others.
 ///
 /// A crash after the stamp leaves an empty disk with an unspent permit, which may start once more. A crash after the
 /// permit is spent leaves a member that never ran: it is lost and will be replaced. No crash leaves a disk on which
@@ -33,6 +34,7 @@ pub(super) fn prepare(
     if let Some(permit) = &start.spend {
         spend(&paths.spent_permits, permit)?;
     }
+    private::close_to_others(&paths.data);
     write_if_changed(&paths.etcd_configuration, &etcd_configuration(configuration, &start.initial, listen))
 }
 

@@ -1,6 +1,7 @@
 //! The member's volume: its lock, its stamp, what is in the data directory, and the list of spent permits in the pod's
 //! emptyDir. It reads and writes whole files durably; it deletes nothing and judges nothing.
 
+use super::access::explained;
 use super::boot_counter;
 use super::log_identity::{self, HEAD_BYTES};
 use super::paths::Paths;
@@ -22,6 +23,7 @@ pub(super) fn try_lock(path: &Path) -> anyhow::Result<Option<Flock<File>>> {
         .truncate(false)
         .write(true)
         .open(path)
+        .map_err(|error| explained(path, error))
         .with_context(|| format!("open the volume's lock {}", path.display()))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(Some(lock)),
@@ -44,7 +46,7 @@ fn read_stamp(path: &Path) -> anyhow::Result<StampState> {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(StampState::Absent),
         Err(error) => {
-            return Err(error).with_context(|| format!("read the stamp {}", path.display()));
+            return Err(explained(path, error)).with_context(|| format!("read the stamp {}", path.display()));
         }
     };
     Ok(match serde_json::from_slice::<Stamp>(&bytes) {
@@ -70,6 +72,7 @@ fn head(segment: &Path) -> anyhow::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     File::open(segment)
         .and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head))
+        .map_err(|error| explained(segment, error))
         .with_context(|| format!("read the head of {}", segment.display()))?;
     Ok(head)
 }
@@ -92,7 +95,7 @@ fn entries(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
         Ok(listing) => listing,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => {
-            return Err(error).with_context(|| format!("list {}", directory.display()));
+            return Err(explained(directory, error)).with_context(|| format!("list {}", directory.display()));
         }
     };
     listing
@@ -142,5 +145,5 @@ pub(super) fn write_durably<T: Serialize>(path: &Path, content: &T) -> anyhow::R
         fs::rename(&partial, path)?;
         File::open(directory)?.sync_all()
     })();
-    written.with_context(|| format!("write {}", path.display()))
+    written.map_err(|error| explained(&partial, error)).with_context(|| format!("write {}", path.display()))
 }

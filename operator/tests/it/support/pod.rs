@@ -16,6 +16,7 @@ use nix::unistd::{Pid, chroot, geteuid};
 use std::fs::{self, File, Permissions};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -202,8 +203,13 @@ pub(crate) struct Process(Child);
 impl Process {
     /// Starts the container's first process: the gate, which becomes etcd.
     pub(crate) fn gate() -> Self {
+        Self::gate_as(0, 0)
+    }
+
+    /// The same as another user and group, who are in no further group.
+    pub(crate) fn gate_as(user: u32, group: u32) -> Self {
         let configuration = serde_json::to_string(&MemberIdentity::new().configuration()).unwrap();
-        Self::start(Command::new("/gate/etcd-operator").args(["gate", &configuration]))
+        Self::start(Command::new("/gate/etcd-operator").args(["gate", &configuration]).uid(user).gid(group))
     }
 
     /// Starts any program. What it says goes to the pod's log.
@@ -216,6 +222,11 @@ impl Process {
     /// Sends SIGTERM and waits for the end.
     pub(crate) fn end(mut self) -> ExitStatus {
         kill(Pid::from_raw(i32::try_from(self.0.id()).unwrap()), Signal::SIGTERM).unwrap();
+        self.0.wait().unwrap()
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn wait(mut self) -> ExitStatus {
         self.0.wait().unwrap()
     }
 }
