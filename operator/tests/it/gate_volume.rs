@@ -3,7 +3,8 @@
 use crate::support::pod::{
     BOOT_COUNTER, Network, Process, TERMINATION_LOG, give_permit, inside, runtime, stamp, wait_for_etcd,
 };
-use etcd_operator_core::names::{DATA_DIRECTORY, STAMP_PATH, VOLUME_PATH, WAL_DIRECTORY};
+use etcd_client::{Client, CompactionOptions, DeleteOptions};
+use etcd_operator_core::names::{CLIENT_PORT, DATA_DIRECTORY, STAMP_PATH, VOLUME_PATH, WAL_DIRECTORY};
 use nix::mount::{MsFlags, mount};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
@@ -17,6 +18,20 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 fn live_once(gate: Process) {
     runtime().block_on(wait_for_etcd(LOOPBACK));
     gate.end();
+}
+
+/// Writes to etcd and compacts it again. Its database then has pages to use before it must grow: without them etcd itself
+/// could not start on a full disk, and what the gate does there could not be told from that.
+async fn leave_free_pages() {
+    wait_for_etcd(LOOPBACK).await;
+    let mut client = Client::connect([format!("http://{LOOPBACK}:{CLIENT_PORT}")], None).await.unwrap();
+    for number in 0..32 {
+        client.put(format!("key-{number}"), vec![b'x'; 1 << 16], None).await.unwrap();
+    }
+    let deleted = client.delete("key-", Some(DeleteOptions::new().with_prefix())).await.unwrap();
+    assert_eq!(deleted.deleted(), 32);
+    let revision = deleted.header().unwrap().revision();
+    client.compact(revision, Some(CompactionOptions::new().with_physical())).await.unwrap();
 }
 
 fn boot_counter() -> u64 {
@@ -48,7 +63,9 @@ fn a_member_whose_disk_is_full_comes_back_and_is_counted() {
         mount(Some("volume"), VOLUME_PATH, Some("tmpfs"), MsFlags::empty(), Some("size=160m")).unwrap();
         assert_ne!(fs::metadata(VOLUME_PATH).unwrap().dev(), fs::metadata("/").unwrap().dev());
         give_permit();
-        live_once(Process::gate());
+        let first = Process::gate();
+        runtime().block_on(leave_free_pages());
+        first.end();
         let (first_stamp, first_bytes) = (stamp(), fs::read(STAMP_PATH).unwrap());
         assert_eq!((first_stamp.member_id, boot_counter()), (None, 1));
 
