@@ -14,7 +14,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, chroot, geteuid};
 use std::fs::{self, File, Permissions};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -73,9 +73,17 @@ impl Network {
                 ip("address add 10.0.0.1/32 dev lo");
             }
         }
+        self.wait_for_addresses();
+    }
+
+    /// Waits until the pod has its addresses and no other: the kernel looks for duplicates of a new one first.
+    fn wait_for_addresses(self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
         for address in Network::DualStack.addresses() {
-            let has = std::net::UdpSocket::bind((address, 0)).is_ok();
-            assert_eq!(has, self.addresses().contains(&address), "{self:?} and {address}");
+            while UdpSocket::bind((address, 0)).is_ok() != self.addresses().contains(&address) {
+                assert!(Instant::now() < deadline, "{self:?} and {address}");
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
     }
 }
