@@ -15,6 +15,9 @@ const VERSION: &str = concat!(
     " (built with deliberately wrong operators: for tests only, never for an image)"
 );
 
+/// Port of the operator's HTTP server, unless an address is given.
+pub const DEFAULT_PORT: u16 = 8080;
+
 /// Runs etcd clusters on Kubernetes: creates, heals and resizes them without losing an acknowledged write.
 #[derive(Debug, Parser)]
 #[command(name = "etcd-operator", version = VERSION, args_conflicts_with_subcommands = true)]
@@ -67,9 +70,10 @@ pub struct Run {
     /// Identity of this process and the image that the members' gate comes from
     #[command(flatten)]
     pub pod: OwnPod,
-    /// Address on which /metrics, /healthz and /readyz are served
-    #[arg(long, env = "LISTEN_ADDRESS", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
-    pub listen: SocketAddr,
+    /// Address on which /metrics, /healthz and /readyz are served, for example 127.0.0.1:8080 or [::1]:8080; without it,
+    /// port 8080 of all addresses, IPv6 and IPv4
+    #[arg(long, env = "LISTEN_ADDRESS", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
     /// Act only on EtcdClusters in this namespace; without it, in all
     #[arg(long, env = "WATCH_NAMESPACE", value_name = "NAMESPACE")]
     pub watch_namespace: Option<String>,
@@ -103,6 +107,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_is_listened_on_as_it_is_given_and_none_is_assumed() {
+        let rest = ["--pod-name=p", "--pod-uid=u", "--pod-namespace=n", "--operator-image=i"];
+        let listen = |given: &[&str]| Run::parse_from(["run"].iter().chain(&rest).chain(given)).listen;
+        assert_eq!(listen(&[]), None);
+        for given in ["127.0.0.1:8080", "[::1]:9090", "0.0.0.0:8080"] {
+            assert_eq!(listen(&["--listen", given]), Some(given.parse().unwrap()));
+        }
     }
 
     #[test]

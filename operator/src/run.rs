@@ -1,14 +1,14 @@
 //! The running operator: serves its health, waits for the Lease, registers its resource types and reconciles, until it
 //! is told to end or loses the Lease. It only puts the parts together.
 
-use crate::args::{OwnPod, Run};
+use crate::args::{DEFAULT_PORT, OwnPod, Run};
 use crate::clock::{RandomIdentifiers, SharedClock, SystemClock};
 use crate::controller::Controller;
 use crate::distortion::{self, Distortion};
 use crate::etcd::{Connector, EtcdPort};
 use crate::events::Events;
 use crate::execute::Executor;
-use crate::http::serve;
+use crate::http::{listen_everywhere, serve};
 use crate::kubernetes::Clients;
 use crate::lease::election::Durations;
 use crate::lease::{Elector, Identity, Leadership};
@@ -22,6 +22,7 @@ use anyhow::{Context as _, anyhow};
 use etcd_operator_core::observed::Settings;
 use kube::Api;
 use prometheus_client::registry::Registry;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -50,9 +51,7 @@ async fn operate(arguments: Run) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
     let shown = Shown::new(registry);
-    let listener = TcpListener::bind(arguments.listen)
-        .await
-        .with_context(|| format!("listen on {}", arguments.listen))?;
+    let listener = listen(arguments.listen).await?;
     let served = shown.clone();
     let mut server = JoinSet::new();
     server.spawn(serve(listener, move |path: &str| served.answer(path)));
@@ -69,6 +68,14 @@ async fn operate(arguments: Run) -> anyhow::Result<()> {
     };
     let _ = tokio::time::timeout(RELEASE, elector.release()).await;
     ended
+}
+
+/// The address that was given, or else all that the pod has.
+async fn listen(given: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
+    match given {
+        Some(address) => TcpListener::bind(address).await.with_context(|| format!("listen on {address}")),
+        None => listen_everywhere(DEFAULT_PORT).with_context(|| format!("listen on port {DEFAULT_PORT}")),
+    }
 }
 
 /// Waits for the Lease, then works until it is lost.

@@ -2,15 +2,20 @@
 //! and then either becomes etcd or holds and says why. It deletes nothing, and it decides nothing itself: see
 //! [`etcd_operator_core::gate::decide`].
 
+mod access;
+mod boot_counter;
 pub mod log_identity;
 mod paths;
 mod pod_info;
+mod private;
 mod report;
 mod start;
+mod termination;
 mod volume;
 
 pub use paths::Paths;
 
+use crate::http::{listen_everywhere, listen_family};
 use anyhow::{Context as _, ensure};
 use etcd_operator_core::gate::{
     FORMAT, GateConfiguration, GateDecision, GateInputs, Start, decide, is_understood,
@@ -19,7 +24,6 @@ use etcd_operator_core::names::METRICS_PORT;
 use nix::fcntl::Flock;
 use report::Holding;
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,23 +32,38 @@ use tokio::signal::unix::{SignalKind, signal};
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Runs as the container's first process. Returns only if it was told to end or cannot work; else it is etcd by then.
+/// What it cannot do is left as the container's termination message.
 pub fn run(argument: &str) -> anyhow::Result<()> {
     crate::telemetry::start();
-    let configuration = parse(argument)?;
     let paths = Paths::in_pod();
+    with_last_words(&paths, || start_etcd(argument, &paths))
+}
+
+fn start_etcd(argument: &str, paths: &Paths) -> anyhow::Result<()> {
+    let configuration = parse(argument)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
-    let Some((lock, start)) = runtime.block_on(wait_for_start(&configuration, &paths))? else {
+    let Some((lock, start)) = runtime.block_on(wait_for_start(&configuration, paths))? else {
         tracing::info!("told to end before etcd was started");
         return Ok(());
     };
     drop(runtime);
-    start::prepare(&configuration, &paths, &start)?;
-    start::become_etcd(&paths, lock)
+    let listen = listen_family().context("find out which addresses this pod has")?;
+    start::prepare(&configuration, paths, &start, &listen)?;
+    start::become_etcd(paths, lock)
 }
 
 /// Copies this binary to where the etcd container finds it. The copy appears as a whole or not at all.
 pub fn install(destination: &Path) -> anyhow::Result<()> {
+    with_last_words(&Paths::in_pod(), || copy_to(destination))
+}
+
+/// Does something, and leaves why it failed as the container's termination message.
+fn with_last_words(paths: &Paths, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    work().inspect_err(|error| termination::leave_message(&paths.termination_message, error))
+}
+
+fn copy_to(destination: &Path) -> anyhow::Result<()> {
     let own = std::env::current_exe().context("find this binary")?;
     let partial = destination.with_extension("partial");
     std::fs::copy(&own, &partial)
@@ -123,8 +142,9 @@ async fn hold_until_start(configuration: &GateConfiguration, paths: &Paths) -> a
                 match &mut holding {
                     Some(holding) => holding.update(report),
                     None => {
-                        let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, METRICS_PORT));
-                        holding = Some(Holding::serve(address, report).await?);
+                        let listener = listen_everywhere(METRICS_PORT)
+                            .with_context(|| format!("listen on port {METRICS_PORT} while holding"))?;
+                        holding = Some(Holding::serve(listener, report)?);
                     }
                 }
                 tokio::time::sleep(LOOK_AGAIN).await;

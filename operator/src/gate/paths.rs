@@ -10,6 +10,8 @@ pub struct Paths {
     pub lock: PathBuf,
     /// The stamp, beside the data directory.
     pub stamp: PathBuf,
+    /// How often etcd was started on this disk, beside the stamp.
+    pub boot_counter: PathBuf,
     /// etcd's data directory.
     pub data: PathBuf,
     /// etcd's write-ahead log, below the data directory.
@@ -24,10 +26,18 @@ pub struct Paths {
     pub pod_uid: PathBuf,
     /// The etcd binary.
     pub etcd: PathBuf,
+    /// Where Kubernetes looks for the last words of a container.
+    pub termination_message: PathBuf,
 }
 
 /// Where etcd's own images have their binary.
 const ETCD_BINARY: &str = "/usr/local/bin/etcd";
+
+/// Name of the boot counter's file at the volume's root.
+const BOOT_COUNTER: &str = "boot-counter";
+
+/// Kubernetes' default for a container's `terminationMessagePath`.
+const TERMINATION_MESSAGE: &str = "/dev/termination-log";
 
 /// Name of the list of spent permits in the gate's directory.
 const SPENT_PERMITS: &str = "spent-permits.json";
@@ -44,6 +54,7 @@ impl Paths {
         Self {
             lock: path(names::LOCK_PATH),
             stamp: path(names::STAMP_PATH),
+            boot_counter: path(names::VOLUME_PATH).join(BOOT_COUNTER),
             data: path(names::DATA_DIRECTORY),
             wal: path(names::WAL_DIRECTORY),
             spent_permits: path(names::GATE_DIRECTORY).join(SPENT_PERMITS),
@@ -51,6 +62,7 @@ impl Paths {
             annotations: path(names::POD_INFO_DIRECTORY).join("annotations"),
             pod_uid: path(names::POD_INFO_DIRECTORY).join("uid"),
             etcd: path(ETCD_BINARY),
+            termination_message: path(TERMINATION_MESSAGE),
         }
     }
 }

@@ -4,7 +4,7 @@
 use crate::http::{Reply, serve};
 use anyhow::Context as _;
 use etcd_operator_core::gate::{
-    FORMAT, GateHoldReason, GateInputs, GateReport, GateState, PermitReading, StampState,
+    BootCounterState, FORMAT, GateHoldReason, GateInputs, GateReport, GateState, PermitReading, StampState,
 };
 use http::StatusCode;
 use std::net::SocketAddr;
@@ -22,6 +22,9 @@ pub(super) fn of(inputs: &GateInputs, reason: GateHoldReason) -> GateReport {
             None
         }
     };
+    if let BootCounterState::Unreadable(error) = &inputs.disk.boot_counter {
+        tracing::debug!(error, "the boot counter can't be read");
+    }
     if let PermitReading::Malformed(error) = &inputs.permit {
         tracing::debug!(error, "the permit can't be read");
     }
@@ -30,7 +33,7 @@ pub(super) fn of(inputs: &GateInputs, reason: GateHoldReason) -> GateReport {
         state: GateState::Holding,
         reason,
         pod_uid: inputs.pod_uid.clone(),
-        boot_counter: stamp.as_ref().map_or(0, |stamp| stamp.boot_counter),
+        boot_counter: inputs.disk.boot_counter(),
         stamp,
         spent_permits: inputs.spent.iter().cloned().collect(),
     }
@@ -47,9 +50,7 @@ pub(super) struct Holding {
 
 impl Holding {
     /// Serves the report.
-    pub(super) async fn serve(address: SocketAddr, report: GateReport) -> anyhow::Result<Self> {
-        let listener =
-            TcpListener::bind(address).await.with_context(|| format!("listen on {address} while holding"))?;
+    pub(super) fn serve(listener: TcpListener, report: GateReport) -> anyhow::Result<Self> {
         let address = listener.local_addr().context("find the address listened on")?;
         tell(&report);
         let report = Arc::new(RwLock::new(report));

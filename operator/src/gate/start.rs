@@ -2,26 +2,53 @@
 //! exec. It does exactly what the decision says.
 
 use super::paths::Paths;
-use super::volume::{spend, write_durably};
+use super::volume::{spend, write_durably, write_if_changed};
+use super::{boot_counter, private};
 use anyhow::Context as _;
-use etcd_operator_core::gate::{GateConfiguration, Start};
+use etcd_operator_core::gate::{GateConfiguration, ListenFamily, StampWrite, Start};
 use etcd_operator_core::render::etcd_configuration;
 use nix::fcntl::{FcntlArg, FdFlag, Flock, fcntl};
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-/// Writes stamp, spent permit and etcd's configuration.
+/// Writes stamp, boot counter, spent permit and etcd's configuration, as far as there is something to write, and closes
+/// etcd's data to others.
 ///
 /// A crash after the stamp leaves an empty disk with an unspent permit, which may start once more. A crash after the
 /// permit is spent leaves a member that never ran: it is lost and will be replaced. No crash leaves a disk on which
 /// etcd could run twice as new.
-pub(super) fn prepare(configuration: &GateConfiguration, paths: &Paths, start: &Start) -> anyhow::Result<()> {
-    write_durably(&paths.stamp, &start.stamp)?;
+///
+/// A restart needs no room on the volume: a disk that etcd filled must not keep etcd from coming back, to be compacted
+/// and defragmented.
+pub(super) fn prepare(
+    configuration: &GateConfiguration,
+    paths: &Paths,
+    start: &Start,
+    listen: &ListenFamily,
+) -> anyhow::Result<()> {
+    write_stamp(paths, start)?;
+    if let Err(error) = boot_counter::write(&paths.boot_counter, start.stamp.boot_counter) {
+        tracing::warn!(path = %paths.boot_counter.display(), %error, "write the boot counter");
+    }
     if let Some(permit) = &start.spend {
         spend(&paths.spent_permits, permit)?;
     }
-    write_durably(&paths.etcd_configuration, &etcd_configuration(configuration, &start.initial))
+    private::close_to_others(&paths.data);
+    write_if_changed(&paths.etcd_configuration, &etcd_configuration(configuration, &start.initial, listen))
+}
+
+fn write_stamp(paths: &Paths, start: &Start) -> anyhow::Result<()> {
+    match start.write_stamp {
+        StampWrite::Required => write_durably(&paths.stamp, &start.stamp),
+        StampWrite::Wanted => {
+            if let Err(error) = write_durably(&paths.stamp, &start.stamp) {
+                tracing::warn!(error = %format!("{error:#}"), "the stamp stays as it was, which is true as well");
+            }
+            Ok(())
+        }
+        StampWrite::Unneeded => Ok(()),
+    }
 }
 
 /// Replaces this process by etcd. Returns only if that failed.

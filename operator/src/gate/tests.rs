@@ -2,12 +2,15 @@
 
 use super::*;
 use etcd_operator_core::gate::{
-    ClusterState, DataState, GateHoldReason, GateReport, InitialMember, Permit, Stamp, StampState,
+    BootCounterState, ClusterState, DataState, GateHoldReason, GateReport, InitialMember, ListenFamily,
+    LogIdentity, Permit, Stamp, StampState, StampWrite,
 };
 use etcd_operator_core::names::{
-    ANNOTATION_FENCE_EPOCH, ANNOTATION_PERMIT, ClusterIdentity, MemberName, PermitId,
+    ANNOTATION_FENCE_EPOCH, ANNOTATION_PERMIT, ClusterId, ClusterIdentity, MemberId, MemberName, Naming,
+    PermitId,
 };
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use tempfile::TempDir;
 
 /// A pod's file system below a temporary directory.
@@ -32,6 +35,7 @@ impl Pod {
             name: "c".to_owned(),
             namespace: "ns".to_owned(),
             uid: "cluster-uid".to_owned(),
+            naming: Naming::ByUid,
         };
         let member = MemberName::parse(&cluster, "c-abcde").unwrap();
         let configuration = GateConfiguration {
@@ -40,6 +44,7 @@ impl Pod {
             cluster,
             member,
             etcd_version: "3.6.16".to_owned(),
+            quota_backend_bytes: None,
         };
         Self { _directory: directory, paths, configuration }
     }
@@ -81,13 +86,17 @@ impl Pod {
 
     fn start(&self) {
         let GateDecision::Start(start) = self.decide() else { panic!("the gate holds: {:?}", self.decide()) };
-        start::prepare(&self.configuration, &self.paths, &start).unwrap();
+        start::prepare(&self.configuration, &self.paths, &start, &ListenFamily::DualStack).unwrap();
     }
 
     /// What etcd leaves behind once it runs.
     fn write_log(&self) {
         fs::create_dir_all(&self.paths.wal).unwrap();
         fs::write(self.paths.wal.join("0000000000000000-0000000000000000.wal"), [0; 64]).unwrap();
+    }
+
+    fn boot_counter(&self) -> u64 {
+        volume::read(&self.paths).unwrap().boot_counter()
     }
 
     fn stamp(&self) -> Stamp {
@@ -127,9 +136,100 @@ fn a_restart_needs_no_permit_and_counts_up() {
     pod.start();
     pod.write_log();
     fs::write(&pod.paths.annotations, "").unwrap();
-    assert_eq!(pod.stamp().boot_counter, 1);
+    assert_eq!(pod.boot_counter(), 1);
+    let stamp = fs::metadata(&pod.paths.stamp).unwrap().ino();
     pod.start();
-    assert_eq!(pod.stamp().boot_counter, 2);
+    assert_eq!(pod.boot_counter(), 2);
+    assert_eq!(fs::metadata(&pod.paths.stamp).unwrap().ino(), stamp, "the stamp is not written again");
+}
+
+#[test]
+fn a_disk_whose_counter_stands_in_the_stamp_alone_is_counted_on() {
+    let pod = Pod::new();
+    pod.give(&pod.permit("one"));
+    pod.start();
+    pod.write_log();
+    volume::write_durably(&pod.paths.stamp, &Stamp { boot_counter: 41, ..pod.stamp() }).unwrap();
+    fs::remove_file(&pod.paths.boot_counter).unwrap();
+    pod.start();
+    assert_eq!(pod.boot_counter(), 42);
+    pod.start();
+    assert_eq!(pod.boot_counter(), 43);
+}
+
+#[test]
+fn the_report_shows_the_counter_of_the_file() {
+    let pod = Pod::new();
+    pod.give(&pod.permit("one"));
+    pod.start();
+    pod.write_log();
+    pod.start();
+    pod.annotate(ANNOTATION_FENCE_EPOCH, "1");
+    let inputs = inputs(&pod.configuration, &pod.paths).unwrap();
+    assert_eq!(report::of(&inputs, GateHoldReason::Fenced).boot_counter, 2);
+}
+
+#[test]
+fn a_counter_that_cannot_be_written_stops_no_start() {
+    let pod = Pod::new();
+    fs::create_dir(&pod.paths.boot_counter).unwrap();
+    pod.give(&pod.permit("one"));
+    pod.start();
+    pod.write_log();
+    pod.start();
+    assert!(matches!(volume::read(&pod.paths).unwrap().boot_counter, BootCounterState::Unreadable(_)));
+    assert_eq!(pod.stamp().boot_counter, 1);
+}
+
+#[test]
+fn a_stamp_that_cannot_be_written_stops_the_first_start_and_no_other() {
+    let pod = Pod::new();
+    pod.give(&pod.permit("one"));
+    // A directory where the new stamp is written stands for a disk that takes none, which tests as root can't have.
+    let partial = pod.paths.stamp.with_extension("partial");
+    fs::create_dir(&partial).unwrap();
+    let GateDecision::Start(first) = pod.decide() else { panic!("the gate holds") };
+    let prepare = |start: &Start| start::prepare(&pod.configuration, &pod.paths, start, &ListenFamily::Ipv4);
+    assert!(prepare(&first).is_err());
+    assert!(!pod.paths.spent_permits.exists(), "the permit is still good");
+    fs::remove_dir(&partial).unwrap();
+    prepare(&first).unwrap();
+    pod.write_log();
+    fs::create_dir(&partial).unwrap();
+    let mut learned = inputs(&pod.configuration, &pod.paths).unwrap();
+    let identity = LogIdentity { cluster_id: ClusterId(7), member_id: MemberId(8) };
+    learned.disk.data = DataState::Log(Some(identity));
+    let GateDecision::Start(restart) = decide(&learned) else { panic!("the gate holds") };
+    assert_eq!(restart.write_stamp, StampWrite::Wanted);
+    prepare(&restart).unwrap();
+    assert_eq!(pod.stamp(), first.stamp);
+    assert_eq!(pod.boot_counter(), 2);
+}
+
+#[test]
+fn a_spent_permit_that_cannot_be_marked_stops_the_start() {
+    let pod = Pod::new();
+    pod.give(&pod.permit("one"));
+    let GateDecision::Start(start) = pod.decide() else { panic!("the gate holds") };
+    fs::create_dir(pod.paths.spent_permits.with_extension("partial")).unwrap();
+    let prepared = start::prepare(&pod.configuration, &pod.paths, &start, &ListenFamily::Ipv4);
+    assert!(prepared.is_err());
+    assert!(!pod.paths.etcd_configuration.exists());
+}
+
+#[test]
+fn etcd_listens_on_what_the_pod_has() {
+    let pod = Pod::new();
+    pod.give(&pod.permit("one"));
+    let GateDecision::Start(start) = pod.decide() else { panic!("the gate holds") };
+    for (listen, url) in
+        [(ListenFamily::DualStack, "http://[::]:2379"), (ListenFamily::Ipv4, "http://0.0.0.0:2379")]
+    {
+        start::prepare(&pod.configuration, &pod.paths, &start, &listen).unwrap();
+        let written = fs::read(&pod.paths.etcd_configuration).unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
+        assert_eq!(written["listen-client-urls"], url);
+    }
 }
 
 #[test]
@@ -226,9 +326,9 @@ async fn a_holding_gate_reports_itself_and_is_not_ready() {
     let pod = Pod::new();
     let inputs = inputs(&pod.configuration, &pod.paths).unwrap();
     let report = report::of(&inputs, GateHoldReason::Lost);
-    let holding = Holding::serve(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), report.clone()).await.unwrap();
+    let holding = Holding::serve(listen_everywhere(0).unwrap(), report.clone()).unwrap();
     let get = async |path: &str| {
-        let address = format!("http://{}{path}", holding.address).parse().unwrap();
+        let address = format!("http://localhost:{}{path}", holding.address.port()).parse().unwrap();
         crate::http::get(&address, Duration::from_secs(5)).await.unwrap()
     };
     let (status, body) = get("/gate").await;

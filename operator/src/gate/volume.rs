@@ -1,6 +1,8 @@
 //! The member's volume: its lock, its stamp, what is in the data directory, and the list of spent permits in the pod's
 //! emptyDir. It reads and writes whole files durably; it deletes nothing and judges nothing.
 
+use super::access::explained;
+use super::boot_counter;
 use super::log_identity::{self, HEAD_BYTES};
 use super::paths::Paths;
 use anyhow::{Context as _, bail};
@@ -21,6 +23,7 @@ pub(super) fn try_lock(path: &Path) -> anyhow::Result<Option<Flock<File>>> {
         .truncate(false)
         .write(true)
         .open(path)
+        .map_err(|error| explained(path, error))
         .with_context(|| format!("open the volume's lock {}", path.display()))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(Some(lock)),
@@ -31,14 +34,20 @@ pub(super) fn try_lock(path: &Path) -> anyhow::Result<Option<Flock<File>>> {
 
 /// What is on the volume.
 pub(super) fn read(paths: &Paths) -> anyhow::Result<DiskState> {
-    Ok(DiskState { stamp: read_stamp(&paths.stamp)?, data: read_data(paths)? })
+    Ok(DiskState {
+        stamp: read_stamp(&paths.stamp)?,
+        boot_counter: boot_counter::read(&paths.boot_counter),
+        data: read_data(paths)?,
+    })
 }
 
 fn read_stamp(path: &Path) -> anyhow::Result<StampState> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(StampState::Absent),
-        Err(error) => return Err(error).with_context(|| format!("read the stamp {}", path.display())),
+        Err(error) => {
+            return Err(explained(path, error)).with_context(|| format!("read the stamp {}", path.display()));
+        }
     };
     Ok(match serde_json::from_slice::<Stamp>(&bytes) {
         Ok(stamp) => StampState::Present(stamp),
@@ -63,6 +72,7 @@ fn head(segment: &Path) -> anyhow::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     File::open(segment)
         .and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head))
+        .map_err(|error| explained(segment, error))
         .with_context(|| format!("read the head of {}", segment.display()))?;
     Ok(head)
 }
@@ -84,7 +94,9 @@ fn entries(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let listing = match fs::read_dir(directory) {
         Ok(listing) => listing,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(|| format!("list {}", directory.display())),
+        Err(error) => {
+            return Err(explained(directory, error)).with_context(|| format!("list {}", directory.display()));
+        }
     };
     listing
         .map(|entry| entry.map(|entry| entry.path()))
@@ -111,6 +123,15 @@ pub(super) fn spend(path: &Path, permit: &PermitId) -> anyhow::Result<()> {
     write_durably(path, &spent)
 }
 
+/// Replaces a file unless it has the content already, so that what stays the same needs no room on a full disk.
+pub(super) fn write_if_changed<T: Serialize>(path: &Path, content: &T) -> anyhow::Result<()> {
+    let bytes = serde_json::to_vec(content).context("write JSON")?;
+    match fs::read(path) {
+        Ok(before) if before == bytes => Ok(()),
+        Ok(_) | Err(_) => write_durably(path, content),
+    }
+}
+
 /// Replaces a file by a new content, so that after a crash at any moment it has either the old or the new one, and
 /// after the return surely the new one.
 pub(super) fn write_durably<T: Serialize>(path: &Path, content: &T) -> anyhow::Result<()> {
@@ -124,5 +145,5 @@ pub(super) fn write_durably<T: Serialize>(path: &Path, content: &T) -> anyhow::R
         fs::rename(&partial, path)?;
         File::open(directory)?.sync_all()
     })();
-    written.with_context(|| format!("write {}", path.display()))
+    written.map_err(|error| explained(&partial, error)).with_context(|| format!("write {}", path.display()))
 }

@@ -158,3 +158,18 @@ fn client_endpoint(address: &str) -> String {
 fn host(address: &str, port: u16) -> String {
     if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_asked_at_addresses_of_either_family() {
+        assert_eq!(client_endpoint("10.0.0.1"), "http://10.0.0.1:2379");
+        assert_eq!(client_endpoint("fd00::1"), "http://[fd00::1]:2379");
+        for address in ["10.0.0.1", "fd00::1"] {
+            let endpoint: Uri = client_endpoint(address).parse().unwrap();
+            assert_eq!(endpoint.port_u16(), Some(CLIENT_PORT), "{endpoint}");
+        }
+    }
+}

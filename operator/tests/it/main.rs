@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod etcd_port;
+mod gate_network;
+mod gate_volume;
 mod lease;
 mod membership;
 mod process;

@@ -4,6 +4,7 @@
 use crate::support::fake_etcd::FakeEtcd;
 use crate::support::kubernetes::{Line, api_server, create_namespace};
 use etcd_operator::clock::{RandomIdentifiers, SharedClock, SystemClock};
+use etcd_operator::distortion::Distortion;
 use etcd_operator::events::Events;
 use etcd_operator::execute::Executor;
 use etcd_operator::lease::Leadership;
@@ -14,6 +15,7 @@ use etcd_operator::registration::register;
 use etcd_operator::report::Reporter;
 use etcd_operator::watch::ClusterKey;
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterStatus};
+use etcd_operator_core::memory::Memory;
 use etcd_operator_core::observed::Settings;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
@@ -41,7 +43,6 @@ fn reconciler(client: &Client) -> Reconciler {
     let settings = Settings {
         operator_image: "etcd-operator:test".to_owned(),
         silence_grace: Settings::DEFAULT_SILENCE_GRACE,
-        mutant: None,
     };
     Reconciler {
         client: client.clone(),
@@ -58,9 +59,12 @@ fn reconciler(client: &Client) -> Reconciler {
             events: Events::new(client.clone(), "pod", clock.clone()),
             metrics: metrics.clone(),
             shown: Mutex::default(),
+            distortion: Distortion::default(),
         },
         clock,
         metrics,
+        memories: Mutex::default(),
+        distortion: Distortion::default(),
     }
 }
 
@@ -122,7 +126,8 @@ async fn assert_first_members(client: &Client) {
     assert_eq!(names::<StatefulSet>(client).await, record.members);
     let claims: Vec<_> = record.members.iter().map(|member| format!("data-{member}")).collect();
     assert_eq!(names::<PersistentVolumeClaim>(client).await, claims);
-    assert!(names::<Service>(client).await.contains(&"c-peers".to_owned()));
+    let services = names::<Service>(client).await;
+    assert!(services.iter().any(|name| name.starts_with("c-peers-") && name.len() > 46), "{services:?}");
     assert_eq!(names::<PodDisruptionBudget>(client).await, ["c"]);
 }
 
@@ -211,6 +216,6 @@ async fn a_claim_that_lost_its_label_is_still_seen() {
     let strip: kube::api::Patch<()> = kube::api::Patch::Json(serde_json::from_value(strip).unwrap());
     claims.patch(&name, &kube::api::PatchParams::default(), &strip).await.unwrap();
     let cluster = clusters(&client).get("c").await.unwrap();
-    let sight = reconciler(&client).observer.observe(&cluster).await.unwrap();
+    let sight = reconciler(&client).observer.observe(&cluster, &mut Memory::default()).await.unwrap();
     assert_eq!(sight.observed.claims.len(), 3);
 }

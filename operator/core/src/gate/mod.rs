@@ -11,9 +11,9 @@ mod types;
 mod tests;
 
 pub use types::{
-    ClusterState, DataState, DiskState, GateConfiguration, GateDecision, GateHoldReason, GateInputs,
-    GateReport, GateState, InitialCluster, InitialMember, LogIdentity, Permit, PermitReading, Stamp,
-    StampState, Start,
+    BootCounterState, ClusterState, DataState, DiskState, GateConfiguration, GateDecision, GateHoldReason,
+    GateInputs, GateReport, GateState, InitialCluster, InitialMember, ListenFamily, LogIdentity, Permit,
+    PermitReading, Stamp, StampState, StampWrite, Start,
 };
 
 use std::collections::BTreeMap;
@@ -79,19 +79,26 @@ fn decide_with_log(inputs: &GateInputs, log: Option<&LogIdentity>) -> GateDecisi
     if !is_ours(inputs, stamp) || !agrees(stamp, log) {
         return GateDecision::Hold(GateHoldReason::Foreign);
     }
-    let mut stamp = stamp.clone();
-    stamp.boot_counter = stamp.boot_counter.saturating_add(1);
-    if let Some(log) = log {
-        stamp.cluster_id = Some(log.cluster_id);
-        stamp.member_id = Some(log.member_id);
-    }
+    let completed = completed(stamp, log);
+    let write_stamp = if completed == *stamp { StampWrite::Unneeded } else { StampWrite::Wanted };
+    let stamp = Stamp { boot_counter: inputs.disk.boot_counter().saturating_add(1), ..completed };
     let own = InitialMember {
         name: inputs.configuration.member.clone(),
         peer_url: inputs.configuration.cluster.peer_url(&inputs.configuration.member),
     };
     let initial =
         InitialCluster { state: ClusterState::Existing, token: stamp.token.clone(), members: vec![own] };
-    GateDecision::Start(Box::new(Start { stamp, spend: None, initial }))
+    GateDecision::Start(Box::new(Start { stamp, write_stamp, spend: None, initial }))
+}
+
+/// The stamp with the IDs that only the log knew.
+fn completed(stamp: &Stamp, log: Option<&LogIdentity>) -> Stamp {
+    let mut stamp = stamp.clone();
+    if let Some(log) = log {
+        stamp.cluster_id = Some(log.cluster_id);
+        stamp.member_id = Some(log.member_id);
+    }
+    stamp
 }
 
 fn is_ours(inputs: &GateInputs, stamp: &Stamp) -> bool {
@@ -129,7 +136,8 @@ fn decide_without_log(inputs: &GateInputs) -> GateDecision {
         token: permit.token.clone(),
         members: permit.initial_cluster.clone(),
     };
-    GateDecision::Start(Box::new(Start { stamp, spend: Some(permit.id.clone()), initial }))
+    let spend = Some(permit.id.clone());
+    GateDecision::Start(Box::new(Start { stamp, write_stamp: StampWrite::Required, spend, initial }))
 }
 
 /// The permit, if it is for this pod, this member and this cluster, and has not been spent.

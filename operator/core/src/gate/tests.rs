@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    ClusterState, DataState, DiskState, FORMAT, GateConfiguration, GateDecision, GateHoldReason, GateInputs,
-    InitialMember, LogIdentity, OLDEST_READER, Permit, PermitReading, Stamp, StampState, decide,
+    BootCounterState, ClusterState, DataState, DiskState, FORMAT, GateConfiguration, GateDecision,
+    GateHoldReason, GateInputs, InitialMember, LogIdentity, OLDEST_READER, Permit, PermitReading, Stamp,
+    StampState, StampWrite, Start, decide,
 };
 use crate::names::{ClusterId, ClusterIdentity, MemberId, MemberName, Naming, PermitId};
 
@@ -71,7 +72,7 @@ fn inputs(stamp: StampState, data: DataState, permit: PermitReading) -> GateInpu
             quota_backend_bytes: None,
         },
         pod_uid: POD.to_owned(),
-        disk: DiskState { stamp, data },
+        disk: DiskState { stamp, boot_counter: BootCounterState::Absent, data },
         permit,
         fence_epoch: 0,
         spent: BTreeSet::new(),
@@ -103,6 +104,54 @@ fn an_empty_disk_with_an_unspent_permit_is_stamped_and_starts_on_the_permits_ter
     assert_eq!(start.initial.members, permit().initial_cluster);
     assert_eq!(start.spend, Some(PermitId("permit".to_owned())));
     assert_eq!((start.stamp.boot_counter, start.stamp.member), (1, member("demo-aaaaa")));
+    assert_eq!(start.write_stamp, StampWrite::Required, "no etcd runs on a disk that nothing names");
+}
+
+/// A restart on a disk whose log agrees with its stamp.
+fn restarted(stamp: Stamp, log: Option<LogIdentity>, counter: BootCounterState) -> Start {
+    let mut inputs = inputs(StampState::Present(stamp), DataState::Log(log), PermitReading::Absent);
+    inputs.disk.boot_counter = counter;
+    match decide(&inputs) {
+        GateDecision::Start(start) => *start,
+        GateDecision::Hold(reason) => panic!("it is held: {reason:?}"),
+    }
+}
+
+#[test]
+fn a_restart_that_learns_nothing_writes_no_stamp() {
+    let log = LogIdentity { cluster_id: ClusterId(7), member_id: MemberId(8) };
+    for log in [None, Some(log)] {
+        let start = restarted(stamp(), log, BootCounterState::Number(9));
+        assert_eq!(start.write_stamp, StampWrite::Unneeded, "{log:?}");
+    }
+}
+
+#[test]
+fn a_restart_counts_on_from_the_larger_of_stamp_and_file() {
+    let counters = [
+        (BootCounterState::Absent, 5),
+        (BootCounterState::Unreadable("cut short".to_owned()), 5),
+        (BootCounterState::Number(0), 5),
+        (BootCounterState::Number(3), 5),
+        (BootCounterState::Number(4), 5),
+        (BootCounterState::Number(9), 10),
+        (BootCounterState::Number(u64::MAX), u64::MAX),
+    ];
+    for (counter, next) in counters {
+        assert_eq!(restarted(stamp(), None, counter.clone()).stamp.boot_counter, next, "{counter:?}");
+    }
+}
+
+#[test]
+fn what_the_boot_counter_says_decides_no_start() {
+    for counter in [BootCounterState::Number(9), BootCounterState::Unreadable("a directory".to_owned())] {
+        let mut inputs = inputs(StampState::Absent, DataState::Empty, PermitReading::Absent);
+        inputs.disk.boot_counter = counter.clone();
+        assert_eq!(held(&inputs), Some(GateHoldReason::Lost));
+        inputs.permit = PermitReading::Given(permit());
+        let GateDecision::Start(start) = decide(&inputs) else { panic!("it starts") };
+        assert_eq!(start.stamp.boot_counter, 1, "an incarnation begins to count anew: {counter:?}");
+    }
 }
 
 #[test]
@@ -144,6 +193,7 @@ fn the_identity_in_the_log_completes_a_stamp_that_was_written_before_the_first_s
     let inputs = inputs(StampState::Present(fresh), DataState::Log(Some(log)), PermitReading::Absent);
     let GateDecision::Start(start) = decide(&inputs) else { panic!("it starts") };
     assert_eq!((start.stamp.cluster_id, start.stamp.member_id), (Some(ClusterId(7)), Some(MemberId(8))));
+    assert_eq!(start.write_stamp, StampWrite::Wanted);
 }
 
 #[test]
@@ -271,6 +321,21 @@ fn stamp_and_permit_survive_their_own_formats() {
     assert_eq!(serde_json::from_str::<Permit>(&text).expect("its own text"), permit());
     let later = text.replacen('{', r#"{"addedLater":true,"#, 1);
     assert_eq!(serde_json::from_str::<Permit>(&later).expect("unknown fields are ignored"), permit());
+}
+
+#[test]
+fn a_configuration_without_a_quota_is_written_as_it_always_was_and_one_with_it_needs_no_newer_gate() {
+    let plain = inputs(StampState::Absent, DataState::Empty, PermitReading::Absent).configuration;
+    let written = serde_json::to_value(&plain).expect("plain data");
+    let fields: Vec<&String> = written.as_object().expect("an object").keys().collect();
+    assert_eq!(fields, ["cluster", "etcdVersion", "format", "member"]);
+    assert_eq!(serde_json::from_value::<GateConfiguration>(written).expect("its own text"), plain);
+    let limited = GateConfiguration { quota_backend_bytes: Some(8 << 30), ..plain };
+    let written = serde_json::to_value(&limited).expect("plain data");
+    assert_eq!(written["quotaBackendBytes"], 8_589_934_592_u64);
+    assert_eq!(written["format"], 1);
+    assert_eq!(written.get("oldestReader"), None, "a gate that does not know the field still starts etcd");
+    assert_eq!(serde_json::from_value::<GateConfiguration>(written).expect("its own text"), limited);
 }
 
 #[test]

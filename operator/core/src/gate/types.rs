@@ -2,6 +2,7 @@
 //! installed by an earlier operator understands a later one. Never decides.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,9 +23,21 @@ pub struct GateConfiguration {
     pub member: MemberName,
     /// The etcd version in the image, because configuration keys differ between minors.
     pub etcd_version: String,
-    /// etcd's own limit of its database; etcd's default if `None`.
+    /// How large etcd's database may grow; without it, etcd's own default holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_backend_bytes: Option<u64>,
+}
+
+/// On which addresses of its pod etcd listens: the shell finds out what the kernel has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenFamily {
+    /// All of IPv6 and, through the same sockets, IPv4.
+    DualStack,
+    /// All of IPv4, because the pod has no IPv6.
+    Ipv4,
+    /// These of IPv6, because the pod has no IPv4, not even on loopback: Go, in which etcd is written, then takes all
+    /// addresses of IPv6 for all addresses of IPv4 (`net`, internetAddrList and favoriteAddrFamily).
+    Ipv6(Vec<Ipv6Addr>),
 }
 
 /// `member.json` beside the data directory: whose disk this is.
@@ -48,7 +61,8 @@ pub struct Stamp {
     pub member_id: Option<MemberId>,
     /// The initial cluster token that the data directory was made with.
     pub token: String,
-    /// How often etcd was started on this disk. A number that goes back shows an old copy of the volume.
+    /// How often etcd had been started on this disk when the stamp was written. Starts count on in a file of their own
+    /// ([`BootCounterState`]), because a full disk takes no new stamp.
     pub boot_counter: u64,
     /// Starts are refused while the pod's fence epoch is above this.
     #[serde(default)]
@@ -126,8 +140,26 @@ pub struct InitialMember {
 pub struct DiskState {
     /// The stamp.
     pub stamp: StampState,
+    /// The boot counter's file.
+    pub boot_counter: BootCounterState,
     /// The data directory.
     pub data: DataState,
+}
+
+impl DiskState {
+    /// How often etcd was started on this disk, as far as anything on it says. The file alone is behind if it could not
+    /// be written once, the stamp alone is behind always.
+    pub fn boot_counter(&self) -> u64 {
+        let in_stamp = match &self.stamp {
+            StampState::Present(stamp) => stamp.boot_counter,
+            StampState::Absent | StampState::Unreadable(_) => 0,
+        };
+        let in_file = match &self.boot_counter {
+            BootCounterState::Number(number) => *number,
+            BootCounterState::Absent | BootCounterState::Unreadable(_) => 0,
+        };
+        in_stamp.max(in_file)
+    }
 }
 
 /// The stamp as it was found.
@@ -138,6 +170,17 @@ pub enum StampState {
     /// It is there and has the shape of a stamp, of whatever format number.
     Present(Stamp),
     /// It is there and cannot be read; says why.
+    Unreadable(String),
+}
+
+/// The boot counter's file, as it was found. A number that goes back shows an old copy of the volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BootCounterState {
+    /// There is no such file: gates before this one counted in the stamp.
+    Absent,
+    /// It is there and holds a number.
+    Number(u64),
+    /// It is there and holds none; says why. Counts as absent: no start depends on the counter.
     Unreadable(String),
 }
 
@@ -192,7 +235,8 @@ pub struct GateInputs {
 /// What the gate must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GateDecision {
-    /// In this order: write and sync the stamp, mark the permit spent and sync, write the configuration, exec etcd.
+    /// In this order: write and sync the stamp, write the boot counter, mark the permit spent and sync, write the
+    /// configuration, exec etcd.
     Start(Box<Start>),
     /// Do not start. Report, and look again when the annotations change. Delete nothing.
     Hold(GateHoldReason),
@@ -201,12 +245,26 @@ pub enum GateDecision {
 /// How etcd starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
-    /// The stamp to write before anything else.
+    /// The stamp, for the disk if [`Self::write_stamp`] says so. Its boot counter goes to the counter's own file at
+    /// every start; that write failing stops none.
     pub stamp: Stamp,
+    /// Whether the stamp is written, before anything else.
+    pub write_stamp: StampWrite,
     /// The permit to mark as spent before etcd runs.
     pub spend: Option<PermitId>,
     /// What etcd is told of its cluster; render it with [`crate::render::etcd_configuration`].
     pub initial: InitialCluster,
+}
+
+/// Whether a start writes the stamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StampWrite {
+    /// It must be on the disk before etcd starts: nothing there says yet whose disk this is.
+    Required,
+    /// It says more than the one on the disk, which is true all the same: a disk that takes no write stops no restart.
+    Wanted,
+    /// The one on the disk says it all.
+    Unneeded,
 }
 
 /// etcd's `initial-*` settings.
@@ -258,7 +316,7 @@ pub struct GateReport {
     /// The stamp on the disk, if one could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stamp: Option<Stamp>,
-    /// The stamp's boot counter; 0 without a stamp.
+    /// [`DiskState::boot_counter`].
     #[serde(default)]
     pub boot_counter: u64,
     /// Permits that this pod has spent. One of them beside the reason `lost` says: the disk was empty, was started on,

@@ -4,11 +4,15 @@
 use serde_json::{Value, json};
 
 use crate::desired::EtcdVersion;
-use crate::gate::{ClusterState, GateConfiguration, InitialCluster};
+use crate::gate::{ClusterState, GateConfiguration, InitialCluster, ListenFamily};
 use crate::names::{CLIENT_PORT, DATA_DIRECTORY, METRICS_PORT, PEER_PORT};
 
 /// The configuration, to be written as JSON, which is YAML too.
-pub fn etcd_configuration(gate: &GateConfiguration, initial: &InitialCluster) -> Value {
+pub fn etcd_configuration(
+    gate: &GateConfiguration,
+    initial: &InitialCluster,
+    listen: &ListenFamily,
+) -> Value {
     let members = initial.members.iter().map(|member| format!("{}={}", member.name, member.peer_url));
     let state = match initial.state {
         ClusterState::New => "new",
@@ -17,11 +21,11 @@ pub fn etcd_configuration(gate: &GateConfiguration, initial: &InitialCluster) ->
     let mut configuration = json!({
         "name": gate.member,
         "data-dir": DATA_DIRECTORY,
-        "listen-client-urls": format!("http://0.0.0.0:{CLIENT_PORT}"),
+        "listen-client-urls": listen_urls(listen, CLIENT_PORT),
         "advertise-client-urls": gate.cluster.client_url(&gate.member),
-        "listen-peer-urls": format!("http://0.0.0.0:{PEER_PORT}"),
+        "listen-peer-urls": listen_urls(listen, PEER_PORT),
         "initial-advertise-peer-urls": gate.cluster.peer_url(&gate.member),
-        "listen-metrics-urls": format!("http://0.0.0.0:{METRICS_PORT}"),
+        "listen-metrics-urls": listen_urls(listen, METRICS_PORT),
         "initial-cluster": members.collect::<Vec<_>>().join(","),
         "initial-cluster-state": state,
         "initial-cluster-token": initial.token,
@@ -30,11 +34,26 @@ pub fn etcd_configuration(gate: &GateConfiguration, initial: &InitialCluster) ->
         "logger": "zap",
         "log-outputs": ["stderr"],
     });
+    if let Some(bytes) = gate.quota_backend_bytes {
+        configuration["quota-backend-bytes"] = bytes.into();
+    }
     let checks = corruption_checks(&gate.etcd_version);
     if let (Value::Object(all), Value::Object(checks)) = (&mut configuration, checks) {
         all.extend(checks);
     }
     configuration
+}
+
+/// Every address of the pod, in the families that it has.
+fn listen_urls(listen: &ListenFamily, port: u16) -> String {
+    match listen {
+        ListenFamily::DualStack => format!("http://[::]:{port}"),
+        ListenFamily::Ipv4 => format!("http://0.0.0.0:{port}"),
+        ListenFamily::Ipv6(addresses) => {
+            let urls = addresses.iter().map(|address| format!("http://[{address}]:{port}"));
+            urls.collect::<Vec<_>>().join(",")
+        }
+    }
 }
 
 /// etcd compares hashes with its peers when it starts and when it compacts

@@ -1,10 +1,13 @@
 //! The rendered objects, as people read them, and their comparison with live ones.
 
+use std::net::Ipv6Addr;
 use std::path::Path;
 
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterSpec};
 use etcd_operator_core::desired::Desired;
-use etcd_operator_core::gate::{ClusterState, FORMAT, GateConfiguration, InitialCluster, InitialMember};
+use etcd_operator_core::gate::{
+    ClusterState, FORMAT, GateConfiguration, InitialCluster, InitialMember, ListenFamily,
+};
 use etcd_operator_core::names::{MemberName, Naming, Role};
 use etcd_operator_core::render::{self, Rendering, compare};
 use etcd_operator_core::target::{Target, fitting_quota_bytes};
@@ -71,19 +74,25 @@ fn objects_are_rendered_as_in_their_goldens() {
 fn etcd_is_configured_as_in_its_goldens() {
     let desired = Desired::parse(&cluster()).expect("a valid spec");
     let member = member(&desired);
-    for (version, state) in [("3.6.16", ClusterState::New), ("3.5.35", ClusterState::Existing)] {
+    let ipv6 = vec![Ipv6Addr::LOCALHOST, Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1)];
+    let cases = [
+        ("3.6.16", ClusterState::New, ListenFamily::DualStack, None),
+        ("3.5.35", ClusterState::Existing, ListenFamily::Ipv4, Some(4 << 30)),
+        ("3.7.3", ClusterState::Existing, ListenFamily::Ipv6(ipv6), None),
+    ];
+    for (version, state, listen, quota_backend_bytes) in cases {
         let gate = GateConfiguration {
             format: FORMAT,
             oldest_reader: FORMAT,
             cluster: desired.cluster.clone(),
             member: member.clone(),
             etcd_version: version.to_owned(),
-            quota_backend_bytes: None,
+            quota_backend_bytes,
         };
         let peer_url = desired.cluster.peer_url(&member);
         let members = vec![InitialMember { name: member.clone(), peer_url }];
         let initial = InitialCluster { state, token: "token".to_owned(), members };
-        golden(&format!("etcd-{version}.json"), &render::etcd_configuration(&gate, &initial));
+        golden(&format!("etcd-{version}.json"), &render::etcd_configuration(&gate, &initial, &listen));
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct RealEtcd {
 }
 
 /// The etcd binary. Fails with the command that builds it when it is missing.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let cache = std::env::var_os("CHAOS_CACHE").map(PathBuf::from).unwrap_or_else(|| {
         let home = std::env::var_os("XDG_CACHE_HOME")
             .map(PathBuf::from)

@@ -3,3 +3,4 @@
 pub(crate) mod etcd;
 pub(crate) mod fake_etcd;
 pub(crate) mod kubernetes;
+pub(crate) mod pod;

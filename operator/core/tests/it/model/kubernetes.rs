@@ -237,6 +237,7 @@ impl Model {
             pod_uid,
             disk: DiskState {
                 stamp: disk.stamp.clone().map_or(StampState::Absent, StampState::Present),
+                boot_counter: gate::BootCounterState::Absent,
                 data: if disk.has_log { DataState::Log(None) } else { DataState::Empty },
             },
             permit,
