@@ -12,7 +12,7 @@ use etcd_operator::lease::{Elector, Identity};
 use etcd_operator::metrics::Metrics;
 use etcd_operator::observe::Contact;
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterSpec};
-use etcd_operator_core::names::{ClusterIdentity, Naming, MemberId, MemberName};
+use etcd_operator_core::names::{ClusterIdentity, MemberId, MemberName, Naming};
 use etcd_operator_core::plan::{Action, PlannedOn};
 use kube::Api;
 use prometheus_client::registry::Registry;
@@ -61,7 +61,12 @@ impl Scene {
 }
 
 fn member(name: &str) -> MemberName {
-    let cluster = ClusterIdentity { name: "c".to_owned(), namespace: "ns".to_owned(), uid: "uid".to_owned(), naming: Naming::ByName };
+    let cluster = ClusterIdentity {
+        name: "c".to_owned(),
+        namespace: "ns".to_owned(),
+        uid: "uid".to_owned(),
+        naming: Naming::ByName,
+    };
     MemberName::parse(&cluster, name).unwrap()
 }
 

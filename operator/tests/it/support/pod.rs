@@ -7,8 +7,8 @@ use etcd_operator_core::gate::{
     ClusterState, FORMAT, GateConfiguration, InitialMember, OLDEST_READER, Permit, Stamp,
 };
 use etcd_operator_core::names::{
-    ANNOTATION_PERMIT, CLIENT_PORT, ClusterIdentity, MemberName, PermitId, STAMP_PATH,
-, Naming};
+    ANNOTATION_PERMIT, CLIENT_PORT, ClusterIdentity, MemberName, Naming, PermitId, STAMP_PATH,
+};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
