@@ -18,6 +18,7 @@ mod decode;
 mod defaults;
 pub mod defects;
 mod definition;
+mod disabled;
 mod discovery;
 mod error;
 mod fields;
