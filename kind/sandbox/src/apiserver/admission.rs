@@ -11,7 +11,7 @@ use super::error::ApiError;
 use super::json::{list, object, set_default, text};
 use super::quantity::Quantity;
 use super::write::{WriteOptions, create};
-use super::{disabled, job, service};
+use super::{defaults, disabled, job, limits, service};
 use crate::store::{GroupResource, ObjectKey};
 
 /// What the annotation on `kube-root-ca.crt` tells people.
@@ -30,6 +30,9 @@ pub(crate) fn on_create(
     disabled::drop_fields(target, new);
     match (target.definition.id.group.as_str(), target.definition.id.resource.as_str()) {
         ("", "pods") => {
+            if limits::set_defaults(cluster, target, new) {
+                defaults::classify(new);
+            }
             gated(inputs, new);
             runtime_class(target, new)?;
             priority(cluster, target, new)?;

@@ -13,10 +13,10 @@ use kube::Client;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::sleep;
 
-use super::execute::{self, ExecuteError, Learned};
+use super::execute::{self, ExecuteError, Learned, Told};
 use super::reflector::Observation;
 use super::snapshot::{Kind, Snapshot};
-use super::write::Write;
+use super::write::{Announcement, REFUSAL, Write};
 use super::{CONTROLLERS, Controller};
 use crate::apiserver::inputs::Clock;
 
@@ -38,6 +38,8 @@ pub(crate) struct Runner {
     due: BTreeMap<usize, Timestamp>,
     /// The pause after the last refusal, for each controller that was refused.
     pauses: BTreeMap<usize, SignedDuration>,
+    /// The Events that told of refusals, by the uid of what they are about and their words.
+    complaints: BTreeMap<(String, String), Told>,
 }
 
 impl Runner {
@@ -51,6 +53,7 @@ impl Runner {
             dirty: (0..CONTROLLERS.len()).collect(),
             due: BTreeMap::new(),
             pauses: BTreeMap::new(),
+            complaints: BTreeMap::new(),
         }
     }
 
@@ -153,9 +156,11 @@ impl Runner {
     async fn ask(&mut self, index: usize, controller: &Controller) {
         let outcome = (controller.reconcile)(&self.snapshot, self.clock.now());
         self.due.remove(&index);
-        let mut refused = false;
+        let (mut refused, mut last_made) = (false, true);
         for write in &outcome.writes {
-            refused |= !self.make(controller, write).await;
+            // What follows a refused write was not refused itself, and is decided anew with it.
+            last_made = if write.follows && !last_made { false } else { self.make(controller, write).await };
+            refused |= !last_made;
         }
         if let Some(due) = outcome.due {
             self.due.insert(index, due);
@@ -178,8 +183,30 @@ impl Runner {
             }
             Err(error) => {
                 report(controller, write, &error);
+                self.complain(controller, write, &error).await;
                 false
             }
+        }
+    }
+
+    /// Tells the user of a refusal. What was told before is counted, not told again.
+    async fn complain(&mut self, controller: &Controller, write: &Write, error: &ExecuteError) {
+        let (Some(complaint), Some(refusal)) = (&write.complaint, error.refusal()) else { return };
+        let message = complaint.message.replace(REFUSAL, refusal);
+        let complaint = Announcement { message, ..complaint.clone() };
+        let key = (complaint.about.uid.clone(), complaint.message.clone());
+        let now = self.clock.now();
+        let told = self.complaints.get(&key).cloned();
+        let told = match told {
+            Some(told) => execute::tell_again(&self.client, &complaint, told, now).await,
+            None => None,
+        };
+        let told = match told {
+            Some(told) => Some(told),
+            None => execute::tell(&self.client, controller.name, &complaint, now).await,
+        };
+        if let Some(told) = told {
+            self.complaints.insert(key, told);
         }
     }
 

@@ -46,6 +46,10 @@ pub(crate) struct Write {
     pub(crate) action: Action,
     /// What to tell the user.
     pub(crate) announcement: Option<Announcement>,
+    /// What to tell the user when the API server refuses the change.
+    pub(crate) complaint: Option<Announcement>,
+    /// It is not made when the write before it was refused.
+    pub(crate) follows: bool,
     /// Who must be there and not be leaving at the moment of the write: it is looked at afresh, since an adoption that is
     /// based on an old state would take back what an orphaning deletion has just let go.
     pub(crate) staying: Option<Target>,
@@ -138,6 +142,9 @@ impl Target {
 
 /// In an Event's message, the name of the object that the write made: the API server chooses it.
 pub(crate) const NAME: &str = "{name}";
+
+/// In an Event's message, why the API server refused the write.
+pub(crate) const REFUSAL: &str = "{refusal}";
 
 /// Whether an Event tells of the ordinary or of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,6 +253,25 @@ impl Write {
         self
     }
 
+    /// Tells the user of a refusal; [`REFUSAL`] stands for what the API server said.
+    pub(crate) fn complain<K: Stored>(
+        mut self,
+        about: &K,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Write {
+        let about = Target::of(about);
+        self.complaint =
+            Some(Announcement { about, severity: Severity::Warning, reason, message: message.into() });
+        self
+    }
+
+    /// Leaves the write out when the one before it was refused.
+    pub(crate) fn only_after_the_last(mut self) -> Write {
+        self.follows = true;
+        self
+    }
+
     /// Like [`Write::announce`], for trouble.
     pub(crate) fn warn<K: Stored>(
         self,
@@ -263,7 +289,7 @@ impl Write {
 
 impl From<Action> for Write {
     fn from(action: Action) -> Self {
-        Write { action, announcement: None, staying: None }
+        Write { action, announcement: None, complaint: None, follows: false, staying: None }
     }
 }
 

@@ -10,7 +10,7 @@ use super::cluster::Target;
 use super::defects::Defect;
 use super::definition::Shape;
 use super::json::{entries, object, set_default, text};
-use super::structural;
+use super::{limits, structural};
 
 /// Fills in what the client left out.
 pub(crate) fn apply(target: &Target, new: &mut Value) {
@@ -40,6 +40,7 @@ fn built_in(target: &Target, new: &mut Value) {
         }
         ("", "services") => service(new),
         ("", "secrets") => secret(new),
+        ("", "limitranges") => limits::complete_range(new),
         ("", "persistentvolumeclaims") => claim(new),
         ("", "persistentvolumes") => {
             set_all(new, json!({"persistentVolumeReclaimPolicy": "Retain", "volumeMode": "Filesystem"}));
@@ -73,6 +74,12 @@ fn built_in(target: &Target, new: &mut Value) {
         ("apiextensions.k8s.io", "customresourcedefinitions") => definition(new),
         _ => {}
     }
+}
+
+/// Says again of which quality of service a pod is, after its resources changed.
+pub(crate) fn classify(pod: &mut Value) {
+    object(pod, "status").remove("qosClass");
+    pod::status(pod);
 }
 
 /// Sets defaults in `spec`.

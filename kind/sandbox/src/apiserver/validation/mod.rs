@@ -3,6 +3,7 @@
 //! The essential part of Kubernetes' validation; messages as `kubectl` shows them. Pure.
 
 mod batch;
+mod bounds;
 mod budget;
 mod claims;
 mod discovery;
@@ -214,6 +215,8 @@ fn built_in(target: &Target, old: Option<&Value>, new: &Value) -> Vec<Cause> {
         ("apps", "deployments") => workloads::deployment(new),
         ("apps", "replicasets") => workloads::replica_set(new),
         ("apps", "daemonsets") => workloads::daemon_set(new),
+        ("", "limitranges") => bounds::range(new),
+        ("", "resourcequotas") => bounds::quota(old, new),
         ("batch", "jobs") => batch::job(new),
         ("batch", "cronjobs") => batch::cron_job(new),
         ("events.k8s.io", "events") if new.get("eventTime").is_none_or(Value::is_null) => {

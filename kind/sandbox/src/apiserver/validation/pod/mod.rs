@@ -24,7 +24,10 @@ use crate::apiserver::json::{list, text};
 pub(super) use container::image_margins;
 pub(super) use handler::port;
 pub(super) use placement::tolerations;
-pub(super) use resources::claim_quantity;
+pub(super) use resources::{
+    any_name as any_resource_name, claim_quantity, container_name as container_resource_name,
+    may_be_overcommitted,
+};
 
 /// Where a spec stands: some things are checked in pods only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -167,12 +167,13 @@ fn is_extended(name: &str) -> bool {
     is_foreign && forms::qualified_name(&format!("requests.{name}")).is_empty()
 }
 
-fn may_be_overcommitted(name: &str) -> bool {
+/// Whether more of a resource may be asked for than there is.
+pub(in crate::apiserver::validation) fn may_be_overcommitted(name: &str) -> bool {
     is_native(name) && !name.starts_with(HUGE_PAGES)
 }
 
-/// What a resource of any kind may be called; false where something was wrong.
-fn any_name(name: &str, at: &str, report: &mut Report) -> bool {
+/// Checks what a resource of any kind is called; false where something is wrong.
+pub(in crate::apiserver::validation) fn any_name(name: &str, at: &str, report: &mut Report) -> bool {
     let wrong = forms::qualified_name(name);
     if !wrong.is_empty() {
         report.all(at, name, wrong);
@@ -187,7 +188,8 @@ fn any_name(name: &str, at: &str, report: &mut Report) -> bool {
     true
 }
 
-fn container_name(name: &str, at: &str, report: &mut Report) {
+/// Checks what a resource of a container is called.
+pub(in crate::apiserver::validation) fn container_name(name: &str, at: &str, report: &mut Report) {
     any_name(name, at, report);
     let is_standard = matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with(HUGE_PAGES);
     if !name.contains('/') && !is_standard {
