@@ -267,8 +267,8 @@ fn event(
         "count": 1,
         "firstTimestamp": time,
         "lastTimestamp": time,
-        "source": {"component": format!("{controller}-controller")},
-        "reportingComponent": format!("{controller}-controller"),
+        "source": {"component": controller},
+        "reportingComponent": controller,
         "reportingInstance": "",
     })
 }

@@ -38,8 +38,8 @@ pub(crate) struct Runner {
     due: BTreeMap<usize, Timestamp>,
     /// The pause after the last refusal, for each controller that was refused.
     pauses: BTreeMap<usize, SignedDuration>,
-    /// The Events that told of refusals, by the uid of what they are about and their words.
-    complaints: BTreeMap<(String, String), Told>,
+    /// The Events that told of refusals and of lasting states, by the uid of what they are about and their words.
+    told: BTreeMap<(String, String), Told>,
 }
 
 impl Runner {
@@ -53,7 +53,7 @@ impl Runner {
             dirty: (0..CONTROLLERS.len()).collect(),
             due: BTreeMap::new(),
             pauses: BTreeMap::new(),
-            complaints: BTreeMap::new(),
+            told: BTreeMap::new(),
         }
     }
 
@@ -162,6 +162,9 @@ impl Runner {
             last_made = if write.follows && !last_made { false } else { self.make(controller, write).await };
             refused |= !last_made;
         }
+        for remark in &outcome.remarks {
+            self.remark(controller, remark).await;
+        }
         if let Some(due) = outcome.due {
             self.due.insert(index, due);
         }
@@ -196,7 +199,7 @@ impl Runner {
         let complaint = Announcement { message, ..complaint.clone() };
         let key = (complaint.about.uid.clone(), complaint.message.clone());
         let now = self.clock.now();
-        let told = self.complaints.get(&key).cloned();
+        let told = self.told.get(&key).cloned();
         let told = match told {
             Some(told) => execute::tell_again(&self.client, &complaint, told, now).await,
             None => None,
@@ -206,7 +209,19 @@ impl Runner {
             None => execute::tell(&self.client, controller.name, &complaint, now).await,
         };
         if let Some(told) = told {
-            self.complaints.insert(key, told);
+            self.told.insert(key, told);
+        }
+    }
+
+    /// Tells the user of a state, unless that was done before.
+    async fn remark(&mut self, controller: &Controller, remark: &Announcement) {
+        let key = (remark.about.uid.clone(), remark.message.clone());
+        if self.told.contains_key(&key) {
+            return;
+        }
+        let told = execute::tell(&self.client, controller.name, remark, self.clock.now()).await;
+        if let Some(told) = told {
+            self.told.insert(key, told);
         }
     }
 

@@ -14,6 +14,8 @@ use super::snapshot::{Kind, Stored};
 pub(crate) struct Outcome {
     /// The writes, in the order in which they are to be made.
     pub(crate) writes: Vec<Write>,
+    /// What to tell users of a state that nothing is written about. Each is told once.
+    pub(crate) remarks: Vec<Announcement>,
     /// The next moment at which the passing of time alone changes the decision.
     pub(crate) due: Option<Timestamp>,
 }
@@ -31,8 +33,9 @@ impl Outcome {
 
     /// Takes in what another part decided.
     pub(crate) fn extend(&mut self, other: Outcome) {
-        let Outcome { writes, due } = other;
+        let Outcome { writes, remarks, due } = other;
         self.writes.extend(writes);
+        self.remarks.extend(remarks);
         if let Some(due) = due {
             self.look_again_at(due);
         }
@@ -168,6 +171,18 @@ pub(crate) struct Announcement {
     pub(crate) message: String,
 }
 
+impl Announcement {
+    /// An Event about an object.
+    pub(crate) fn about<K: Stored>(
+        about: &K,
+        severity: Severity,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { about: Target::of(about), severity, reason, message: message.into() }
+    }
+}
+
 impl Write {
     /// Creates an object.
     pub(crate) fn create<K: Stored>(object: &K) -> Write {
@@ -247,9 +262,7 @@ impl Write {
         reason: &'static str,
         message: impl Into<String>,
     ) -> Write {
-        let about = Target::of(about);
-        self.announcement =
-            Some(Announcement { about, severity: Severity::Normal, reason, message: message.into() });
+        self.announcement = Some(Announcement::about(about, Severity::Normal, reason, message));
         self
     }
 
@@ -260,9 +273,7 @@ impl Write {
         reason: &'static str,
         message: impl Into<String>,
     ) -> Write {
-        let about = Target::of(about);
-        self.complaint =
-            Some(Announcement { about, severity: Severity::Warning, reason, message: message.into() });
+        self.complaint = Some(Announcement::about(about, Severity::Warning, reason, message));
         self
     }
 
