@@ -6,7 +6,7 @@
 Read from the Go sources: the name of each field in JSON, whether it is a pointer, what becomes of its zero value, how its
 list merges under server-side apply (listType, listMapKey) and under strategic merge (patchMergeKey). One block for each
 type: a line with its name, then one line for each field: NAME TYPE FLAG…, where a type is s(tring), i(nteger), b(oolean),
-f(loat), t(ime), ?(anything), []TYPE, {}TYPE, *TYPE or a name. Flags: o (left out when zero), set, map=KEYS, atomic,
+f(loat), t(ime), q(uantity), ?(anything), []TYPE, {}TYPE, *TYPE or a name. Flags: o (left out when zero), set, map=KEYS, atomic,
 merge=KEY, retain.
 """
 import re
@@ -38,7 +38,7 @@ rbac.ClusterRoleBinding scheduling.PriorityClass storage.StorageClass networking
 apiextensions.CustomResourceDefinition autoscaling.Scale""".split()
 SCALARS = {"string": "s", "bool": "b", "int": "i", "int32": "i", "int64": "i", "uint32": "i", "uint8": "i",
            "float64": "f", "byte": "i"}
-OPAQUE = {"Quantity", "IntOrString", "RawExtension", "FieldsV1", "JSON", "Duration", "JSONSchemaProps"}
+OPAQUE = {"IntOrString", "RawExtension", "FieldsV1", "JSON", "Duration", "JSONSchemaProps"}
 TIMES = {"Time", "MicroTime"}
 
 structs, named, atomic_types = {}, {}, set()
@@ -96,6 +96,8 @@ def type_text(package, go):
     where = ALIASES.get(prefix, prefix) if prefix else package
     if name in TIMES:
         return "t"
+    if name == "Quantity":
+        return "q"
     if name in OPAQUE or where in ("runtime", "resource", "intstr"):
         return "?"
     if name in ("UID", "NodeName"):

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::cluster::{Cluster, Inputs, Target};
 use super::error::ApiError;
 use super::json::{list, object, set_default, text};
+use super::quantity::Quantity;
 use super::write::{WriteOptions, create};
-use super::{job, quantity, service};
+use super::{defaults, disabled, job, limits, service};
 use crate::store::{GroupResource, ObjectKey};
 
 /// What the annotation on `kube-root-ca.crt` tells people.
@@ -26,8 +27,14 @@ pub(crate) fn on_create(
     target: &Target,
     new: &mut Value,
 ) -> Result<(), ApiError> {
+    disabled::drop_fields(target, new);
     match (target.definition.id.group.as_str(), target.definition.id.resource.as_str()) {
         ("", "pods") => {
+            if limits::set_defaults(cluster, target, new) {
+                defaults::classify(new);
+            }
+            gated(inputs, new);
+            runtime_class(target, new)?;
             priority(cluster, target, new)?;
             service_account(cluster, inputs, target, new)?;
             tolerations(new);
@@ -48,8 +55,27 @@ pub(crate) fn on_create(
     Ok(())
 }
 
+/// A pod with gates says from the start why it is not scheduled.
+fn gated(inputs: &Inputs<'_>, pod: &mut Value) {
+    if list(pod.pointer("/spec/schedulingGates")).next().is_some() {
+        pod["status"]["conditions"] = json!([{
+            "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+            "message": "Scheduling is blocked due to non-empty scheduling gates",
+            "lastProbeTime": null, "lastTransitionTime": inputs.now_text(),
+        }]);
+    }
+}
+
+/// Plugin `RuntimeClass`: there are no classes here, so that none is found.
+fn runtime_class(target: &Target, pod: &Value) -> Result<(), ApiError> {
+    let Some(name) = pod.pointer("/spec/runtimeClassName").and_then(Value::as_str) else { return Ok(()) };
+    let why = format!("pod rejected: RuntimeClass \"{name}\" not found");
+    Err(ApiError::forbidden(&target.definition.id, text(pod, "/metadata/name"), &why))
+}
+
 /// Keeps what an update may leave out.
 pub(crate) fn on_update(old: &Value, target: &Target, new: &mut Value) {
+    disabled::drop_fields(target, new);
     if target.definition.is("", "services") {
         service::keep_addresses(old, new);
     }
@@ -240,8 +266,7 @@ pub(crate) fn check_growth(
     if !target.definition.is("", "persistentvolumeclaims") || target.subresource.is_some() {
         return Ok(());
     }
-    let size =
-        |claim: &Value| quantity::bytes(text(claim, "/spec/resources/requests/storage")).unwrap_or(0.0);
+    let size = |claim: &Value| Quantity::parse(text(claim, "/spec/resources/requests/storage")).ok();
     if size(new) <= size(old) {
         return Ok(());
     }

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value, json};
 
 use super::json::drop_member;
+use super::quantity::Quantity;
 
 /// The Go type behind a JSON value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,7 @@ pub(crate) enum Kind {
     Boolean,
     Float,
     Time,
+    Quantity,
     /// Something with a JSON form of its own.
     Any,
     List(Box<Kind>),
@@ -116,6 +118,7 @@ fn read_kind(text: &str) -> Kind {
         "b" => Kind::Boolean,
         "f" => Kind::Float,
         "t" => Kind::Time,
+        "q" => Kind::Quantity,
         "?" => Kind::Any,
         _ => match (text.strip_prefix("[]"), text.strip_prefix("{}"), text.strip_prefix('*')) {
             (Some(rest), _, _) => Kind::List(inner(rest)),
@@ -154,7 +157,7 @@ impl Kind {
 
     /// Whether all of it has one owner.
     pub(crate) fn is_atomic(&self) -> bool {
-        *self.bare() == Self::Any || self.found().is_some_and(|found| found.atomic)
+        matches!(self.bare(), Self::Any | Self::Quantity) || self.found().is_some_and(|found| found.atomic)
     }
 
     fn found(&self) -> Option<&'static Struct> {
@@ -170,6 +173,7 @@ impl Kind {
             Self::Integer | Self::Float => json!(0),
             Self::Boolean => json!(false),
             Self::Struct(_) => json!({}),
+            Self::Quantity => json!("0"),
             Self::Time | Self::Any | Self::List(_) | Self::Map(_) | Self::Pointer(_) => Value::Null,
         }
     }
@@ -194,6 +198,7 @@ pub(crate) fn complete(kind: &Kind, value: &mut Value) {
         | Kind::Boolean
         | Kind::Float
         | Kind::Time
+        | Kind::Quantity
         | Kind::Any
         | Kind::Pointer(_) => {}
     }
@@ -214,8 +219,10 @@ fn complete_member(members: &mut Map<String, Value>, name: &str, field: &Field) 
         }
         // A time is a struct to Go: without a newer tag it is written as null.
         Kind::Time if missing && !field.omitted_struct => drop(members.insert(name.to_owned(), Value::Null)),
+        // A quantity is a struct to Go as well.
+        Kind::Quantity if missing => drop(members.insert(name.to_owned(), field.kind.zero())),
         // What has a form of its own is written whenever it is there.
-        Kind::Any => {}
+        Kind::Quantity | Kind::Any => {}
         _ if missing && field.omitted => drop(members.remove(name)),
         _ if missing => drop(members.insert(name.to_owned(), field.kind.zero())),
         kind => {
@@ -236,6 +243,49 @@ fn is_zero(kind: &Kind, value: &Value) -> bool {
         (Kind::List(_), Value::Array(items)) => items.is_empty(),
         (Kind::Map(_), Value::Object(members)) => members.is_empty(),
         _ => false,
+    }
+}
+
+/// Gives every quantity in an object the text that Kubernetes gives it. Numbers count as quantities too.
+///
+/// # Errors
+/// What is wrong with a text that is none.
+pub(crate) fn write_quantities(kind: &Kind, value: &mut Value) -> Result<(), &'static str> {
+    match (kind.bare(), value) {
+        (Kind::Quantity, value @ Value::String(_)) => {
+            let text = Quantity::parse(value.as_str().unwrap_or_default().trim())?.text();
+            *value = Value::String(text);
+            Ok(())
+        }
+        (Kind::Quantity, value @ Value::Number(_)) => {
+            *value = Value::String(Quantity::parse(&value.to_string())?.text());
+            Ok(())
+        }
+        (Kind::Map(inner), Value::Object(members)) if **inner == Kind::Quantity => {
+            members.values_mut().try_for_each(|member| {
+                write_quantities(inner, member)?;
+                // Lists of resources know nothing smaller than a thousandth.
+                if let Some(text) = member.as_str() {
+                    *member = Value::String(Quantity::parse(text)?.in_thousandths().text());
+                }
+                Ok(())
+            })
+        }
+        (Kind::List(inner), Value::Array(items)) => {
+            items.iter_mut().try_for_each(|item| write_quantities(inner, item))
+        }
+        (Kind::Map(inner), Value::Object(members)) => {
+            members.values_mut().try_for_each(|member| write_quantities(inner, member))
+        }
+        (Kind::Struct(_), Value::Object(members)) => {
+            let fields = kind.fields().into_iter().flatten();
+            fields.into_iter().try_for_each(|(name, field)| match members.get_mut(name) {
+                Some(member) => write_quantities(&field.kind, member),
+                None => Ok(()),
+            })
+        }
+        // What has another type than it should is the typed model's to refuse.
+        _ => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ use super::cluster::{Cluster, Inputs, Target, time_text};
 use super::defects::Defect;
 use super::error::ApiError;
 use super::json::{list, object, text};
-use super::{convert, fields};
+use super::{convert, fields, quota};
 use crate::store::{GroupResource, ObjectKey, owner_uids};
 
 const FOREGROUND: &str = "foregroundDeletion";
@@ -125,6 +125,7 @@ pub(crate) fn remove(cluster: &mut Cluster, inputs: &mut Inputs<'_>, key: &Objec
         cluster.refresh_definition(&last, true);
     }
     finish_definition(cluster, inputs, &key.resource);
+    quota::report(cluster, inputs, key, false);
     Some(last)
 }
 

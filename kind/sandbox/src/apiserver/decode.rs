@@ -9,8 +9,8 @@ use super::cluster::Target;
 use super::defects::Defect;
 use super::definition::{Shape, Typed};
 use super::error::ApiError;
-use super::json::{drop_nulls, text};
-use super::structural;
+use super::json::{drop_member, drop_nulls, text};
+use super::{builtin, structural};
 
 /// What to do about fields that the resource does not have (query parameter `fieldValidation`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,10 +57,12 @@ fn read(target: &Target, mut value: Value, mode: FieldValidation, origin: Origin
         ApiError::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
     };
     let (decoded, unknown) = match &target.definition.shape {
-        Shape::BuiltIn(Typed { through, .. }) => {
+        Shape::BuiltIn(Typed { through, kind, .. }) => {
             drop_nulls(&mut value);
+            builtin::write_quantities(kind, &mut value).map_err(|why| refused(why.to_owned()))?;
             let mut decoded = through(value.clone()).map_err(|error| refused(error.to_string()))?;
             whole_numbers(&mut decoded);
+            drop_invented_selector(&value, &mut decoded);
             let unknown = missing_from(&value, &decoded);
             (decoded, unknown)
         }
@@ -82,6 +84,15 @@ fn read(target: &Target, mut value: Value, mode: FieldValidation, origin: Origin
         return Err(refused(format!("strict decoding error: {list}")));
     }
     Ok(decoded)
+}
+
+/// The typed model gives a missing selector as an empty one, which is another thing.
+fn drop_invented_selector(sent: &Value, decoded: &mut Value) {
+    let is_missing = sent.pointer("/spec/selector").is_none();
+    let invented = decoded.pointer("/spec/selector").is_some_and(|selector| *selector == json!({}));
+    if is_missing && invented {
+        drop_member(&mut decoded["spec"], "selector");
+    }
 }
 
 fn decode_metadata(value: &Value) -> Result<Value, serde_json::Error> {

@@ -28,7 +28,7 @@ impl Cause {
 
     /// `Invalid value`, showing it.
     pub(crate) fn invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
-        let message = format!("Invalid value: {}: {detail}", shown(value));
+        let message = join_detail(&format!("Invalid value: {}", shown(value)), detail);
         Self { reason: "FieldValueInvalid", field: field.into(), message }
     }
 

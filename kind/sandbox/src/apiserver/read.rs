@@ -85,9 +85,18 @@ fn indexed(target: &Target, path: &str) -> bool {
             "source",
             "type",
         ],
-        ("events.k8s.io", "events") => {
-            &["regarding.kind", "regarding.namespace", "regarding.name", "regarding.uid", "reason", "type"]
-        }
+        ("events.k8s.io", "events") => &[
+            "reason",
+            "regarding.kind",
+            "regarding.namespace",
+            "regarding.name",
+            "regarding.uid",
+            "regarding.apiVersion",
+            "regarding.resourceVersion",
+            "regarding.fieldPath",
+            "reportingController",
+            "type",
+        ],
         ("", "secrets") => &["type"],
         ("", "namespaces") => &["status.phase"],
         ("", "nodes") => &["spec.unschedulable"],

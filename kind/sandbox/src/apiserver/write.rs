@@ -13,7 +13,9 @@ use super::decode::{FieldValidation, decode, decode_applied};
 use super::definition::Shape;
 use super::error::ApiError;
 use super::json::{list, object, text};
-use super::{admission, builtin, collect, convert, defaults, fields, pod_security, strategy, validation};
+use super::{
+    admission, builtin, collect, convert, defaults, fields, limits, pod_security, quota, strategy, validation,
+};
 use crate::store::ObjectKey;
 
 /// How a write is recorded and how strict it is.
@@ -64,7 +66,9 @@ pub(crate) fn create(
     let causes = validation::on_create(target, &new);
     refuse(target, &name, &causes)?;
     check_escalation(cluster, target, options, None, &new)?;
+    limits::check(cluster, target, &new)?;
     pod_security::check(cluster, target, None, &new)?;
+    quota::check(cluster, inputs, target, None, &new)?;
     complete(target, &mut new);
     let key = target.definition.key(target.namespace.as_deref(), &name);
     if let Some(there) = cluster.store.get(&key) {
@@ -76,6 +80,7 @@ pub(crate) fn create(
     }
     let stored = cluster.store.put(&key, convert::to_storage(target, new));
     after_write(cluster, inputs, &key, &stored);
+    quota::report(cluster, inputs, &key, true);
     Ok(convert::from_storage(target, &stored))
 }
 
@@ -116,6 +121,10 @@ pub(crate) fn update(
     check_escalation(cluster, target, options, Some(&old), &new)?;
     pod_security::check(cluster, target, Some(&old), &new)?;
     admission::check_growth(cluster, target, &old, &new)?;
+    if target.definition.is("", "persistentvolumeclaims") && target.subresource.is_none() {
+        limits::check(cluster, target, &new)?;
+    }
+    quota::check(cluster, inputs, target, Some(&old), &new)?;
     // What admission added is nobody's.
     let options = WriteOptions { applied: true, ..options.clone() };
     replace(cluster, inputs, target, &old, new, &options)
@@ -174,6 +183,7 @@ pub(crate) fn replace(
     }
     let stored = cluster.store.put(&key, convert::to_storage(target, new));
     after_write(cluster, inputs, &key, &stored);
+    quota::report(cluster, inputs, &key, false);
     Ok(convert::from_storage(target, &stored))
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
@@ -34,6 +35,16 @@ pub(crate) enum ExecuteError {
     /// The answer is not an object of the kind.
     #[error("reading the API server's answer")]
     Answer(#[source] serde_json::Error),
+}
+
+impl ExecuteError {
+    /// What the API server said, where it refused the write for good.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Client(kube::Error::Api(status)) => Some(&status.message),
+            Self::Client(_) | Self::Outdated(_) | Self::OwnerLeaves | Self::Slow | Self::Answer(_) => None,
+        }
+    }
 }
 
 impl From<kube::Error> for ExecuteError {
@@ -173,21 +184,75 @@ pub(crate) async fn announce(
     let Some(announcement) = &write.announcement else { return };
     let message = announcement.message.replace(NAME, learned_name.unwrap_or_default());
     let announcement = &Announcement { message, ..announcement.clone() };
-    let namespace = announcement.about.namespace.as_deref().unwrap_or("default");
-    let events: Api<k8s_openapi::api::core::v1::Event> = Api::namespaced(client.clone(), namespace);
-    let Ok(event) = serde_json::from_value(event(controller, announcement, namespace, now)) else { return };
-    let written = timeout(CALL_TIMEOUT, events.create(&PostParams::default(), &event)).await;
-    if let Ok(Err(error)) = written {
-        tracing::debug!(controller, %error, "an Event of a controller was not written");
-    }
+    // Whether it was written makes no difference to what comes.
+    let _told = tell(client, controller, announcement, now).await;
 }
 
-fn event(controller: &str, announcement: &Announcement, namespace: &str, now: Timestamp) -> Value {
+/// An Event that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    name: String,
+    times: u32,
+}
+
+fn events_of(client: &Client, announcement: &Announcement) -> Api<Event> {
+    Api::namespaced(client.clone(), announcement.about.namespace.as_deref().unwrap_or("default"))
+}
+
+/// Writes an Event; nothing if that failed.
+pub(crate) async fn tell(
+    client: &Client,
+    controller: &str,
+    announcement: &Announcement,
+    now: Timestamp,
+) -> Option<Told> {
+    /// Two Events of the same nanosecond want the same name.
+    const ATTEMPTS: i128 = 8;
+    let namespace = announcement.about.namespace.as_deref().unwrap_or("default");
+    let events = events_of(client, announcement);
+    for attempt in 0..ATTEMPTS {
+        let name = format!("{}.{:x}", announcement.about.name, now.as_nanosecond() + attempt);
+        let event = serde_json::from_value(event(controller, announcement, namespace, &name, now)).ok()?;
+        match timeout(CALL_TIMEOUT, events.create(&PostParams::default(), &event)).await {
+            Ok(Ok(_)) => return Some(Told { name, times: 1 }),
+            Ok(Err(kube::Error::Api(status))) if status.code == 409 => {}
+            Ok(Err(error)) => {
+                tracing::debug!(controller, %error, "an Event of a controller was not written");
+                return None;
+            }
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+/// Counts an Event that was written once more; nothing if it is gone.
+pub(crate) async fn tell_again(
+    client: &Client,
+    announcement: &Announcement,
+    told: Told,
+    now: Timestamp,
+) -> Option<Told> {
+    let times = told.times.saturating_add(1);
+    let patch = Patch::Merge(json!({"count": times, "lastTimestamp": to_json(&Time(now))}));
+    let events = events_of(client, announcement);
+    let written = timeout(CALL_TIMEOUT, events.patch(&told.name, &PatchParams::default(), &patch)).await;
+    written.ok()?.ok()?;
+    Some(Told { times, ..told })
+}
+
+fn event(
+    controller: &str,
+    announcement: &Announcement,
+    namespace: &str,
+    name: &str,
+    now: Timestamp,
+) -> Value {
     let Announcement { about, severity, reason, message } = announcement;
     let resource = about.kind.api_resource();
     let time = to_json(&Time(now));
     json!({
-        "metadata": {"generateName": format!("{}.", about.name), "namespace": namespace},
+        "metadata": {"name": name, "namespace": namespace},
         "involvedObject": {
             "apiVersion": resource.api_version,
             "kind": resource.kind,
@@ -202,8 +267,8 @@ fn event(controller: &str, announcement: &Announcement, namespace: &str, now: Ti
         "count": 1,
         "firstTimestamp": time,
         "lastTimestamp": time,
-        "source": {"component": format!("{controller}-controller")},
-        "reportingComponent": format!("{controller}-controller"),
+        "source": {"component": controller},
+        "reportingComponent": controller,
         "reportingInstance": "",
     })
 }

@@ -65,6 +65,7 @@ impl Controllers {
 
 /// One controller: what it reads, and what it decides from that.
 struct Controller {
+    /// As Events name it.
     name: &'static str,
     reads: &'static [Kind],
     reconcile: fn(&Snapshot, Timestamp) -> Outcome,
@@ -73,42 +74,50 @@ struct Controller {
 /// All controllers, in the order in which they are asked.
 const CONTROLLERS: &[Controller] = &[
     Controller {
-        name: "volume",
+        name: "persistentvolume-controller",
         reads: &[Kind::PersistentVolumeClaim, Kind::PersistentVolume, Kind::StorageClass, Kind::Pod],
         reconcile: volume::reconcile,
     },
     Controller {
-        name: "statefulset",
+        name: "statefulset-controller",
         reads: &[Kind::StatefulSet, Kind::ControllerRevision, Kind::Pod, Kind::PersistentVolumeClaim],
         reconcile: statefulset::reconcile,
     },
     Controller {
-        name: "deployment",
+        name: "deployment-controller",
         reads: &[Kind::Deployment, Kind::ReplicaSet, Kind::Pod],
         reconcile: deployment::reconcile,
     },
     Controller {
-        name: "replicaset",
+        name: "replicaset-controller",
         reads: &[Kind::ReplicaSet, Kind::Pod],
         reconcile: replicaset::reconcile,
     },
-    Controller { name: "cronjob", reads: &[Kind::CronJob, Kind::Job], reconcile: cronjob::reconcile },
-    Controller { name: "job", reads: &[Kind::Job, Kind::Pod], reconcile: job::reconcile },
-    Controller { name: "ttl-after-finished", reads: &[Kind::Job], reconcile: job::finished::reconcile },
     Controller {
-        name: "scheduler",
+        name: "cronjob-controller",
+        reads: &[Kind::CronJob, Kind::Job],
+        reconcile: cronjob::reconcile,
+    },
+    Controller { name: "job-controller", reads: &[Kind::Job, Kind::Pod], reconcile: job::reconcile },
+    Controller {
+        name: "ttl-after-finished-controller",
+        reads: &[Kind::Job],
+        reconcile: job::finished::reconcile,
+    },
+    Controller {
+        name: "default-scheduler",
         reads: &[Kind::Pod, Kind::Node, Kind::PersistentVolumeClaim],
         reconcile: scheduler::reconcile,
     },
     Controller {
-        name: "endpointslice",
+        name: "endpoint-slice-controller",
         reads: &[Kind::Service, Kind::EndpointSlice, Kind::Pod],
         reconcile: endpointslice::reconcile,
     },
     Controller {
-        name: "disruption",
+        name: "controllermanager",
         reads: &[Kind::PodDisruptionBudget, Kind::Pod, Kind::StatefulSet, Kind::ReplicaSet, Kind::Deployment],
         reconcile: disruption::reconcile,
     },
-    Controller { name: "podgc", reads: &[Kind::Pod, Kind::Node], reconcile: podgc::reconcile },
+    Controller { name: "podgc-controller", reads: &[Kind::Pod, Kind::Node], reconcile: podgc::reconcile },
 ];

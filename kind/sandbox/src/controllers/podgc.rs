@@ -17,7 +17,7 @@ pub(crate) fn reconcile(snapshot: &Snapshot, _now: Timestamp) -> Outcome {
         None => is_terminating(pod),
     };
     let writes = snapshot.pods.iter().filter(is_orphan).map(|pod| Write::delete_at_once(&**pod)).collect();
-    Outcome { writes, due: None }
+    Outcome { writes, ..Outcome::default() }
 }
 
 fn node_of(pod: &Pod) -> Option<&str> {

@@ -14,7 +14,7 @@ use super::pods::{
     pod_from_template, ready_since,
 };
 use super::snapshot::Snapshot;
-use super::write::{NAME, Outcome, Write};
+use super::write::{NAME, Outcome, REFUSAL, Write};
 
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
@@ -73,7 +73,11 @@ fn create(set: &ReplicaSet, spec: &ReplicaSetSpec) -> Write {
     let template = spec.template.clone().unwrap_or_default();
     let mut pod = pod_from_template(&template, set);
     pod.metadata.generate_name = Some(format!("{}-", set.name_any()));
-    Write::create(&pod).announce(set, "SuccessfulCreate", format!("Created pod: {NAME}"))
+    Write::create(&pod).announce(set, "SuccessfulCreate", format!("Created pod: {NAME}")).complain(
+        set,
+        "FailedCreate",
+        format!("Error creating: {REFUSAL}"),
+    )
 }
 
 fn delete(set: &ReplicaSet, pod: &Pod) -> Write {

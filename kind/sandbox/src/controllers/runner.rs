@@ -13,10 +13,10 @@ use kube::Client;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::sleep;
 
-use super::execute::{self, ExecuteError, Learned};
+use super::execute::{self, ExecuteError, Learned, Told};
 use super::reflector::Observation;
 use super::snapshot::{Kind, Snapshot};
-use super::write::Write;
+use super::write::{Announcement, REFUSAL, Write};
 use super::{CONTROLLERS, Controller};
 use crate::apiserver::inputs::Clock;
 
@@ -38,6 +38,8 @@ pub(crate) struct Runner {
     due: BTreeMap<usize, Timestamp>,
     /// The pause after the last refusal, for each controller that was refused.
     pauses: BTreeMap<usize, SignedDuration>,
+    /// The Events that told of refusals and of lasting states, by the uid of what they are about and their words.
+    told: BTreeMap<(String, String), Told>,
 }
 
 impl Runner {
@@ -51,6 +53,7 @@ impl Runner {
             dirty: (0..CONTROLLERS.len()).collect(),
             due: BTreeMap::new(),
             pauses: BTreeMap::new(),
+            told: BTreeMap::new(),
         }
     }
 
@@ -153,9 +156,14 @@ impl Runner {
     async fn ask(&mut self, index: usize, controller: &Controller) {
         let outcome = (controller.reconcile)(&self.snapshot, self.clock.now());
         self.due.remove(&index);
-        let mut refused = false;
+        let (mut refused, mut last_made) = (false, true);
         for write in &outcome.writes {
-            refused |= !self.make(controller, write).await;
+            // What follows a refused write was not refused itself, and is decided anew with it.
+            last_made = if write.follows && !last_made { false } else { self.make(controller, write).await };
+            refused |= !last_made;
+        }
+        for remark in &outcome.remarks {
+            self.remark(controller, remark).await;
         }
         if let Some(due) = outcome.due {
             self.due.insert(index, due);
@@ -178,8 +186,42 @@ impl Runner {
             }
             Err(error) => {
                 report(controller, write, &error);
+                self.complain(controller, write, &error).await;
                 false
             }
+        }
+    }
+
+    /// Tells the user of a refusal. What was told before is counted, not told again.
+    async fn complain(&mut self, controller: &Controller, write: &Write, error: &ExecuteError) {
+        let (Some(complaint), Some(refusal)) = (&write.complaint, error.refusal()) else { return };
+        let message = complaint.message.replace(REFUSAL, refusal);
+        let complaint = Announcement { message, ..complaint.clone() };
+        let key = (complaint.about.uid.clone(), complaint.message.clone());
+        let now = self.clock.now();
+        let told = self.told.get(&key).cloned();
+        let told = match told {
+            Some(told) => execute::tell_again(&self.client, &complaint, told, now).await,
+            None => None,
+        };
+        let told = match told {
+            Some(told) => Some(told),
+            None => execute::tell(&self.client, controller.name, &complaint, now).await,
+        };
+        if let Some(told) = told {
+            self.told.insert(key, told);
+        }
+    }
+
+    /// Tells the user of a state, unless that was done before.
+    async fn remark(&mut self, controller: &Controller, remark: &Announcement) {
+        let key = (remark.about.uid.clone(), remark.message.clone());
+        if self.told.contains_key(&key) {
+            return;
+        }
+        let told = execute::tell(&self.client, controller.name, remark, self.clock.now()).await;
+        if let Some(told) = told {
+            self.told.insert(key, told);
         }
     }
 

@@ -1,10 +1,9 @@
 //! The scheduler: a pod gets a node once there is one that takes it and all its claims are bound. Pure.
 //!
-//! It looks at node readiness, `unschedulable`, taints and `nodeSelector`, and at volume claims. It does not look at
-//! resources, affinity, topology spread or priorities: the sandbox has one node, and what that can't hold it can't run.
+//! It looks at node readiness, `unschedulable`, taints, `nodeSelector` and the node's size, and at volume claims. It does
+//! not look at what other pods hold, affinity, topology spread or priorities: the sandbox has one node.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod, PodCondition, Taint, Toleration};
@@ -12,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use super::pods::{has_ended, is_terminating};
+use super::quantity::thousandths;
 use super::snapshot::Snapshot;
 use super::write::{Action, Outcome, Target, Write};
 
@@ -38,16 +38,24 @@ fn is_waiting(pod: &Pod) -> bool {
     is_unbound && is_ours && !is_gated && !is_terminating(pod) && !has_ended(pod)
 }
 
-fn place(snapshot: &Snapshot, pod: &Pod) -> Result<String, String> {
-    claims_are_bound(snapshot, pod)?;
-    let mut reasons = BTreeSet::new();
+/// Why a pod has no node.
+enum Obstacle {
+    /// None of them was looked at.
+    Pod(String),
+    /// How many nodes have which reason not to take it.
+    Nodes(BTreeMap<String, usize>),
+}
+
+fn place(snapshot: &Snapshot, pod: &Pod) -> Result<String, Obstacle> {
+    claims_are_bound(snapshot, pod).map_err(Obstacle::Pod)?;
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     for node in snapshot.nodes.iter() {
         match takes(node, pod) {
             Ok(()) => return Ok(node.name_any()),
-            Err(reason) => reasons.insert(reason),
-        };
+            Err(found) => found.into_iter().for_each(|reason| *reasons.entry(reason).or_default() += 1),
+        }
     }
-    Err(Vec::from_iter(reasons).join(", "))
+    Err(Obstacle::Nodes(reasons))
 }
 
 fn claims_are_bound(snapshot: &Snapshot, pod: &Pod) -> Result<(), String> {
@@ -75,27 +83,49 @@ fn claims_are_bound(snapshot: &Snapshot, pod: &Pod) -> Result<(), String> {
     Ok(())
 }
 
-fn takes(node: &Node, pod: &Pod) -> Result<(), String> {
+fn takes(node: &Node, pod: &Pod) -> Result<(), Vec<String>> {
+    let refuse = |reason: &str| Err(vec![reason.to_owned()]);
     let spec = node.spec.as_ref();
     if spec.and_then(|spec| spec.unschedulable) == Some(true) {
-        return Err("node(s) were unschedulable".into());
+        return refuse("node(s) were unschedulable");
     }
     let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    if !conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True") {
-        return Err("node(s) were not ready".into());
-    }
+    let is_ready =
+        conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     let taints = spec.into_iter().flat_map(|spec| spec.taints.iter().flatten());
     let mut repelling =
         taints.filter(|taint| taint.effect != "PreferNoSchedule" && !is_tolerated(pod, taint));
-    if let Some(taint) = repelling.next() {
-        let value = taint.value.as_deref().unwrap_or_default();
-        return Err(format!("node(s) had untolerated taint {{{}: {value}}}", taint.key));
+    // A node that is not ready is tainted so in a real cluster.
+    if !is_ready || repelling.next().is_some() {
+        return refuse("node(s) had untolerated taint(s)");
     }
     let mut selector = pod.spec.iter().flat_map(|spec| spec.node_selector.iter().flatten());
     if selector.any(|(name, value)| node.labels().get(name) != Some(value)) {
-        return Err("node(s) didn't match Pod's node affinity/selector".into());
+        return refuse("node(s) didn't match Pod's node affinity/selector");
     }
-    Ok(())
+    let lacking = lacking(node, pod);
+    if lacking.is_empty() { Ok(()) } else { Err(lacking) }
+}
+
+/// What a pod asks for that the node does not have even when it is empty. What other pods hold does not count here.
+fn lacking(node: &Node, pod: &Pod) -> Vec<String> {
+    let Some(allocatable) = node.status.as_ref().and_then(|status| status.allocatable.as_ref()) else {
+        return Vec::new();
+    };
+    let containers = pod.spec.iter().flat_map(|spec| spec.containers.iter());
+    let mut asked: BTreeMap<&str, i128> = BTreeMap::new();
+    for resources in containers.filter_map(|container| container.resources.as_ref()) {
+        for (name, amount) in resources.requests.iter().flatten() {
+            *asked.entry(name).or_default() += thousandths(amount).unwrap_or(0);
+        }
+    }
+    let held = |name: &str| allocatable.get(name).and_then(thousandths);
+    let is_lacking = |(name, amount): &(&str, i128)| match held(name) {
+        Some(held) => *amount > held,
+        // What a node says nothing of is unlimited where it is measured, and missing where it is counted.
+        None => name.contains('/') && *amount > 0,
+    };
+    asked.into_iter().filter(is_lacking).map(|(name, _)| format!("Insufficient {name}")).collect()
 }
 
 fn is_tolerated(pod: &Pod, taint: &Taint) -> bool {
@@ -118,11 +148,21 @@ fn bind(pod: &Pod, node: String) -> Write {
 }
 
 /// Says in the pod's condition why it has no node; once, not over and over.
-fn explain(snapshot: &Snapshot, pod: &Pod, reason: String, now: Timestamp) -> Option<Write> {
-    let nodes: Vec<&Arc<Node>> = snapshot.nodes.iter().collect();
-    let message = match nodes.len() {
-        0 => "no nodes available to schedule pods".to_owned(),
-        count => format!("0/{count} nodes are available: {reason}."),
+fn explain(snapshot: &Snapshot, pod: &Pod, obstacle: Obstacle, now: Timestamp) -> Option<Write> {
+    let count = snapshot.nodes.iter().count();
+    let message = match obstacle {
+        _ if count == 0 => "no nodes available to schedule pods".to_owned(),
+        // The last words are what a real scheduler says after it has not come to its own claims of devices.
+        Obstacle::Pod(reason) => format!("0/{count} nodes are available: {reason}. not found"),
+        Obstacle::Nodes(reasons) => {
+            let mut said: Vec<String> =
+                reasons.iter().map(|(reason, times)| format!("{times} {reason}")).collect();
+            said.sort_unstable();
+            let said = said.join(", ");
+            format!(
+                "0/{count} nodes are available: {said}. no new claims to deallocate, preemption: 0/{count} nodes are available: {count} Preemption is not helpful for scheduling."
+            )
+        }
     };
     let mut explained = pod.clone();
     let conditions = explained.status.get_or_insert_default().conditions.get_or_insert_default();
@@ -216,8 +256,8 @@ mod tests {
     fn nodes_that_do_not_take_the_pod_are_named_with_the_reason() {
         let cases = [
             (json!({"spec": {"unschedulable": true}}), "unschedulable"),
-            (json!({"status": {"conditions": []}}), "not ready"),
-            (json!({"spec": {"taints": [{"key": "k", "effect": "NoSchedule"}]}}), "untolerated taint {k: }"),
+            (json!({"status": {"conditions": []}}), "untolerated taint(s)"),
+            (json!({"spec": {"taints": [{"key": "k", "effect": "NoSchedule"}]}}), "untolerated taint(s)"),
         ];
         for (extra, expected) in cases {
             let mut world = World::default();
@@ -227,6 +267,18 @@ mod tests {
         let mut world = World::default();
         world.add(pod_owned_by(&stateful_set("web", 1), "web-0"));
         check(&world, "no nodes available");
+    }
+
+    #[test]
+    fn a_pod_that_is_larger_than_the_node_is_told_what_is_lacking() {
+        let mut pod = pod_owned_by(&stateful_set("web", 1), "web-0");
+        let resources = json!({"requests": {"cpu": "3", "memory": "1Gi"}});
+        pod.spec.as_mut().unwrap().containers[0].resources = Some(from_json(resources));
+        let mut world = World::default();
+        let size = json!({"status": {"allocatable": {"cpu": "2", "memory": "4Gi"}}});
+        world.add(node(size)).add(pod);
+        let expected = "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+        check(&world, expected);
     }
 
     #[test]

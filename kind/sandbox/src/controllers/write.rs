@@ -14,6 +14,8 @@ use super::snapshot::{Kind, Stored};
 pub(crate) struct Outcome {
     /// The writes, in the order in which they are to be made.
     pub(crate) writes: Vec<Write>,
+    /// What to tell users of a state that nothing is written about. Each is told once.
+    pub(crate) remarks: Vec<Announcement>,
     /// The next moment at which the passing of time alone changes the decision.
     pub(crate) due: Option<Timestamp>,
 }
@@ -31,8 +33,9 @@ impl Outcome {
 
     /// Takes in what another part decided.
     pub(crate) fn extend(&mut self, other: Outcome) {
-        let Outcome { writes, due } = other;
+        let Outcome { writes, remarks, due } = other;
         self.writes.extend(writes);
+        self.remarks.extend(remarks);
         if let Some(due) = due {
             self.look_again_at(due);
         }
@@ -46,6 +49,10 @@ pub(crate) struct Write {
     pub(crate) action: Action,
     /// What to tell the user.
     pub(crate) announcement: Option<Announcement>,
+    /// What to tell the user when the API server refuses the change.
+    pub(crate) complaint: Option<Announcement>,
+    /// It is not made when the write before it was refused.
+    pub(crate) follows: bool,
     /// Who must be there and not be leaving at the moment of the write: it is looked at afresh, since an adoption that is
     /// based on an old state would take back what an orphaning deletion has just let go.
     pub(crate) staying: Option<Target>,
@@ -139,6 +146,9 @@ impl Target {
 /// In an Event's message, the name of the object that the write made: the API server chooses it.
 pub(crate) const NAME: &str = "{name}";
 
+/// In an Event's message, why the API server refused the write.
+pub(crate) const REFUSAL: &str = "{refusal}";
+
 /// Whether an Event tells of the ordinary or of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Severity {
@@ -159,6 +169,18 @@ pub(crate) struct Announcement {
     pub(crate) reason: &'static str,
     /// What happened, in words; [`NAME`] stands for the name of the object that was written.
     pub(crate) message: String,
+}
+
+impl Announcement {
+    /// An Event about an object.
+    pub(crate) fn about<K: Stored>(
+        about: &K,
+        severity: Severity,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { about: Target::of(about), severity, reason, message: message.into() }
+    }
 }
 
 impl Write {
@@ -240,9 +262,24 @@ impl Write {
         reason: &'static str,
         message: impl Into<String>,
     ) -> Write {
-        let about = Target::of(about);
-        self.announcement =
-            Some(Announcement { about, severity: Severity::Normal, reason, message: message.into() });
+        self.announcement = Some(Announcement::about(about, Severity::Normal, reason, message));
+        self
+    }
+
+    /// Tells the user of a refusal; [`REFUSAL`] stands for what the API server said.
+    pub(crate) fn complain<K: Stored>(
+        mut self,
+        about: &K,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Write {
+        self.complaint = Some(Announcement::about(about, Severity::Warning, reason, message));
+        self
+    }
+
+    /// Leaves the write out when the one before it was refused.
+    pub(crate) fn only_after_the_last(mut self) -> Write {
+        self.follows = true;
         self
     }
 
@@ -263,7 +300,7 @@ impl Write {
 
 impl From<Action> for Write {
     fn from(action: Action) -> Self {
-        Write { action, announcement: None, staying: None }
+        Write { action, announcement: None, complaint: None, follows: false, staying: None }
     }
 }
 

@@ -100,6 +100,11 @@ impl Selector {
 }
 
 fn field(object: &Value, path: &str) -> String {
+    // Only Events can be asked for their source, which stands in two places.
+    if path == "source" {
+        let component = field(object, "source.component");
+        return if component.is_empty() { field(object, "reportingComponent") } else { component };
+    }
     let found = path.split('.').try_fold(object, |at, segment| at.get(segment));
     match found {
         Some(Value::String(text)) => text.clone(),

@@ -10,7 +10,7 @@ use super::cluster::Target;
 use super::defects::Defect;
 use super::definition::Shape;
 use super::json::{entries, object, set_default, text};
-use super::structural;
+use super::{limits, structural};
 
 /// Fills in what the client left out.
 pub(crate) fn apply(target: &Target, new: &mut Value) {
@@ -30,7 +30,7 @@ fn built_in(target: &Target, new: &mut Value) {
     match (id.group.as_str(), id.resource.as_str()) {
         ("", "pods") => {
             pod::spec(object(new, "spec"));
-            set_default(object(new, "spec"), "enableServiceLinks", true);
+            pod::of_pod_alone(object(new, "spec"));
             pod::status(new);
         }
         ("", "namespaces") => {
@@ -40,6 +40,7 @@ fn built_in(target: &Target, new: &mut Value) {
         }
         ("", "services") => service(new),
         ("", "secrets") => secret(new),
+        ("", "limitranges") => limits::complete_range(new),
         ("", "persistentvolumeclaims") => claim(new),
         ("", "persistentvolumes") => {
             set_all(new, json!({"persistentVolumeReclaimPolicy": "Retain", "volumeMode": "Filesystem"}));
@@ -73,6 +74,12 @@ fn built_in(target: &Target, new: &mut Value) {
         ("apiextensions.k8s.io", "customresourcedefinitions") => definition(new),
         _ => {}
     }
+}
+
+/// Says again of which quality of service a pod is, after its resources changed.
+pub(crate) fn classify(pod: &mut Value) {
+    object(pod, "status").remove("qosClass");
+    pod::status(pod);
 }
 
 /// Sets defaults in `spec`.
@@ -208,6 +215,7 @@ fn service(new: &mut Value) {
     if !external {
         set_all(new, json!({"internalTrafficPolicy": "Cluster"}));
     }
+    session_affinity(object(new, "spec"));
     let ports = new.pointer_mut("/spec/ports").and_then(Value::as_array_mut);
     for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
         set_default(port, "protocol", "TCP");
@@ -215,6 +223,18 @@ fn service(new: &mut Value) {
         set_default(port, "targetPort", number);
     }
     set_default(object(new, "status"), "loadBalancer", json!({}));
+}
+
+/// Only a client that is remembered is remembered for a time.
+fn session_affinity(spec: &mut Map<String, Value>) {
+    const REMEMBERED_SECONDS: i64 = 10_800;
+    if spec["sessionAffinity"] == "None" {
+        spec.remove("sessionAffinityConfig");
+    }
+    if spec["sessionAffinity"] == "ClientIP" {
+        let client = nested(nested(spec, "sessionAffinityConfig"), "clientIP");
+        set_default(client, "timeoutSeconds", REMEMBERED_SECONDS);
+    }
 }
 
 /// `stringData` is for writing only: it ends up in `data`.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::nested;
 use crate::apiserver::json::{list, object, set_default, text};
+use crate::apiserver::quantity::Quantity;
 
 type Members = Map<String, Value>;
 
@@ -24,10 +25,52 @@ pub(super) fn spec(spec: &mut Members) {
     ] {
         set_default(spec, field, value);
     }
+    // Less than no time is the shortest there is.
+    if spec["terminationGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds < 0) {
+        spec.insert("terminationGracePeriodSeconds".to_owned(), json!(1));
+    }
     for field in ["initContainers", "containers", "ephemeralContainers"] {
         each(spec, field).for_each(|one| container(one, field != "ephemeralContainers"));
     }
     each(spec, "volumes").for_each(volume);
+}
+
+/// Fills in what pods have, and templates don't.
+pub(super) fn of_pod_alone(spec: &mut Members) {
+    whole_requests(spec);
+    set_default(spec, "enableServiceLinks", true);
+    if spec.get("hostNetwork") != Some(&json!(true)) {
+        return;
+    }
+    for field in ["containers", "initContainers"] {
+        for port in each(spec, field).flat_map(|container| each(container, "ports")) {
+            let number = port.get("containerPort").cloned().unwrap_or(json!(0));
+            if port.get("hostPort").and_then(Value::as_i64).unwrap_or(0) == 0 {
+                port.insert("hostPort".to_owned(), number);
+            }
+        }
+    }
+}
+
+/// A pod that is limited as a whole asks for what its containers ask for, or else for its limit.
+fn whole_requests(spec: &mut Members) {
+    let limits = spec.get("resources").and_then(|resources| resources.get("limits")?.as_object()).cloned();
+    let Some(limits) = limits.filter(|limits| !limits.is_empty()) else { return };
+    let mut requests = Members::new();
+    for name in ["cpu", "memory"] {
+        let pointer = format!("/resources/requests/{name}");
+        let asked = list(spec.get("containers")).filter_map(|one| Quantity::parse(text(one, &pointer)).ok());
+        if let Some(sum) = asked.reduce(|sum, one| sum.plus(&one)) {
+            requests.insert(name.to_owned(), json!(sum.text()));
+        }
+    }
+    for (name, limit) in limits {
+        requests.entry(name).or_insert(limit);
+    }
+    let own = nested(nested(spec, "resources"), "requests");
+    for (name, amount) in requests {
+        set_default(own, &name, amount);
+    }
 }
 
 fn container(container: &mut Members, has_resources: bool) {

@@ -4,8 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::names::is_label;
-use super::{enumeration, pod};
+use super::{enumeration, forms, pod};
 use crate::apiserver::error::Cause;
 use crate::apiserver::job;
 use crate::apiserver::json::{set_or_remove, text};
@@ -71,7 +70,8 @@ fn host_name(new: &Value) -> Option<Cause> {
     let host = format!("{}-{}", text(new, "/metadata/name"), completions - 1);
     let is_indexed = text(new, "/spec/completionMode") == "Indexed";
     let why = format!("will not able to create pod with invalid DNS label: {host}");
-    (is_indexed && !is_label(&host)).then(|| Cause::invalid("metadata.name", &new["metadata"]["name"], &why))
+    (is_indexed && !forms::dns_label(&host).is_empty())
+        .then(|| Cause::invalid("metadata.name", &new["metadata"]["name"], &why))
 }
 
 fn job_spec(spec: &Value, path: &str) -> Vec<Cause> {
@@ -91,7 +91,7 @@ fn job_spec(spec: &Value, path: &str) -> Vec<Cause> {
     causes.extend(mode.map(|cause| below(path, cause)));
     causes.extend(by_mode(spec, path));
     causes.extend(replacement(spec, path));
-    causes.extend(pod::causes(&spec["template"]["spec"], &format!("{path}.template.spec"), None));
+    causes.extend(pod::template(&spec["template"], &format!("{path}.template")).into_causes());
     causes.extend(restart_policy(spec, path));
     causes
 }
@@ -144,8 +144,11 @@ fn restart_policy(spec: &Value, path: &str) -> Option<Cause> {
             let why = "only \"Never\" is supported when podFailurePolicy is specified";
             Some(Cause::invalid(field, &json!("OnFailure"), why))
         }
-        // An unknown policy is refused with the template.
-        Some(_) => None,
+        Some("OnFailure" | "Never") => None,
+        Some(other) => {
+            let supported = ["OnFailure", "Never"].map(str::to_owned);
+            Some(Cause::unsupported(field, &json!(other), &supported))
+        }
     }
 }
 

@@ -3,12 +3,20 @@
 //! The essential part of Kubernetes' validation; messages as `kubectl` shows them. Pure.
 
 mod batch;
+mod bounds;
+mod budget;
+mod claims;
 mod discovery;
+mod forms;
 mod names;
 mod pod;
+mod report;
 mod rights;
+mod selectors;
+mod service;
 mod status;
 mod update;
+mod workloads;
 
 use kube_cel::RootContext;
 use serde_json::{Value, json};
@@ -20,7 +28,6 @@ use super::definition::Shape;
 use super::error::{ApiError, Cause};
 use super::json::{list, text};
 use super::structural;
-use crate::store::selector::Selector;
 
 /// Checks a new object.
 pub(crate) fn on_create(target: &Target, new: &Value) -> Vec<Cause> {
@@ -33,7 +40,12 @@ pub(crate) fn on_create(target: &Target, new: &Value) -> Vec<Cause> {
         Shape::BuiltIn(_) if target.definition.is("batch", "cronjobs") => {
             causes.extend(batch::new_cron_job(new));
         }
-        Shape::BuiltIn(_) => causes.extend(built_in(target, new)),
+        Shape::BuiltIn(_) => {
+            causes.extend(built_in(target, None, new));
+            if target.definition.is("", "pods") {
+                causes.extend(pod::new_pod(new));
+            }
+        }
         Shape::Custom(_) => causes.extend(custom(target, None, new)),
     }
     causes
@@ -50,7 +62,7 @@ pub(crate) fn on_update(target: &Target, old: &Value, new: &Value, immutable: &[
     for check in checks {
         let kept = if *check == OwnCheck::Update { immutable } else { &[] };
         match check {
-            OwnCheck::Content => causes.extend(built_in(target, new)),
+            OwnCheck::Content => causes.extend(built_in(target, Some(old), new)),
             OwnCheck::Changes => causes.extend(update::causes(target, old, new)),
             OwnCheck::Update | OwnCheck::Whole => {
                 causes.extend([kept, &metadata, &finalizers].into_iter().flatten().cloned());
@@ -63,7 +75,7 @@ pub(crate) fn on_update(target: &Target, old: &Value, new: &Value, immutable: &[
         }
         Shape::BuiltIn(_) => {
             if !checks.contains(&OwnCheck::Content) {
-                let own = built_in(target, new).into_iter();
+                let own = built_in(target, Some(old), new).into_iter();
                 // Endpoints that were stored once are good enough until they change.
                 let stays = |cause: &Cause| {
                     cause.field.starts_with("endpoints[") && old.get("endpoints") == new.get("endpoints")
@@ -195,19 +207,24 @@ fn misread(path: &str, value: &Value, expected: &str) -> String {
     format!("{path} accessor error: {shown} is of the type {kind}, expected {expected}")
 }
 
-fn built_in(target: &Target, new: &Value) -> Vec<Cause> {
+fn built_in(target: &Target, old: Option<&Value>, new: &Value) -> Vec<Cause> {
     let id = &target.definition.id;
     match (id.group.as_str(), id.resource.as_str()) {
-        ("", "pods") => pod::causes(&new["spec"], "spec", None),
-        ("apps", "statefulsets" | "deployments" | "replicasets" | "daemonsets") => workload(new),
+        ("", "pods") => pod::pod(new),
+        ("apps", "statefulsets") => workloads::stateful_set(old, new),
+        ("apps", "deployments") => workloads::deployment(new),
+        ("apps", "replicasets") => workloads::replica_set(new),
+        ("apps", "daemonsets") => workloads::daemon_set(new),
+        ("", "limitranges") => bounds::range(new),
+        ("", "resourcequotas") => bounds::quota(old, new),
         ("batch", "jobs") => batch::job(new),
         ("batch", "cronjobs") => batch::cron_job(new),
         ("events.k8s.io", "events") if new.get("eventTime").is_none_or(Value::is_null) => {
             vec![Cause::required("eventTime", "")]
         }
-        ("", "services") => service(new),
-        ("", "persistentvolumeclaims") => claim(new),
-        ("policy", "poddisruptionbudgets") => budget(new),
+        ("", "services") => service::service(new),
+        ("", "persistentvolumeclaims") => claims::claim(new),
+        ("policy", "poddisruptionbudgets") => budget::budget(new),
         ("discovery.k8s.io", "endpointslices") => discovery::slice(new),
         ("rbac.authorization.k8s.io", "roles") => rights::role(new, true),
         ("rbac.authorization.k8s.io", "clusterroles") => rights::role(new, false),
@@ -219,143 +236,12 @@ fn built_in(target: &Target, new: &Value) -> Vec<Cause> {
     }
 }
 
-fn workload(new: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let rolling = new.pointer("/spec/updateStrategy/rollingUpdate").filter(|rolling| !rolling.is_null());
-    if let (Some(rolling), "OnDelete") = (rolling, text(new, "/spec/updateStrategy/type")) {
-        let why = "only allowed for updateStrategy 'RollingUpdate'";
-        causes.push(Cause::invalid("spec.updateStrategy.rollingUpdate", rolling, why));
-    }
-    if text(new, "/spec/strategy/type") == "Recreate"
-        && new.pointer("/spec/strategy/rollingUpdate").is_some_and(|rolling| !rolling.is_null())
-    {
-        let why = "may not be specified when strategy `type` is 'Recreate'";
-        causes.push(Cause::forbidden("spec.strategy.rollingUpdate", why));
-    }
-    let selector = new.pointer("/spec/selector").cloned().unwrap_or(Value::Null);
-    match Selector::from_object(&selector) {
-        Ok(selector) if selector.is_empty() => {
-            causes.push(Cause::required("spec.selector", ""));
-            let labels = &new["spec"]["template"]["metadata"]["labels"];
-            let why = "`selector` does not match template `labels`";
-            causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
-        }
-        Ok(selector) if !selector.matches(&new["spec"]["template"]) => {
-            let labels = &new["spec"]["template"]["metadata"]["labels"];
-            let why = "`selector` does not match template `labels`";
-            causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
-        }
-        Ok(_) => {}
-        Err(error) => causes.push(Cause::invalid("spec.selector", &selector, &error.to_string())),
-    }
-    if let Some(count) =
-        new.pointer("/spec/replicas").filter(|count| count.as_i64().is_some_and(|count| count < 0))
-    {
-        causes.push(Cause::invalid("spec.replicas", count, "must be greater than or equal to 0"));
-    }
-    causes.extend(pod::causes(&pod_spec(new), "spec.template.spec", Some("Always")));
-    if let Some(policy) = new
-        .pointer("/spec/podManagementPolicy")
-        .filter(|policy| !matches!(policy.as_str(), Some("OrderedReady" | "Parallel")))
-    {
-        let why = "must be 'OrderedReady' or 'Parallel'";
-        causes.push(Cause::invalid("spec.podManagementPolicy", policy, why));
-    }
-    let enumerations: [(&str, &[&str]); 2] = [
-        ("updateStrategy.type", &["OnDelete", "RollingUpdate"]),
-        ("strategy.type", &["Recreate", "RollingUpdate"]),
-    ];
-    for (path, supported) in enumerations {
-        causes.extend(enumeration(new, &format!("spec.{path}"), supported));
-    }
-    causes
-}
-
-/// The pods' spec with the volumes that a StatefulSet's claim templates will add.
-fn pod_spec(workload: &Value) -> Value {
-    let mut spec = workload["spec"]["template"]["spec"].clone();
-    let claims = list(workload["spec"].get("volumeClaimTemplates"));
-    let added: Vec<Value> = claims.map(|claim| json!({"name": text(claim, "/metadata/name")})).collect();
-    if !added.is_empty() {
-        let volumes: Vec<Value> = list(spec.get("volumes")).cloned().chain(added).collect();
-        spec["volumes"] = volumes.into();
-    }
-    spec
-}
-
 /// A value that is there must be one of these.
 fn enumeration(object: &Value, path: &str, supported: &[&str]) -> Option<Cause> {
     let value = object.pointer(&format!("/{}", path.replace('.', "/")))?;
     let known = value.as_str().is_some_and(|text| supported.contains(&text));
     let names: Vec<String> = supported.iter().map(|one| (*one).to_owned()).collect();
     (!known).then(|| Cause::unsupported(path, value, &names))
-}
-
-fn service(new: &Value) -> Vec<Cause> {
-    let mut causes: Vec<Cause> =
-        enumeration(new, "spec.type", &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"])
-            .into_iter()
-            .collect();
-    let headless = text(new, "/spec/clusterIP") == "None" || text(new, "/spec/type") == "ExternalName";
-    let ports: Vec<&Value> = list(new.pointer("/spec/ports")).collect();
-    if ports.is_empty() && !headless {
-        causes.push(Cause::required("spec.ports", ""));
-    }
-    let mut names = std::collections::BTreeSet::new();
-    for (index, port) in ports.iter().enumerate() {
-        let path = format!("spec.ports[{index}]");
-        if !port["port"].as_u64().is_some_and(|number| (1..=65535).contains(&number)) {
-            causes.push(Cause::invalid(
-                format!("{path}.port"),
-                &port["port"],
-                "must be between 1 and 65535, inclusive",
-            ));
-        }
-        if port["targetPort"].as_i64().is_some_and(|number| !(1..=65535).contains(&number)) {
-            let why = "must be between 1 and 65535, inclusive";
-            causes.push(Cause::invalid(format!("{path}.targetPort"), &port["targetPort"], why));
-        }
-        let same = |other: &&Value| other["port"] == port["port"] && other["protocol"] == port["protocol"];
-        if ports[..index].iter().any(same) {
-            causes.push(Cause::duplicate(path.clone(), port));
-        }
-        let name = text(port, "/name");
-        if name.is_empty() && ports.len() > 1 {
-            causes.push(Cause::required(format!("{path}.name"), ""));
-        } else if !names.insert(name) && !name.is_empty() {
-            causes.push(Cause::duplicate(format!("{path}.name"), &port["name"]));
-        }
-    }
-    causes
-}
-
-fn claim(new: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    if list(new.pointer("/spec/accessModes")).next().is_none() {
-        causes.push(Cause::required("spec.accessModes", "at least 1 access mode is required"));
-    }
-    if new.pointer("/spec/resources/requests/storage").is_none() {
-        causes.push(Cause::required("spec.resources[storage]", ""));
-    }
-    causes
-}
-
-fn budget(new: &Value) -> Vec<Cause> {
-    let both = new.pointer("/spec/minAvailable").is_some() && new.pointer("/spec/maxUnavailable").is_some();
-    let why = "minAvailable and maxUnavailable cannot be both set";
-    let mut causes: Vec<Cause> =
-        both.then(|| Cause::invalid("spec", &new["spec"], why)).into_iter().collect();
-    for field in ["minAvailable", "maxUnavailable"] {
-        let Some(value) = new.pointer(&format!("/spec/{field}")) else { continue };
-        let percent =
-            value.as_str().and_then(|text| text.strip_suffix('%')).and_then(|text| text.parse::<i64>().ok());
-        if value.as_i64().is_some_and(|count| count < 0) {
-            causes.push(Cause::invalid(format!("spec.{field}"), value, "must be greater than or equal to 0"));
-        } else if percent.is_some_and(|percent| percent > 100) {
-            causes.push(Cause::invalid(format!("spec.{field}"), value, "must not be greater than 100%"));
-        }
-    }
-    causes
 }
 
 fn lease(new: &Value) -> Vec<Cause> {

@@ -4,64 +4,51 @@
 
 use serde_json::Value;
 
+use super::forms;
 use crate::apiserver::cluster::Target;
 use crate::apiserver::error::Cause;
 use crate::apiserver::json::{entries, list, text};
 
-pub(super) const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const SERVICE: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
-const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
-const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
-const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
-
-/// Whether a text is an RFC 1123 label of at most 63 characters.
-pub(super) fn is_label(name: &str) -> bool {
-    let inner =
-        |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-';
-    let edge = |character: Option<char>| {
-        character.is_some_and(|one| one.is_ascii_lowercase() || one.is_ascii_digit())
-    };
-    name.len() <= 63 && name.chars().all(inner) && edge(name.chars().next()) && edge(name.chars().last())
-}
-
-fn is_subdomain(name: &str) -> bool {
-    name.len() <= 253 && name.split('.').all(|part| part.len() <= 253 && is_long_label(part))
-}
-
-fn is_long_label(part: &str) -> bool {
-    let inner =
-        |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-';
-    !part.is_empty() && part.chars().all(inner) && !part.starts_with('-') && !part.ends_with('-')
-}
-
 /// What is wrong with an object's name.
 pub(super) fn name_causes(target: &Target, name: &str) -> Vec<Cause> {
     let id = &target.definition.id;
-    let (fine, why) = match (id.group.as_str(), id.resource.as_str()) {
-        ("", "namespaces") if name.contains('.') => (false, "must not contain dots"),
-        ("", "namespaces") => (is_label(name), LABEL),
-        ("", "services") => {
-            (is_label(name) && name.starts_with(|first: char| first.is_ascii_lowercase()), SERVICE)
-        }
+    let wrong = match (id.group.as_str(), id.resource.as_str()) {
+        ("", "namespaces") | ("apps", "statefulsets") => forms::dns_label(name),
+        ("", "services") => forms::service_name(name),
         // Names of roles are path segments.
-        ("rbac.authorization.k8s.io", _) => {
-            (!name.contains(['/', '%']) && name != "." && name != "..", "may not contain '/' or '%'")
-        }
-        _ => (is_subdomain(name), SUBDOMAIN),
+        ("rbac.authorization.k8s.io", _) => match name {
+            "." | ".." => vec!["may not contain '/' or '%'".to_owned()],
+            name if name.contains(['/', '%']) => vec!["may not contain '/' or '%'".to_owned()],
+            _ => Vec::new(),
+        },
+        _ => forms::subdomain(name),
     };
-    if fine { Vec::new() } else { vec![Cause::invalid("metadata.name", &Value::from(name), why)] }
+    let cause = |why: String| Cause::invalid("metadata.name", &Value::from(name), &why);
+    wrong.into_iter().map(cause).collect()
 }
 
 /// What is wrong with an object's labels, annotations and owners.
 pub(super) fn metadata_causes(object: &Value) -> Vec<Cause> {
-    let mut causes = label_causes(object);
-    for (key, _) in entries(object.pointer("/metadata/annotations")) {
-        let name = key.rsplit('/').next().unwrap_or_default();
-        if name.is_empty() || !is_label_value(name) {
-            causes.push(Cause::invalid("metadata.annotations", &Value::from(key.as_str()), QUALIFIED));
-        }
-    }
+    let mut causes = label_causes_at(object.pointer("/metadata/labels"), "metadata.labels");
+    causes.extend(annotation_causes(object.pointer("/metadata/annotations"), "metadata.annotations"));
     causes.extend(owner_causes(object));
+    causes
+}
+
+/// What is wrong with annotations at a path. Their names are looked at as if they were all lowercase.
+pub(super) fn annotation_causes(annotations: Option<&Value>, at: &str) -> Vec<Cause> {
+    const MOST_BYTES: usize = 256 * 1024;
+    let mut causes = Vec::new();
+    let mut bytes = 0;
+    for (name, value) in entries(annotations) {
+        bytes += name.len() + value.as_str().map_or(0, str::len);
+        let wrong = forms::qualified_name(&name.to_lowercase()).into_iter();
+        causes.extend(wrong.map(|why| Cause::invalid(at, &Value::from(name.as_str()), &why)));
+    }
+    if bytes > MOST_BYTES {
+        let message = format!("Too long: may not be more than {MOST_BYTES} bytes");
+        causes.push(Cause { reason: "FieldValueTooLong", field: at.to_owned(), message });
+    }
     causes
 }
 
@@ -114,24 +101,14 @@ fn owner_causes(object: &Value) -> Vec<Cause> {
     causes
 }
 
-fn label_causes(object: &Value) -> Vec<Cause> {
+/// What is wrong with labels at a path.
+pub(super) fn label_causes_at(labels: Option<&Value>, at: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
-    for (key, value) in entries(object.pointer("/metadata/labels")) {
+    for (name, value) in entries(labels) {
         let text = value.as_str().unwrap_or_default();
-        if !is_label_value(text) {
-            causes.push(Cause::invalid("metadata.labels", value, LABEL_VALUE));
-        }
-        let name = key.rsplit('/').next().unwrap_or_default();
-        if name.is_empty() || !is_label_value(name) {
-            causes.push(Cause::invalid("metadata.labels", &Value::from(key.as_str()), QUALIFIED));
-        }
+        let name_wrong = forms::qualified_name(name).into_iter();
+        causes.extend(name_wrong.map(|why| Cause::invalid(at, &Value::from(name.as_str()), &why)));
+        causes.extend(forms::label_value(text).into_iter().map(|why| Cause::invalid(at, value, &why)));
     }
     causes
-}
-
-fn is_label_value(text: &str) -> bool {
-    let inner = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
-    let edge = |character: char| character.is_ascii_alphanumeric();
-    text.is_empty()
-        || text.len() <= 63 && text.chars().all(inner) && text.starts_with(edge) && text.ends_with(edge)
 }

@@ -4,10 +4,12 @@
 
 use serde_json::{Map, Value, json};
 
+use super::pod;
+use super::report::Report;
 use crate::apiserver::cluster::Target;
 use crate::apiserver::error::Cause;
 use crate::apiserver::json::{drop_member, list, text};
-use crate::apiserver::quantity;
+use crate::apiserver::quantity::Quantity;
 
 /// The forbidden changes between two states.
 pub(super) fn causes(target: &Target, old: &Value, new: &Value) -> Vec<Cause> {
@@ -16,7 +18,7 @@ pub(super) fn causes(target: &Target, old: &Value, new: &Value) -> Vec<Cause> {
         return super::batch::job_update(old, new);
     }
     let cause = match (id.group.as_str(), id.resource.as_str()) {
-        ("", "pods") => return pod(target, old, new),
+        ("", "pods") => return changed_in_pod(target, old, new),
         ("apps", "statefulsets") => stateful_set(old, new),
         ("apps", "deployments" | "replicasets" | "daemonsets") => immutable(old, new, "spec.selector"),
         ("discovery.k8s.io", "endpointslices") => immutable(old, new, "addressType"),
@@ -71,13 +73,86 @@ fn stateful_set(old: &Value, new: &Value) -> Option<Cause> {
     (fixed(old, &FREE) != fixed(new, &FREE)).then(|| Cause::forbidden("spec", why))
 }
 
-fn pod(target: &Target, old: &Value, new: &Value) -> Vec<Cause> {
-    let free: &[&str] = match target.subresource.as_deref() {
-        Some("ephemeralcontainers") => &["ephemeralContainers"],
-        Some(_) | None => &["activeDeadlineSeconds", "tolerations"],
+fn changed_in_pod(target: &Target, old: &Value, new: &Value) -> Vec<Cause> {
+    if target.subresource.as_deref() == Some("ephemeralcontainers") {
+        return changed_ephemeral(old, new).into_iter().collect();
+    }
+    let mut report = Report::default();
+    let count = |object: &Value, field: &str| list(object["spec"].get(field)).count();
+    for field in ["containers", "initContainers"] {
+        let path = format!("spec.{field}");
+        if count(old, field) != count(new, field) {
+            report.forbidden(path, "pod updates may not add or remove containers");
+            return report.into_causes();
+        }
+        for (index, container) in list(new["spec"].get(field)).enumerate() {
+            if text(container, "/image").is_empty() {
+                report.required(format!("{path}[{index}].image"), "");
+            }
+            pod::image_margins(container, &format!("{path}[{index}]"), &mut report);
+        }
+    }
+    if !deadline(old, new, &mut report) {
+        return report.into_causes();
+    }
+    kept_tolerations(old, new, &mut report);
+    new_gates(old, new, &mut report);
+    report.extend(changed_pod(old, new));
+    report.into_causes()
+}
+
+/// A pod's deadline only comes nearer. False when nothing else is looked at.
+fn deadline(old: &Value, new: &Value, report: &mut Report) -> bool {
+    const PATH: &str = "spec.activeDeadlineSeconds";
+    const MOST: i64 = i32::MAX as i64;
+    let of = |object: &Value| object.pointer("/spec/activeDeadlineSeconds").and_then(Value::as_i64);
+    match (of(old), of(new)) {
+        (_, Some(has)) if !(0..=MOST).contains(&has) => {
+            report.invalid(PATH, has, &format!("must be between 0 and {MOST}, inclusive"));
+            false
+        }
+        (Some(had), Some(has)) if has > had => {
+            report.invalid(PATH, has, "must be less than or equal to previous value");
+            false
+        }
+        (Some(_), None) => {
+            report.invalid(PATH, Value::Null, "must not update from a positive integer to nil value");
+            true
+        }
+        _ => true,
+    }
+}
+
+fn kept_tolerations(old: &Value, new: &Value, report: &mut Report) {
+    const PATH: &str = "spec.tolerations";
+    let bare = |one: &Value| {
+        let mut one = one.clone();
+        drop_member(&mut one, "tolerationSeconds");
+        one
     };
-    let without_images = |object: &Value| {
-        let mut spec = fixed(object, free);
+    let now: Vec<Value> = list(new.pointer("/spec/tolerations")).map(bare).collect();
+    if list(old.pointer("/spec/tolerations")).any(|one| !now.contains(&bare(one))) {
+        let why = "existing toleration can not be modified except its tolerationSeconds";
+        return report.forbidden(PATH, why);
+    }
+    pod::tolerations(&new["spec"], PATH, report);
+}
+
+fn new_gates(old: &Value, new: &Value, report: &mut Report) {
+    let had: Vec<&str> = list(old.pointer("/spec/schedulingGates")).map(|gate| text(gate, "/name")).collect();
+    for (index, gate) in list(new.pointer("/spec/schedulingGates")).enumerate() {
+        let name = text(gate, "/name");
+        if !had.contains(&name) {
+            let why = format!("only deletion is allowed, but found new scheduling gate '{name}'");
+            report.forbidden(format!("spec.schedulingGates[{index}].name"), &why);
+        }
+    }
+}
+
+fn changed_pod(old: &Value, new: &Value) -> Option<Cause> {
+    const FREE: [&str; 3] = ["activeDeadlineSeconds", "tolerations", "schedulingGates"];
+    let rest = |object: &Value| {
+        let mut spec = fixed(object, &FREE);
         for field in ["containers", "initContainers"] {
             for container in spec.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
                 container["image"] = json!("");
@@ -85,37 +160,13 @@ fn pod(target: &Target, old: &Value, new: &Value) -> Vec<Cause> {
         }
         spec
     };
-    let count = |object: &Value, field: &str| list(object["spec"].get(field)).count();
-    for field in ["containers", "initContainers"] {
-        if count(old, field) != count(new, field) {
-            let why = match field {
-                "containers" => "pod updates may not add or remove containers",
-                _ => "pod updates may not add or remove init containers",
-            };
-            return vec![Cause::forbidden(format!("spec.{field}"), why)];
-        }
-    }
-    let mut causes = Vec::new();
-    let deadline = |object: &Value| object.pointer("/spec/activeDeadlineSeconds").and_then(Value::as_i64);
-    if let (Some(had), has) = (deadline(old), deadline(new))
-        && has.is_none_or(|has| has > had)
-    {
-        let path = "spec.activeDeadlineSeconds";
-        let why = "must be less than or equal to previous value";
-        causes.push(match has {
-            Some(has) => Cause::invalid(path, &json!(has), why),
-            None => {
-                Cause::invalid(path, &Value::Null, "must not update from a positive integer to nil value")
-            }
-        });
-    }
-    if without_images(old) == without_images(new) {
-        causes.extend(changed_ephemeral(old, new));
-        return causes;
+    let (before, mut after) = (rest(old), rest(new));
+    let grace = |spec: &Map<String, Value>| spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64);
+    if grace(&before).is_some_and(|seconds| seconds < 0) && grace(&after) == Some(1) {
+        after.insert("terminationGracePeriodSeconds".to_owned(), json!(grace(&before)));
     }
     let why = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
-    causes.push(Cause::forbidden("spec", why));
-    causes
+    (before != after).then(|| Cause::forbidden("spec", why))
 }
 
 fn changed_ephemeral(old: &Value, new: &Value) -> Option<Cause> {
@@ -146,7 +197,9 @@ fn claim(old: &Value, new: &Value) -> Vec<Cause> {
         let why = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
         causes.push(Cause::forbidden("spec", why));
     }
-    let size = |object: &Value, pointer: &str| quantity::bytes(text(object, pointer)).unwrap_or(0.0);
+    let size = |object: &Value, pointer: &str| {
+        Quantity::parse(text(object, pointer)).unwrap_or_else(|_| Quantity::count(0))
+    };
     let requested = |object: &Value| size(object, "/spec/resources/requests/storage");
     if requested(new) < requested(old) && requested(new) <= size(old, "/status/capacity/storage") {
         let less = "field can not be less than status.capacity";

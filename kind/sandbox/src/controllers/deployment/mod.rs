@@ -96,7 +96,7 @@ fn reconcile_deployment(
 ) -> Outcome {
     let (sets, claims) = claim_sets(snapshot, deployment, spec);
     if !claims.is_empty() {
-        return Outcome { writes: claims, due: None };
+        return Outcome { writes: claims, ..Outcome::default() };
     }
     let (newest, old) = replicas::split(sets, &spec.template);
     let context = Context { snapshot, deployment, spec, newest, old, now };

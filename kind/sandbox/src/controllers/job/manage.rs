@@ -10,7 +10,7 @@ use kube::ResourceExt;
 use super::{INDEX, View, add_finalizer, without_finalizer};
 use crate::controllers::pods::pod_from_template;
 use crate::controllers::replicaset::surplus;
-use crate::controllers::write::{NAME, Outcome, Write};
+use crate::controllers::write::{NAME, Outcome, REFUSAL, Write};
 
 const INDEX_VARIABLE: &str = "JOB_COMPLETION_INDEX";
 /// Kubernetes makes and deletes no more pods at once.
@@ -88,7 +88,15 @@ impl View<'_> {
             (0..count).map(|_| self.pod()).collect()
         };
         let message = || format!("Created pod: {NAME}");
-        pods.iter().map(|pod| Write::create(pod).announce(self.job, "SuccessfulCreate", message())).collect()
+        let refused = || format!("Error creating: {REFUSAL}");
+        let create = |pod| {
+            Write::create(pod).announce(self.job, "SuccessfulCreate", message()).complain(
+                self.job,
+                "FailedCreate",
+                refused(),
+            )
+        };
+        pods.iter().map(create).collect()
     }
 
     /// The completions for which there is neither a success nor a pod at work, smallest first.

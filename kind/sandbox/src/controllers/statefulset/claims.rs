@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::Resource;
 
 use super::{Context, pod};
-use crate::controllers::write::{Write, controlled_by};
+use crate::controllers::write::{REFUSAL, Write, controlled_by};
 
 /// What stands between an ordinal and its pod.
 pub(super) enum Storage {
@@ -65,7 +65,16 @@ fn create(context: &Context<'_>, template: &PersistentVolumeClaim, ordinal: i32)
         pod::name_of(context, ordinal),
         context.name()
     );
-    Write::create(&claim).announce(context.set, "SuccessfulCreate", message)
+    let refused = format!(
+        "create Claim {name} for Pod {} in StatefulSet {} failed error: {REFUSAL}",
+        pod::name_of(context, ordinal),
+        context.name()
+    );
+    Write::create(&claim).announce(context.set, "SuccessfulCreate", message).complain(
+        context.set,
+        "FailedCreate",
+        refused,
+    )
 }
 
 fn deletes_with_set(context: &Context<'_>) -> bool {

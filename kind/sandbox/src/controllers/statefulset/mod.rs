@@ -86,9 +86,10 @@ fn reconcile_set(snapshot: &Snapshot, set: &StatefulSet, spec: &StatefulSetSpec,
     let revisions = match (claims.is_empty(), resolved) {
         (true, Resolution::Known(revisions)) => revisions,
         // Ownership or the revision is to be written first; the rest is decided on what comes of it.
-        (false, _) => return Outcome { writes: claims, due: None },
+        (false, _) => return Outcome { writes: claims, ..Outcome::default() },
         (true, Resolution::After(write)) => {
-            return Outcome { writes: write.into_iter().map(|write| *write).collect(), due: None };
+            let writes = write.into_iter().map(|write| *write).collect();
+            return Outcome { writes, ..Outcome::default() };
         }
     };
     let context = Context { snapshot, set, spec, pods, revisions: &revisions, now };

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::claims::{self, Storage};
 use super::{Context, pod};
 use crate::controllers::pods::{Availability, availability, has_ended, is_running_and_ready, is_terminating};
-use crate::controllers::write::{Outcome, Write};
+use crate::controllers::write::{Outcome, REFUSAL, Write};
 
 /// Whether the pods after this one may be looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,14 +72,15 @@ fn create(context: &Context<'_>, ordinal: i32, outcome: &mut Outcome) {
     match claims::missing(context, ordinal) {
         Storage::Leaving => {}
         Storage::Ready(writes) => {
+            let needs_claims = !writes.is_empty();
             outcome.writes.extend(writes);
             let pod = pod::render(context, ordinal);
-            let message = format!(
-                "create Pod {} in StatefulSet {} successful",
-                pod::name_of(context, ordinal),
-                context.name()
-            );
-            outcome.push(Write::create(&pod).announce(context.set, "SuccessfulCreate", message));
+            let what =
+                format!("create Pod {} in StatefulSet {}", pod::name_of(context, ordinal), context.name());
+            let write = Write::create(&pod)
+                .announce(context.set, "SuccessfulCreate", format!("{what} successful"))
+                .complain(context.set, "FailedCreate", format!("{what} failed error: {REFUSAL}"));
+            outcome.push(if needs_claims { write.only_after_the_last() } else { write });
         }
     }
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::controllers::pods::selects;
 use crate::controllers::quantity::thousandths;
 use crate::controllers::snapshot::Snapshot;
-use crate::controllers::write::Write;
+use crate::controllers::write::{Announcement, Severity, Write};
 
 /// The next step of one claim, if there is one to take.
 pub(super) fn advance(snapshot: &Snapshot, claim: &PersistentVolumeClaim) -> Option<Write> {
@@ -98,6 +98,38 @@ fn find_volume(snapshot: &Snapshot, claim: &PersistentVolumeClaim) -> Option<Wri
         Some(class) => Some(provision(claim, class)),
         None => pend(claim),
     }
+}
+
+/// What users are told of a claim that has no volume and gets none now.
+pub(super) fn why_unbound(snapshot: &Snapshot, claim: &PersistentVolumeClaim) -> Option<Announcement> {
+    if volume_name(claim).is_some()
+        || claim.metadata.deletion_timestamp.is_some()
+        || phase(claim) == Some("Lost")
+    {
+        return None;
+    }
+    let about =
+        |severity, reason, message: String| Some(Announcement::about(claim, severity, reason, message));
+    let Some(name) = class_name(claim).filter(|name| !name.is_empty()) else {
+        let message = "no persistent volumes available for this claim and no storage class is set";
+        return about(Severity::Normal, "FailedBinding", message.to_owned());
+    };
+    let Some(class) = snapshot.storage_classes.get("", name) else {
+        let message = format!("storageclass.storage.k8s.io {name:?} not found");
+        return about(Severity::Warning, "ProvisioningFailed", message);
+    };
+    if class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer") {
+        if !waits_for_a_pod(snapshot, class, claim) {
+            return None;
+        }
+        let message = "waiting for first consumer to be created before binding";
+        return about(Severity::Normal, "WaitForFirstConsumer", message.to_owned());
+    }
+    let message = format!(
+        "Waiting for a volume to be created either by the external provisioner '{}' or manually by the system administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered.",
+        class.provisioner
+    );
+    about(Severity::Normal, "ExternalProvisioning", message)
 }
 
 fn waits_for_a_pod(snapshot: &Snapshot, class: &StorageClass, claim: &PersistentVolumeClaim) -> bool {

@@ -38,7 +38,10 @@ pub(crate) fn reconcile(snapshot: &Snapshot, _now: Timestamp) -> Outcome {
     for claim in snapshot.claims.iter() {
         match protection::of_claim(snapshot, claim) {
             Some(write) => outcome.push(write),
-            None => outcome.writes.extend(claim::advance(snapshot, claim)),
+            None => match claim::advance(snapshot, claim) {
+                Some(write) => outcome.push(write),
+                None => outcome.remarks.extend(claim::why_unbound(snapshot, claim)),
+            },
         }
     }
     for volume in snapshot.volumes.iter() {
