@@ -1,11 +1,15 @@
 //! Changes of the spec reach every member, whatever its history, and Ready does not come before.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{Pod, ResourceRequirements};
 use kube::ResourceExt as _;
 use serde_json::json;
 
 use super::ground::Ground;
+use super::observing::{ensure, throughout};
 use super::subject::Subject;
+use crate::promises::arena::until;
 
 /// What a pod's etcd container asks for.
 pub(super) fn resources(pod: &Pod) -> ResourceRequirements {
@@ -55,4 +59,34 @@ async fn a_change_of_resources_reaches_members_that_came_by_scaling_and_by_repla
     // And once more: what a member followed once it follows again.
     is_followed(&demo, "80Mi").await;
     demo.every_member_has(3, "key", "value").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "longer than ci/test may take; see the module's documentation"]
+async fn limits_without_requests_which_the_api_server_fills_in_are_followed_and_come_to_rest() {
+    let ground = Ground::open("limits-alone").await;
+    let demo =
+        Subject::create(&ground, "demo", json!({ "resources": { "limits": { "memory": "256Mi" } } })).await;
+    demo.is_ready(3).await;
+    demo.change(json!({ "resources": { "limits": { "memory": "512Mi" } } })).await.unwrap();
+    until("every member has the new limit", async || {
+        let pods = demo.pods().await;
+        let limits: Vec<_> = pods
+            .iter()
+            .map(|pod| resources(pod).limits.and_then(|mut limits| limits.remove("memory")))
+            .collect();
+        let followed = limits.iter().flatten().filter(|limit| limit.0 == "512Mi").count();
+        anyhow::ensure!(followed == 3, "{limits:?}");
+        Ok(Some(()))
+    })
+    .await;
+    demo.is_ready(3).await;
+    let before = demo.uids().await;
+    throughout("it rests", Duration::from_secs(10), async || {
+        let picture = demo.picture().await;
+        ensure(picture.is("Ready"), || picture.describe())?;
+        let now = demo.uids().await;
+        ensure(now == before, || format!("pods were {before:?} and are {now:?}"))
+    })
+    .await;
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt as _;
-use kube::api::{EvictParams, ListParams};
+use kube::api::{Api, EvictParams, ListParams};
 use serde_json::json;
 
 use super::changes::requested_memory;
@@ -15,12 +15,23 @@ use super::ground::Ground;
 use super::subject::{Subject, is_ready};
 use crate::promises::arena::until;
 
-/// Asks for the eviction of a pod; whether it was granted. A budget refuses with 429.
-async fn evict(ground: &Ground, pod: &str) -> bool {
-    match ground.api::<Pod>().evict(pod, &EvictParams::default()).await {
-        Ok(_) => true,
-        Err(kube::Error::Api(status)) if status.code == 429 || status.code == 404 => false,
-        Err(error) => panic!("evicting {pod}: {error}"),
+/// Asks for evictions, and takes a refusal for an answer.
+struct Drain(Api<Pod>);
+
+impl Drain {
+    async fn on(ground: &Ground) -> Drain {
+        // A client that asks again by itself after a refusal would only come back once it was granted.
+        let client = ground.client_without_retries().await;
+        Drain(Api::namespaced(client, &ground.namespace))
+    }
+
+    /// Asks for the eviction of a pod; whether it was granted. A budget refuses with 429.
+    async fn evict(&self, pod: &str) -> bool {
+        match self.0.evict(pod, &EvictParams::default()).await {
+            Ok(_) => true,
+            Err(kube::Error::Api(status)) if status.code == 429 || status.code == 404 => false,
+            Err(error) => panic!("evicting {pod}: {error}"),
+        }
     }
 }
 
@@ -38,12 +49,13 @@ async fn one_may_go(ground: &Ground) {
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn a_drain_of_a_cluster_of_one_ends_and_its_data_is_back() {
     let ground = Ground::open("drain-one").await;
+    let drain = Drain::on(&ground).await;
     let demo = Subject::create(&ground, "demo", json!({ "size": 1 })).await;
     demo.is_ready(1).await;
     demo.put("key", "value").await;
     let before = demo.uids().await;
     let pod = before.keys().next().unwrap();
-    until("the eviction is granted", async || Ok(evict(&ground, pod).await.then_some(()))).await;
+    until("the eviction is granted", async || Ok(drain.evict(pod).await.then_some(()))).await;
     until("the pod is another, of the same member", async || {
         let now = demo.uids().await;
         Ok((now.keys().eq(before.keys()) && now != before).then_some(()))
@@ -57,16 +69,17 @@ async fn a_drain_of_a_cluster_of_one_ends_and_its_data_is_back() {
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn a_second_eviction_is_refused_until_the_first_member_serves_again() {
     let ground = Ground::open("drain-two").await;
+    let drain = Drain::on(&ground).await;
     let demo = Subject::create(&ground, "demo", json!({})).await;
     demo.is_ready(3).await;
     demo.put("key", "value").await;
     one_may_go(&ground).await;
     let before = demo.uids().await;
     let pods: Vec<&String> = before.keys().collect();
-    assert!(evict(&ground, pods[0]).await, "the first is granted");
-    assert!(!evict(&ground, pods[1]).await, "the second at the same time is refused");
+    assert!(drain.evict(pods[0]).await, "the first is granted");
+    assert!(!drain.evict(pods[1]).await, "the second at the same time is refused");
     until("the second is granted at last", async || {
-        let granted = evict(&ground, pods[1]).await;
+        let granted = drain.evict(pods[1]).await;
         if granted {
             let first = demo.pods_api().get(pods[0]).await?;
             let is_back = first.uid().as_ref() != before.get(pods[0]) && is_ready(&first);
@@ -110,6 +123,7 @@ async fn look_on(demo: &Subject<'_>, done: &AtomicBool) -> Seen {
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn planned_restarts_go_through_the_budget_so_that_a_drain_beside_them_takes_no_second_member() {
     let ground = Ground::open("drain-restarts").await;
+    let drain = Drain::on(&ground).await;
     let demo = Subject::create(&ground, "demo", json!({})).await;
     demo.is_ready(3).await;
     demo.put("key", "value").await;
@@ -122,7 +136,7 @@ async fn planned_restarts_go_through_the_budget_so_that_a_drain_beside_them_take
             // A drain that comes back as soon as it is refused: at all three, one after the other.
             for pod in before.keys() {
                 if demo.uids().await.get(pod) == before.get(pod) {
-                    evict(&ground, pod).await;
+                    drain.evict(pod).await;
                 }
             }
             let pods = demo.pods().await;

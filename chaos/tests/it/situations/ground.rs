@@ -6,7 +6,8 @@ use std::process::{Command, Output};
 use chaos::subject::namespace;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, ListParams};
-use kube::{Client, Resource};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config, Resource};
 use serde::de::DeserializeOwned;
 
 use crate::promises::arena::{Arena, kind};
@@ -52,6 +53,14 @@ impl Ground {
         namespace::create(&arena.client, &namespace, "test").await.unwrap();
         let (client, kubeconfig) = (arena.client.clone(), arena.kubeconfig.clone());
         Ground { _arena: arena, kubeconfig, client, namespace }
+    }
+
+    /// A client that hands on what it is told, where the usual one asks again after a 429.
+    pub(super) async fn client_without_retries(&self) -> Client {
+        let file = Kubeconfig::read_from(&self.kubeconfig).unwrap();
+        let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
+        config.default_retry = false;
+        Client::try_from(config).unwrap()
     }
 
     /// The objects of one kind in the namespace.

@@ -20,7 +20,7 @@ use crate::promises::arena::until;
 const SOAK_SECONDS: i64 = 20;
 
 fn limit(memory: &str) -> Value {
-    json!({ "resources": { "limits": { "memory": memory } } })
+    json!({ "resources": { "requests": { "memory": "64Mi" }, "limits": { "memory": memory } } })
 }
 
 fn has_limit(pod: &Pod, memory: &str) -> bool {
@@ -104,7 +104,7 @@ async fn a_container_that_restarts_on_the_new_template_stops_the_rollout_and_goi
     let demo = Subject::create(
         &ground,
         "demo",
-        json!({ "resources": { "limits": { "memory": "256Mi" } }, "rollout": { "soakSeconds": 60 } }),
+        json!({ "resources": limit("256Mi")["resources"], "rollout": { "soakSeconds": 60 } }),
     )
     .await;
     demo.is_ready(3).await;
