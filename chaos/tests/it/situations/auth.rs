@@ -42,7 +42,7 @@ async fn authentication_that_a_user_turns_on_is_said_and_never_taken_for_a_lost_
     .await;
     demo.holds("AuthenticationEnabled").await;
     // Longer than an answer of before may be relied on.
-    throughout("authentication is on", Duration::from_secs(20), async || {
+    throughout("authentication is on", Duration::from_secs(12), async || {
         serves(&demo).await?;
         let now = demo.uids().await;
         ensure(now == before, || format!("pods were {before:?} and are {now:?}"))
