@@ -13,4 +13,5 @@ mod judge;
 mod load;
 mod probe;
 mod promises;
+mod situations;
 mod support;

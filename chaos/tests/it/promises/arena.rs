@@ -1,7 +1,9 @@
 //! A cluster for one test, and ways to wait for facts in it.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -18,31 +20,61 @@ use crate::support::need_root;
 pub(super) const PREVIOUS_IMAGE: &str = "etcd-operator:v0.0.9";
 
 /// For whatever takes seconds, on a machine that has other things to do.
-pub(super) const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The kubeconfig of the cluster that tests share, once it runs.
+static SHARED: tokio::sync::Mutex<Option<PathBuf>> = tokio::sync::Mutex::const_new(None);
+
+/// Processes that wait for the end of this one, each holding on to the other end of its input.
+static GUARDIANS: Mutex<Vec<Child>> = Mutex::new(Vec::new());
 
 /// A cluster for one test.
-pub(super) struct Arena {
-    pub(super) client: Client,
-    pub(super) kubeconfig: PathBuf,
+pub(crate) struct Arena {
+    pub(crate) client: Client,
+    pub(crate) kubeconfig: PathBuf,
     /// The cluster that was made for the test, by name.
     own: Option<String>,
 }
 
 impl Arena {
     /// A fresh cluster of the kind that the environment names, a sandbox unless it does; or the one whose kubeconfig it names.
-    pub(super) async fn open(name: &str) -> Arena {
+    pub(crate) async fn open(name: &str) -> Arena {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (kubeconfig, own) = match std::env::var_os("CHAOS_TEST_KUBECONFIG") {
             Some(file) => (PathBuf::from(file), None),
             None => bring_up(&format!("test-{name}-{}", std::process::id())),
         };
+        Arena::at(kubeconfig, own).await
+    }
+
+    /// The cluster that tests of this process share, with the operator in it. It is brought down once the process has ended.
+    pub(crate) async fn shared() -> Arena {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let mut shared = SHARED.lock().await;
+        let kubeconfig = match (&*shared, std::env::var_os("CHAOS_TEST_KUBECONFIG")) {
+            (Some(kubeconfig), _) => kubeconfig.clone(),
+            (None, Some(file)) => PathBuf::from(file),
+            (None, None) => {
+                let (kubeconfig, own) = bring_up(&format!("test-shared-{}", std::process::id()));
+                own.iter().for_each(|name| bring_down_after_us(name));
+                kubeconfig
+            }
+        };
+        *shared = Some(kubeconfig.clone());
+        let arena = Arena::at(kubeconfig, None).await;
+        // Each test makes sure of it: the first may have failed half-way, or another may have changed it.
+        arena.install().await;
+        arena
+    }
+
+    async fn at(kubeconfig: PathBuf, own: Option<String>) -> Arena {
         let file = Kubeconfig::read_from(&kubeconfig).unwrap();
         let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
         Arena { client: Client::try_from(config).unwrap(), kubeconfig, own }
     }
 
     /// Installs the operator from its manifest and waits for it.
-    pub(super) async fn install(&self) {
+    pub(crate) async fn install(&self) {
         self.install_as(operator::Installation::default()).await;
     }
 
@@ -85,8 +117,18 @@ fn previous_operator() -> PathBuf {
         .map_or_else(|| PathBuf::from(CHAOS).with_file_name("etcd-operator"), PathBuf::from)
 }
 
+/// Brings the cluster down when this process has ended, however it ended: `cat` returns when nobody can write to it any more.
+fn bring_down_after_us(name: &str) {
+    let script = r#"cat > /dev/null; exec "$0" cluster down --cluster "$1" --name "$2""#;
+    let mut guardian = Command::new("sh");
+    guardian.args(["-c", script, CHAOS, &kind(), name]).stdin(Stdio::piped());
+    // Ctrl-C reaches the group of the tests, and this process is to outlive them.
+    guardian.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    GUARDIANS.lock().unwrap().push(guardian.spawn().unwrap());
+}
+
 /// The kind of cluster that the tests make, in the words of `--cluster`.
-fn kind() -> String {
+pub(crate) fn kind() -> String {
     std::env::var("CHAOS_TEST_CLUSTER").unwrap_or_else(|_| "sandbox".to_owned())
 }
 
@@ -110,7 +152,7 @@ pub(super) fn chaos(arguments: &[&str], kubeconfig: Option<&std::path::Path>) ->
 }
 
 /// Asks again and again until there is an answer; panics with the last error when that takes too long.
-pub(super) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> T {
+pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> T {
     let start = Instant::now();
     loop {
         let answer = ask().await;

@@ -5,7 +5,7 @@
 //! time. `CHAOS_TEST_KUBECONFIG=FILE` runs them on another cluster instead, one after the other,
 //! which has to know the images.
 
-mod arena;
+pub(crate) mod arena;
 mod install;
 mod members;
 mod principles;
