@@ -2,7 +2,7 @@
 //! sees what a user sees and not what the operator's own types make of it.
 
 use anyhow::{Context as _, Result};
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -54,14 +54,13 @@ pub async fn resize(client: &Client, namespace: &str, name: &str, size: u32) -> 
     patched.with_context(|| format!("setting the size of {namespace}/{name} to {size}"))
 }
 
-/// The headless Service of a cluster, as its members' StatefulSets name it: the harness does not form names after the operator.
+/// The headless Service of a cluster, as its members' pods name it: the harness does not form names after the operator.
 pub async fn peers_service(client: &Client, namespace: &str, name: &str) -> Result<String> {
-    let sets = Api::<StatefulSet>::namespaced(client.clone(), namespace);
+    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     let own = ListParams::default().labels(&format!("{CLUSTER_LABEL}={name}"));
-    let list =
-        sets.list(&own).await.with_context(|| format!("listing the StatefulSets of {namespace}/{name}"))?;
-    let named = list.items.into_iter().find_map(|live| live.spec?.service_name);
-    named.with_context(|| format!("no StatefulSet of {namespace}/{name} names a Service"))
+    let list = pods.list(&own).await.with_context(|| format!("listing the pods of {namespace}/{name}"))?;
+    let named = list.items.into_iter().find_map(|pod| pod.spec?.subdomain);
+    named.with_context(|| format!("no pod of {namespace}/{name} names a Service"))
 }
 
 /// Whether the status carries the condition with the value `True` for the present generation.

@@ -35,7 +35,7 @@ impl Pod {
             name: "c".to_owned(),
             namespace: "ns".to_owned(),
             uid: "cluster-uid".to_owned(),
-            naming: Naming::ByUid,
+            naming: Naming::ByName,
         };
         let member = MemberName::parse(&cluster, "c-abcde").unwrap();
         let configuration = GateConfiguration {
@@ -314,11 +314,11 @@ fn a_second_gate_on_the_volume_waits_for_the_first() {
 #[test]
 fn a_configuration_that_this_gate_would_misunderstand_is_refused() {
     let mut configuration = serde_json::to_value(&Pod::new().configuration).unwrap();
-    configuration["format"] = 2.into();
+    configuration["format"] = 3.into();
     assert!(super::parse(&configuration.to_string()).is_ok(), "a newer format that only adds is understood");
-    configuration["oldestReader"] = 2.into();
+    configuration["oldestReader"] = 3.into();
     let error = parse(&configuration.to_string()).unwrap_err();
-    assert!(error.to_string().contains("format 2"), "{error}");
+    assert!(error.to_string().contains("format 3"), "{error}");
 }
 
 #[tokio::test]

@@ -63,11 +63,11 @@ impl JsonSchema for Amount {
 #[serde(rename_all = "camelCase", default)]
 pub struct ResourcesSpec {
     /// What the scheduler sets aside.
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = 6))]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub requests: BTreeMap<String, Amount>,
     /// What the container may use at most.
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = 6))]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, Amount>,
 }
