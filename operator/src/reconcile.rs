@@ -131,6 +131,7 @@ impl Reconciler {
             let is_planned = plan.actions.iter().any(|one| one.concern == *concern);
             !is_planned || executed.succeeded.contains(concern)
         });
+        memory.forget_changes(&plan);
         plan.add_setbacks(&executed.setbacks);
         self.reporter.report(key, &observed, &plan).await?;
         Ok(Next::After(pause(self.clock.monotonic(), &plan, &executed, memory)))
@@ -185,8 +186,11 @@ impl Reconciler {
             match outcome {
                 Ok(()) => {
                     tracing::info!(cluster = %key, kind = action.kind(), "{action}");
-                    executed.succeeded.insert(concern.clone());
                     self.reporter.acted(cluster, action).await;
+                    match memory.note_done(self.clock.monotonic(), planned) {
+                        None => drop(executed.succeeded.insert(concern.clone())),
+                        Some(undone) => executed.setbacks.push(undone),
+                    }
                 }
                 Err(error) => {
                     tracing::info!(cluster = %key, kind = action.kind(), error = chain(&error), "not done: {action}");
@@ -223,11 +227,11 @@ impl Reconciler {
     }
 }
 
-/// A spec that can't be carried out is held back as a whole.
+/// A spec that can't be carried out changes nothing; what runs is kept as it is.
 fn parse_and_plan(observed: &Observed) -> Plan {
     match Desired::parse(&observed.cluster) {
         Ok(desired) => plan(observed, &desired),
-        Err(invalid) => of_invalid(&invalid),
+        Err(invalid) => of_invalid(observed, &invalid),
     }
 }
 

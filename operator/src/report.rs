@@ -5,6 +5,7 @@ use crate::distortion::Distortion;
 use crate::events::Events;
 use crate::metrics::{ClusterHealth, Metrics};
 use crate::watch::ClusterKey;
+use etcd_operator_core::api::condition::ConditionType;
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterStatus};
 use etcd_operator_core::events::{of_action, of_new_holds};
 use etcd_operator_core::names::FIELD_MANAGER;
@@ -125,10 +126,13 @@ impl Reporter {
 }
 
 fn health(observed: &Observed, plan: &Plan, status: &EtcdClusterStatus) -> ClusterHealth {
-    let (voters, has_quorum) = match &observed.member_list {
-        MemberList::Known(known) => (known.members.iter().filter(|member| !member.is_learner).count(), true),
-        MemberList::Unknown(_) => (0, false),
+    let voters = match &observed.member_list {
+        MemberList::Known(known) => known.members.iter().filter(|member| !member.is_learner).count(),
+        MemberList::Unknown(_) => 0,
     };
+    let available = ConditionType::Available.as_str();
+    let has_quorum =
+        status.conditions.iter().any(|condition| condition.type_ == available && condition.status == "True");
     ClusterHealth {
         wanted: i64::from(observed.cluster.spec.size),
         voters: i64::try_from(voters).unwrap_or(i64::MAX),

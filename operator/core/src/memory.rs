@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 
 use crate::names::MemberName;
 use crate::observed::WarnedKind;
-use crate::plan::{Concern, Hold, Setback, SetbackKind};
+use crate::plan::{Action, Concern, Hold, Plan, Planned, Setback, SetbackKind};
 
 /// Looks that are further apart than this do not prove that nothing happened in between.
 const LONGEST_GAP: Duration = Duration::from_secs(30);
@@ -21,9 +21,15 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// The longest pause before a refused write is tried again: what refused it may have been changed.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
+/// A change that is needed again within this time after it was made, and after any pause, has been undone.
+const SOON: Duration = Duration::from_secs(3);
+/// Changes of one object that may be undone one after the other before that is said and the next one waits.
+const PATIENCE_WITH_OTHERS: u32 = 5;
+
 /// What is remembered of one cluster object.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
+    changes: BTreeMap<String, Change>,
     silence: Spells<MemberName>,
     cut_off: Spells<String>,
     setbacks: BTreeMap<Concern, Retry>,
@@ -73,6 +79,14 @@ struct Retry {
     not_before: Duration,
 }
 
+/// A change of one object that was made again and again.
+#[derive(Clone, Debug)]
+struct Change {
+    what: String,
+    times: u32,
+    last: Duration,
+}
+
 /// A plan that has stayed the same.
 #[derive(Clone, Debug)]
 struct Unchanged {
@@ -99,16 +113,16 @@ impl Memory {
         self.cut_off.note(now, claims)
     }
 
-    /// Which objects' Events are to be read now: of those that have not come up for a while, and not at every look.
+    /// Which objects' Events are to be read now, with their UIDs: of those that have not come up for a while, and not at every look.
     pub fn due_explanations(
         &mut self,
         now: Duration,
-        objects: BTreeSet<(WarnedKind, String)>,
-    ) -> Option<BTreeSet<(WarnedKind, String)>> {
-        let waiting = self.unexplained.note(now, objects);
+        objects: BTreeMap<(WarnedKind, String), String>,
+    ) -> Option<BTreeMap<(WarnedKind, String), String>> {
+        let waiting = self.unexplained.note(now, objects.keys().cloned().collect());
         self.explanations.words.retain(|object, _| waiting.contains_key(object));
-        let for_long = waiting.into_iter().filter(|(_, since)| *since >= EXPLAIN_AFTER);
-        let for_long: BTreeSet<_> = for_long.map(|(object, _)| object).collect();
+        let is_late = |object: &(WarnedKind, String)| waiting.get(object).is_some_and(|since| *since >= EXPLAIN_AFTER);
+        let for_long: BTreeMap<_, _> = objects.into_iter().filter(|(object, _)| is_late(object)).collect();
         let is_due = self.explanations.asked_at.is_none_or(|at| now.saturating_sub(at) >= EXPLAIN_EVERY);
         (is_due && !for_long.is_empty()).then_some(for_long)
     }
@@ -144,13 +158,47 @@ impl Memory {
         match setback.kind {
             // The next look is the remedy, and it comes soon.
             SetbackKind::Overtaken | SetbackKind::NotOurs => {}
-            SetbackKind::Refused(_) | SetbackKind::NotNow(_) => {
+            SetbackKind::Refused(_) | SetbackKind::NotNow(_) | SetbackKind::Undone => {
                 let before = self.setbacks.get(&setback.concern);
                 let pause = before.map_or(FIRST_BACKOFF, |retry| (retry.pause * 2).min(LONGEST_BACKOFF));
                 let retry = Retry { setback: setback.clone(), pause, not_before: now + pause };
                 self.setbacks.insert(setback.concern.clone(), retry);
             }
         }
+    }
+
+    /// Notes that an action was carried out. If it is the same change of the same object as before, again and again, then somebody
+    /// undoes it each time: a setback like a refusal.
+    pub fn note_done(&mut self, now: Duration, planned: &Planned) -> Option<Setback> {
+        let Action::Patch(patch) = &planned.action else { return None };
+        let what = planned.action.to_string();
+        let pause = self.setbacks.get(&planned.concern).map_or(Duration::ZERO, |retry| retry.pause);
+        let before = self.changes.get(&patch.target.uid).filter(|change| {
+            change.what == what && now.saturating_sub(change.last) <= pause + SOON
+        });
+        let times = before.map_or(1, |change| change.times.saturating_add(1));
+        let change = Change { what: what.clone(), times, last: now };
+        self.changes.insert(patch.target.uid.clone(), change);
+        if times < PATIENCE_WITH_OTHERS {
+            return None;
+        }
+        let setback = Setback { concern: planned.concern.clone(), what, kind: SetbackKind::Undone };
+        self.note_setback(now, &setback);
+        Some(setback)
+    }
+
+    /// UIDs of objects whose changes somebody undoes.
+    pub fn undone(&self) -> BTreeSet<String> {
+        let undone = self.changes.iter().filter(|(_, change)| change.times >= PATIENCE_WITH_OTHERS);
+        undone.map(|(uid, _)| uid.clone()).collect()
+    }
+
+    /// Forgets the changes of objects that the plan leaves as they are.
+    pub fn forget_changes(&mut self, plan: &Plan) {
+        let is_planned = |uid: &String| {
+            plan.actions.iter().any(|one| matches!(&one.action, Action::Patch(patch) if patch.target.uid == *uid))
+        };
+        self.changes.retain(|uid, _| is_planned(uid));
     }
 
     /// Forgets what failed about anything that the plan has nothing to do about any more, or that has now succeeded.

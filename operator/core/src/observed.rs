@@ -49,6 +49,8 @@ pub struct Observed {
     pub silence: BTreeMap<MemberName, SignedDuration>,
     /// Where volumes are bound to, as far as that had to be asked.
     pub places: Places,
+    /// UIDs of objects whose changes somebody undoes each time.
+    pub undone: BTreeSet<String>,
     /// What Kubernetes' own Events say of objects that do not come up: the last warning of each, by kind and name.
     pub warnings: BTreeMap<(WarnedKind, String), String>,
 }
@@ -119,6 +121,9 @@ pub enum Answer {
     Etcd(EtcdAnswer),
     /// The gate, on the metrics port.
     Gate(GateReport),
+    /// etcd, which asks for credentials that the operator does not have, because authentication is on. Who it is and how far it is
+    /// it does not say; whether a quorum stands behind it, the read tells.
+    Refused(LinearizableRead),
     /// Nobody; the text says what was tried and how it failed.
     Silent(String),
 }

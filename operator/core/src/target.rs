@@ -1,8 +1,11 @@
 //! What a member should run: a function of the spec and of the member's own record. It is recorded on the member's claim before
 //! anything else of the member changes, so that each member's objects are rendered from its own facts. Never looks at the world.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Container, ResourceRequirements};
+use k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -65,7 +68,11 @@ impl Target {
 
     /// What a template shows that an operator wrote before targets were recorded.
     pub fn of_template(live: &StatefulSet) -> Option<Target> {
-        let pod = live.spec.as_ref()?.template.spec.as_ref()?;
+        Target::of_pod_spec(live.spec.as_ref()?.template.spec.as_ref()?)
+    }
+
+    /// What the spec of a member's pod shows.
+    pub fn of_pod_spec(pod: &PodSpec) -> Option<Target> {
         let etcd = pod.containers.iter().find(|container| container.name == ETCD_CONTAINER)?;
         let configuration: GateConfiguration = serde_json::from_str(etcd.args.as_ref()?.first()?).ok()?;
         let user = pod.security_context.as_ref().and_then(|security| security.run_as_user);
@@ -76,6 +83,17 @@ impl Target {
             quota_backend_bytes: configuration.quota_backend_bytes,
             user: if user.is_some() { PodUser::Fixed } else { PodUser::Platform },
         })
+    }
+
+    /// Whether a pod that shows this was made from the other. Resources that the other does not name may have been filled in when
+    /// the pod was admitted.
+    pub fn includes(&self, other: &Target) -> bool {
+        let named = ResourceRequirements {
+            requests: named(self.resources.requests.as_ref(), other.resources.requests.as_ref()),
+            limits: named(self.resources.limits.as_ref(), other.resources.limits.as_ref()),
+            ..other.resources.clone()
+        };
+        Target { resources: named, user: other.user, ..self.clone() }.is_same_as(other)
     }
 
     /// The annotation's value on a claim.
@@ -94,6 +112,15 @@ impl Target {
     pub fn is_same_as(&self, other: &Target) -> bool {
         self.digest() == other.digest()
     }
+}
+
+type Amounts = BTreeMap<String, Quantity>;
+
+/// Those of the amounts whose names the others have.
+fn named(amounts: Option<&Amounts>, others: Option<&Amounts>) -> Option<Amounts> {
+    let others = others?;
+    let of_others = |(name, _): &(&String, &Quantity)| others.contains_key(*name);
+    Some(amounts?.iter().filter(of_others).map(|(name, amount)| (name.clone(), amount.clone())).collect())
 }
 
 fn repository(etcd: &Container) -> Option<String> {

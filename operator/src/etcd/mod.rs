@@ -68,7 +68,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub trait EtcdMember: Send + Sync {
     /// The endpoint, for messages.
     fn endpoint(&self) -> &str;
-    /// What the member says of itself; needs no quorum, and tries no read.
+    /// What the member says of itself; needs no quorum, and tries no read. Where authentication is on, it asks for credentials.
     fn status(&self) -> BoxFuture<'_, Result<EtcdAnswer, EtcdError>>;
     /// A linearizable read through this member: a quorum stands behind it, and it has caught up. Learners refuse it. Where
     /// authentication is on, a refusal says the same: etcd looks at credentials after the quorum has confirmed the read.

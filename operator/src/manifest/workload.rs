@@ -30,9 +30,8 @@ fn pod(scope: &Scope) -> Value {
         // Preferred, not required: on a cluster of one node both replicas run there.
         "topologySpreadConstraints": [spread("kubernetes.io/hostname"), spread("topology.kubernetes.io/zone")],
         "securityContext": {
+            // The image names a user of its own. None is named here, so that platforms may choose one (OpenShift).
             "runAsNonRoot": true,
-            "runAsUser": 65532,
-            "runAsGroup": 65532,
             "seccompProfile": { "type": "RuntimeDefault" },
         },
         "containers": [container(scope)],

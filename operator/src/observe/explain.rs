@@ -11,19 +11,21 @@ use kube::Client;
 use kube::api::{Api, ListParams};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The last warning about each of some objects, where there is one.
+/// The last warning about each of some objects, given with their UIDs, where there is one. What was said of an earlier object of the
+/// same name is no news of this one.
 pub(super) async fn warnings(
     client: &Client,
     namespace: &str,
-    objects: BTreeSet<(WarnedKind, String)>,
+    objects: BTreeMap<(WarnedKind, String), String>,
 ) -> BTreeMap<(WarnedKind, String), String> {
     let events: Api<Event> = Api::namespaced(client.clone(), namespace);
     let mut warnings = BTreeMap::new();
-    for (kind, name) in objects {
+    for ((kind, name), uid) in objects {
         let fields = format!("regarding.kind={},regarding.name={name},type=Warning", kind.as_str());
+        let is_about = |event: &Event| event.regarding.as_ref().and_then(|it| it.uid.as_deref()) == Some(&uid);
         match events.list(&ListParams::default().fields(&fields)).await {
             Ok(list) => {
-                if let Some(last) = list.items.into_iter().max_by_key(last_seen) {
+                if let Some(last) = list.items.into_iter().filter(is_about).max_by_key(last_seen) {
                     warnings.insert((kind, name), describe(&last));
                 }
             }
@@ -58,8 +60,9 @@ pub(super) async fn cut_off(
     let nodes = nodes.list(&ListParams::default()).await.map_err(AskError::from)?.items;
     let mut cut_off = BTreeSet::new();
     for (claim, name) in volumes {
+        // A volume that is gone can be used nowhere either.
         let volume = api.get_opt(name).await.map_err(AskError::from)?;
-        if volume.is_some_and(|volume| is_cut_off(&volume, &nodes)) {
+        if volume.is_none_or(|volume| is_cut_off(&volume, &nodes)) {
             cut_off.insert(claim.clone());
         }
     }

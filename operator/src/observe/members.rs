@@ -66,6 +66,7 @@ async fn ask_one(etcd: &dyn EtcdPort, clock: &SharedClock, pod: &Asking) -> Prob
     let answer = match (status, gate) {
         (Ok(status), _) => Answer::Etcd(with_read(status, read)),
         (Err(_), Ok(report)) => Answer::Gate(report),
+        (Err(EtcdError::NotAuthorized { .. }), Err(_)) => Answer::Refused(outcome(read)),
         (Err(status), Err(gate)) => Answer::Silent(format!("etcd: {}; gate: {gate}", chain(&status))),
     };
     Probe { at: clock.wall(), answer }
@@ -73,13 +74,16 @@ async fn ask_one(etcd: &dyn EtcdPort, clock: &SharedClock, pod: &Asking) -> Prob
 
 /// The answer of a voter with what came of the read; a learner serves none.
 fn with_read(status: EtcdAnswer, read: Result<(), EtcdError>) -> EtcdAnswer {
-    let read = match read {
-        _ if status.is_learner => LinearizableRead::NotTried,
+    let read = if status.is_learner { LinearizableRead::NotTried } else { outcome(read) };
+    EtcdAnswer { read, ..status }
+}
+
+fn outcome(read: Result<(), EtcdError>) -> LinearizableRead {
+    match read {
         Ok(()) => LinearizableRead::Served,
         Err(EtcdError::NotAuthorized { message, .. }) => LinearizableRead::Refused(message),
         Err(error) => LinearizableRead::Failed(chain(&error)),
-    };
-    EtcdAnswer { read, ..status }
+    }
 }
 
 /// The gate's report, or in words why there is none. A report of another pod, which had the address before, is none.

@@ -91,6 +91,7 @@ impl Observer {
             member_list: asked.member_list,
             silence: BTreeMap::new(),
             places: Places::NotAsked,
+            undone: memory.undone(),
             warnings: BTreeMap::new(),
         };
         let observed = self.with_what_time_tells(observed, identity, memory).await;

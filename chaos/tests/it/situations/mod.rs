@@ -8,7 +8,7 @@
 //! Those that `cargo test` runs fit into the budget of `ci/test`. The others are ignored unless asked for:
 //! `cargo test --workspace --test it situations:: -- --include-ignored --skip real_kubernetes` on sandboxes,
 //! `CHAOS_TEST_CLUSTER=bare cargo test --workspace --test it situations:: -- --include-ignored --test-threads 1` on real
-//! Kubernetes. What no sandbox can show (quotas, resources, root-owned volumes, the end of memory) is in `real_kubernetes` and
+//! Kubernetes. What no sandbox can show (nodes that are too small, root-owned volumes, the end of memory) is in `real_kubernetes` and
 //! fails on a sandbox instead of passing without having shown anything.
 
 mod at_rest;

@@ -1,5 +1,5 @@
-//! What no sandbox can show: quotas, nodes that are too small, the end of memory, volumes that belong to root. Each fails on a
-//! sandbox, and says so; `CHAOS_TEST_CLUSTER=bare` gives it real Kubernetes.
+//! What only real Kubernetes shows: nodes that are too small, the end of memory, volumes that belong to root; and quotas as
+//! the real ones count. Each fails on a sandbox, and says so; `CHAOS_TEST_CLUSTER=bare` gives it real Kubernetes.
 
 use std::time::Duration;
 

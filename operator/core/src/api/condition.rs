@@ -32,8 +32,6 @@ impl ConditionType {
 /// Why a condition is what it is. A held action brings its own reason, see [`crate::plan::Hold::reason`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConditionReason {
-    /// The spec cannot be carried out; the message says which field.
-    InvalidSpec,
     /// The first members have not formed a cluster yet.
     Forming,
     /// A quorum answered a linearizable read.
@@ -54,23 +52,18 @@ pub enum ConditionReason {
     SizeDiffers,
     /// The volume of a member that still runs is being deleted, which cannot be undone.
     VolumeEnding,
-    /// A member does not run what the spec asks for yet.
-    MembersOutdated,
     /// The cluster's objects could not be read: this says nothing about them.
     ObservationFailed,
     /// Something is being changed.
     Changing,
     /// All is as the spec says.
     AsSpecified,
-    /// Something is held back; its own reason stands in the message and in `.status.holds`.
-    Held,
 }
 
 impl ConditionReason {
     /// The word in `.status.conditions[].reason`.
     pub fn as_str(self) -> &'static str {
         match self {
-            ConditionReason::InvalidSpec => "InvalidSpec",
             ConditionReason::Forming => "Forming",
             ConditionReason::QuorumServes => "QuorumServes",
             ConditionReason::QuorumLost => "QuorumLost",
@@ -81,11 +74,9 @@ impl ConditionReason {
             ConditionReason::MemberUnhealthy => "MemberUnhealthy",
             ConditionReason::SizeDiffers => "SizeDiffers",
             ConditionReason::VolumeEnding => "VolumeEnding",
-            ConditionReason::MembersOutdated => "MembersOutdated",
             ConditionReason::ObservationFailed => "ObservationFailed",
             ConditionReason::Changing => "Changing",
             ConditionReason::AsSpecified => "AsSpecified",
-            ConditionReason::Held => "Held",
         }
     }
 }

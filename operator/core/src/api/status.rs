@@ -69,13 +69,16 @@ pub struct MemberStatus {
     /// Since when it has been well without interruption.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub well_since: Option<Time>,
+    /// A digest of what it runs, once it has been well with that for ten times the soak, and ten minutes at least.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proven_target: Option<String>,
     /// How often its container has been restarted in its present pod.
     #[serde(skip_serializing_if = "is_zero")]
     pub restarts: i32,
     /// Size of its database, rounded up, so that growth alone is no news.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_size: Option<String>,
-    /// A change of the operator's own making that reaches it with its next restart.
+    /// A change of the operator's own making that reaches it with its next planned restart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending: Option<String>,
 }

@@ -160,7 +160,8 @@ fn parse_soak(seconds: i64) -> Result<SignedDuration, Invalid> {
     if seconds < 0 { Err(Invalid::Soak(seconds)) } else { Ok(SignedDuration::from_secs(seconds)) }
 }
 
-fn parse_size(size: i32) -> Result<usize, Invalid> {
+/// A number of voters.
+pub(crate) fn parse_size(size: i32) -> Result<usize, Invalid> {
     match size {
         1 | 3 | 5 | 7 => usize::try_from(size).map_err(|_| Invalid::Size(size)),
         _ => Err(Invalid::Size(size)),

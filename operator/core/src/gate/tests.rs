@@ -333,7 +333,7 @@ fn a_configuration_without_a_quota_is_written_as_it_always_was_and_one_with_it_n
     let limited = GateConfiguration { quota_backend_bytes: Some(8 << 30), ..plain };
     let written = serde_json::to_value(&limited).expect("plain data");
     assert_eq!(written["quotaBackendBytes"], 8_589_934_592_u64);
-    assert_eq!(written["format"], 1);
+    assert_eq!(written["format"], super::FORMAT);
     assert_eq!(written.get("oldestReader"), None, "a gate that does not know the field still starts etcd");
     assert_eq!(serde_json::from_value::<GateConfiguration>(written).expect("its own text"), limited);
 }

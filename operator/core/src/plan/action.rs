@@ -24,8 +24,14 @@ pub enum Concern {
     Service(String),
     /// The disruption budget.
     Budget,
-    /// The objects of one member.
+    /// That one member's objects come and go, and its permit: each of these rests on the one before it.
     Member(MemberName),
+    /// What is recorded on one member's claim.
+    Record(MemberName),
+    /// The template of one member's pods.
+    Template(MemberName),
+    /// One member's live pod: its labels, and its restart.
+    Pod(MemberName),
     /// Who is a member, with the objects that a new one needs first.
     Membership,
     /// Alarms that removed members left behind.
@@ -65,7 +71,7 @@ pub enum Action {
     /// Delete an object.
     Delete(Delete),
     /// Delete a pod that serves, through the eviction API, so that its disruption budget counts: a drain at the same moment is not
-    /// joined. A refusal by the budget is no failure.
+    /// joined. What the budget refuses now is tried again later.
     Evict(Evict),
     /// Add a learner to etcd. Re-read the list first, and do nothing if it has changed.
     AddLearner {

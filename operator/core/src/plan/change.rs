@@ -8,7 +8,7 @@ use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
 use super::{Action, Delete, Kind, Patch, PatchOperation, PatchPurpose, Target};
-use crate::names::{ANNOTATION_FINGERPRINT, ANNOTATION_TARGET, ANNOTATION_VERSION};
+use crate::names::{ANNOTATION_FINGERPRINT, ANNOTATION_TARGET, ANNOTATION_VERSION, CLUSTER_UID};
 use crate::render::compare::escape;
 use crate::target;
 
@@ -108,6 +108,12 @@ pub(super) fn differing(
 ) -> BTreeMap<String, String> {
     let is_there = |key: &String, value: &String| present.and_then(|present| present.get(key)) == Some(value);
     wanted.into_iter().filter(|(key, value)| !is_there(key, value)).collect()
+}
+
+/// Whether an object bears the label by which objects are told apart now. One that does not was made by an earlier operator, and gets
+/// it without anybody having changed anything.
+pub(super) fn bears_uid(metadata: &ObjectMeta) -> bool {
+    metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(CLUSTER_UID))
 }
 
 /// What a change of a rendered object is for. If the digest on the live object is the one that would be written, then what

@@ -1,8 +1,10 @@
 //! What removed members leave behind: alarms, and their StatefulSet, pod and volume, in this order. A member counts as
 //! removed only by the linearizable list of this very observation. Never removes a member from etcd.
 
+use k8s_openapi::api::core::v1::Pod;
+
 use super::{
-    Action, Concern, Context, Delete, Flow, Hold, Kind, Notice, ObjectHold, Plan, Wait, change, safety,
+    Action, Concern, Context, Delete, Flow, Hold, Kind, Notice, ObjectHold, Plan, Wait, change, safety, scale,
 };
 use crate::gate::GateHoldReason;
 use crate::world::{ClaimFacts, Issued, Member, Origin};
@@ -29,10 +31,12 @@ pub(super) fn objects_of_removed(context: &Context<'_>, plan: &mut Plan) -> Flow
     Flow::Next
 }
 
-/// Whether anything of a removed member still has to go.
+/// Whether anything of a removed member still has to be taken away. A volume that is being deleted already may take as long as it
+/// likes: nothing has its name again.
 pub(super) fn is_cleaning(context: &Context<'_>) -> bool {
     removed(context).any(|member| {
-        member.stateful_set.is_some() || member.pod.is_some() || fate(context, member) == Fate::Goes
+        let volume_goes = member.live_claim().is_some() && fate(context, member) == Fate::Goes;
+        member.stateful_set.is_some() || member.pod.is_some() || volume_goes
     })
 }
 
@@ -43,7 +47,7 @@ fn removed<'c, 'a>(context: &'c Context<'a>) -> impl Iterator<Item = &'c Member<
 /// Whether a member is no more and has left something.
 fn is_removed(context: &Context<'_>, member: &Member<'_>) -> bool {
     let is_ours = member.facts.as_ref().is_none_or(|facts| facts.is_of(&context.world.cluster));
-    let is_wanted = is_intended(context, member) && context.world.listed().count() < context.desired.size;
+    let is_wanted = is_intended(context, member) && context.world.listed().count() < scale::allowed_members(context);
     let is_kept = member.facts.as_ref().is_some_and(|facts| facts.set_aside)
         && member.stateful_set.is_none()
         && member.pod.is_none();
@@ -59,6 +63,8 @@ pub(super) fn is_intended(context: &Context<'_>, member: &Member<'_>) -> bool {
             && facts.is_of(&context.world.cluster)
             && facts.issued == Issued::Never
             && facts.member_id.is_none()
+            // Recorded while it was listed: whoever was a member once never comes back.
+            && facts.formed.is_none()
             && !facts.set_aside
     };
     member.listed.is_none() && member.live_claim().is_some() && member.facts.as_ref().is_some_and(is_unused)
@@ -81,7 +87,7 @@ fn delete_pod(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>) {
     let Some(pod) = member.pod else { return };
     if member.live_pod().is_some() {
         plan.act_on_member(&member.name, change::delete(Kind::Pod, pod, BECAUSE));
-    } else if safety::is_overdue(context, member) && member.listed.is_none() {
+    } else if safety::is_overdue(context, member) && member.listed.is_none() && !is_forced(pod) {
         // Its node may never answer again. The member is out of the list, so a second copy of it can do no harm.
         let delete = Delete {
             target: change::target(Kind::Pod, pod),
@@ -91,6 +97,11 @@ fn delete_pod(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>) {
         };
         plan.act_on_member(&member.name, Action::Delete(delete));
     }
+}
+
+/// Whether the pod's end is not waited for any more, and only a finalizer keeps the object.
+fn is_forced(pod: &Pod) -> bool {
+    pod.metadata.deletion_grace_period_seconds == Some(0)
 }
 
 /// What becomes of a removed member's volume.

@@ -96,12 +96,20 @@ pub(super) fn alarms_and_authentication(context: &Context<'_>, plan: &mut Plan) 
     Flow::Stop
 }
 
-/// Says why only harmless things are done.
-pub(super) fn quorum_unknown(context: &Context<'_>, plan: &mut Plan) -> Flow {
+/// Says why only harmless things are done: the members refuse the operator, or no quorum answers.
+pub(super) fn members_unheard(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    if context.world.refuses_for_authentication() {
+        plan.hold(Hold::Quorum(QuorumHold::AuthenticationEnabled));
+        return Flow::Next;
+    }
+    quorum_unknown(context, plan);
+    Flow::Next
+}
+
+fn quorum_unknown(context: &Context<'_>, plan: &mut Plan) {
     let message = match &context.world.observed.member_list {
         MemberList::Known(_) => "the member list is too old".to_owned(),
         MemberList::Unknown(message) => message.clone(),
     };
     plan.hold(Hold::Quorum(QuorumHold::Unknown { message }));
-    Flow::Next
 }

@@ -20,15 +20,18 @@ mod scale;
 mod services;
 mod setback;
 mod stateful_sets;
+mod unchanged;
 
 pub use action::{
     Action, Concern, Delete, Evict, Kind, Object, Patch, PatchOperation, PatchPurpose, Planned, PlannedOn,
     Target,
 };
 pub use hold::{Hold, Notice, ObjectHold, QuorumHold, SpecHold, Wait};
+pub(crate) use rollout::time_until_proven;
 pub use setback::{Setback, SetbackKind};
+pub use unchanged::of_invalid;
 
-use crate::desired::{Desired, Invalid};
+use crate::desired::Desired;
 use crate::names::MemberName;
 use crate::observed::{KnownMembers, Observed};
 use crate::render::Rendering;
@@ -84,27 +87,29 @@ const WITHOUT_QUORUM: &[Step] = &[
     services::clients,
     stateful_sets::of_volumes,
     roles::on_pods_of_volumes,
-    rollout::to_stopped_members,
+    rollout::to_stuck_members_without_quorum,
     restart::stopped_pods,
-    guards::quorum_unknown,
+    guards::members_unheard,
 ];
 
 /// A quorum answers: everything may change, in this order, and the membership by one step at a time.
 const WITH_QUORUM: &[Step] = &[
     guards::spec,
     retained::notice,
+    services::peers_and_budget,
+    services::clients,
+    roles::on_pods,
     guards::identity,
     permits::of_added,
     permits::spent,
     records::on_claims,
-    services::peers_and_budget,
-    services::clients,
     stateful_sets::of_listed,
-    roles::on_pods,
     guards::alarms_and_authentication,
     cleanup::alarms,
     replace::lost_members,
     cleanup::objects_of_removed,
+    rollout::to_stuck_members,
+    restart::stopped_pods,
     scale::promote,
     scale::grow_or_shrink,
     restart::outdated_pods,
@@ -122,10 +127,14 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
         (true, None) => WITHOUT_QUORUM,
         (true, Some(_)) => WITH_QUORUM,
     };
-    let context = Context { world, desired };
+    follow(steps, &Context { world, desired })
+}
+
+/// Takes step after step, until one must see its result first.
+fn follow(steps: &[Step], context: &Context<'_>) -> Plan {
     let mut plan = Plan::default();
     for step in steps {
-        if step(&context, &mut plan) == Flow::Stop {
+        if step(context, &mut plan) == Flow::Stop {
             break;
         }
     }
@@ -147,9 +156,10 @@ pub fn is_rendered_earlier(world: &World<'_>, desired: &Desired, member: &Member
     stateful_sets::is_rendered_earlier(&context, member)
 }
 
-/// The plan for a spec that cannot be carried out: nothing, and the reason why.
-pub fn of_invalid(invalid: &Invalid) -> Plan {
-    Plan { actions: Vec::new(), holds: vec![Hold::Spec(SpecHold::Invalid { message: invalid.to_string() })] }
+/// Whether a member's pod was made from what the member should run.
+pub(crate) fn runs_its_target(world: &World<'_>, desired: &Desired, member: &Member<'_>) -> bool {
+    let context = Context { world: world.clone(), desired };
+    restart::is_in_step(&context, member)
 }
 
 impl<'a> Context<'a> {
@@ -177,6 +187,18 @@ impl Plan {
 
     fn act_on_member(&mut self, member: &MemberName, action: Action) {
         self.act(Concern::Member(member.clone()), action);
+    }
+
+    fn act_on_record(&mut self, member: &MemberName, action: Action) {
+        self.act(Concern::Record(member.clone()), action);
+    }
+
+    fn act_on_template(&mut self, member: &MemberName, action: Action) {
+        self.act(Concern::Template(member.clone()), action);
+    }
+
+    fn act_on_pod(&mut self, member: &MemberName, action: Action) {
+        self.act(Concern::Pod(member.clone()), action);
     }
 
     fn hold(&mut self, hold: Hold) {

@@ -87,7 +87,7 @@ fn record_spent(plan: &mut Plan, member: &Member<'_>, issued: &IssuedPermit) {
     .concat();
     let purpose = PatchPurpose::RecordFacts { facts: vec![format!("permit {} is spent", issued.id)] };
     let target = change::target(Kind::PersistentVolumeClaim, claim);
-    plan.act_on_member(&member.name, change::patch(target, operations, purpose));
+    plan.act_on_record(&member.name, change::patch(target, operations, purpose));
 }
 
 fn take(plan: &mut Plan, member: &Member<'_>) {
@@ -96,7 +96,7 @@ fn take(plan: &mut Plan, member: &Member<'_>) {
     };
     let operations = vec![change::remove_annotation(ANNOTATION_PERMIT)];
     let target = change::target(Kind::Pod, pod);
-    plan.act_on_member(&member.name, change::patch(target, operations, PatchPurpose::TakePermit));
+    plan.act_on_pod(&member.name, change::patch(target, operations, PatchPurpose::TakePermit));
 }
 
 /// Gives the incarnation its permit, if its gate waits for one and it never got one; and gives it again to the same pod if it was

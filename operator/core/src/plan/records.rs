@@ -37,7 +37,7 @@ pub(super) fn on_claims(context: &Context<'_>, plan: &mut Plan) -> Flow {
             None => BTreeMap::new(),
         };
         if let Some(action) = record(context, member, claim, wanted) {
-            plan.act_on_member(&member.name, action);
+            plan.act_on_record(&member.name, action);
         }
     }
     Flow::Next

@@ -2,12 +2,14 @@
 //! those that do not work first, the leader last and only after its leadership has moved. Never touches a volume.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use super::{
     Action, Concern, Context, Evict, Flow, Kind, Plan, Wait, change, cleanup, safety, stateful_sets,
 };
 use crate::names::{ANNOTATION_ACCEPTED_REVISION, ANNOTATION_TARGET};
+use crate::target::Target;
 use crate::world::Member;
 
 /// The label that the StatefulSet controller puts on each pod: the revision that it was made from.
@@ -23,15 +25,10 @@ pub(super) fn outdated_pods(context: &Context<'_>, plan: &mut Plan) -> Flow {
     let mut outdated: Vec<&Member<'_>> = context
         .world
         .listed()
-        .filter(|member| member.live_claim().is_some() && is_outdated(context, member))
+        .filter(|member| member.live_claim().is_some() && !is_stopped(member) && is_outdated(context, member))
         .collect();
     outdated.sort_by_key(|member| in_turn(context, member));
     let Some(member) = outdated.first() else { return Flow::Next };
-    // A container that does not run cannot be disturbed, and may never run from the template that its pod was made from.
-    if !member.etcd_container_runs() {
-        delete_pod(plan, member);
-        return Flow::Stop;
-    }
     if let Some(message) = reason_to_wait(context, member) {
         plan.wait(Wait::Restart { member: member.name.clone(), message });
         return Flow::Stop;
@@ -43,15 +40,20 @@ pub(super) fn outdated_pods(context: &Context<'_>, plan: &mut Plan) -> Flow {
     Flow::Stop
 }
 
-/// Without a quorum only pods whose container does not run are made anew: nothing that serves is disturbed.
+/// Makes outdated pods anew whose container does not run: it cannot be disturbed, and may never run from the template that its pod
+/// was made from. That asks for no quorum.
 pub(super) fn stopped_pods(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    for member in context.world.members.values() {
-        let is_stopped = member.live_claim().is_some() && !member.etcd_container_runs();
-        if is_stopped && is_outdated(context, member) {
+    let is_member = |member: &&Member<'_>| context.world.list.is_none() || member.listed.is_some();
+    for member in context.world.members.values().filter(is_member) {
+        if is_stopped(member) && is_outdated(context, member) {
             delete_pod(plan, member);
         }
     }
     Flow::Next
+}
+
+fn is_stopped(member: &Member<'_>) -> bool {
+    member.live_claim().is_some() && !member.etcd_container_runs()
 }
 
 /// Whose turn is first: who does not work, then the followers, then the leader.
@@ -80,19 +82,17 @@ fn standing(member: &Member<'_>) -> Standing {
     let (Some(live), Some(pod)) = (member.stateful_set, member.live_pod()) else {
         return Standing::NotKnownYet;
     };
-    let targets = (pod.annotations().get(ANNOTATION_TARGET), live.annotations().get(ANNOTATION_TARGET));
-    if let (Some(of_pod), Some(of_template)) = targets
-        && of_pod != of_template
-    {
-        return Standing::Outdated;
-    }
     let status = live.status.as_ref().filter(|status| status.observed_generation == live.metadata.generation);
-    let current = status.and_then(|status| status.update_revision.as_ref());
-    let (Some(current), Some(revision)) = (current, pod.labels().get(LABEL_REVISION)) else {
+    let Some(current) = status.and_then(|status| status.update_revision.as_ref()) else {
         return Standing::NotKnownYet;
     };
+    let bears_target = bears_target(pod, live);
+    let Some(revision) = pod.labels().get(LABEL_REVISION) else {
+        // Whoever took its labels took this one too, and nobody puts it back. The mark of its target is all that is left.
+        return if bears_target { Standing::InStep } else { Standing::NotKnownYet };
+    };
     let is_accepted = live.annotations().get(ANNOTATION_ACCEPTED_REVISION) == Some(revision);
-    if revision == current || is_accepted { Standing::InStep } else { Standing::Outdated }
+    if revision == current || (is_accepted && bears_target) { Standing::InStep } else { Standing::Outdated }
 }
 
 /// Whether the pod is to be made anew. Not while its template is about to change.
@@ -116,21 +116,39 @@ pub(super) enum Acceptance {
 }
 
 /// The pod's revision, if the pod needs no restart for the change. After a template was changed by somebody else that is known
-/// only of a pod that bears the mark of its target and was made before.
+/// only of a pod that was made before: one that was accepted then, or that bears the mark of its target and serves.
 pub(super) fn revision_to_accept(member: &Member<'_>, live: &StatefulSet, is_repair: bool) -> Acceptance {
     let Some(pod) = member.live_pod() else { return Acceptance::None };
     let Some(revision) = pod.labels().get(LABEL_REVISION) else { return Acceptance::None };
+    let is_accepted = live.annotations().get(ANNOTATION_ACCEPTED_REVISION) == Some(revision);
+    let was_made_before = is_accepted || member.votes();
     match (standing(member), is_repair) {
-        (Standing::NotKnownYet, false) => Acceptance::NotKnownYet,
+        (Standing::NotKnownYet, _) => Acceptance::NotKnownYet,
         (Standing::InStep, false) => Acceptance::Of(revision.clone()),
-        (Standing::Outdated, true) if bears_target(pod, live) => Acceptance::Of(revision.clone()),
-        (Standing::Outdated, _) | (Standing::InStep | Standing::NotKnownYet, true) => Acceptance::None,
+        (Standing::InStep, true) if is_accepted => Acceptance::Of(revision.clone()),
+        (Standing::Outdated, true) if was_made_before && bears_target(pod, live) => {
+            Acceptance::Of(revision.clone())
+        }
+        (Standing::Outdated, _) | (Standing::InStep, true) => Acceptance::None,
     }
 }
 
-fn bears_target(pod: &k8s_openapi::api::core::v1::Pod, live: &StatefulSet) -> bool {
-    let of_pod = pod.annotations().get(ANNOTATION_TARGET);
-    of_pod.is_some() && of_pod == live.annotations().get(ANNOTATION_TARGET)
+/// Whether a pod was made from what its template is rendered from. The template says so by its mark. Pods of earlier operators bear
+/// none; of those it is known by what their own container runs.
+fn bears_target(pod: &Pod, live: &StatefulSet) -> bool {
+    let template = live.spec.as_ref().map(|spec| &spec.template);
+    let of_template = template.and_then(|template| template.metadata.as_ref()?.annotations.as_ref());
+    let of_template = of_template.and_then(|annotations| annotations.get(ANNOTATION_TARGET));
+    match pod.annotations().get(ANNOTATION_TARGET) {
+        Some(of_pod) => Some(of_pod) == of_template,
+        None => {
+            let pods = [pod.spec.as_ref(), template.and_then(|template| template.spec.as_ref())];
+            match pods.map(|spec| spec.and_then(Target::of_pod_spec)) {
+                [Some(of_pod), Some(of_template)] => of_pod.includes(&of_template),
+                _ => false,
+            }
+        }
+    }
 }
 
 /// Why the pod may not be restarted now.
@@ -181,7 +199,7 @@ fn restart(plan: &mut Plan, member: &Member<'_>) {
     match member.live_pod() {
         Some(pod) if member.votes() => {
             let evict = Evict { target: change::target(Kind::Pod, pod), because: BECAUSE.to_owned() };
-            plan.act_on_member(&member.name, Action::Evict(evict));
+            plan.act_on_pod(&member.name, Action::Evict(evict));
         }
         Some(_) | None => delete_pod(plan, member),
     }
@@ -189,6 +207,6 @@ fn restart(plan: &mut Plan, member: &Member<'_>) {
 
 pub(super) fn delete_pod(plan: &mut Plan, member: &Member<'_>) {
     if let Some(pod) = member.live_pod() {
-        plan.act_on_member(&member.name, change::delete(Kind::Pod, pod, BECAUSE));
+        plan.act_on_pod(&member.name, change::delete(Kind::Pod, pod, BECAUSE));
     }
 }

@@ -40,5 +40,5 @@ fn label(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, role: Role
         }
     };
     let operations = change::label(&pod.metadata, &differing);
-    plan.act_on_member(&member.name, change::patch(change::target(Kind::Pod, pod), operations, purpose));
+    plan.act_on_pod(&member.name, change::patch(change::target(Kind::Pod, pod), operations, purpose));
 }

@@ -4,28 +4,54 @@
 use jiff::SignedDuration;
 
 use super::{Context, Flow, Hold, Plan, SpecHold, Wait, change, restart, stateful_sets};
+use crate::api::MemberStatus;
 use crate::desired::Desired;
 use crate::target::Target;
 use crate::world::{Health, Member, container_restarts};
 
-/// How many times the soak, and how long at least, a member must be well whose container was restarted after it was changed.
-const AFTER_A_RESTART: (i32, SignedDuration) = (10, SignedDuration::from_mins(10));
+/// How many times the soak, and how long at least, a member must be well before a restart of its container says nothing against
+/// what it was changed to any more.
+const UNTIL_PROVEN: (i32, SignedDuration) = (10, SignedDuration::from_mins(10));
+
+/// After how long without an answer a member is taken for stuck whose container does not run: volumes and images may be slow.
+const STUCK_AFTER: SignedDuration = SignedDuration::from_secs(30);
+/// Ends of a container in one pod from which on its member is taken for stuck, whatever it answers in between.
+const STUCK_AFTER_RESTARTS: i32 = 2;
+
+/// For how long a member must be well until what it runs is proven.
+pub(crate) fn time_until_proven(desired: &Desired) -> SignedDuration {
+    let (times, at_least) = UNTIL_PROVEN;
+    (desired.soak * times).max(at_least)
+}
 
 /// What the spec asks of a member. Its version and its quota are not changed by this build.
 fn wanted_target(desired: &Desired, present: &Target) -> Target {
     Target::of_spec(desired, present.version, present.quota_backend_bytes)
 }
 
-fn is_behind(context: &Context<'_>, member: &Member<'_>) -> bool {
+fn is_as_specified(context: &Context<'_>, member: &Member<'_>) -> bool {
     let present = stateful_sets::target(context, member);
+    present.is_same_as(&wanted_target(context.desired, &present))
+}
+
+/// Whether a member is to be changed. One whose volume ends is replaced instead.
+fn is_behind(context: &Context<'_>, member: &Member<'_>) -> bool {
     member.live_claim().is_some()
         && member.facts.as_ref().is_some_and(|facts| facts.is_of(&context.world.cluster) && !facts.set_aside)
-        && !present.is_same_as(&wanted_target(context.desired, &present))
+        && !is_as_specified(context, member)
 }
 
 /// Whether a member runs what the spec asks of it.
 pub(super) fn is_updated(context: &Context<'_>, member: &Member<'_>) -> bool {
-    !is_behind(context, member) && restart::is_in_step(context, member)
+    is_as_specified(context, member) && restart::is_in_step(context, member)
+}
+
+/// Whether a member cannot run as it is: its container keeps ending, or has not come up for a while. One whose pod is only being
+/// made anew is not.
+fn is_stuck(member: &Member<'_>) -> bool {
+    let keeps_ending = container_restarts(member.pod) >= STUCK_AFTER_RESTARTS;
+    let is_late = member.silent_for.is_some_and(|silent| silent >= STUCK_AFTER);
+    !member.votes() && (keeps_ending || (is_late && !member.etcd_container_runs()))
 }
 
 /// Gives the next member its turn.
@@ -34,52 +60,83 @@ pub(super) fn advance(context: &Context<'_>, plan: &mut Plan) -> Flow {
         context.world.listed().filter(|member| is_behind(context, member)).collect();
     behind.sort_by_key(|member| restart::in_turn(context, member));
     let Some(next) = behind.first() else { return Flow::Next };
-    // Who does not run cannot be disturbed, and may be what the change is to mend.
-    if next.etcd_container_runs()
-        && let Some(hold) = reason_to_wait(context, next)
-    {
-        plan.hold(hold);
-        return Flow::Stop;
+    match reason_to_wait(context, next).or_else(|| reason_not_to_disturb(context, next)) {
+        Some(hold) => plan.hold(hold),
+        None => set_target(context, plan, next),
     }
-    set_target(context, plan, next);
     Flow::Stop
 }
 
-/// Without a quorum the spec reaches those whose container does not run: what keeps them from running may be what was changed.
-pub(super) fn to_stopped_members(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    for member in context.world.members.values() {
-        let is_stopped = stateful_sets::has_used_volume(context, member) && !member.etcd_container_runs();
-        if is_stopped && is_behind(context, member) {
-            set_target(context, plan, member);
+/// A member that is stuck gets what the spec asks for before anybody is added or promoted, and whoever else is not well: what keeps
+/// it may be what was changed, and it cannot be disturbed. What other members were changed to must be proven even so.
+pub(super) fn to_stuck_members(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    let next = context.world.listed().find(|member| is_stuck(member) && is_behind(context, member));
+    if let Some(next) = next {
+        match reason_to_wait(context, next) {
+            Some(hold) => plan.hold(hold),
+            None => set_target(context, plan, next),
         }
     }
     Flow::Next
 }
 
+/// Without a quorum nobody is well, and so nothing can be proven: the spec reaches those that are stuck, and each one only once the
+/// containers of those before it run.
+pub(super) fn to_stuck_members_without_quorum(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    let used: Vec<&Member<'_>> = context
+        .world
+        .members
+        .values()
+        .filter(|member| stateful_sets::has_used_volume(context, member))
+        .collect();
+    let Some(next) = used.iter().find(|member| is_stuck(member) && is_behind(context, member)) else {
+        return Flow::Next;
+    };
+    let has_come_up = |member: &Member<'_>| {
+        member.etcd_container_runs() && !is_stuck(member) && restart::is_in_step(context, member)
+    };
+    let unproven = used.iter().find(|member| is_as_specified(context, member) && !has_come_up(member));
+    match unproven.filter(|_| !most_are_as_specified(context, &used)) {
+        Some(unproven) => {
+            let message = format!("{} does not run yet with what it was changed to", unproven.name);
+            plan.wait(Wait::Turn { member: next.name.clone(), message });
+        }
+        None => set_target(context, plan, next),
+    }
+    Flow::Next
+}
+
+/// Whether what the spec asks for is what most members run already, as when a spec goes back after the first member failed.
+fn most_are_as_specified(context: &Context<'_>, members: &[&Member<'_>]) -> bool {
+    members.iter().filter(|member| is_as_specified(context, member)).count() * 2 > members.len()
+}
+
 fn set_target(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>) {
     let Some(claim) = member.live_claim() else { return };
     let wanted = wanted_target(context.desired, &stateful_sets::target(context, member));
-    plan.act_on_member(&member.name, change::set_target(claim, &wanted, "the spec has changed"));
+    plan.act_on_record(&member.name, change::set_target(claim, &wanted, "the spec has changed"));
 }
 
-/// Why the next member's turn has not come.
+/// Why the next member's turn has not come: what others were changed to has not proved itself.
 fn reason_to_wait(context: &Context<'_>, next: &Member<'_>) -> Option<Hold> {
-    let turn = |message: String| Hold::Wait(Wait::Turn { member: next.name.clone(), message });
-    let changed: Vec<&Member<'_>> = context
-        .world
-        .listed()
-        .filter(|member| member.name != next.name && !is_behind(context, member))
-        .collect();
+    let listed: Vec<&Member<'_>> = context.world.listed().collect();
+    // It serves nobody as it is, and what most others run puts nobody else at risk.
+    if is_stuck(next) && most_are_as_specified(context, &listed) {
+        return None;
+    }
+    let is_changed = |member: &&Member<'_>| member.name != next.name && is_as_specified(context, member);
+    let changed: Vec<&Member<'_>> = listed.into_iter().filter(is_changed).collect();
     if let Some(stopped) = changed.iter().find_map(|member| stops_the_rollout(context, member)) {
         return Some(stopped);
     }
     if let Some(member) = changed.iter().find(|member| !restart::is_in_step(context, member)) {
-        return Some(turn(format!("{} is being changed", member.name)));
+        let message = format!("{} is being changed", member.name);
+        return Some(Hold::Wait(Wait::Turn { member: next.name.clone(), message }));
     }
-    if let Some(message) = restart::reason_to_wait(context, next) {
-        return Some(turn(message));
-    }
-    let soaking = changed.iter().find(|member| well_for(context, member) < context.desired.soak)?;
+    let is_soaking = |member: &&&Member<'_>| {
+        !is_proven(context, member) && well_for(context, member) < context.desired.soak
+    };
+    let soaking = changed.iter().find(is_soaking)?;
     let message = format!(
         "it must be well for {} seconds before the next one is changed",
         context.desired.soak.as_secs()
@@ -87,12 +144,18 @@ fn reason_to_wait(context: &Context<'_>, next: &Member<'_>) -> Option<Hold> {
     Some(Hold::Wait(Wait::Soak { member: soaking.name.clone(), message }))
 }
 
-/// A container that was restarted on what the spec asks for is a reason to ask no other member for it.
+/// Why a member that runs may not be restarted now.
+fn reason_not_to_disturb(context: &Context<'_>, next: &Member<'_>) -> Option<Hold> {
+    let message = restart::reason_to_wait(context, next)?;
+    Some(Hold::Wait(Wait::Turn { member: next.name.clone(), message }))
+}
+
+/// A container that was restarted on what the spec asks for is a reason to ask no other member for it, until it is proven all the
+/// same. Where it was proven before, as when a spec goes back, the restart has another cause.
 fn stops_the_rollout(context: &Context<'_>, member: &Member<'_>) -> Option<Hold> {
-    let (times, at_least) = AFTER_A_RESTART;
-    let needed = (context.desired.soak * times).max(at_least);
+    let needed = time_until_proven(context.desired);
     let has_restarted = restart::is_in_step(context, member) && container_restarts(member.pod) > 0;
-    if !has_restarted || well_for(context, member) >= needed {
+    if !has_restarted || is_proven(context, member) || well_for(context, member) >= needed {
         return None;
     }
     let end = member.last_end().unwrap_or_else(|| "its container was restarted".to_owned());
@@ -103,17 +166,23 @@ fn stops_the_rollout(context: &Context<'_>, member: &Member<'_>) -> Option<Hold>
     Some(Hold::Spec(SpecHold::RolloutStopped { member: member.name.clone(), message }))
 }
 
+/// Whether the member has been well for long enough with what it runs, ever, as the status remembers it.
+fn is_proven(context: &Context<'_>, member: &Member<'_>) -> bool {
+    let digest = stateful_sets::target(context, member).digest();
+    recorded(context, member).is_some_and(|recorded| recorded.proven_target.as_ref() == Some(&digest))
+}
+
+fn recorded<'c>(context: &'c Context<'_>, member: &Member<'_>) -> Option<&'c MemberStatus> {
+    context.world.status()?.members.iter().find(|one| one.name == member.name.as_str())
+}
+
 /// For how long a member has been well without interruption, as the status records it; not longer than its container runs.
 fn well_for(context: &Context<'_>, member: &Member<'_>) -> SignedDuration {
-    let world = &context.world;
-    let recorded = || {
-        let members = &world.status()?.members;
-        members.iter().find(|one| one.name == member.name.as_str())?.well_since.as_ref().map(|since| since.0)
-    };
-    match recorded().filter(|_| member.health() == Health::Healthy) {
+    let recorded = recorded(context, member).and_then(|recorded| recorded.well_since.as_ref());
+    match recorded.filter(|_| member.health() == Health::Healthy) {
         Some(since) => {
-            let since = member.container_started_at().map_or(since, |started| since.max(started));
-            world.observed.as_of.duration_since(since)
+            let since = member.container_started_at().map_or(since.0, |started| since.0.max(started));
+            context.world.observed.as_of.duration_since(since)
         }
         None => SignedDuration::ZERO,
     }

@@ -50,7 +50,7 @@ impl fmt::Display for Loss {
 /// counts while etcd answers, and only the gate's own word while the kubelet says that the pod is ready: then the operator
 /// may be the one that is cut off.
 pub(super) fn loss(context: &Context<'_>, member: &Member<'_>) -> Option<Loss> {
-    if member.listed.is_none() || member.etcd().is_some() {
+    if member.listed.is_none() || member.etcd().is_some() || member.refusal().is_some() {
         return None;
     }
     if gate_says_lost(member) {
@@ -61,9 +61,14 @@ pub(super) fn loss(context: &Context<'_>, member: &Member<'_>) -> Option<Loss> {
     }
     match member.claim {
         None => Some(Loss::ClaimGone),
-        Some(_) if member.live_claim().is_none() && !member.etcd_container_runs() => Some(Loss::ClaimEnding),
+        Some(_) if member.live_claim().is_none() && !has_etcd(member) => Some(Loss::ClaimEnding),
         Some(_) => (silence(context, member) == Silence::TooLong).then_some(Loss::Silent),
     }
+}
+
+/// Whether etcd may run in the container: the kubelet tells it from the gate no more than from any other program.
+fn has_etcd(member: &Member<'_>) -> bool {
+    member.etcd_container_runs() && member.gate().is_none()
 }
 
 /// Whether the gate found no log although the incarnation had its permit: the member cannot come back. A gate that waits
@@ -100,7 +105,7 @@ pub(super) enum Silence {
 /// as long. A pod whose container never started says nothing about its member, unless its volume is bound to nodes that are gone
 /// or not ready for all that time. A gate that answers is not silent, whatever it says.
 pub(super) fn silence(context: &Context<'_>, member: &Member<'_>) -> Silence {
-    if member.etcd().is_some() || member.gate().is_some() {
+    if member.answers() {
         return Silence::Answers;
     }
     let attempts = failed_replacements(context);

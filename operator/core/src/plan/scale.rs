@@ -16,7 +16,7 @@ use crate::target::Target;
 use crate::world::{Issued, Member, Origin};
 
 /// Members that there may be: the wanted ones, and one more while a voter cannot stay.
-fn allowed_members(context: &Context<'_>) -> usize {
+pub(super) fn allowed_members(context: &Context<'_>) -> usize {
     context.desired.size + usize::from(!safety::ending_voters(context).is_empty())
 }
 
@@ -27,6 +27,12 @@ pub(super) fn promote(context: &Context<'_>, plan: &mut Plan) -> Flow {
     };
     if context.world.listed().count() > allowed_members(context) {
         return Flow::Next;
+    }
+    if let Some(because) = reason_to_drop(learner) {
+        let Some(id) = learner.id() else { return Flow::Stop };
+        let (member, planned_on) = (learner.name.clone(), Context::planned_on(list));
+        plan.act(Concern::Membership, Action::RemoveMember { member, id, because, planned_on });
+        return Flow::Stop;
     }
     let wait = |message: String| Wait::Learner { member: learner.name.clone(), message };
     let (Some(leader), Some(answer), Some(id)) =
@@ -50,6 +56,14 @@ pub(super) fn promote(context: &Context<'_>, plan: &mut Plan) -> Flow {
         plan.act(Concern::Membership, Action::PromoteMember { member, id, planned_on });
     }
     Flow::Stop
+}
+
+/// Why a learner must never vote. Another one takes its place; it has no vote that could be missed.
+fn reason_to_drop(learner: &Member<'_>) -> Option<String> {
+    if learner.is_corrupt {
+        return Some("its data differs from the others'".to_owned());
+    }
+    learner.is_volume_ending().then(|| "its volume is being deleted before it votes".to_owned())
 }
 
 /// Adds or removes one member if the number is not the wanted one.
@@ -155,15 +169,15 @@ fn reason_to_see_it_first(victim: &Member<'_>) -> Option<String> {
     is_unseen.then(|| "it is not wanted any more, and is removed once it was seen to run".to_owned())
 }
 
-/// Who goes first: who is known to be corrupt, then a learner, then a voter that is not healthy, then one whose volume is being
-/// deleted, then the newest. The leader is last, so that shrinking never needs an election.
+/// Who goes first: who is known to be corrupt, then a learner, then a voter whose volume is being deleted, then one that is not
+/// healthy, then the newest. The leader is last, so that shrinking never needs an election.
 fn superfluous<'c, 'a>(context: &'c Context<'a>) -> Option<&'c Member<'a>> {
     let created =
         |member: &Member<'_>| member.claim.and_then(|claim| claim.metadata.creation_timestamp.clone());
     context.world.listed().min_by_key(|member| {
         let newest_first = Reverse(created(member).map(|time| time.0));
         let is_leader = context.world.leads(member);
-        let stays = (!member.is_corrupt, member.is_voter(), member.votes(), !member.is_volume_ending());
+        let stays = (!member.is_corrupt, member.is_voter(), !member.is_volume_ending(), member.votes());
         (stays, is_leader, newest_first, member.name.clone())
     })
 }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
 use super::{
-    Action, Concern, Context, Flow, Hold, Kind, Object, ObjectHold, PatchPurpose, Plan, change, stateful_sets,
+    Action, Concern, Context, Flow, Hold, Kind, Object, ObjectHold, Plan, change, stateful_sets,
 };
 use crate::render;
 use crate::world;
@@ -47,7 +47,7 @@ fn service(context: &Context<'_>, plan: &mut Plan, rendered: Service) {
     }
     let difference = render::compare::difference(live, &rendered);
     if !difference.is_empty() {
-        let purpose = PatchPurpose::Restore { fields: difference.fields };
+        let purpose = change::purpose(difference.fields, change::bears_uid(&live.metadata));
         plan.act(concern, change::patch(change::target(Kind::Service, live), difference.operations, purpose));
     }
 }
@@ -72,7 +72,8 @@ fn disruption_budget(context: &Context<'_>, plan: &mut Plan) {
     if !stale.is_empty() {
         operations.extend(change::annotate(&live.metadata, &stale));
     }
-    let purpose = change::purpose(difference.fields, stale.is_empty());
+    let is_repair = stale.is_empty() && change::bears_uid(&live.metadata);
+    let purpose = change::purpose(difference.fields, is_repair);
     let action = change::patch(change::target(Kind::PodDisruptionBudget, live), operations, purpose);
     plan.act(Concern::Budget, action);
 }

@@ -13,14 +13,16 @@ pub struct Setback {
     pub kind: SetbackKind,
 }
 
-/// How an action failed. The three are told apart because only the second wants a person, and only the last is worth the same
-/// request again.
+/// How an action failed. These are told apart because only what was refused or undone wants a person, and only what could not be
+/// done now is worth the same request again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetbackKind {
     /// The world had moved on; the next look shows how.
     Overtaken,
     /// The server understood and refused: by validation, quota, admission or rights. In its own words.
     Refused(String),
+    /// It was carried out, and somebody undid it, several times in a row: an admission webhook, or another controller.
+    Undone,
     /// The server, or the way to it, could not do it now.
     NotNow(String),
     /// This process may not act any more, or not for long enough: a successor does it.
@@ -36,6 +38,7 @@ impl Setback {
             SetbackKind::Refused(message) => {
                 Some(Hold::Object(ObjectHold::Refused { what, message: message.clone() }))
             }
+            SetbackKind::Undone => Some(Hold::Object(ObjectHold::Overridden { what })),
             SetbackKind::NotNow(message) => Some(Hold::Wait(Wait::Server { what, message: message.clone() })),
         }
     }

@@ -104,7 +104,7 @@ pub(super) fn keep(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, 
         Standing::AsRendered | Standing::RenderedEarlier(None) => {}
         Standing::RenderedEarlier(Some(patch)) | Standing::Differs(patch) => {
             if let Some(action) = action(member, live, patch) {
-                plan.act_on_member(&member.name, action);
+                plan.act_on_template(&member.name, action);
             }
         }
     }
@@ -117,8 +117,13 @@ pub(super) fn is_template_to_change(context: &Context<'_>, member: &Member<'_>) 
     } else {
         live_or_voter(member)
     };
+    // What somebody undoes each time would be waited for in vain. Another target is another matter.
+    let is_undone = |live: &StatefulSet| {
+        live.metadata.uid.as_ref().is_some_and(|uid| context.world.observed.undone.contains(uid))
+    };
     member.stateful_set.is_some_and(|live| match standing(context, member, live, role) {
         Standing::AsRendered | Standing::RenderedEarlier(_) => false,
+        Standing::Differs(patch) if patch.spares_pod && is_undone(live) => false,
         Standing::Differs(patch) => patch.difference.fields.iter().any(|field| field.starts_with("/spec")),
     })
 }
@@ -164,7 +169,7 @@ fn rendered_earlier(live: &StatefulSet, difference: Difference, target: &Target,
         spares_pod: true,
         is_repair: false,
     };
-    patch.is_repair = !patch.difference.is_empty();
+    patch.is_repair = !patch.difference.is_empty() && change::bears_uid(&live.metadata);
     if template_role(live) != Some(role.as_str()) {
         let labels = spec.template.metadata.get_or_insert_default().labels.get_or_insert_default();
         labels.insert(LABEL_ROLE.to_owned(), role.as_str().to_owned());

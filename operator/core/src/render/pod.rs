@@ -1,5 +1,5 @@
 //! The pod template of a member. All that differs between two starts of the same member is on its disk or in the
-//! annotations of its live pod, so the template is the same for the member's whole life but for its role.
+//! annotations of its live pod, so the template changes only with the member's target and its role.
 
 use std::collections::BTreeMap;
 

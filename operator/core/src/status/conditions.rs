@@ -103,6 +103,10 @@ fn available(world: &World<'_>) -> Finding {
     if world.list.is_some() {
         return finding(Truth::True, ConditionReason::QuorumServes, "a quorum answered a linearizable read");
     }
+    if world.has_quorum() {
+        let message = "a quorum confirmed a linearizable read, which etcd then refused for want of credentials";
+        return finding(Truth::True, ConditionReason::QuorumServes, message);
+    }
     if !world.formed {
         return finding(
             Truth::False,
@@ -116,7 +120,8 @@ fn available(world: &World<'_>) -> Finding {
             return finding(Truth::Unknown, ConditionReason::ProbeTooOld, "the last answer is too old");
         }
     };
-    let answered = world.members.values().any(|member| member.etcd().is_some());
+    let answered =
+        world.members.values().any(|member| member.etcd().is_some() || member.refusal().is_some());
     let all_stopped = world
         .members
         .values()
@@ -132,12 +137,16 @@ fn available(world: &World<'_>) -> Finding {
 
 fn ready(world: &World<'_>, plan: &Plan, status: &EtcdClusterStatus) -> Finding {
     let available = available(world);
-    if available.status != Truth::True {
+    let is_forming = !world.formed;
+    if available.status != Truth::True && !is_forming {
         return available;
     }
     let held = |hold: &&Hold| hold.keeps_from_ready() && hold.wants_a_person();
     if let Some(hold) = plan.holds.iter().find(held) {
         return Finding { status: Truth::False, reason: hold.reason(), message: hold.to_string() };
+    }
+    if is_forming {
+        return available;
     }
     if let Some(message) = size_differs(world, status) {
         return finding(Truth::False, ConditionReason::SizeDiffers, message);

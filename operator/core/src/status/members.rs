@@ -24,9 +24,14 @@ pub(super) fn members(
         .members
         .values()
         .filter(|member| is_shown(world, member))
-        .map(|member| MemberStatus {
-            pending: desired.and_then(|desired| pending(world, desired, member)),
-            ..member_status(world, member, before.get(member.name.as_str()).copied())
+        .map(|member| {
+            let before = before.get(member.name.as_str()).copied();
+            let status = member_status(world, member, before);
+            MemberStatus {
+                pending: desired.and_then(|desired| pending(world, desired, member)),
+                proven_target: proven_target(world, desired, member, &status, before),
+                ..status
+            }
         })
         .collect()
 }
@@ -65,6 +70,7 @@ fn member_status(world: &World<'_>, member: &Member<'_>, before: Option<&MemberS
         restarts: container_restarts(member.pod),
         database_size: member.etcd().and_then(|etcd| rounded_size(etcd.database_size)),
         pending: None,
+        proven_target: None,
     }
 }
 
@@ -100,6 +106,24 @@ fn well_since(world: &World<'_>, member: &Member<'_>, before: Option<&MemberStat
     Some(same_run.and_then(|before| before.well_since.clone()).unwrap_or(Time(world.observed.as_of)))
 }
 
+/// Kept for as long as the member should run the same.
+fn proven_target(
+    world: &World<'_>,
+    desired: Option<&Desired>,
+    member: &Member<'_>,
+    now: &MemberStatus,
+    before: Option<&MemberStatus>,
+) -> Option<String> {
+    let digest = member.target.as_ref()?.digest();
+    let was_proven = before.is_some_and(|before| before.proven_target.as_ref() == Some(&digest));
+    let well_for = now.well_since.as_ref().map(|since| world.observed.as_of.duration_since(since.0));
+    let is_proven = |desired: &Desired| {
+        well_for.is_some_and(|well_for| well_for >= plan::time_until_proven(desired))
+            && plan::runs_its_target(world, desired, member)
+    };
+    (was_proven || desired.is_some_and(is_proven)).then_some(digest)
+}
+
 /// Up to the next power of two: a database that grows is no news at each look.
 fn rounded_size(bytes: i64) -> Option<String> {
     let bytes = u64::try_from(bytes).ok().filter(|bytes| *bytes > 0)?;
@@ -109,7 +133,7 @@ fn rounded_size(bytes: i64) -> Option<String> {
 /// What the member's next restart brings.
 fn pending(world: &World<'_>, desired: &Desired, member: &Member<'_>) -> Option<String> {
     plan::is_rendered_earlier(world, desired, member).then(|| {
-        "its pod was made by an earlier version of the operator; its next restart brings it up to date"
+        "its pod was made by an earlier version of the operator; its next planned restart brings it up to date"
             .to_owned()
     })
 }
@@ -117,7 +141,7 @@ fn pending(world: &World<'_>, desired: &Desired, member: &Member<'_>) -> Option<
 /// Kept from the first observation without an answer to the next with one.
 fn silent_since(world: &World<'_>, member: &Member<'_>, before: Option<&MemberStatus>) -> Option<Time> {
     match member.answer {
-        Some(Answer::Etcd(_) | Answer::Gate(_)) => None,
+        Some(Answer::Etcd(_) | Answer::Gate(_) | Answer::Refused(_)) => None,
         Some(Answer::Silent(_)) | None => {
             Some(before.and_then(|before| before.silent_since.clone()).unwrap_or(Time(world.observed.as_of)))
         }

@@ -95,7 +95,7 @@ fn fresh_answer<'a>(observed: &'a Observed, pod_uid: Option<&str>) -> Option<&'a
     let probe = observed.probes.get(pod_uid?)?;
     let is_for_pod = match &probe.answer {
         Answer::Gate(report) => Some(report.pod_uid.as_str()) == pod_uid,
-        Answer::Etcd(_) | Answer::Silent(_) => true,
+        Answer::Etcd(_) | Answer::Refused(_) | Answer::Silent(_) => true,
     };
     (is_for_pod && is_fresh(observed.as_of, probe.at)).then_some(&probe.answer)
 }

@@ -85,7 +85,23 @@ impl<'a> Member<'a> {
     pub fn etcd(&self) -> Option<&'a EtcdAnswer> {
         match self.answer? {
             Answer::Etcd(etcd) => Some(etcd),
-            Answer::Gate(_) | Answer::Silent(_) => None,
+            Answer::Gate(_) | Answer::Refused(_) | Answer::Silent(_) => None,
+        }
+    }
+
+    /// What came of the read that etcd refused for want of credentials, if it refuses the operator.
+    pub fn refusal(&self) -> Option<&'a LinearizableRead> {
+        match self.answer? {
+            Answer::Refused(read) => Some(read),
+            Answer::Etcd(_) | Answer::Gate(_) | Answer::Silent(_) => None,
+        }
+    }
+
+    /// Whether etcd or the gate answered, whatever they said.
+    pub fn answers(&self) -> bool {
+        match self.answer {
+            Some(Answer::Etcd(_) | Answer::Gate(_) | Answer::Refused(_)) => true,
+            Some(Answer::Silent(_)) | None => false,
         }
     }
 
@@ -93,7 +109,7 @@ impl<'a> Member<'a> {
     pub fn gate(&self) -> Option<&'a GateReport> {
         match self.answer? {
             Answer::Gate(report) => Some(report),
-            Answer::Etcd(_) | Answer::Silent(_) => None,
+            Answer::Etcd(_) | Answer::Refused(_) | Answer::Silent(_) => None,
         }
     }
 
@@ -117,6 +133,13 @@ impl<'a> Member<'a> {
         match self.answer {
             Some(Answer::Etcd(etcd)) => self.health_of_answer(etcd),
             Some(Answer::Gate(report)) => Health::GateHolds(report.reason),
+            Some(Answer::Refused(LinearizableRead::Refused(_))) => Health::Healthy,
+            Some(Answer::Refused(LinearizableRead::Failed(how))) => {
+                Health::Unwell(format!("it asks for credentials, and no linearizable read goes through it: {how}"))
+            }
+            Some(Answer::Refused(LinearizableRead::Served | LinearizableRead::NotTried)) => {
+                Health::Unwell("it asks for credentials".to_owned())
+            }
             Some(Answer::Silent(how)) => self.health_without_answer(how),
             None => self.health_without_answer("it was not asked lately"),
         }
@@ -184,9 +207,10 @@ impl<'a> Member<'a> {
         state.running.as_ref()?.started_at.as_ref().map(|time| time.0)
     }
 
-    /// Whether its volume is being deleted. That cannot be undone: it goes when the last pod that uses it ends.
+    /// Whether its volume is being deleted, or its claim is gone from under its pod. That cannot be undone: the data goes with the
+    /// last pod that uses it.
     pub fn is_volume_ending(&self) -> bool {
-        self.claim.is_some() && self.live_claim().is_none()
+        self.live_claim().is_none() && (self.claim.is_some() || self.pod.is_some())
     }
 
     /// The pod, if it is there to stay.

@@ -27,7 +27,7 @@ use crate::api::EtcdClusterStatus;
 use crate::desired::EtcdVersion;
 use crate::names::{ClusterId, ClusterIdentity, MemberId, MemberName, Naming};
 use crate::observed::{
-    AlarmKind, EtcdAnswer, KnownMembers, LinearizableRead, ListedMember, MemberList, Observed,
+    AlarmKind, Answer, EtcdAnswer, KnownMembers, LinearizableRead, ListedMember, MemberList, Observed,
 };
 use crate::quorum::Votes;
 
@@ -126,8 +126,13 @@ impl<'a> World<'a> {
     /// Any sign is enough: the price of a wrong yes is a wait, the price of a wrong no is a second cluster.
     fn has_formed(&self) -> bool {
         let seen_leader = self.members.values().filter_map(Member::etcd).any(|etcd| etcd.leader.is_some());
+        // Readiness is etcd's own word, given to the kubelet: the operator may be the one that is cut off.
+        let seen_ready = self.members.values().any(Member::is_ready_by_kubelet);
+        let seen_refusal = self.members.values().any(|member| member.refusal().is_some());
         self.list.is_some()
             || seen_leader
+            || seen_ready
+            || seen_refusal
             || self.own_claims().any(|(_, facts)| facts.formed.is_some())
             || self.status().is_some_and(|status| status.formed)
     }
@@ -210,8 +215,20 @@ impl<'a> World<'a> {
 
     /// Whether a member refused a read for want of credentials.
     pub fn refuses_for_authentication(&self) -> bool {
-        let mut answers = self.members.values().filter_map(Member::etcd);
-        answers.any(|etcd| matches!(etcd.read, LinearizableRead::Refused(_)))
+        let is_refusal = |member: &Member<'_>| match member.answer {
+            Some(Answer::Refused(_)) => true,
+            Some(Answer::Etcd(etcd)) => matches!(etcd.read, LinearizableRead::Refused(_)),
+            Some(Answer::Gate(_) | Answer::Silent(_)) | None => false,
+        };
+        self.members.values().any(is_refusal)
+    }
+
+    /// Whether a quorum confirmed a read just now: the list was read behind one, or etcd refused one for want of credentials, which
+    /// it looks at only after that.
+    pub fn has_quorum(&self) -> bool {
+        let confirmed =
+            |member: &Member<'_>| matches!(member.refusal(), Some(LinearizableRead::Refused(_)));
+        self.list.is_some() || self.members.values().any(confirmed)
     }
 
     /// Alarms of members that are in the list.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::{
     Node, NodeSelectorRequirement, NodeSelectorTerm, PersistentVolume, VolumeNodeAffinity,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{Member, World};
 use crate::names::MemberName;
@@ -19,26 +20,29 @@ impl World<'_> {
     pub fn silent_members(&self) -> BTreeSet<MemberName> {
         let is_silent = |member: &&Member<'_>| {
             let is_used = member.facts.as_ref().is_some_and(super::ClaimFacts::may_hold_data);
-            (member.listed.is_some() || is_used) && member.etcd().is_none() && member.gate().is_none()
+            (member.listed.is_some() || is_used) && !member.answers()
         };
         self.members.values().filter(is_silent).map(|member| member.name.clone()).collect()
     }
 
-    /// Objects of members that do not come up, whose Events may say why.
-    pub fn objects_to_explain(&self) -> BTreeSet<(WarnedKind, String)> {
-        let mut objects = BTreeSet::new();
-        for member in
-            self.members.values().filter(|member| member.etcd().is_none() && member.gate().is_none())
-        {
+    /// Objects of members that do not come up, whose Events may say why, with their UIDs.
+    pub fn objects_to_explain(&self) -> BTreeMap<(WarnedKind, String), String> {
+        let mut objects = BTreeMap::new();
+        let mut add = |kind, metadata: &ObjectMeta| {
+            if let (Some(name), Some(uid)) = (&metadata.name, &metadata.uid) {
+                objects.insert((kind, name.clone()), uid.clone());
+            }
+        };
+        for member in self.members.values().filter(|member| !member.answers()) {
             let phase = member.live_claim().and_then(|claim| claim.status.as_ref()?.phase.as_deref());
-            if member.live_claim().is_some() && phase != Some("Bound") {
-                objects.insert((WarnedKind::Claim, member.name.claim()));
+            if let Some(claim) = member.live_claim().filter(|_| phase != Some("Bound")) {
+                add(WarnedKind::Claim, &claim.metadata);
             }
-            if member.live_pod().is_some() && !member.has_container_started() {
-                objects.insert((WarnedKind::Pod, member.name.pod()));
+            if let Some(pod) = member.live_pod().filter(|_| !member.has_container_started()) {
+                add(WarnedKind::Pod, &pod.metadata);
             }
-            if member.stateful_set.is_some() && member.pod.is_none() {
-                objects.insert((WarnedKind::StatefulSet, member.name.to_string()));
+            if let Some(live) = member.stateful_set.filter(|_| member.pod.is_none()) {
+                add(WarnedKind::StatefulSet, &live.metadata);
             }
         }
         objects

@@ -1,7 +1,10 @@
 //! What each member should run now, by its own record; and what a member that is added gets. Never compares with the spec: that
 //! is the rollout's to do.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 
 use super::{Member, VolumeRequest, World, most_frequent};
 use crate::desired::EtcdVersion;
@@ -42,14 +45,21 @@ impl World<'_> {
         if is_plausible { recorded } else { answered.or(self.version).unwrap_or(recorded) }
     }
 
-    /// The target of a member that is added: the one that most members have. A change of the spec is never tried first on a
-    /// repair, since what the spec asks for may be what cannot run.
+    /// The target of a member that is added: the one that most members have; of several the one that has run for longest. A
+    /// change of the spec is never tried first on a repair, since what the spec asks for may be what cannot run.
     pub fn common_target(&self) -> Option<Target> {
-        let mut targets: BTreeMap<String, (usize, Target)> = BTreeMap::new();
-        for target in self.listed().filter_map(|member| member.target.as_ref()) {
-            targets.entry(target.digest()).or_insert_with(|| (0, target.clone())).0 += 1;
+        let mut targets: BTreeMap<String, (usize, Option<Timestamp>, Target)> = BTreeMap::new();
+        for member in self.listed() {
+            let Some(target) = &member.target else { continue };
+            let entry = targets.entry(target.digest()).or_insert_with(|| (0, None, target.clone()));
+            entry.0 += 1;
+            entry.1 = entry.1.into_iter().chain(member.container_started_at()).min();
         }
-        targets.into_values().max_by_key(|(count, _)| *count).map(|(_, target)| target)
+        let ranked = targets.into_values().max_by_key(|(count, since, _)| {
+            // Who does not run has proved nothing.
+            (*count, since.is_some(), Reverse(*since))
+        });
+        ranked.map(|(_, _, target)| target)
     }
 
     /// The volume of a member that is added: as most members have it. Volumes are not changed, so what the spec asks for

@@ -4,11 +4,19 @@
 
 mod api;
 mod converge;
+mod identity;
+mod memory;
 mod model;
 mod plan_golden;
 mod properties;
 mod render_golden;
 mod status;
+mod target;
+
+/// A spec of only a version.
+fn spec_of(version: &str) -> etcd_operator_core::api::EtcdClusterSpec {
+    serde_json::from_value(serde_json::json!({ "version": version })).expect("a spec")
+}
 
 /// Compares text with a golden file; rewrites it instead if `UPDATE_GOLDEN` is set.
 fn check_golden(path: &std::path::Path, actual: &str) {

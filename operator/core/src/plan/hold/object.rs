@@ -33,6 +33,11 @@ pub enum ObjectHold {
         /// What the API server said.
         message: String,
     },
+    /// A change was made, and somebody undoes it each time: an admission webhook, or another controller.
+    Overridden {
+        /// The change.
+        what: String,
+    },
 }
 
 impl ObjectHold {
@@ -42,6 +47,7 @@ impl ObjectHold {
             ObjectHold::NameTaken { .. } => "NameTaken",
             ObjectHold::RetainedVolumes { .. } => "RetainedVolumes",
             ObjectHold::Refused { .. } => "Refused",
+            ObjectHold::Overridden { .. } => "Overridden",
         }
     }
 
@@ -50,7 +56,7 @@ impl ObjectHold {
             ObjectHold::VolumeConflict { claim, .. } => Some(claim.clone()),
             ObjectHold::NameTaken { kind, name } => Some(format!("{} {name}", kind.as_str())),
             ObjectHold::RetainedVolumes { .. } => None,
-            ObjectHold::Refused { what, .. } => Some(what.clone()),
+            ObjectHold::Refused { what, .. } | ObjectHold::Overridden { what } => Some(what.clone()),
         }
     }
 
@@ -60,7 +66,8 @@ impl ObjectHold {
             ObjectHold::VolumeConflict { .. } => false,
             ObjectHold::NameTaken { .. }
             | ObjectHold::RetainedVolumes { .. }
-            | ObjectHold::Refused { .. } => true,
+            | ObjectHold::Refused { .. }
+            | ObjectHold::Overridden { .. } => true,
         }
     }
 }
@@ -83,6 +90,11 @@ impl fmt::Display for ObjectHold {
                 claims.join(", ")
             ),
             ObjectHold::Refused { what, message } => write!(formatter, "{what} was refused: {message}"),
+            ObjectHold::Overridden { what } => write!(
+                formatter,
+                "{what}: somebody undoes this each time, such as an admission webhook or another controller; let it leave the \
+                 object alone"
+            ),
         }
     }
 }

@@ -125,6 +125,9 @@ impl Model {
 
     pub(super) fn member_list(&self) -> MemberList {
         match &self.etcd {
+            Some(_) if self.asks_for_credentials => {
+                MemberList::Unknown("etcdserver: user name is empty".to_owned())
+            }
             Some(etcd) if self.has_quorum() && etcd.has_formed => MemberList::Known(KnownMembers {
                 at: self.now,
                 cluster_id: etcd.cluster_id,
@@ -163,6 +166,13 @@ impl Model {
             found.map(|found| (etcd, found))
         });
         match member {
+            Some((etcd, _)) if process.runs_etcd && self.asks_for_credentials => {
+                Answer::Refused(if etcd.leader.is_some() {
+                    LinearizableRead::Refused("etcdserver: user name is empty".to_owned())
+                } else {
+                    LinearizableRead::Failed("etcdserver: no leader".to_owned())
+                })
+            }
             Some((etcd, member)) if process.runs_etcd => Answer::Etcd(EtcdAnswer {
                 cluster_id: etcd.cluster_id,
                 member_id: member.listed.id,
@@ -176,8 +186,6 @@ impl Model {
                 errors: Vec::new(),
                 read: if member.listed.is_learner {
                     LinearizableRead::NotTried
-                } else if etcd.leader.is_some() && self.asks_for_credentials {
-                    LinearizableRead::Refused("etcdserver: user name is empty".to_owned())
                 } else if etcd.leader.is_some() {
                     LinearizableRead::Served
                 } else {

@@ -157,6 +157,7 @@ impl Model {
         let version = self.next().to_string();
         let name = &patch.target.name;
         let operations = &patch.operations;
+        let spec_before = self.stateful_sets.get(name).and_then(|live| live.spec.clone());
         match patch.target.kind {
             Kind::StatefulSet => apply(self.stateful_sets.get_mut(name), operations, &version)?,
             Kind::PersistentVolumeClaim => apply(self.claims.get_mut(name), operations, &version)?,
@@ -165,9 +166,11 @@ impl Model {
             Kind::PodDisruptionBudget => apply(self.budgets.get_mut(name), operations, &version)?,
         }
         if patch.target.kind == Kind::StatefulSet {
+            if self.webhook_adds_variables {
+                self.set_variable(name);
+            }
             let live = self.stateful_sets.get_mut(name).expect("it was patched");
-            let changes_spec = operations.iter().any(|operation| operation.path().starts_with("/spec"));
-            let more = i64::from(changes_spec);
+            let more = i64::from(live.spec != spec_before);
             live.metadata.generation = live.metadata.generation.map(|generation| generation + more);
         }
         self.count_permits(patch);

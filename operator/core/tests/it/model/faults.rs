@@ -112,6 +112,10 @@ pub(crate) enum Fault {
     RefuseServices,
     /// The node is wiped in place: disk and emptyDir are blank, the pod stays.
     WipeNode(String),
+    /// An admission webhook adds a variable to every template that is written from now on, and to this member's now.
+    MutateTemplates(String),
+    /// The claim is deleted while its pod runs, and is gone though the pod runs on.
+    TakeClaim(String),
     /// The claim is deleted while its pod runs.
     EndVolume(String),
     /// etcd raises an alarm for the member.
@@ -233,6 +237,11 @@ impl Model {
             Fault::CutOff(member) => drop(self.cut_off.insert(self.resolve(member).claim())),
             Fault::RefuseServices => drop(self.refused_kinds.insert(Kind::Service)),
             Fault::WipeNode(member) => self.wipe_node(&self.resolve(member)),
+            Fault::MutateTemplates(member) => {
+                self.add_variable(&self.resolve(member));
+                self.webhook_adds_variables = true;
+            }
+            Fault::TakeClaim(member) => drop(self.claims.remove(&self.resolve(member).claim())),
             Fault::EndVolume(member) => {
                 let claim = self.resolve(member).claim();
                 let live = self.claims.get_mut(&claim).expect("a claim");
@@ -294,14 +303,23 @@ impl Model {
     }
 
     pub(crate) fn add_variable(&mut self, member: &MemberName) {
+        self.set_variable(member.as_str());
         let live = self.stateful_sets.get_mut(member.as_str()).expect("a StatefulSet");
+        live.metadata.generation = live.metadata.generation.map(|generation| generation + 1);
+    }
+
+    pub(super) fn set_variable(&mut self, name: &str) {
+        let live = self.stateful_sets.get_mut(name).expect("a StatefulSet");
         let spec = live.spec.as_mut().expect("a spec").template.spec.as_mut().expect("a pod's spec");
-        spec.containers[0].env.get_or_insert_default().push(EnvVar {
+        let variables = spec.containers[0].env.get_or_insert_default();
+        let added = EnvVar {
             name: "ETCD_HEARTBEAT_INTERVAL".to_owned(),
             value: Some("1".to_owned()),
             ..EnvVar::default()
-        });
-        live.metadata.generation = live.metadata.generation.map(|generation| generation + 1);
+        };
+        if !variables.contains(&added) {
+            variables.push(added);
+        }
     }
 
     fn change_gate_image(&mut self, member: &MemberName) {

@@ -111,11 +111,10 @@ impl Model {
             owner_references: Some(vec![owner]),
             ..ObjectMeta::default()
         };
-        self.pods.insert(name.to_owned(), Pod { metadata, ..Pod::default() });
-        let image = self.stateful_sets[name.trim_end_matches("-0")]
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.template.spec.as_ref()?.containers.first()?.image.clone());
+        let live = &self.stateful_sets[name.trim_end_matches("-0")];
+        let spec = live.spec.as_ref().and_then(|spec| spec.template.spec.clone());
+        let image = spec.as_ref().and_then(|spec| spec.containers.first()?.image.clone());
+        self.pods.insert(name.to_owned(), Pod { metadata, spec, ..Pod::default() });
         let process = super::Process { image: image.unwrap_or_default(), ..super::Process::default() };
         self.processes.insert(uid, process);
     }

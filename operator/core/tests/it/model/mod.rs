@@ -69,6 +69,8 @@ pub(crate) struct Model {
     pub(crate) cut_off: BTreeSet<String>,
     /// Kinds of which the API server refuses every write, as a quota or a webhook would.
     pub(crate) refused_kinds: BTreeSet<plan::Kind>,
+    /// Whether an admission webhook adds a variable to every template that is written.
+    pub(crate) webhook_adds_variables: bool,
     /// Whether etcd asks for credentials.
     pub(crate) asks_for_credentials: bool,
     /// Whether objects of an owner that is gone are still there.
@@ -117,6 +119,7 @@ impl Model {
             unschedulable: BTreeSet::new(),
             cut_off: BTreeSet::new(),
             refused_kinds: BTreeSet::new(),
+            webhook_adds_variables: false,
             asks_for_credentials: false,
             garbage_stays: false,
             memory: Memory::default(),
@@ -170,6 +173,7 @@ impl Model {
             member_list: self.member_list(),
             silence: BTreeMap::new(),
             places: Places::NotAsked,
+            undone: self.memory.undone(),
             warnings: self.warnings(),
         };
         let observed = self.remember(observed);
@@ -205,7 +209,7 @@ impl Model {
         let observed = self.observe();
         let plan = match Desired::parse(&self.cluster) {
             Ok(desired) => plan::plan(&observed, &desired),
-            Err(invalid) => plan::of_invalid(&invalid),
+            Err(invalid) => plan::of_invalid(&observed, &invalid),
         };
         match self.mutant {
             Some(mutant) => mutant.distort_plan(&observed, plan),
@@ -226,6 +230,7 @@ impl Model {
         let memberships = plan.actions.iter().filter(|one| one.action.changes_membership()).count();
         assert!(memberships <= 1, "one membership change at a time: {plan:?}");
         let setbacks = self.carry_out_until(&plan, actions);
+        self.memory.forget_changes(&plan);
         plan.add_setbacks(&setbacks);
         let is_complete = actions >= plan.actions.len();
         let records = plan.actions.iter().any(|one| one.action.kind() == "record-bootstrap");
@@ -251,9 +256,12 @@ impl Model {
             if ended.contains(&one.concern) {
                 continue;
             }
-            if let Err(kind) = self.execute(&one.action) {
-                ended.insert(one.concern.clone());
-                setbacks.push(Setback { concern: one.concern.clone(), what: one.to_string(), kind });
+            match self.execute(&one.action) {
+                Ok(()) => setbacks.extend(self.memory.note_done(self.monotonic, one)),
+                Err(kind) => {
+                    ended.insert(one.concern.clone());
+                    setbacks.push(Setback { concern: one.concern.clone(), what: one.to_string(), kind });
+                }
             }
         }
         setbacks
