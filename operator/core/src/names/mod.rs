@@ -57,6 +57,8 @@ pub const LABEL_INSTANCE: &str = "app.kubernetes.io/instance";
 /// Kubernetes' recommended label: who manages the object.
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
+/// Annotation of a claim: a digest of what its member ran well before what it should run now.
+pub const ANNOTATION_PREVIOUS_TARGET: &str = "etcd.operators.rs/previous-target";
 /// Annotation of a live pod: the permit, as JSON ([`crate::gate::Permit`]).
 pub const ANNOTATION_PERMIT: &str = "etcd.operators.rs/permit";
 /// Annotation of a live pod: the fence epoch, a decimal number.

@@ -150,7 +150,7 @@ fn follow_spec(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, want
         let is_other = member.target.as_ref().is_some_and(|target| !target.is_same_as(wanted));
         let is_ours = member.facts.as_ref().is_some_and(|facts| facts.is_of(&context.world.cluster));
         if is_other && is_ours {
-            plan.act_on_record(&member.name, change::set_target(claim, wanted, "the spec has changed"));
+            plan.act_on_record(&member.name, change::set_target(claim, wanted, None, "the spec has changed"));
         }
         stateful_sets::keep(context, plan, member, Role::Voter);
     }

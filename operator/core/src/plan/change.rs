@@ -8,7 +8,9 @@ use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
 use super::{Action, Delete, Kind, Patch, PatchOperation, PatchPurpose, Target};
-use crate::names::{ANNOTATION_FINGERPRINT, ANNOTATION_TARGET, ANNOTATION_VERSION, CLUSTER_UID};
+use crate::names::{
+    ANNOTATION_FINGERPRINT, ANNOTATION_PREVIOUS_TARGET, ANNOTATION_TARGET, ANNOTATION_VERSION, CLUSTER_UID,
+};
 use crate::render::compare::escape;
 use crate::target;
 
@@ -90,12 +92,19 @@ pub(super) fn annotation_is(key: &str, value: &str) -> PatchOperation {
     }
 }
 
-/// Records on a claim what its member should run from now on; what follows is rendered from that.
-pub(super) fn set_target(claim: &PersistentVolumeClaim, wanted: &target::Target, because: &str) -> Action {
-    let annotations = BTreeMap::from([
+/// Records on a claim what its member should run from now on; what follows is rendered from that. With it, what the member ran well
+/// before, by its digest.
+pub(super) fn set_target(
+    claim: &PersistentVolumeClaim,
+    wanted: &target::Target,
+    previous: Option<String>,
+    because: &str,
+) -> Action {
+    let mut annotations = BTreeMap::from([
         (ANNOTATION_TARGET.to_owned(), wanted.to_annotation()),
         (ANNOTATION_VERSION.to_owned(), wanted.version.to_string()),
     ]);
+    annotations.extend(previous.map(|digest| (ANNOTATION_PREVIOUS_TARGET.to_owned(), digest)));
     let operations = annotate(&claim.metadata, &annotations);
     let purpose = PatchPurpose::SetTarget { because: because.to_owned() };
     patch(self::target(Kind::PersistentVolumeClaim, claim), operations, purpose)

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
-use super::{Action, Context, Flow, Kind, PatchPurpose, Plan, change};
+use super::{Action, Context, Flow, Kind, PatchPurpose, Plan, change, scale};
 use crate::gate::{self, ClusterState, InitialMember, Permit};
 use crate::names::{ANNOTATION_PERMIT, ANNOTATION_PERMIT_ISSUED, MemberName, PermitId};
 use crate::observed::{EtcdAnswer, IssuedPermit};
@@ -24,7 +24,7 @@ pub(super) struct Terms {
 pub(super) fn of_added(context: &Context<'_>, plan: &mut Plan) -> Flow {
     // A surplus member is about to be removed; one that never started leaves a volume that is known to be empty. One whose permit
     // is recorded gets it all the same: nobody can prove that it did not, so it is seen to run before it is removed.
-    let is_surplus = context.world.listed().count() > context.desired.size;
+    let is_surplus = context.world.listed().count() > scale::allowed_members(context);
     let terms = Terms {
         state: ClusterState::Existing,
         token: context.world.token(),

@@ -54,10 +54,10 @@ fn is_stuck(member: &Member<'_>) -> bool {
     !member.votes() && (keeps_ending || (is_late && !member.etcd_container_runs()))
 }
 
-/// Gives the next member its turn.
+/// Gives the next member its turn, of those that are not stuck.
 pub(super) fn advance(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    let mut behind: Vec<&Member<'_>> =
-        context.world.listed().filter(|member| is_behind(context, member)).collect();
+    let is_next = |member: &&Member<'_>| is_behind(context, member) && !is_stuck(member);
+    let mut behind: Vec<&Member<'_>> = context.world.listed().filter(is_next).collect();
     behind.sort_by_key(|member| restart::in_turn(context, member));
     let Some(next) = behind.first() else { return Flow::Next };
     match reason_to_wait(context, next).or_else(|| reason_not_to_disturb(context, next)) {
@@ -83,20 +83,18 @@ pub(super) fn to_stuck_members(context: &Context<'_>, plan: &mut Plan) -> Flow {
 /// Without a quorum nobody is well, and so nothing can be proven: the spec reaches those that are stuck, and each one only once the
 /// containers of those before it run.
 pub(super) fn to_stuck_members_without_quorum(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    let used: Vec<&Member<'_>> = context
-        .world
-        .members
-        .values()
-        .filter(|member| stateful_sets::has_used_volume(context, member))
-        .collect();
-    let Some(next) = used.iter().find(|member| is_stuck(member) && is_behind(context, member)) else {
+    let used = || {
+        let members = context.world.members.values();
+        members.filter(|member| stateful_sets::has_used_volume(context, member))
+    };
+    let Some(next) = used().find(|member| is_stuck(member) && is_behind(context, member)) else {
         return Flow::Next;
     };
     let has_come_up = |member: &Member<'_>| {
         member.etcd_container_runs() && !is_stuck(member) && restart::is_in_step(context, member)
     };
-    let unproven = used.iter().find(|member| is_as_specified(context, member) && !has_come_up(member));
-    match unproven.filter(|_| !most_are_as_specified(context, &used)) {
+    let unproven = used().find(|member| is_as_specified(context, member) && !has_come_up(member));
+    match unproven.filter(|_| !goes_back(context, next)) {
         Some(unproven) => {
             let message = format!("{} does not run yet with what it was changed to", unproven.name);
             plan.wait(Wait::Turn { member: next.name.clone(), message });
@@ -106,26 +104,34 @@ pub(super) fn to_stuck_members_without_quorum(context: &Context<'_>, plan: &mut 
     Flow::Next
 }
 
-/// Whether what the spec asks for is what most members run already, as when a spec goes back after the first member failed.
-fn most_are_as_specified(context: &Context<'_>, members: &[&Member<'_>]) -> bool {
-    members.iter().filter(|member| is_as_specified(context, member)).count() * 2 > members.len()
-}
-
 fn set_target(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>) {
     let Some(claim) = member.live_claim() else { return };
+    let present = stateful_sets::target(context, member);
+    let wanted = wanted_target(context.desired, &present);
+    // What it has never run well is nothing to go back to.
+    let recorded = previous_target(member).filter(|_| !is_proven(context, member));
+    let previous = recorded.cloned().unwrap_or_else(|| present.digest());
+    let action = change::set_target(claim, &wanted, Some(previous), "the spec has changed");
+    plan.act_on_record(&member.name, action);
+}
+
+fn previous_target<'m>(member: &'m Member<'_>) -> Option<&'m String> {
+    member.facts.as_ref()?.previous_target.as_ref()
+}
+
+/// Whether the spec asks a member for what it ran before: going back proves nothing new.
+fn goes_back(context: &Context<'_>, member: &Member<'_>) -> bool {
     let wanted = wanted_target(context.desired, &stateful_sets::target(context, member));
-    plan.act_on_record(&member.name, change::set_target(claim, &wanted, "the spec has changed"));
+    previous_target(member) == Some(&wanted.digest())
 }
 
 /// Why the next member's turn has not come: what others were changed to has not proved itself.
 fn reason_to_wait(context: &Context<'_>, next: &Member<'_>) -> Option<Hold> {
-    let listed: Vec<&Member<'_>> = context.world.listed().collect();
-    // It serves nobody as it is, and what most others run puts nobody else at risk.
-    if is_stuck(next) && most_are_as_specified(context, &listed) {
+    if goes_back(context, next) {
         return None;
     }
     let is_changed = |member: &&Member<'_>| member.name != next.name && is_as_specified(context, member);
-    let changed: Vec<&Member<'_>> = listed.into_iter().filter(is_changed).collect();
+    let changed: Vec<&Member<'_>> = context.world.listed().filter(is_changed).collect();
     if let Some(stopped) = changed.iter().find_map(|member| stops_the_rollout(context, member)) {
         return Some(stopped);
     }

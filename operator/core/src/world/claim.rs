@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::desired::EtcdVersion;
 use crate::names::{
     ANNOTATION_FORMED, ANNOTATION_MEMBER_ID, ANNOTATION_ORIGIN, ANNOTATION_PERMIT_ISSUED,
-    ANNOTATION_SET_ASIDE, ANNOTATION_STORAGE, ANNOTATION_TARGET, ANNOTATION_VERSION, CLUSTER_UID, ClusterId,
+    ANNOTATION_PREVIOUS_TARGET, ANNOTATION_SET_ASIDE, ANNOTATION_STORAGE, ANNOTATION_TARGET, ANNOTATION_VERSION, CLUSTER_UID, ClusterId,
     ClusterIdentity, MemberId, Naming,
 };
 use crate::observed::IssuedPermit;
@@ -129,6 +129,8 @@ pub struct ClaimFacts {
     pub version: Option<EtcdVersion>,
     /// What the member should run.
     pub target: Option<Target>,
+    /// A digest of what the member ran well before that.
+    pub previous_target: Option<String>,
     /// The volume as it was asked for; what the claim shows if that is not recorded.
     pub volume: Option<VolumeRequest>,
     /// Whether that is recorded.
@@ -155,6 +157,7 @@ impl ClaimFacts {
             member_id: text(ANNOTATION_MEMBER_ID).and_then(MemberId::parse),
             version: text(ANNOTATION_VERSION).and_then(EtcdVersion::parse),
             target: text(ANNOTATION_TARGET).and_then(|json| serde_json::from_str(json).ok()),
+            previous_target: text(ANNOTATION_PREVIOUS_TARGET).map(str::to_owned),
             is_volume_recorded: recorded.is_some(),
             volume: recorded.or_else(|| VolumeRequest::of_spec(claim)),
             set_aside: text(ANNOTATION_SET_ASIDE).is_some(),

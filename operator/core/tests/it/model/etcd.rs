@@ -116,7 +116,8 @@ impl Model {
         let first = voters.filter(|id| running.contains(id)).min();
         etcd.leader = etcd.leader.filter(|leader| running.contains(leader)).or(first);
         for member in etcd.members.iter_mut().filter(|one| running.contains(&one.listed.id)) {
-            member.applied = (member.applied + 90).min(etcd.index);
+            let gap = etcd.index.saturating_sub(member.applied);
+            member.applied = (member.applied + (gap / 2).max(90)).min(etcd.index);
             let (name, _) = identity.member_of_peer_url(&member.listed.peer_urls[0]).expect("only ours run");
             member.listed.name = name.to_string();
             member.listed.client_urls = vec![identity.client_url(&name)];

@@ -138,6 +138,7 @@ impl Model {
             }
             Object::Claim(mut new) => {
                 new.metadata = self.new_metadata(&new.metadata);
+                new.spec.get_or_insert_default().volume_name = Some(format!("volume-of-{name}"));
                 self.claims.insert(name, new);
             }
             Object::Service(mut new) => {
