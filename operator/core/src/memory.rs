@@ -121,7 +121,8 @@ impl Memory {
     ) -> Option<BTreeMap<(WarnedKind, String), String>> {
         let waiting = self.unexplained.note(now, objects.keys().cloned().collect());
         self.explanations.words.retain(|object, _| waiting.contains_key(object));
-        let is_late = |object: &(WarnedKind, String)| waiting.get(object).is_some_and(|since| *since >= EXPLAIN_AFTER);
+        let is_late =
+            |object: &(WarnedKind, String)| waiting.get(object).is_some_and(|since| *since >= EXPLAIN_AFTER);
         let for_long: BTreeMap<_, _> = objects.into_iter().filter(|(object, _)| is_late(object)).collect();
         let is_due = self.explanations.asked_at.is_none_or(|at| now.saturating_sub(at) >= EXPLAIN_EVERY);
         (is_due && !for_long.is_empty()).then_some(for_long)
@@ -173,9 +174,10 @@ impl Memory {
         let Action::Patch(patch) = &planned.action else { return None };
         let what = planned.action.to_string();
         let pause = self.setbacks.get(&planned.concern).map_or(Duration::ZERO, |retry| retry.pause);
-        let before = self.changes.get(&patch.target.uid).filter(|change| {
-            change.what == what && now.saturating_sub(change.last) <= pause + SOON
-        });
+        let before = self
+            .changes
+            .get(&patch.target.uid)
+            .filter(|change| change.what == what && now.saturating_sub(change.last) <= pause + SOON);
         let times = before.map_or(1, |change| change.times.saturating_add(1));
         let change = Change { what: what.clone(), times, last: now };
         self.changes.insert(patch.target.uid.clone(), change);
@@ -196,7 +198,9 @@ impl Memory {
     /// Forgets the changes of objects that the plan leaves as they are.
     pub fn forget_changes(&mut self, plan: &Plan) {
         let is_planned = |uid: &String| {
-            plan.actions.iter().any(|one| matches!(&one.action, Action::Patch(patch) if patch.target.uid == *uid))
+            plan.actions
+                .iter()
+                .any(|one| matches!(&one.action, Action::Patch(patch) if patch.target.uid == *uid))
         };
         self.changes.retain(|uid, _| is_planned(uid));
     }

@@ -150,3 +150,42 @@ fn overtaken(what: &str, status: &Status) -> ExecuteError {
 fn is_failed_test(status: &Status) -> bool {
     status.details.as_ref().is_none_or(|details| details.kind.is_empty() && details.causes.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use assert_matches::assert_matches;
+    use etcd_operator_core::plan::SetbackKind;
+    use serde_json::json;
+
+    /// What comes of an answer with this code and these details.
+    fn setback(code: u16, details: &serde_json::Value) -> SetbackKind {
+        let status = json!({ "code": code, "message": "the server's words", "details": details });
+        let status: Status = serde_json::from_value(status).unwrap();
+        outcome("Service demo", Err::<(), _>(kube::Error::Api(Box::new(status)))).unwrap_err().setback()
+    }
+
+    #[test]
+    fn what_another_writer_changed_was_overtaken_and_nothing_is_said() {
+        for code in [404, 409] {
+            assert_matches!(setback(code, &json!(null)), SetbackKind::Overtaken, "{code}");
+        }
+        assert_matches!(setback(422, &json!(null)), SetbackKind::Overtaken, "a failed test of a patch");
+    }
+
+    #[test]
+    fn what_validation_quotas_admission_and_rights_refuse_is_quoted() {
+        let invalid = json!({ "kind": "StatefulSet", "causes": [{ "field": "spec", "message": "no" }] });
+        for (code, details) in [(400, json!(null)), (403, json!({ "kind": "services" })), (422, invalid)] {
+            let setback = setback(code, &details);
+            assert_matches!(setback, SetbackKind::Refused(message) if message == "the server's words", "{code}");
+        }
+    }
+
+    #[test]
+    fn what_the_server_cannot_do_now_is_tried_again() {
+        for code in [429, 500, 503, 504] {
+            assert_matches!(setback(code, &json!(null)), SetbackKind::NotNow(_), "{code}");
+        }
+    }
+}

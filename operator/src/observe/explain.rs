@@ -22,7 +22,8 @@ pub(super) async fn warnings(
     let mut warnings = BTreeMap::new();
     for ((kind, name), uid) in objects {
         let fields = format!("regarding.kind={},regarding.name={name},type=Warning", kind.as_str());
-        let is_about = |event: &Event| event.regarding.as_ref().and_then(|it| it.uid.as_deref()) == Some(&uid);
+        let is_about =
+            |event: &Event| event.regarding.as_ref().and_then(|it| it.uid.as_deref()) == Some(&uid);
         match events.list(&ListParams::default().fields(&fields)).await {
             Ok(list) => {
                 if let Some(last) = list.items.into_iter().filter(is_about).max_by_key(last_seen) {

@@ -1,6 +1,6 @@
 //! One suite for the etcd port, run against a real member and against the model that other tests use.
 
-use crate::support::etcd::RealEtcd;
+use crate::support::etcd::{RealEtcd, VERSIONS};
 use crate::support::fake_etcd::FakeEtcd;
 use assert_matches::assert_matches;
 use etcd_operator::etcd::{ConnectionSettings, Connector, EtcdError, EtcdPort, MemberList};
@@ -69,6 +69,31 @@ fn connector() -> Connector {
 async fn a_real_member_passes_the_suite() {
     let etcd = RealEtcd::start();
     suite(&connector(), etcd.endpoint()).await;
+}
+
+/// Where a user turns authentication on, a member still answers, and says that it wants credentials; to a read only after a quorum
+/// has confirmed it.
+#[tokio::test]
+async fn a_member_that_asks_for_credentials_is_told_apart_from_one_that_fails() {
+    for version in VERSIONS {
+        let etcd = RealEtcd::start_version(version);
+        let port = connector();
+        wait_for_list(&port, etcd.endpoint()).await;
+        turn_authentication_on(etcd.endpoint()).await;
+        let member = port.member(etcd.endpoint());
+        assert_matches!(member.read().await, Err(EtcdError::NotAuthorized { .. }), "{version}");
+        assert_matches!(member.status().await, Err(EtcdError::NotAuthorized { .. }), "{version}");
+        let added = member.add_learner(LEARNER).await;
+        assert_matches!(added, Err(EtcdError::NotAuthorized { .. }), "{version}");
+    }
+}
+
+async fn turn_authentication_on(endpoint: &str) {
+    let mut client = etcd_client::Client::connect([endpoint], None).await.unwrap();
+    client.user_add("root", "secret", None).await.unwrap();
+    client.role_add("root").await.unwrap();
+    client.user_grant_role("root", "root").await.unwrap();
+    client.auth_enable().await.unwrap();
 }
 
 #[tokio::test]

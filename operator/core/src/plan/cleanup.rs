@@ -47,7 +47,8 @@ fn removed<'c, 'a>(context: &'c Context<'a>) -> impl Iterator<Item = &'c Member<
 /// Whether a member is no more and has left something.
 fn is_removed(context: &Context<'_>, member: &Member<'_>) -> bool {
     let is_ours = member.facts.as_ref().is_none_or(|facts| facts.is_of(&context.world.cluster));
-    let is_wanted = is_intended(context, member) && context.world.listed().count() < scale::allowed_members(context);
+    let is_wanted =
+        is_intended(context, member) && context.world.listed().count() < scale::allowed_members(context);
     let is_kept = member.facts.as_ref().is_some_and(|facts| facts.set_aside)
         && member.stateful_set.is_none()
         && member.pod.is_none();

@@ -18,8 +18,8 @@ const BECAUSE: &str = "it was made from an outdated template";
 
 /// Restarts one outdated pod, when all others are well.
 pub(super) fn outdated_pods(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    for ending in context.world.listed().filter(|member| is_ending(member)) {
-        plan.wait(Wait::Pod { member: ending.name.clone() });
+    for waited_for in context.world.listed().filter(|member| is_ending(member) || is_undecided(member)) {
+        plan.wait(Wait::Pod { member: waited_for.name.clone() });
     }
     // A pod whose volume is being deleted would take the data with it: its member is replaced first.
     let mut outdated: Vec<&Member<'_>> = context
@@ -63,6 +63,11 @@ pub(super) fn in_turn(context: &Context<'_>, member: &Member<'_>) -> (bool, bool
 
 fn is_ending(member: &Member<'_>) -> bool {
     member.pod.is_some() && member.live_pod().is_none()
+}
+
+/// Whether it will only show which template the pod was made from: until then nobody may call the member up to date.
+fn is_undecided(member: &Member<'_>) -> bool {
+    member.live_pod().is_some() && member.stateful_set.is_some() && standing(member) == Standing::NotKnownYet
 }
 
 /// How a pod stands to its StatefulSet's template.

@@ -5,9 +5,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
-use super::{
-    Action, Concern, Context, Flow, Hold, Kind, Object, ObjectHold, Plan, change, stateful_sets,
-};
+use super::{Action, Concern, Context, Flow, Hold, Kind, Object, ObjectHold, Plan, change, stateful_sets};
 use crate::render;
 use crate::world;
 

@@ -104,7 +104,8 @@ fn available(world: &World<'_>) -> Finding {
         return finding(Truth::True, ConditionReason::QuorumServes, "a quorum answered a linearizable read");
     }
     if world.has_quorum() {
-        let message = "a quorum confirmed a linearizable read, which etcd then refused for want of credentials";
+        let message =
+            "a quorum confirmed a linearizable read, which etcd then refused for want of credentials";
         return finding(Truth::True, ConditionReason::QuorumServes, message);
     }
     if !world.formed {
@@ -120,8 +121,7 @@ fn available(world: &World<'_>) -> Finding {
             return finding(Truth::Unknown, ConditionReason::ProbeTooOld, "the last answer is too old");
         }
     };
-    let answered =
-        world.members.values().any(|member| member.etcd().is_some() || member.refusal().is_some());
+    let answered = world.members.values().any(|member| member.etcd().is_some() || member.refusal().is_some());
     let all_stopped = world
         .members
         .values()

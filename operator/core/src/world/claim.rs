@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::desired::EtcdVersion;
 use crate::names::{
     ANNOTATION_FORMED, ANNOTATION_MEMBER_ID, ANNOTATION_ORIGIN, ANNOTATION_PERMIT_ISSUED,
-    ANNOTATION_PREVIOUS_TARGET, ANNOTATION_SET_ASIDE, ANNOTATION_STORAGE, ANNOTATION_TARGET, ANNOTATION_VERSION, CLUSTER_UID, ClusterId,
-    ClusterIdentity, MemberId, Naming,
+    ANNOTATION_PREVIOUS_TARGET, ANNOTATION_SET_ASIDE, ANNOTATION_STORAGE, ANNOTATION_TARGET,
+    ANNOTATION_VERSION, CLUSTER_UID, ClusterId, ClusterIdentity, MemberId, Naming,
 };
 use crate::observed::IssuedPermit;
 use crate::render::quantity;

@@ -134,9 +134,9 @@ impl<'a> Member<'a> {
             Some(Answer::Etcd(etcd)) => self.health_of_answer(etcd),
             Some(Answer::Gate(report)) => Health::GateHolds(report.reason),
             Some(Answer::Refused(LinearizableRead::Refused(_))) => Health::Healthy,
-            Some(Answer::Refused(LinearizableRead::Failed(how))) => {
-                Health::Unwell(format!("it asks for credentials, and no linearizable read goes through it: {how}"))
-            }
+            Some(Answer::Refused(LinearizableRead::Failed(how))) => Health::Unwell(format!(
+                "it asks for credentials, and no linearizable read goes through it: {how}"
+            )),
             Some(Answer::Refused(LinearizableRead::Served | LinearizableRead::NotTried)) => {
                 Health::Unwell("it asks for credentials".to_owned())
             }

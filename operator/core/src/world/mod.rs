@@ -226,8 +226,7 @@ impl<'a> World<'a> {
     /// Whether a quorum confirmed a read just now: the list was read behind one, or etcd refused one for want of credentials, which
     /// it looks at only after that.
     pub fn has_quorum(&self) -> bool {
-        let confirmed =
-            |member: &Member<'_>| matches!(member.refusal(), Some(LinearizableRead::Refused(_)));
+        let confirmed = |member: &Member<'_>| matches!(member.refusal(), Some(LinearizableRead::Refused(_)));
         self.list.is_some() || self.members.values().any(confirmed)
     }
 

@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 const VERSION: &str = "v3.6.16";
+/// One of each minor version that is supported.
+pub(crate) const VERSIONS: [&str; 3] = ["v3.5.35", VERSION, "v3.7.3"];
 
 /// A member that runs alone and is killed when dropped.
 pub(crate) struct RealEtcd {
@@ -14,15 +16,20 @@ pub(crate) struct RealEtcd {
     process: Child,
 }
 
-/// The etcd binary. Fails with the command that builds it when it is missing.
+/// The etcd binary that tests use when the version does not matter.
 pub(crate) fn binary() -> PathBuf {
+    binary_of(VERSION)
+}
+
+/// The etcd binary of a version. Fails with the command that builds it when it is missing.
+fn binary_of(version: &str) -> PathBuf {
     let cache = std::env::var_os("CHAOS_CACHE").map(PathBuf::from).unwrap_or_else(|| {
         let home = std::env::var_os("XDG_CACHE_HOME")
             .map(PathBuf::from)
             .unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache"));
         home.join("etcd-chaos")
     });
-    let binary = cache.join("images/etcd").join(VERSION).join("etcd");
+    let binary = cache.join("images/etcd").join(version).join("etcd");
     assert!(binary.exists(), "{} is missing; ci/images builds it", binary.display());
     binary
 }
@@ -35,10 +42,15 @@ pub(crate) fn free_address() -> SocketAddr {
 impl RealEtcd {
     /// Starts a cluster of one; it may not answer yet.
     pub(crate) fn start() -> Self {
+        Self::start_version(VERSION)
+    }
+
+    /// The same with a version.
+    pub(crate) fn start_version(version: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let client = format!("http://{}", free_address());
         let peer = format!("http://{}", free_address());
-        let process = Command::new(binary())
+        let process = Command::new(binary_of(version))
             .args(["--name", "only", "--data-dir"])
             .arg(directory.path().join("data"))
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])

@@ -30,13 +30,16 @@ pub(super) fn spec(spec: &mut Members) {
         spec.insert("terminationGracePeriodSeconds".to_owned(), json!(1));
     }
     for field in ["initContainers", "containers", "ephemeralContainers"] {
-        each(spec, field).for_each(|one| container(one, field != "ephemeralContainers"));
+        each(spec, field).for_each(container);
     }
     each(spec, "volumes").for_each(volume);
 }
 
 /// Fills in what pods have, and templates don't.
 pub(super) fn of_pod_alone(spec: &mut Members) {
+    for field in ["initContainers", "containers"] {
+        each(spec, field).for_each(|one| requests(nested(one, "resources")));
+    }
     whole_requests(spec);
     set_default(spec, "enableServiceLinks", true);
     if spec.get("hostNetwork") != Some(&json!(true)) {
@@ -73,16 +76,13 @@ fn whole_requests(spec: &mut Members) {
     }
 }
 
-fn container(container: &mut Members, has_resources: bool) {
+fn container(container: &mut Members) {
     let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
     let policy = if pulls_always(image) { "Always" } else { "IfNotPresent" };
     set_default(container, "imagePullPolicy", policy);
     set_default(container, "terminationMessagePath", "/dev/termination-log");
     set_default(container, "terminationMessagePolicy", "File");
     set_default(container, "resources", json!({}));
-    if has_resources {
-        requests(nested(container, "resources"));
-    }
     each(container, "ports").for_each(|port| set_default(port, "protocol", "TCP"));
     for variable in each(container, "env") {
         let reference = variable.get_mut("valueFrom").and_then(|from| from.get_mut("fieldRef"));

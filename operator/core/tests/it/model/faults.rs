@@ -1,6 +1,5 @@
 //! What can go wrong in the model, by name, so that fixtures and seeded runs speak of the same things.
 
-use etcd_operator_core::api::BootstrapMode;
 use etcd_operator_core::gate::Stamp;
 use etcd_operator_core::names::{CLUSTER_UID, MemberName, PermitId};
 use etcd_operator_core::observed::{Alarm, AlarmKind, ListedMember};
@@ -132,6 +131,8 @@ pub(crate) enum Fault {
     MoveLeader(String),
     /// Passes of the operator.
     Passes(usize),
+    /// Passes that are 20 seconds apart: close enough to each other for what they see to count as unbroken.
+    Looks(usize),
     /// Passes until there is nothing left to do.
     Settle,
     /// Time without the operator.
@@ -164,9 +165,17 @@ impl Model {
     }
 
     pub(crate) fn inject(&mut self, fault: &Fault) {
+        let is_known = self.inject_into_objects(fault)
+            || self.inject_into_members(fault)
+            || self.carry_out_wish(fault)
+            || self.let_go_by(fault);
+        assert!(is_known, "nobody knows {fault:?}");
+        self.advance(0);
+    }
+
+    /// What befalls objects of Kubernetes. Whether it was such a fault.
+    fn inject_into_objects(&mut self, fault: &Fault) -> bool {
         match fault {
-            Fault::LoseDisk(member) => self.lose_disk(&self.resolve(member)),
-            Fault::WipeDirectory(member) => self.restart_with_disk(&self.resolve(member), None, false),
             Fault::DeletePod(member) => self.remove_pod(&self.resolve(member).pod()),
             Fault::DeleteStatefulSet(member) => {
                 let member = self.resolve(member);
@@ -195,6 +204,32 @@ impl Model {
             Fault::CorruptClaim(_) | Fault::ForgetPermit(_) | Fault::BurnPermit(_) => {
                 self.corrupt_claim(fault)
             }
+            Fault::ChangeGateImage(member) => self.change_gate_image(&self.resolve(member)),
+            Fault::KeepGarbage => self.garbage_stays = true,
+            Fault::CollectGarbage => self.garbage_stays = false,
+            Fault::UsersService => self.add_users_service(),
+            Fault::OthersUnusedClaim => self.add_others_unused_claim(),
+            Fault::RefuseServices => drop(self.refused_kinds.insert(Kind::Service)),
+            Fault::MutateTemplates(member) => {
+                self.add_variable(&self.resolve(member));
+                self.webhook_adds_variables = true;
+            }
+            Fault::StripLabels => {
+                let kept = "controller-revision-hash";
+                for pod in self.pods.values_mut() {
+                    pod.metadata.labels.get_or_insert_default().retain(|key, _| key == kept);
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// What befalls members, their volumes and their nodes.
+    fn inject_into_members(&mut self, fault: &Fault) -> bool {
+        match fault {
+            Fault::LoseDisk(member) => self.lose_disk(&self.resolve(member)),
+            Fault::WipeDirectory(member) => self.restart_with_disk(&self.resolve(member), None, false),
             Fault::Isolate(member) => drop(self.unreachable.insert(self.resolve(member).pod())),
             Fault::Rejoin => self.unreachable.clear(),
             Fault::StickVolume(member) => drop(self.stuck_claims.insert(self.resolve(member).claim())),
@@ -204,30 +239,6 @@ impl Model {
                 self.restart_with_disk(&member, Some("another-cluster"), true);
             }
             Fault::Phantom | Fault::Stranger | Fault::StaleAlarm => self.intrude_on_etcd(fault),
-            Fault::Resize(size) => self.change_spec(|spec| spec.size = *size),
-            Fault::Version(version) => self.change_spec(|spec| spec.version = version.clone()),
-            Fault::Storage(size) => self.change_spec(|spec| spec.storage.size.0.clone_from(size)),
-            Fault::Suspend => self.change_spec(|spec| spec.suspend = true),
-            Fault::UpgradeOperator(image) => self.operator_image.clone_from(image),
-            Fault::ChangeGateImage(member) => self.change_gate_image(&self.resolve(member)),
-            Fault::Memory(amount) => {
-                let resources = serde_json::json!({ "requests": { "memory": amount } });
-                let resources = serde_json::from_value(resources).expect("resources");
-                self.change_spec(|spec| spec.resources = Some(resources));
-            }
-            Fault::Repository(repository) => {
-                self.change_spec(|spec| spec.image.repository.clone_from(repository));
-            }
-            Fault::StorageClass(class) => {
-                self.change_spec(|spec| spec.storage.storage_class_name = Some(class.clone()));
-            }
-            Fault::Soak(seconds) => self.change_spec(|spec| spec.rollout.soak_seconds = *seconds),
-            Fault::BootstrapNew => self.change_spec(|spec| spec.bootstrap = Some(BootstrapMode::New)),
-            Fault::Recreate => self.recreate(),
-            Fault::KeepGarbage => self.garbage_stays = true,
-            Fault::CollectGarbage => self.garbage_stays = false,
-            Fault::UsersService => self.add_users_service(),
-            Fault::OthersUnusedClaim => self.add_others_unused_claim(),
             Fault::Unschedule(member) => {
                 let pod = self.resolve(member).pod();
                 self.unschedulable.insert(pod.clone());
@@ -235,12 +246,7 @@ impl Model {
             }
             Fault::Schedule => self.unschedulable.clear(),
             Fault::CutOff(member) => drop(self.cut_off.insert(self.resolve(member).claim())),
-            Fault::RefuseServices => drop(self.refused_kinds.insert(Kind::Service)),
             Fault::WipeNode(member) => self.wipe_node(&self.resolve(member)),
-            Fault::MutateTemplates(member) => {
-                self.add_variable(&self.resolve(member));
-                self.webhook_adds_variables = true;
-            }
             Fault::TakeClaim(member) => drop(self.claims.remove(&self.resolve(member).claim())),
             Fault::EndVolume(member) => {
                 let claim = self.resolve(member).claim();
@@ -248,15 +254,8 @@ impl Model {
                 live.metadata.deletion_timestamp = Some(Time(self.now));
             }
             Fault::Corrupt(member) => self.raise_alarm(&self.resolve(member)),
-            Fault::StripLabels => {
-                let kept = "controller-revision-hash";
-                for pod in self.pods.values_mut() {
-                    pod.metadata.labels.get_or_insert_default().retain(|key, _| key == kept);
-                }
-            }
             Fault::RestartContainer(member) => self.restart_container(&self.resolve(member).pod()),
             Fault::Authentication => self.asks_for_credentials = true,
-            Fault::DeleteCluster => self.cluster.metadata.deletion_timestamp = Some(Time(self.now)),
             Fault::MoveLeader(member) => {
                 let member = self.resolve(member);
                 let url = self.identity().peer_url(&member);
@@ -264,12 +263,9 @@ impl Model {
                 let listed = etcd.members.iter().find(|one| one.listed.peer_urls[0] == url);
                 etcd.leader = listed.map(|one| one.listed.id);
             }
-            Fault::Crash(actions) => drop(self.pass_until(*actions)),
-            Fault::Passes(count) => (0..*count).for_each(|_| drop(self.pass())),
-            Fault::Settle => drop(self.settle(60)),
-            Fault::Seconds(seconds) => self.advance(*seconds),
+            _ => return false,
         }
-        self.advance(0);
+        true
     }
 
     pub(crate) fn lose_disk(&mut self, member: &MemberName) {

@@ -1,12 +1,13 @@
 //! What befalls whole objects: a second cluster of one name, names that others have, nodes that are wiped. Only does.
 
+use etcd_operator_core::api::BootstrapMode;
 use etcd_operator_core::names::{CLUSTER_UID, LABEL_CLUSTER, MemberName};
 use etcd_operator_core::observed::{Alarm, AlarmKind};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service, ServiceSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
-use super::Model;
 use super::kubernetes::annotations;
+use super::{Fault, Model};
 
 impl Model {
     /// The cluster object is deleted, and one of the same name is made. Its etcd is none yet: that of the old one runs on in the
@@ -63,6 +64,53 @@ impl Model {
         let etcd = self.etcd.as_mut().expect("etcd");
         let id = etcd.members.iter().find(|one| one.listed.peer_urls[0] == url).expect("a member").listed.id;
         etcd.alarms.push(Alarm { member_id: id, kind: AlarmKind::Corrupt });
+    }
+}
+
+/// What users ask for, and what happens meanwhile.
+impl Model {
+    /// What users ask of the cluster object. Whether it was such a wish.
+    pub(super) fn carry_out_wish(&mut self, fault: &Fault) -> bool {
+        match fault {
+            Fault::Resize(size) => self.change_spec(|spec| spec.size = *size),
+            Fault::Version(version) => self.change_spec(|spec| spec.version = version.clone()),
+            Fault::Storage(size) => self.change_spec(|spec| spec.storage.size.0.clone_from(size)),
+            Fault::Suspend => self.change_spec(|spec| spec.suspend = true),
+            Fault::UpgradeOperator(image) => self.operator_image.clone_from(image),
+            Fault::Memory(amount) => {
+                let resources = serde_json::json!({ "requests": { "memory": amount } });
+                let resources = serde_json::from_value(resources).expect("resources");
+                self.change_spec(|spec| spec.resources = Some(resources));
+            }
+            Fault::Repository(repository) => {
+                self.change_spec(|spec| spec.image.repository.clone_from(repository));
+            }
+            Fault::StorageClass(class) => {
+                self.change_spec(|spec| spec.storage.storage_class_name = Some(class.clone()));
+            }
+            Fault::Soak(seconds) => self.change_spec(|spec| spec.rollout.soak_seconds = *seconds),
+            Fault::BootstrapNew => self.change_spec(|spec| spec.bootstrap = Some(BootstrapMode::New)),
+            Fault::Recreate => self.recreate(),
+            Fault::DeleteCluster => self.cluster.metadata.deletion_timestamp = Some(Time(self.now)),
+            _ => return false,
+        }
+        true
+    }
+
+    /// What the operator does by itself, and time.
+    pub(super) fn let_go_by(&mut self, fault: &Fault) -> bool {
+        match fault {
+            Fault::Crash(actions) => drop(self.pass_until(*actions)),
+            Fault::Passes(count) => (0..*count).for_each(|_| drop(self.pass())),
+            Fault::Looks(count) => (0..*count).for_each(|_| {
+                self.pass_until(usize::MAX);
+                self.advance(20);
+            }),
+            Fault::Settle => drop(self.settle(60)),
+            Fault::Seconds(seconds) => self.advance(*seconds),
+            _ => return false,
+        }
+        true
     }
 }
 
