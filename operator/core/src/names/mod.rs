@@ -65,8 +65,8 @@ pub const ANNOTATION_PERMIT: &str = "etcd.operators.rs/permit";
 pub const ANNOTATION_FENCE_EPOCH: &str = "etcd.operators.rs/fence-epoch";
 /// Annotation of a claim: the permit issued for this incarnation ([`crate::observed::IssuedPermit`]).
 pub const ANNOTATION_PERMIT_ISSUED: &str = "etcd.operators.rs/permit-issued";
-/// UID of the `EtcdCluster` object that an object was made for: an annotation of claims, a label of everything else. It is the
-/// object's identity; a name is none, because it can be given again.
+/// UID of the `EtcdCluster` object that an object was made for: an annotation of claims, a label of everything else but of
+/// pods that are selected by name. It is the object's identity; a name is none, because it can be given again.
 pub const CLUSTER_UID: &str = "etcd.operators.rs/cluster-uid";
 /// Annotation of a claim: how its member came to be, as JSON ([`crate::world::Origin`]).
 pub const ANNOTATION_ORIGIN: &str = "etcd.operators.rs/origin";

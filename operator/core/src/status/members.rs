@@ -103,7 +103,10 @@ fn well_since(world: &World<'_>, member: &Member<'_>, before: Option<&MemberStat
     }
     let restarts = container_restarts(member.pod);
     let same_run = before.filter(|before| before.restarts == restarts);
-    Some(same_run.and_then(|before| before.well_since.clone()).unwrap_or(Time(world.observed.as_of)))
+    let since =
+        same_run.and_then(|before| before.well_since.as_ref()).map_or(world.observed.as_of, |it| it.0);
+    // A pod that was made anew between two looks has restarted nothing.
+    Some(Time(member.container_started_at().map_or(since, |started| since.max(started))))
 }
 
 /// Kept for as long as the member should run the same.

@@ -10,6 +10,7 @@ use kube::ResourceExt;
 
 use super::ClaimFacts;
 use crate::names::{CLUSTER_UID, ClusterIdentity, MemberName};
+use crate::observed::WarnedKind;
 
 /// Which objects are one cluster's own.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +92,13 @@ impl Ownership {
         let Some(member) = MemberName::of_pod(cluster, &pod.name_any()) else { return false };
         if controller(&pod.metadata).is_some_and(|owner| self.stateful_sets.contains(&owner.uid)) {
             return true;
+        }
+        // Another controller's pod is nobody's member, whatever it is called. That of a StatefulSet which is gone may be.
+        let is_members = |owner: &OwnerReference| {
+            owner.kind == WarnedKind::StatefulSet.as_str() && owner.name == member.as_str()
+        };
+        if controller(&pod.metadata).is_some_and(|owner| !is_members(owner)) {
+            return false;
         }
         let labelled = pod.metadata.labels.as_ref().and_then(|labels| labels.get(CLUSTER_UID));
         match labelled {

@@ -230,6 +230,45 @@ fn first_members_that_lose_their_majority_are_set_aside_and_others_form_the_clus
     assert_eq!(model.plan(), Plan::default(), "{:#?}", lines(&model.plan()));
 }
 
+/// The kubelet's word counts while the operator is cut off: what forms meanwhile is never abandoned.
+#[test]
+fn a_cluster_that_formed_unseen_is_not_abandoned_when_its_spec_changes() {
+    let mut model = Model::new(spec(3));
+    (0..3).for_each(|_| drop(model.pass_until(usize::MAX)));
+    model.advance(1);
+    model.pass_until(usize::MAX);
+    model.operator_is_cut_off = true;
+    model.advance(1);
+    let first: BTreeSet<String> = model.claims.keys().cloned().collect();
+    model.change_spec(|spec| spec.storage.storage_class_name = Some("fast".to_owned()));
+    (0..5).for_each(|_| drop(model.pass()));
+    assert_eq!(model.claims.keys().cloned().collect::<BTreeSet<_>>(), first);
+    assert_eq!(model.pods.len(), 3);
+    model.operator_is_cut_off = false;
+    model.change_spec(|spec| spec.storage.storage_class_name = None);
+    model.settle(60);
+    assert_as_specified(&model);
+}
+
+/// Marks are notes for the operator itself; whoever changes one has changed nothing that runs.
+#[test]
+fn marks_that_somebody_changed_are_put_back_and_restart_nobody() {
+    const MARKS: [&str; 2] = ["etcd.operators.rs/target", "etcd.operators.rs/fingerprint"];
+    let mut model = settled(3);
+    let member = model.resolve("follower");
+    let before: Vec<_> = model.pods.values().map(|pod| pod.metadata.uid.clone()).collect();
+    for mark in MARKS {
+        let live = model.stateful_sets.get_mut(member.as_str()).expect("a StatefulSet");
+        live.metadata.annotations.get_or_insert_default().insert(mark.to_owned(), "foo".to_owned());
+        let pod = model.pods.get_mut(&member.pod()).expect("a pod");
+        pod.metadata.annotations.get_or_insert_default().insert(mark.to_owned(), "foo".to_owned());
+        model.settle(20);
+    }
+    let now: Vec<_> = model.pods.values().map(|pod| pod.metadata.uid.clone()).collect();
+    assert_eq!(now, before);
+    assert_as_specified(&model);
+}
+
 fn is_set_aside(claim: &k8s_openapi::api::core::v1::PersistentVolumeClaim) -> bool {
     claim.metadata.annotations.as_ref().is_some_and(|all| all.contains_key("etcd.operators.rs/set-aside"))
 }

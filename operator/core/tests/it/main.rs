@@ -12,6 +12,7 @@ mod properties;
 mod render_golden;
 mod status;
 mod target;
+mod trouble;
 
 /// A spec of only a version.
 fn spec_of(version: &str) -> etcd_operator_core::api::EtcdClusterSpec {

@@ -85,3 +85,18 @@ fn a_quota_is_a_quarter_of_the_volume_within_what_etcd_can_use() {
     }
     assert_eq!(fitting_quota_bytes("much", 0), None);
 }
+
+/// What an earlier operator's change never reached: its template asks for it, and the pod was made before.
+#[test]
+fn a_pod_shows_what_it_was_made_from_even_if_admission_added_to_it() {
+    let limited = |memory: &str| target(&json!({ "resources": { "limits": { "memory": memory } } })).1;
+    let mut admitted = limited("1Gi");
+    admitted.resources.requests =
+        serde_json::from_value(json!({ "cpu": "100m", "memory": "1024Mi" })).expect("amounts");
+    assert!(admitted.includes(&limited("1Gi")));
+    assert!(admitted.includes(&target(&json!({})).1), "nothing is named, so all may have been added");
+    assert!(!admitted.includes(&limited("2Gi")));
+    assert!(!target(&json!({})).1.includes(&limited("1Gi")), "what is named is not there");
+    let elsewhere = target(&json!({ "image": { "repository": "elsewhere/etcd" } })).1;
+    assert!(!admitted.includes(&elsewhere));
+}

@@ -126,6 +126,7 @@ impl Model {
 
     pub(super) fn member_list(&self) -> MemberList {
         match &self.etcd {
+            Some(_) if self.operator_is_cut_off => MemberList::Unknown("nobody answered".to_owned()),
             Some(_) if self.asks_for_credentials => {
                 MemberList::Unknown("etcdserver: user name is empty".to_owned())
             }
@@ -154,7 +155,7 @@ impl Model {
 
     fn answer(&self, pod_name: &str) -> Answer {
         let silent = || Answer::Silent("connection refused".to_owned());
-        if self.unreachable.contains(pod_name) {
+        if self.unreachable.contains(pod_name) || self.operator_is_cut_off {
             return silent();
         }
         let pod_uid = self.pods[pod_name].metadata.uid.clone().expect("a UID");

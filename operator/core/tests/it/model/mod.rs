@@ -71,6 +71,8 @@ pub(crate) struct Model {
     pub(crate) refused_kinds: BTreeSet<plan::Kind>,
     /// Whether an admission webhook adds a variable to every template that is written.
     pub(crate) webhook_adds_variables: bool,
+    /// Whether nobody answers the operator, though all is well otherwise.
+    pub(crate) operator_is_cut_off: bool,
     /// Whether etcd asks for credentials.
     pub(crate) asks_for_credentials: bool,
     /// Whether objects of an owner that is gone are still there.
@@ -120,6 +122,7 @@ impl Model {
             cut_off: BTreeSet::new(),
             refused_kinds: BTreeSet::new(),
             webhook_adds_variables: false,
+            operator_is_cut_off: false,
             asks_for_credentials: false,
             garbage_stays: false,
             memory: Memory::default(),
