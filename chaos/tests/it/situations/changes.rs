@@ -49,7 +49,6 @@ async fn a_change_of_resources_reaches_members_that_came_by_scaling_and_by_repla
     demo.put("key", "value").await;
     demo.change(json!({ "size": 3 })).await.unwrap();
     demo.is_ready(3).await;
-    is_followed(&demo, "72Mi").await;
 
     let lost = demo.ready_pods().await.remove(0);
     demo.lose_disk(&lost).await;
