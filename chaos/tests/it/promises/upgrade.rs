@@ -59,7 +59,10 @@ async fn an_upgrade_of_the_operator_restarts_no_member_and_each_keeps_its_gate_u
     let resources = Patch::Merge(json!({ "spec": spec }));
     demo.api().patch("demo", &PatchParams::default(), &resources).await.unwrap();
     until("every member has the new gate after its planned restart", async || {
-        Ok((gates(&arena, &demo).await == [OPERATOR_IMAGE; 6]).then_some(()))
+        let gates = gates(&arena, &demo).await;
+        let cluster = demo.api().get("demo").await?;
+        anyhow::ensure!(gates == [OPERATOR_IMAGE; 6], "{gates:?}; {}", cluster.data["status"]);
+        Ok(Some(()))
     })
     .await;
     demo.is_ready().await;
