@@ -41,7 +41,7 @@ write_mutation_result() {
             "$(count "$out/timeout.txt")" "$(count "$out/unviable.txt")"
         [ ! -s "$out/missed.txt" ] || printf '\nNot noticed:\n\n'
         while read -r line; do
-            reason=$(grep -F "${line#*: }|" ci/mutation-survivors 2>/dev/null | head -n 1 | cut -d'|' -f2)
+            reason=$(sed -n "s/^$(sed 's/[]\\/$*.^[]/\\&/g' <<<"${line#*: }")|//p" ci/mutation-survivors | head -n 1)
             printf -- '- `%s`: %s\n' "$line" "${reason:-no test names the rule yet}"
         done < <(cat "$out/missed.txt" 2>/dev/null)
     } >> ci/results/mutation.md
