@@ -7,7 +7,7 @@ use super::{
     Action, Concern, Context, Delete, Flow, Hold, Kind, Notice, ObjectHold, Plan, Wait, change, safety, scale,
 };
 use crate::gate::GateHoldReason;
-use crate::world::{ClaimFacts, Issued, Member, Origin};
+use crate::world::{ClaimFacts, Member, Origin};
 
 const BECAUSE: &str = "its member was removed";
 
@@ -62,10 +62,8 @@ pub(super) fn is_intended(context: &Context<'_>, member: &Member<'_>) -> bool {
     let is_unused = |facts: &ClaimFacts| {
         matches!(facts.origin, Some(Origin::Added { .. }))
             && facts.is_of(&context.world.cluster)
-            && facts.issued == Issued::Never
-            && facts.member_id.is_none()
-            // Recorded while it was listed: whoever was a member once never comes back.
-            && facts.formed.is_none()
+            // That the cluster formed is recorded on listed ones: whoever was a member once never comes back.
+            && !facts.may_hold_data()
             && !facts.set_aside
     };
     member.listed.is_none() && member.live_claim().is_some() && member.facts.as_ref().is_some_and(is_unused)
@@ -123,8 +121,8 @@ fn fate(context: &Context<'_>, member: &Member<'_>) -> Fate {
     if member.is_volume_ending() {
         return Fate::Goes;
     }
-    let is_empty = facts.issued == Issued::Never && facts.member_id.is_none()
-        || member.gate().is_some_and(|report| report.reason == GateHoldReason::Lost);
+    let is_empty =
+        facts.is_unused() || member.gate().is_some_and(|report| report.reason == GateHoldReason::Lost);
     match safety::may_delete_volume(context, member) {
         Err(message) => Fate::Conflict(message),
         Ok(()) if is_empty || safety::is_whole(context) => Fate::Goes,

@@ -9,6 +9,9 @@ use crate::world::{ClaimFacts, VolumeRequest};
 /// followed, so there is nothing to say.
 pub(super) fn spec(context: &Context<'_>, plan: &mut Plan) -> Flow {
     let (world, desired) = (&context.world, context.desired);
+    if !context.follows_spec {
+        return Flow::Next;
+    }
     if desired.suspend {
         plan.hold(Hold::Spec(SpecHold::SuspendNotSupported));
     }

@@ -60,6 +60,8 @@ enum Flow {
 struct Context<'a> {
     world: World<'a>,
     desired: &'a Desired,
+    /// Whether what the spec asks for is carried out; if it cannot be, the cluster is kept as it runs.
+    follows_spec: bool,
 }
 
 /// One step.
@@ -118,51 +120,61 @@ const WITH_QUORUM: &[Step] = &[
 
 /// Decides what happens next. Depends on its arguments alone.
 pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
-    if observed.cluster.metadata.deletion_timestamp.is_some() {
-        return Plan { actions: Vec::new(), holds: vec![Hold::Wait(Wait::BeingDeleted)] };
+    if let Some(plan) = of_deleted(observed) {
+        return plan;
     }
     let world = World::read(observed, desired.cluster.clone());
-    let steps = match (world.formed, world.list) {
+    take_steps(&Context::following(world, desired))
+}
+
+/// The plan for a cluster that is being deleted: none, and why.
+fn of_deleted(observed: &Observed) -> Option<Plan> {
+    observed.cluster.metadata.deletion_timestamp.as_ref()?;
+    Some(Plan { actions: Vec::new(), holds: vec![Hold::Wait(Wait::BeingDeleted)] })
+}
+
+/// Takes step after step, until one must see its result first.
+fn take_steps(context: &Context<'_>) -> Plan {
+    let steps = match (context.world.formed, context.world.list) {
         (false, _) => FORMING,
         (true, None) => WITHOUT_QUORUM,
         (true, Some(_)) => WITH_QUORUM,
     };
-    follow(steps, &Context { world, desired })
-}
-
-/// Takes step after step, until one must see its result first.
-fn follow(steps: &[Step], context: &Context<'_>) -> Plan {
     let mut plan = Plan::default();
     for step in steps {
         if step(context, &mut plan) == Flow::Stop {
             break;
         }
     }
-    plan.holds.sort();
-    plan.holds.dedup();
+    plan.sort_holds();
     plan
 }
 
 /// Members that run what the spec asks for: by their record, and in the pod that is there.
 pub fn updated<'w>(world: &'w World<'_>, desired: &Desired) -> Vec<&'w MemberName> {
-    let context = Context { world: world.clone(), desired };
+    let context = Context::following(world.clone(), desired);
     let listed = world.listed().filter(|member| rollout::is_updated(&context, member));
     listed.map(|member| &member.name).collect()
 }
 
 /// Whether a member's pod lacks what only this operator renders differently from an earlier one.
 pub fn is_rendered_earlier(world: &World<'_>, desired: &Desired, member: &Member<'_>) -> bool {
-    let context = Context { world: world.clone(), desired };
+    let context = Context::following(world.clone(), desired);
     stateful_sets::is_rendered_earlier(&context, member)
 }
 
 /// Whether a member's pod was made from what the member should run.
 pub(crate) fn runs_its_target(world: &World<'_>, desired: &Desired, member: &Member<'_>) -> bool {
-    let context = Context { world: world.clone(), desired };
+    let context = Context::following(world.clone(), desired);
     restart::is_in_step(&context, member)
 }
 
 impl<'a> Context<'a> {
+    /// Of a spec that can be carried out.
+    fn following(world: World<'a>, desired: &'a Desired) -> Context<'a> {
+        Context { world, desired, follows_spec: true }
+    }
+
     /// What a member's objects are rendered from by this operator.
     fn rendering<'r>(&'r self, target: &'r target::Target) -> Rendering<'r> {
         Rendering {
@@ -212,6 +224,10 @@ impl Plan {
     /// Adds what happened to its actions: those that failed are held back now.
     pub fn add_setbacks<'s>(&mut self, setbacks: impl IntoIterator<Item = &'s Setback>) {
         self.holds.extend(setbacks.into_iter().filter_map(Setback::to_hold));
+        self.sort_holds();
+    }
+
+    fn sort_holds(&mut self) {
         self.holds.sort();
         self.holds.dedup();
     }

@@ -25,7 +25,9 @@ pub(super) fn outdated_pods(context: &Context<'_>, plan: &mut Plan) -> Flow {
     let mut outdated: Vec<&Member<'_>> = context
         .world
         .listed()
-        .filter(|member| member.live_claim().is_some() && !is_stopped(member) && is_outdated(context, member))
+        .filter(|member| {
+            member.live_claim().is_some() && member.etcd_container_runs() && is_outdated(context, member)
+        })
         .collect();
     outdated.sort_by_key(|member| in_turn(context, member));
     let Some(member) = outdated.first() else { return Flow::Next };

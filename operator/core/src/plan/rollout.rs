@@ -34,9 +34,10 @@ fn is_as_specified(context: &Context<'_>, member: &Member<'_>) -> bool {
     present.is_same_as(&wanted_target(context.desired, &present))
 }
 
-/// Whether a member is to be changed. One whose volume ends is replaced instead.
+/// Whether a member is to be changed. One whose volume ends is replaced instead, and nobody is where the spec is not followed.
 fn is_behind(context: &Context<'_>, member: &Member<'_>) -> bool {
-    member.live_claim().is_some()
+    context.follows_spec
+        && member.live_claim().is_some()
         && member.facts.as_ref().is_some_and(|facts| facts.is_of(&context.world.cluster) && !facts.set_aside)
         && !is_as_specified(context, member)
 }

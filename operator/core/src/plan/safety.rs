@@ -230,7 +230,7 @@ pub(super) fn may_delete_volume(context: &Context<'_>, member: &Member<'_>) -> R
     if !facts.is_of(&context.world.cluster) {
         return Err("it was made for another cluster object".to_owned());
     }
-    if facts.issued == Issued::Never && facts.member_id.is_none() {
+    if facts.is_unused() {
         return Ok(());
     }
     if let Some(report) = member.gate() {

@@ -4,61 +4,25 @@
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::{
-    Context, Hold, Plan, SpecHold, Step, Wait, cleanup, follow, guards, permits, records, replace, restart,
-    retained, roles, scale, services, stateful_sets,
-};
+use super::{Context, Hold, Plan, SpecHold, of_deleted, take_steps};
 use crate::desired::{self, Desired, Invalid};
 use crate::observed::Observed;
 use crate::world::World;
 
-const WITHOUT_QUORUM: &[Step] = &[
-    retained::notice,
-    permits::spent,
-    services::peers_and_budget,
-    services::clients,
-    stateful_sets::of_volumes,
-    roles::on_pods_of_volumes,
-    restart::stopped_pods,
-    guards::members_unheard,
-];
-
-const WITH_QUORUM: &[Step] = &[
-    retained::notice,
-    services::peers_and_budget,
-    services::clients,
-    roles::on_pods,
-    guards::identity,
-    permits::of_added,
-    permits::spent,
-    records::on_claims,
-    stateful_sets::of_listed,
-    guards::alarms_and_authentication,
-    cleanup::alarms,
-    replace::lost_members,
-    cleanup::objects_of_removed,
-    restart::stopped_pods,
-    scale::promote,
-    scale::grow_or_shrink,
-    restart::outdated_pods,
-];
-
 /// The plan, with the reason why nothing is changed.
 pub fn of_invalid(observed: &Observed, invalid: &Invalid) -> Plan {
-    if observed.cluster.metadata.deletion_timestamp.is_some() {
-        return Plan { actions: Vec::new(), holds: vec![Hold::Wait(Wait::BeingDeleted)] };
+    if let Some(plan) = of_deleted(observed) {
+        return plan;
     }
     let mut plan = Plan::default();
     if let Ok(identity) = desired::identity(&observed.cluster) {
         let world = World::read(observed, identity);
         if let Some(desired) = as_it_runs(&world).filter(|_| world.formed) {
-            let steps = if world.list.is_some() { WITH_QUORUM } else { WITHOUT_QUORUM };
-            plan = follow(steps, &Context { world, desired: &desired });
+            plan = take_steps(&Context { world, desired: &desired, follows_spec: false });
         }
     }
     plan.hold(Hold::Spec(SpecHold::Invalid { message: invalid.to_string() }));
-    plan.holds.sort();
-    plan.holds.dedup();
+    plan.sort_holds();
     plan
 }
 

@@ -166,7 +166,12 @@ impl ClaimFacts {
 
     /// Whether the volume may hold data: a permit was issued for it, or a member was seen to run from it.
     pub fn may_hold_data(&self) -> bool {
-        self.issued != Issued::Never || self.member_id.is_some() || self.formed.is_some()
+        !self.is_unused() || self.formed.is_some()
+    }
+
+    /// Whether nothing can have been written to the volume: no permit was issued for it, and no member was seen to run from it.
+    pub fn is_unused(&self) -> bool {
+        self.issued == Issued::Never && self.member_id.is_none()
     }
 
     /// Whether the claim was made for this cluster object, and not for an earlier one of the same name.
