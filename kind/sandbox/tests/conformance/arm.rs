@@ -86,7 +86,8 @@ impl Arm {
             | Verb::Strategic
             | Verb::Apply
             | Verb::Settle
-            | Verb::Wait => self.exchange(step, &path, body).await?,
+            | Verb::Wait
+            | Verb::Try => self.exchange(step, &path, body).await?,
         };
         self.memory.learn(&step.short, &answer.body);
         Ok(answer)

@@ -137,8 +137,8 @@ impl Suite {
                 (one.with_context(|| self.real.name)?, other.with_context(|| self.sandbox.name)?);
             let (mut next_real, mut next_sandbox) = (real.clone(), sandbox.clone());
             let mut differences = compare(&one, &other, &mut next_real, &mut next_sandbox);
-            let settling = matches!(step.verb, Verb::Settle | Verb::Wait);
-            if step.verb == Verb::Wait {
+            let settling = step.verb.waits();
+            if matches!(step.verb, Verb::Wait | Verb::Try) {
                 differences.clear();
             }
             differences.extend(unfinished(step, &one, &other));
@@ -201,7 +201,7 @@ fn unfinished(step: &Step, real: &Answer, sandbox: &Answer) -> Vec<Difference> {
 
 /// What the step waits for and has not come.
 fn awaited(step: &Step, real: &Answer, sandbox: &Answer) -> Vec<Difference> {
-    let until = &step.body["until"];
+    let until = &step.until;
     match step.awaited {
         Awaited::Both => [unmet(until, real, "real"), unmet(until, sandbox, "sandbox")].concat(),
         Awaited::Real => unmet(until, real, "real"),

@@ -62,6 +62,9 @@ pub(crate) enum Verb {
     Settle,
     /// Reads until both arms answer what `until` says, whatever else they answer.
     Wait,
+    /// Creates, as a dry run, until both arms answer what `until` says: an API server's admission learns of namespaces from a
+    /// watch of its own, which no reading request shows.
+    Try,
     /// Opens a stream over WebSocket: the body is a [`crate::stream::Script`].
     Stream,
 }
@@ -98,6 +101,8 @@ pub(crate) struct Step {
     /// The protocols that a stream's client offers, best first.
     pub(crate) protocol: String,
     pub(crate) body: Value,
+    /// What the step waits for, by JSON pointer, see [`crate::run`].
+    pub(crate) until: Value,
 }
 
 impl Case {
@@ -151,7 +156,14 @@ impl Step {
             later: false,
             protocol: "v5.channel.k8s.io".to_owned(),
             body: located(build(body, bodies)?, namespace),
+            until: Value::Null,
         };
+        if let (true, Some(body)) = (verb.waits(), step.body.as_object_mut()) {
+            step.until = body.remove("until").unwrap_or_default();
+        }
+        if verb == Verb::Try && !step.short.contains("dryRun=All") {
+            return Err("TRY is for dry runs: what is created once is refused the next time".to_owned());
+        }
         if let Some(short) = step.body["meanwhile"].as_str() {
             step.body["meanwhile"] = json!(resolve(short, namespace)?.path);
         }
@@ -190,7 +202,7 @@ impl Step {
 
     /// Bodies of whole objects need not repeat what the path says.
     fn fill_identity(&mut self) {
-        let whole = matches!(self.verb, Verb::Post | Verb::Put | Verb::Apply);
+        let whole = matches!(self.verb, Verb::Post | Verb::Put | Verb::Apply | Verb::Try);
         if let (true, Some((version, kind)), Value::Object(body)) =
             (whole, &self.place.identity, &mut self.body)
         {
@@ -203,7 +215,7 @@ impl Step {
     pub(crate) fn method(&self) -> http::Method {
         match self.verb {
             Verb::Get | Verb::Watch | Verb::Settle | Verb::Wait | Verb::Stream => http::Method::GET,
-            Verb::Post => http::Method::POST,
+            Verb::Post | Verb::Try => http::Method::POST,
             Verb::Put => http::Method::PUT,
             Verb::Delete => http::Method::DELETE,
             Verb::Merge | Verb::Json | Verb::Strategic | Verb::Apply => http::Method::PATCH,
@@ -223,6 +235,7 @@ impl Step {
             | Verb::Wait
             | Verb::Stream
             | Verb::Post
+            | Verb::Try
             | Verb::Put
             | Verb::Delete => "application/json",
         };
@@ -234,6 +247,7 @@ impl Step {
         match self.verb {
             Verb::Get | Verb::Watch | Verb::Settle | Verb::Wait | Verb::Stream => false,
             Verb::Post
+            | Verb::Try
             | Verb::Put
             | Verb::Delete
             | Verb::Merge
@@ -245,6 +259,11 @@ impl Step {
 }
 
 impl Verb {
+    /// Whether the request is sent again until its answer is what the step says.
+    pub(crate) fn waits(self) -> bool {
+        matches!(self, Self::Settle | Self::Wait | Self::Try)
+    }
+
     fn read(text: &str) -> Result<Self, String> {
         Ok(match text {
             "GET" => Self::Get,
@@ -258,6 +277,7 @@ impl Verb {
             "WATCH" => Self::Watch,
             "SETTLE" => Self::Settle,
             "WAIT" => Self::Wait,
+            "TRY" => Self::Try,
             "STREAM" => Self::Stream,
             other => return Err(format!("unknown verb {other}")),
         })
