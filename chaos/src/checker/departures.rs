@@ -1,13 +1,14 @@
 //! Rules about members that go: they leave the member list before their pod does, and one whose data was destroyed never
 //! serves again. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::context::Context;
 use super::findings::Check;
 use super::human;
-use super::judgement::{Assertion, Rule};
+use super::judgement::Assertion;
+use super::rule::Rule;
 use super::timeline::Story;
 use crate::history::{MemberId, UnixNanoseconds};
 use crate::record::{Event, Phase, PodSample};
@@ -25,14 +26,15 @@ struct Pod<'a> {
     last: &'a PodSample,
 }
 
-/// A member that no fault has hit keeps its pod until a linearizable member list no longer holds it: an operator that takes the
+/// A member that no fault holds, or held a moment ago, keeps its pod until a linearizable member list no longer holds it: an operator that takes the
 /// pod first spends a vote that the cluster still counts.
 pub(super) fn leave_first(context: &Context<'_>) -> Assertion {
     let mut check = Check::new(Rule::MembersLeaveFirst);
-    let hit = members_hit(context);
     let mut departed = 0;
     for pod in pods(context) {
-        let Some(ending) = pod.ending.filter(|_| !hit.contains(pod.member)) else { continue };
+        let Some(ending) = pod.ending.filter(|ending| !is_hit(context, pod.member, *ending)) else {
+            continue;
+        };
         if has_successor(context, &pod) {
             continue;
         }
@@ -52,16 +54,21 @@ pub(super) fn leave_first(context: &Context<'_>) -> Assertion {
             });
         }
     }
+    if pods(context).is_empty() {
+        return check.not_checked("nobody saw a pod of the cluster");
+    }
     if !context.events_whole || !context.probes_whole {
         check.undecided("the record of pods or of probes is not whole");
     }
     check.conclude(format!("{} went for good without a fault", human::plural(departed, "member")))
 }
 
-/// Members that some fault was aimed at: what becomes of them is for other rules.
-fn members_hit<'a>(context: &Context<'a>) -> BTreeSet<&'a str> {
-    let targets = context.timeline.faults.iter().filter_map(|story| story.targets).flatten();
-    targets.filter_map(|target| target.member.as_deref()).collect()
+/// Whether a fault was aimed at a member and not yet recovered from: what becomes of it then is for other rules.
+fn is_hit(context: &Context<'_>, member: &str, at: UnixNanoseconds) -> bool {
+    context.timeline.faults.iter().filter(|story| story.may_be_felt(at, at)).any(|story| {
+        let targets = story.targets.unwrap_or_default();
+        targets.iter().any(|target| target.member.as_deref() == Some(member))
+    })
 }
 
 /// Every pod of every member, in the order in which they were first seen; what is seen during the clean-up does not count.

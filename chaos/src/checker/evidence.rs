@@ -181,7 +181,7 @@ fn directory_emptied(proofs: &[&Proof]) -> Result<String, Lack> {
 
 fn partitioned(proofs: &[&Proof]) -> Result<String, Lack> {
     first(proofs, "the partition", |proof| match proof {
-        Proof::PartitionFelt { dropped_packets, cut, uncut } => Some(felt(*dropped_packets, cut, uncut)),
+        Proof::PartitionFelt { dropped_packets, cut, uncut, .. } => Some(felt(*dropped_packets, cut, uncut)),
         _ => None,
     })
 }

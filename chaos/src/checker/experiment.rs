@@ -1,14 +1,26 @@
 //! Rules about the experiment itself: enough load, an end, a whole record. Pure.
 
+use super::calls;
+use super::clocks;
 use super::context::Context;
+use super::fidelity;
 use super::findings::Check;
 use super::human;
-use super::judgement::{Assertion, Rule};
+use super::judgement::Assertion;
+use super::rule::Rule;
+use super::watch;
 use crate::record::RunState;
 
 /// All rules about the experiment.
 pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
-    vec![load_enough(context), run_complete(context), record_whole(context)]
+    vec![
+        load_enough(context),
+        fidelity::schedule_kept(context),
+        watch::probe_kept_watch(context),
+        clocks::check(&context.timeline.clocks),
+        run_complete(context),
+        record_whole(context),
+    ]
 }
 
 fn load_enough(context: &Context<'_>) -> Assertion {
@@ -52,6 +64,9 @@ fn record_whole(context: &Context<'_>) -> Assertion {
     let mut check = Check::new(Rule::RecordWhole);
     for problem in &context.record.problems {
         check.wrong(None, || problem.to_string());
+    }
+    for gap in calls::gaps(context) {
+        check.wrong(None, || gap);
     }
     let record = context.record;
     check.conclude_experiment(format!(

@@ -1,12 +1,16 @@
 //! Rules about each fault: it took effect, it ended, what it broke was repaired. Pure. Nothing is believed that was not
 //! measured.
 
+use super::calls;
 use super::context::Context;
 use super::evidence::{self, Lack};
+use super::fidelity;
 use super::findings::Check;
 use super::human;
-use super::judgement::{Assertion, Rule};
+use super::judgement::Assertion;
+use super::rule::Rule;
 use super::timeline::Story;
+use crate::history::UnixNanoseconds;
 use crate::record::{ObjectIdentity, Proof};
 use crate::scenario::{ClusterObject, Fault, Target};
 
@@ -19,6 +23,7 @@ pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
     for story in &context.timeline.faults {
         assertions.push(proved(story));
         assertions.push(ended(story));
+        assertions.push(fidelity::as_planned(context, story));
         assertions.extend(repaired(story));
         assertions.extend(resized(context, story));
         assertions.push(loaded(context, story));
@@ -263,7 +268,8 @@ fn resized(context: &Context<'_>, story: &Story<'_>) -> Option<Assertion> {
     }
 }
 
-/// Writes around the fault: from its injection until a quorum must be back. Without them harm could go unseen.
+/// Calls were tried at the target and elsewhere while the fault was in force, and writes acknowledged from its injection until a
+/// quorum must be back. Without them harm could go unseen.
 fn loaded(context: &Context<'_>, story: &Story<'_>) -> Assertion {
     let mut check = Check::of_fault(Rule::LoadDuringFault, &story.step.name);
     let expect = &context.record.schedule.expect;
@@ -271,7 +277,7 @@ fn loaded(context: &Context<'_>, story: &Story<'_>) -> Assertion {
         return check.not_checked("the fault was not injected");
     };
     let until = story.healed.unwrap_or(from).plus(expect.quorum_back_within.as_duration());
-    let during = |at: crate::history::UnixNanoseconds| from <= at && at <= until;
+    let during = |at: UnixNanoseconds| from <= at && at <= until;
     let writes = context
         .ledger
         .acknowledged()
@@ -281,8 +287,21 @@ fn loaded(context: &Context<'_>, story: &Story<'_>) -> Assertion {
     if writes < minimum {
         check.wrong(Some(from), || format!("{writes} writes were acknowledged, {minimum} are needed"));
     }
+    let around = format!("{} writes were acknowledged around it (at least {minimum})", human::count(writes));
+    let Some(calls) = calls::during(context, story) else {
+        check.undecided("the record does not say where calls were sent");
+        return check.conclude_experiment(around);
+    };
+    let has_members = story.targets.unwrap_or_default().iter().any(|target| target.member.is_some());
+    if has_members && calls.at_target.total() == 0 {
+        check.wrong(Some(from), || "nobody called its target while it was in force".to_owned());
+    }
+    if calls.elsewhere.total() == 0 {
+        check.wrong(Some(from), || "nobody called anybody else while it was in force".to_owned());
+    }
+    let at_target = if has_members { format!("at its target {}; ", calls.at_target) } else { String::new() };
     check.conclude_experiment(format!(
-        "{} writes were acknowledged (at least {minimum})",
-        human::count(writes)
+        "while it was in force, {at_target}elsewhere {}; {around}",
+        calls.elsewhere
     ))
 }

@@ -1,6 +1,7 @@
 //! Collects what is wrong with one rule and turns it into an [`Assertion`]. Pure.
 
-use super::judgement::{Assertion, Finding, MOST_FINDINGS, Outcome, Rule};
+use super::judgement::{Assertion, Finding, MOST_FINDINGS, Outcome};
+use super::rule::Rule;
 use crate::history::UnixNanoseconds;
 use crate::scenario::FaultName;
 

@@ -5,10 +5,8 @@ use std::collections::HashMap;
 
 use super::log::Log;
 use crate::history::{
-    Acknowledgement, Call, Elapsed, Found, Key, Operation, Outcome, Reply, Revision, TransactionCall,
-    UnixNanoseconds, Value,
+    Acknowledgement, Call, Found, Key, Operation, Outcome, Reply, Revision, TransactionCall, Value,
 };
-use crate::record::Operations;
 
 /// All operations of a run, sorted by what they can prove.
 pub(super) struct Ledger<'a> {
@@ -145,11 +143,6 @@ impl<'a> Ledger<'a> {
 
 fn seen_in(log: &Log<'_>, value: &Value) -> Option<Revision> {
     log.written(value).first().map(|event| event.revision)
-}
-
-/// When something of the load happened by the wall clock.
-pub(super) fn wall(operations: &Operations, elapsed: Elapsed) -> Option<UnixNanoseconds> {
-    operations.header.as_ref().map(|header| header.wall(elapsed))
 }
 
 /// How findings call an operation.

@@ -8,7 +8,10 @@ use crate::history::{CommittedChange, CommittedEvent, FinalRead, Key, Revision, 
 pub(super) struct Log<'a> {
     by_key: HashMap<&'a Key, Vec<&'a CommittedEvent>>,
     by_value: HashMap<&'a Value, Vec<&'a CommittedEvent>>,
+    /// The first revision that is covered.
     first: Revision,
+    /// Whether nothing of the load is older than that.
+    from_the_start: bool,
     covered: Option<Revision>,
 }
 
@@ -31,7 +34,13 @@ pub(super) struct Held<'a> {
 
 impl<'a> Log<'a> {
     /// Indexes a log. `whole` says that the file was closed by its writer and has no gap.
-    pub(super) fn new(final_read: Option<&FinalRead>, events: &'a [CommittedEvent], whole: bool) -> Log<'a> {
+    /// `load_began_at` is the store's revision before the load's first call, where that is known.
+    pub(super) fn new(
+        final_read: Option<&FinalRead>,
+        events: &'a [CommittedEvent],
+        whole: bool,
+        load_began_at: Option<Revision>,
+    ) -> Log<'a> {
         let mut by_key: HashMap<&Key, Vec<&CommittedEvent>> = HashMap::new();
         let mut by_value: HashMap<&Value, Vec<&CommittedEvent>> = HashMap::new();
         for event in events {
@@ -51,17 +60,19 @@ impl<'a> Log<'a> {
             (Some(_), false) => last_certain,
         };
         let first = final_read.map_or(Revision(u64::MAX), |read| read.first_revision);
-        Log { by_key, by_value, first, covered }
+        let from_the_start = first <= load_began_at.map_or(Revision(1), |began| Revision(began.0 + 1));
+        Log { by_key, by_value, first, from_the_start, covered }
     }
 
     /// Whether every change at this revision is in the log.
     pub(super) fn covers(&self, revision: Revision) -> bool {
-        self.covered.is_some_and(|covered| self.first <= revision && revision <= covered)
+        let reaches = self.from_the_start || self.first <= revision;
+        self.covered.is_some_and(|covered| reaches && revision <= covered)
     }
 
-    /// Whether every change since the first revision is in the log.
+    /// Whether every change of the load's keys, from the first on, is in the log.
     pub(super) fn is_from_the_start(&self) -> bool {
-        self.covered.is_some() && self.first <= Revision(1)
+        self.covered.is_some() && self.from_the_start
     }
 
     /// What a key held once everything up to a revision, inclusive, was applied.

@@ -1,74 +1,87 @@
-//! Rules about members: one cluster, equal data, quorum and recovery in time, the member list. Pure.
+//! Rules about members: one cluster, equal data, the member list. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::context::Context;
 use super::departures;
 use super::findings::Check;
 use super::human;
-use super::judgement::{Assertion, Rule};
+use super::judgement::Assertion;
+use super::quorum;
+use super::recovery;
 use super::removals;
-use super::timeline::Story;
-use crate::history::{ClusterId, HashRound, Outcome, Revision, UnixNanoseconds};
-use crate::scenario::Period;
+use super::restarts;
+use super::rule::Rule;
+use crate::history::{ClusterId, HashRound, MemberId, Outcome, Revision, UnixNanoseconds};
 
 /// All rules about members.
 pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
     let mut assertions = vec![members_agree(context), one_cluster(context)];
-    assertions.extend(context.timeline.faults.iter().map(|story| quorum_back(context, story)));
-    assertions.push(recovered(context));
-    assertions.extend(outage_bounded(context));
+    assertions.extend(context.timeline.faults.iter().map(|story| quorum::quorum_back(context, story)));
+    assertions.push(quorum::outage_bounded(context));
+    assertions.push(recovery::recovered(context));
     assertions.push(members_match_spec(context));
     assertions.push(departures::leave_first(context));
     assertions.push(removals::healthy_voters_kept(context));
+    assertions.push(restarts::explained(context));
     assertions
         .extend(context.timeline.faults.iter().filter_map(|story| departures::lost_replaced(context, story)));
     assertions
 }
 
+/// Each member counts once, and only at a revision that holds everything that was written.
 fn members_agree(context: &Context<'_>) -> Assertion {
     let mut check = Check::new(Rule::MembersAgree);
     let size = context.timeline.last_seen().map(|at| context.timeline.size_at(at).members());
+    let last_write = context.ledger.acknowledged().map(|(_, revision)| revision).max();
+    let last = context.record.final_read.as_ref().map(|read| read.revision).max(last_write);
     let mut complete: Option<(Revision, usize)> = None;
+    let mut early: Option<Revision> = None;
     for round in &context.record.probes.hashes {
         let groups = hashes(round);
         for (compacted, members) in &groups {
             let (first, first_hash) = &members[0];
             for (other, hash) in members.iter().filter(|(_, hash)| hash != first_hash) {
-                let at = context.record.probes.header.as_ref().map(|header| header.wall(round.end));
-                check.wrong(at, || {
+                check.wrong(context.timeline.clocks.of_probe(round.end), || {
                     format!(
-                        "at revision {} (compacted at {compacted}) {first} has hash {first_hash:08x} and {other} {hash:08x}",
+                        "at revision {} (compacted at {compacted}) member {first} has hash {first_hash:08x} and member {other} \
+                         {hash:08x}",
                         round.revision
                     )
                 });
             }
         }
-        let largest = groups.values().map(Vec::len).max().unwrap_or_default();
-        if round.members.len() == largest && Some(largest) >= size {
+        let who =
+            |members: &Vec<(MemberId, u32)>| members.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>().len();
+        let largest = groups.values().map(who).max().unwrap_or_default();
+        if last.is_some_and(|last| round.revision < last) {
+            early = Some(round.revision);
+        } else if round.members.len() == largest && Some(largest) == size {
             complete = Some((round.revision, largest));
         }
     }
     let rounds = context.record.probes.hashes.len();
-    match complete {
-        None if rounds == 0 => check.not_checked("no hashes were asked for"),
-        None => {
-            check.not_checked(format!("in none of {rounds} rounds did all members answer at one revision"))
+    match (complete, early) {
+        (None, _) if rounds == 0 => check.not_checked("no hashes were asked for"),
+        (None, Some(early)) => {
+            check.not_checked(format!("the hashes are of revision {early}, before the last write"))
         }
-        Some((revision, members)) => {
+        (None, None) => check.not_checked(format!(
+            "in none of {rounds} rounds did each member answer once, and all at one revision"
+        )),
+        (Some((revision, members)), _) => {
             check.conclude(format!("{members} members gave the same hash at revision {revision}"))
         }
     }
 }
 
 /// The answers of a round that may be compared: those that were compacted at the same revision.
-fn hashes(round: &HashRound) -> BTreeMap<i64, Vec<(String, u32)>> {
-    let mut groups: BTreeMap<i64, Vec<(String, u32)>> = BTreeMap::new();
+fn hashes(round: &HashRound) -> BTreeMap<i64, Vec<(MemberId, u32)>> {
+    let mut groups: BTreeMap<i64, Vec<(MemberId, u32)>> = BTreeMap::new();
     for member in &round.members {
         if let Some(hash) = member.hash.answer().filter(|hash| hash.revision == round.revision) {
-            let name = format!("member {}", hash.member_id);
-            groups.entry(hash.compact_revision).or_default().push((name, hash.hash));
+            groups.entry(hash.compact_revision).or_default().push((hash.member_id, hash.hash));
         }
     }
     groups
@@ -109,120 +122,6 @@ fn one_cluster(context: &Context<'_>) -> Assertion {
         None => check.not_checked("nobody named a cluster ID"),
         Some(id) => check.conclude(format!("{} answers were of cluster {id}", human::count(answers))),
     }
-}
-
-fn quorum_back(context: &Context<'_>, story: &Story<'_>) -> Assertion {
-    let mut check = Check::of_fault(Rule::QuorumBack, &story.step.name);
-    let schedule = &context.record.schedule;
-    let bound = schedule
-        .allow
-        .quorum_loss
-        .as_ref()
-        .map_or(schedule.expect.quorum_back_within, |allowed| allowed.quorum_back_within);
-    let Some(ended) = story.healed.or(story.injected) else {
-        return check.not_checked("the fault was not injected");
-    };
-    let back = context.timeline.quorum_after(ended);
-    match within(context, back, ended, bound) {
-        InTime::Yes(took) => check.conclude(format!(
-            "a quorum answered {} after the fault's end (bound {bound})",
-            human::duration(took)
-        )),
-        InTime::Late(took) => {
-            check.wrong(back, || {
-                format!("a quorum answered only {} after the fault's end", human::duration(took))
-            });
-            check.conclude(format!("the bound is {bound}"))
-        }
-        InTime::Never => {
-            check.wrong(None, || "no quorum answered after the fault's end".to_owned());
-            check.conclude(format!("the bound is {bound}"))
-        }
-        InTime::Unknown => check.not_checked("the probes ended before the bound"),
-    }
-}
-
-/// Whether something happened within a bound.
-enum InTime {
-    Yes(Duration),
-    Late(Duration),
-    Never,
-    Unknown,
-}
-
-fn within(
-    context: &Context<'_>,
-    happened: Option<UnixNanoseconds>,
-    since: UnixNanoseconds,
-    bound: Period,
-) -> InTime {
-    match happened {
-        Some(at) if at.since(since) <= bound.as_duration() => InTime::Yes(at.since(since)),
-        Some(at) => InTime::Late(at.since(since)),
-        None => match context.timeline.last_seen() {
-            Some(last) if last.since(since) > bound.as_duration() => InTime::Never,
-            Some(_) | None => InTime::Unknown,
-        },
-    }
-}
-
-fn recovered(context: &Context<'_>) -> Assertion {
-    let mut check = Check::new(Rule::Recovered);
-    let bound = context.record.schedule.expect.recovery_within;
-    let Some(over) = context.timeline.faults_over() else {
-        return check.not_checked("no fault was injected");
-    };
-    let healthy = context.timeline.healthy_after(over);
-    match within(context, healthy, over, bound) {
-        InTime::Yes(took) => check.conclude(format!(
-            "all members were healthy {} after the last fault's end (bound {bound})",
-            human::duration(took)
-        )),
-        InTime::Late(took) => {
-            check.wrong(healthy, || format!("all members were healthy only after {}", human::duration(took)));
-            check.conclude(format!("the bound is {bound}"))
-        }
-        InTime::Never => {
-            check.wrong(context.timeline.last_seen(), || {
-                let last = context.timeline.rounds.last();
-                let why = last.and_then(|round| round.unhealthy(context.timeline.size_at(round.end)));
-                format!("the members were not all healthy again: {}", why.unwrap_or_default())
-            });
-            check.conclude(format!("the bound is {bound}"))
-        }
-        InTime::Unknown => check.not_checked("the probes ended before the bound"),
-    }
-}
-
-/// The longest time without an acknowledged write between the first fault and the last write.
-pub(super) fn longest_outage(context: &Context<'_>) -> Option<(UnixNanoseconds, Duration)> {
-    let mut from = context.timeline.faults_began()?;
-    let mut ends: Vec<UnixNanoseconds> =
-        context.ledger.acknowledged().filter_map(|(write, _)| context.wall(write.operation.end)).collect();
-    ends.sort_unstable();
-    let last_call = context.record.load.operations.iter().map(|operation| operation.end).max();
-    ends.extend(last_call.and_then(|end| context.wall(end)));
-    let mut longest = None;
-    for end in ends.into_iter().filter(|end| *end > from).collect::<Vec<_>>() {
-        let gap = end.since(from);
-        if longest.is_none_or(|(_, known)| known < gap) {
-            longest = Some((from, gap));
-        }
-        from = end;
-    }
-    longest
-}
-
-fn outage_bounded(context: &Context<'_>) -> Option<Assertion> {
-    let bound = context.record.schedule.expect.longest_outage?;
-    let mut check = Check::new(Rule::OutageBounded);
-    let Some((since, outage)) = longest_outage(context) else {
-        return Some(check.not_checked("no write was acknowledged after the first fault"));
-    };
-    if outage > bound.as_duration() {
-        check.wrong(Some(since), || format!("no write was acknowledged for {}", human::duration(outage)));
-    }
-    Some(check.conclude(format!("the longest pause was {} (bound {bound})", human::duration(outage))))
 }
 
 /// The last word of the member lists counts; one late answer of a member does not, if it answered a moment before.

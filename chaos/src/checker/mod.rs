@@ -6,29 +6,40 @@
 //!
 //! Nothing here believes what was merely asked for. What cannot be checked is said to be so and never counted as held.
 
+mod calls;
+mod clocks;
 mod context;
 mod departures;
 mod evidence;
 mod experiment;
 mod faults;
+mod fidelity;
 mod findings;
 pub mod human;
 mod judgement;
 mod ledger;
 mod log;
 mod members;
+mod quorum;
 mod reads;
+mod recovery;
 mod removals;
+mod restarts;
+mod rule;
 mod statistics;
 mod status;
+mod testimony;
 mod timeline;
 mod transactions;
 mod verdict;
+mod watch;
 mod writes;
 
 pub use judgement::{
-    Assertion, Finding, Judgement, MOST_FINDINGS, NotChecked, Outcome, Rule, Statistics, Verdict,
+    Assertion, CallCounts, FaultTimes, Finding, Judgement, MOST_FINDINGS, NotChecked, Outcome, RecoveryTimes,
+    Statistics, Verdict,
 };
+pub use rule::Rule;
 pub use timeline::{Round, Story, Timeline};
 
 use context::Context;
@@ -41,6 +52,7 @@ pub fn judge(record: &RunRecord) -> Judgement {
     let mut assertions = writes::check(&context);
     assertions.extend(reads::check(&context));
     assertions.push(transactions::check(&context));
+    assertions.extend(testimony::check(&context));
     assertions.extend(members::check(&context));
     assertions.extend(status::check(&context));
     assertions.extend(faults::check(&context));

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 
 use super::context::Context;
 use super::findings::Check;
-use super::judgement::{Assertion, Rule};
+use super::judgement::Assertion;
 use super::ledger::{Fate, Read, Write, name};
 use super::log::Known;
+use super::rule::Rule;
 use super::writes::{LOAD_ENDS, LOG_ENDS};
 use crate::history::{Elapsed, Found, Key, Operation, Revision};
 
@@ -101,7 +102,18 @@ fn reads_match_log(context: &Context<'_>) -> Assertion {
     let mut check = Check::new(Rule::ReadsMatchLog);
     for read in &context.ledger.reads {
         let Known::Yes(held) = context.log.held_at(read.key, read.revision) else {
-            check.undecided(LOG_ENDS);
+            // The final read came after every other one: what it no longer holds is lost.
+            let ended_at = context.record.final_read.as_ref().map(|last| last.revision);
+            match ended_at.filter(|ended_at| context.final_whole && read.revision > *ended_at) {
+                Some(ended_at) => check.wrong(context.wall(read.operation.end), || {
+                    format!(
+                        "{} was answered at revision {}, but the cluster ended at revision {ended_at}",
+                        name(read.operation),
+                        read.revision
+                    )
+                }),
+                None => check.undecided(LOG_ENDS),
+            }
             continue;
         };
         let same = match (read.found, held) {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::context::Context;
 use super::findings::Check;
 use super::human;
-use super::judgement::{Assertion, Rule};
+use super::judgement::Assertion;
+use super::rule::Rule;
 use crate::history::{MemberId, UnixNanoseconds};
 
 /// A voter that answered so short a time before it was last listed was healthy when it was removed.

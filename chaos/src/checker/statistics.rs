@@ -1,10 +1,13 @@
 //! Numbers for the report. Pure, and none of them decides anything.
 
+use super::calls;
 use super::context::Context;
-use super::judgement::Statistics;
+use super::judgement::{FaultTimes, RecoveryTimes, Statistics};
 use super::ledger::Fate;
-use super::members::longest_outage;
-use crate::history::{Operation, Outcome};
+use super::quorum;
+use super::recovery;
+use super::timeline::Story;
+use crate::history::{Operation, Outcome, UnixNanoseconds};
 
 /// Counts and measures a run.
 pub(super) fn of(context: &Context<'_>) -> Statistics {
@@ -17,12 +20,6 @@ pub(super) fn of(context: &Context<'_>) -> Statistics {
     };
     let mut latencies: Vec<u64> = operations.iter().filter_map(latency).collect();
     latencies.sort_unstable();
-    let timeline = &context.timeline;
-    let quorum_back = timeline.faults.iter().map(|story| {
-        let ended = story.healed.or(story.injected);
-        let took = ended.and_then(|ended| Some(timeline.quorum_after(ended)?.since(ended)));
-        (story.step.name.clone(), took.map(nanoseconds))
-    });
     Statistics {
         operations: operations.len() as u64,
         acknowledged_writes: context.ledger.acknowledged().count() as u64,
@@ -34,12 +31,41 @@ pub(super) fn of(context: &Context<'_>) -> Statistics {
         committed_changes: context.record.committed.len() as u64,
         latency_median_nanoseconds: quantile(&latencies, 50),
         latency_p99_nanoseconds: quantile(&latencies, 99),
-        longest_outage_nanoseconds: longest_outage(context).map_or(0, |(_, outage)| nanoseconds(outage)),
-        quorum_back_nanoseconds: quorum_back.collect(),
-        recovery_nanoseconds: timeline
-            .faults_over()
-            .and_then(|over| Some(nanoseconds(timeline.healthy_after(over)?.since(over)))),
+        longest_outage_nanoseconds: longest_outage(context),
+        faults: context.timeline.faults.iter().map(|story| fault_times(context, story)).collect(),
+        recovery: recovery_times(context),
     }
+}
+
+fn longest_outage(context: &Context<'_>) -> u64 {
+    let (Some(began), Some(last)) = (context.timeline.faults_began(), context.quorum.last_asked()) else {
+        return 0;
+    };
+    let silences = context.quorum.silences(began, last).filter(|silence| silence.until > began);
+    silences.map(|silence| nanoseconds(silence.until.since(silence.since))).max().unwrap_or_default()
+}
+
+fn fault_times(context: &Context<'_>, story: &Story<'_>) -> FaultTimes {
+    let injected = story.injecting.or(story.injected);
+    let from_injection = |at: UnixNanoseconds| Some(nanoseconds(at.since(injected?)));
+    let silence = quorum::longest_silence(context, story);
+    let calls = calls::during(context, story);
+    FaultTimes {
+        fault: story.step.name.clone(),
+        ended_nanoseconds: story.healed.or(story.injected).and_then(from_injection),
+        longest_silence_nanoseconds: silence.map(|silence| nanoseconds(silence.until.since(silence.since))),
+        silence_ended_nanoseconds: silence.and_then(|silence| from_injection(silence.until)),
+        at_target: calls.as_ref().map(|calls| calls.at_target),
+        elsewhere: calls.as_ref().map(|calls| calls.elsewhere),
+    }
+}
+
+fn recovery_times(context: &Context<'_>) -> Option<RecoveryTimes> {
+    let recovery = recovery::of(context)?;
+    Some(RecoveryTimes {
+        ended_nanoseconds: nanoseconds(recovery.ended.since(recovery.injected)),
+        healthy_nanoseconds: nanoseconds(recovery.steady?.since(recovery.injected)),
+    })
 }
 
 fn latency(operation: &Operation) -> Option<u64> {

@@ -1,10 +1,17 @@
 //! The run by the wall clock: probe rounds, status samples, and the story of each fault. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use crate::history::{ListedMember, MemberId, ProbeRound, UnixNanoseconds};
+use super::clocks::Clocks;
+use crate::history::{Elapsed, ListedMember, MemberId, ProbeRound, UnixNanoseconds};
 use crate::record::{Event, EventLine, Proof, RunRecord, StatusSample, TargetedPod};
 use crate::scenario::{ClusterSize, Fault, FaultName, Step};
+
+/// Rounds of the probe come four times a second; further apart than this, nobody watched in between.
+const MOST_APART: Duration = Duration::from_secs(3);
+/// So long after all members were healthy for the first time, something of a fault may still come: it is not yet steady.
+const AFTER_RECOVERY: Duration = Duration::from_secs(5);
 
 /// The run by the wall clock.
 pub struct Timeline<'a> {
@@ -14,6 +21,10 @@ pub struct Timeline<'a> {
     pub statuses: Vec<(UnixNanoseconds, &'a StatusSample)>,
     /// Each fault of the schedule, in its order.
     pub faults: Vec<Story<'a>>,
+    /// How the files of load and probe lie on the harness's clock.
+    pub clocks: Clocks,
+    /// What was seen of pods.
+    pub pods: Pods<'a>,
     sizes: Vec<(UnixNanoseconds, ClusterSize)>,
 }
 
@@ -48,6 +59,24 @@ pub struct Story<'a> {
     pub failed: Vec<&'a str>,
     /// What was measured, with the pod it was measured in.
     pub proofs: Vec<(UnixNanoseconds, Option<&'a str>, &'a Proof)>,
+    /// How often it was said to be injected, or to be over: more than once is no fault of this schedule.
+    pub told: usize,
+    /// Until when what it hit may still be away: a little after all members were healthy again, for the first time after its end and
+    /// its last proof. Nothing if they never were.
+    pub excused_until: Option<UnixNanoseconds>,
+}
+
+/// What the API server showed of pods.
+#[derive(Default)]
+pub struct Pods<'a> {
+    /// The addresses of each pod, by uid.
+    addresses: BTreeMap<&'a str, BTreeSet<&'a str>>,
+    /// When processes of each member were first seen, by the member's name.
+    starts: BTreeMap<&'a str, Vec<UnixNanoseconds>>,
+    /// The processes that were seen in each pod, by uid.
+    processes: BTreeMap<&'a str, BTreeSet<&'a str>>,
+    /// The names of members by identity.
+    names: BTreeMap<MemberId, String>,
 }
 
 impl<'a> Timeline<'a> {
@@ -64,7 +93,21 @@ impl<'a> Timeline<'a> {
             _ => None,
         }));
         sizes.sort_by_key(|(at, _)| *at);
-        Timeline { rounds: rounds(record), statuses: statuses.collect(), faults, sizes }
+        let clocks = Clocks::of(record);
+        let rounds = rounds(record, &clocks);
+        let pods = Pods::new(record, &rounds);
+        let mut timeline = Timeline { rounds, statuses: statuses.collect(), faults, clocks, pods, sizes };
+        let excused: Vec<Option<UnixNanoseconds>> =
+            timeline.faults.iter().map(|story| timeline.excused_until(story)).collect();
+        for (story, until) in timeline.faults.iter_mut().zip(excused) {
+            story.excused_until = until;
+        }
+        timeline
+    }
+
+    fn excused_until(&self, story: &Story<'_>) -> Option<UnixNanoseconds> {
+        let over = story.healed.or(story.injected)?.max(story.effect_seen().unwrap_or_default());
+        Some(self.healthy_after(over)?.plus(AFTER_RECOVERY))
     }
 
     /// How many voters were declared at a moment.
@@ -73,18 +116,94 @@ impl<'a> Timeline<'a> {
         self.sizes[until.max(1) - 1].1
     }
 
-    /// The first linearizable read that was answered at or after a moment: proof of a quorum. Rounds overlap, since a
-    /// silent member takes longer to ask than the probe's interval; so all are looked at.
-    pub fn quorum_after(&self, moment: UnixNanoseconds) -> Option<UnixNanoseconds> {
-        let answers = self.rounds.iter().filter(|round| round.end >= moment).flat_map(Round::answered_at);
-        answers.filter(|at| *at >= moment).min()
-    }
-
     /// The end of the first round, begun at or after a moment, in which all declared members were healthy voters.
     pub fn healthy_after(&self, moment: UnixNanoseconds) -> Option<UnixNanoseconds> {
         let first = self.rounds.partition_point(|round| round.start < moment);
         let healthy = self.rounds[first..].iter().find(|round| round.is_healthy(self.size_at(round.start)));
         healthy.map(|round| round.end)
+    }
+
+    /// The end of the first round, begun at or after a moment, from which on all declared members were healthy voters in every
+    /// round for so long. Rounds too far apart do not belong to one stretch.
+    pub fn steadily_healthy_after(
+        &self,
+        moment: UnixNanoseconds,
+        steady: Duration,
+    ) -> Option<UnixNanoseconds> {
+        let first = self.rounds.partition_point(|round| round.start < moment);
+        let mut stretch: Option<(&Round<'_>, UnixNanoseconds)> = None;
+        for round in &self.rounds[first..] {
+            let healthy = round.is_healthy(self.size_at(round.start));
+            stretch = match stretch {
+                Some((begun, last)) if healthy && round.start.since(last) <= MOST_APART => {
+                    Some((begun, round.start))
+                }
+                Some(_) | None if healthy => Some((round, round.start)),
+                Some(_) | None => None,
+            };
+            if let Some((begun, last)) = stretch.filter(|(begun, last)| last.since(begun.start) >= steady) {
+                debug_assert!(begun.start <= last, "rounds are in order");
+                return Some(begun.end);
+            }
+        }
+        None
+    }
+
+    /// The stretches between two moments in which the probe asked nobody for too long: from when to when.
+    pub fn blind(
+        &self,
+        from: UnixNanoseconds,
+        until: UnixNanoseconds,
+    ) -> Vec<(UnixNanoseconds, UnixNanoseconds)> {
+        let asked =
+            self.rounds.iter().filter(|round| !round.seen.members.is_empty()).map(|round| round.start);
+        let mut since = from;
+        let mut blind = Vec::new();
+        for at in asked.filter(|at| from < *at && *at < until).chain([until]) {
+            if at.since(since) > MOST_APART {
+                blind.push((since, at));
+            }
+            since = since.max(at);
+        }
+        blind
+    }
+
+    /// Whether the probe asked nobody for too long at some time between two moments.
+    pub fn was_blind(&self, from: UnixNanoseconds, until: UnixNanoseconds) -> bool {
+        let until = self.last_seen().map_or(until, |last| last.min(until));
+        !self.blind(from, until).is_empty()
+    }
+
+    /// Why names did not resolve between two moments, if so.
+    pub fn resolve_error_between(&self, from: UnixNanoseconds, until: UnixNanoseconds) -> Option<&str> {
+        let between = self.rounds.iter().filter(|round| from <= round.start && round.start <= until);
+        between.filter_map(|round| round.seen.resolve_error.as_deref()).next()
+    }
+
+    /// When the first fault after a moment was about to be injected.
+    pub fn next_fault_after(&self, moment: UnixNanoseconds) -> Option<UnixNanoseconds> {
+        self.faults.iter().filter_map(|story| story.injecting).filter(|at| *at > moment).min()
+    }
+
+    /// The faults that were in force, or not yet recovered from, at some time between two moments.
+    pub fn in_force(&self, from: UnixNanoseconds, until: UnixNanoseconds) -> Vec<String> {
+        let stories = self.faults.iter().filter(|story| story.may_be_felt(from, until));
+        stories.map(|story| story.step.name.to_string()).collect()
+    }
+
+    /// Whether a fault was aimed at the member with this address, and was in force or not yet recovered from.
+    pub fn is_aimed_at(&self, address: &str, from: UnixNanoseconds, until: UnixNanoseconds) -> bool {
+        self.faults.iter().filter(|story| story.may_be_felt(from, until)).any(|story| {
+            let targets = story.targets.unwrap_or_default();
+            targets.iter().any(|target| self.pods.has_address(&target.uid, address))
+        })
+    }
+
+    /// When processes of a member were first seen.
+    pub fn starts_of(&self, id: MemberId) -> impl Iterator<Item = UnixNanoseconds> {
+        let name = self.pods.names.get(&id);
+        let starts = name.and_then(|name| self.pods.starts.get(name.as_str()));
+        starts.into_iter().flatten().copied()
     }
 
     /// The end of the last round.
@@ -103,7 +222,56 @@ impl<'a> Timeline<'a> {
     }
 }
 
+impl Story<'_> {
+    /// When the last measurement was made.
+    pub fn effect_seen(&self) -> Option<UnixNanoseconds> {
+        self.proofs.iter().map(|(at, ..)| *at).max()
+    }
+
+    /// Whether it was in force, or not yet recovered from, at some time between two moments.
+    pub fn may_be_felt(&self, from: UnixNanoseconds, until: UnixNanoseconds) -> bool {
+        let begun = self.injecting.or(self.injected).is_some_and(|begun| begun <= until);
+        begun && self.excused_until.is_none_or(|over| from <= over)
+    }
+}
+
+impl<'a> Pods<'a> {
+    fn new(record: &'a RunRecord, rounds: &[Round<'_>]) -> Pods<'a> {
+        let mut pods = Pods::default();
+        for line in &record.events {
+            let Event::Pod(sample) = &line.event else { continue };
+            if let Some(address) = &sample.address {
+                pods.addresses.entry(&sample.uid).or_default().insert(address);
+            }
+            let Some(process) = &sample.process else { continue };
+            let is_new = pods.processes.entry(&sample.uid).or_default().insert(&process.container_id);
+            if let Some(member) = sample.member.as_ref().filter(|_| is_new) {
+                pods.starts.entry(member).or_default().push(line.at);
+            }
+        }
+        for round in rounds {
+            pods.names.extend(round.names().into_iter().filter(|(_, name)| !name.is_empty()));
+        }
+        pods
+    }
+
+    /// The processes that were seen in a pod; nothing if it was not seen with one.
+    pub fn processes_of(&self, uid: &str) -> Option<&BTreeSet<&'a str>> {
+        self.processes.get(uid)
+    }
+
+    /// Whether a pod was seen with an address.
+    pub fn has_address(&self, uid: &str, address: &str) -> bool {
+        self.addresses.get(uid).is_some_and(|addresses| addresses.contains(address))
+    }
+}
+
 impl Round<'_> {
+    /// When something of this round happened, by the harness's clock.
+    pub fn at(&self, elapsed: Elapsed) -> UnixNanoseconds {
+        self.wall(elapsed.nanoseconds())
+    }
+
     /// When a linearizable read was first answered in this round.
     pub fn quorum_at(&self) -> Option<UnixNanoseconds> {
         self.answered_at().min()
@@ -176,14 +344,11 @@ impl Round<'_> {
     }
 }
 
-fn rounds(record: &RunRecord) -> Vec<Round<'_>> {
-    let Some(header) = &record.probes.header else { return Vec::new() };
-    let mut rounds: Vec<Round<'_>> = record
-        .probes
-        .rounds
-        .iter()
-        .map(|seen| Round { start: header.wall(seen.start), end: header.wall(seen.end), seen })
-        .collect();
+fn rounds<'a>(record: &'a RunRecord, clocks: &Clocks) -> Vec<Round<'a>> {
+    let round = |seen: &'a ProbeRound| {
+        Some(Round { start: clocks.of_probe(seen.start)?, end: clocks.of_probe(seen.end)?, seen })
+    };
+    let mut rounds: Vec<Round<'_>> = record.probes.rounds.iter().filter_map(round).collect();
     rounds.sort_by_key(|round| round.start);
     rounds
 }
@@ -193,33 +358,11 @@ fn stories(record: &RunRecord) -> Vec<Story<'_>> {
     let index: BTreeMap<FaultName, usize> =
         stories.iter().enumerate().map(|(index, story)| (story.step.name.clone(), index)).collect();
     for line in &record.events {
-        if let Some(story) = fault_of(&line.event).and_then(|fault| index.get(fault)) {
+        if let Some(story) = line.event.fault().and_then(|fault| index.get(fault)) {
             stories[*story].tell(line);
         }
     }
     stories
-}
-
-fn fault_of(event: &Event) -> Option<&FaultName> {
-    match event {
-        Event::FaultWaiting { fault }
-        | Event::FaultTriggered { fault, .. }
-        | Event::FaultNotTriggered { fault }
-        | Event::FaultRefused { fault, .. }
-        | Event::FaultInjecting { fault, .. }
-        | Event::FaultInjected { fault }
-        | Event::FaultProof { fault, .. }
-        | Event::FaultHealed { fault }
-        | Event::FaultFailed { fault, .. } => Some(fault),
-        Event::Opened { .. }
-        | Event::Phase { .. }
-        | Event::Status(_)
-        | Event::Kubernetes(_)
-        | Event::Pod(_)
-        | Event::Note { .. }
-        | Event::Interrupted
-        | Event::Closed { .. } => None,
-    }
 }
 
 impl<'a> Story<'a> {
@@ -234,17 +377,26 @@ impl<'a> Story<'a> {
             refused: None,
             failed: Vec::new(),
             proofs: Vec::new(),
+            told: 0,
+            excused_until: None,
         }
     }
 
     fn tell(&mut self, line: &'a EventLine) {
         match &line.event {
             Event::FaultInjecting { targets, .. } => {
+                self.told = self.told.max(1 + usize::from(self.injecting.is_some()));
                 self.injecting = Some(line.at);
                 self.targets = Some(targets);
             }
-            Event::FaultInjected { .. } => self.injected = Some(line.at),
-            Event::FaultHealed { .. } => self.healed = Some(line.at),
+            Event::FaultInjected { .. } => {
+                self.told = self.told.max(1 + usize::from(self.injected.is_some()));
+                self.injected = Some(line.at);
+            }
+            Event::FaultHealed { .. } => {
+                self.told = self.told.max(1 + usize::from(self.healed.is_some()));
+                self.healed = Some(line.at);
+            }
             Event::FaultNotTriggered { .. } => self.not_triggered = true,
             Event::FaultRefused { reason, .. } => self.refused = Some(reason),
             Event::FaultFailed { error, .. } => self.failed.push(error),

@@ -2,9 +2,10 @@
 
 use super::context::Context;
 use super::findings::Check;
-use super::judgement::{Assertion, Rule};
+use super::judgement::Assertion;
 use super::ledger::{Fate, name};
 use super::log::Known;
+use super::rule::Rule;
 use super::writes::LOG_ENDS;
 use crate::history::{Comparison, Expected, Operation, Revision, TransactionCall};
 

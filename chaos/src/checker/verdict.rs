@@ -1,8 +1,11 @@
 //! From assertions to the verdict and its reason: fail over invalid over pass. Pure.
 
+use std::time::Duration;
+
 use super::context::Context;
 use super::human;
-use super::judgement::{Assertion, Judgement, NotChecked, Outcome, Rule, Statistics, Verdict};
+use super::judgement::{Assertion, Judgement, NotChecked, Outcome, Statistics, Verdict};
+use super::rule::Rule;
 use super::statistics;
 use crate::scenario::Subject;
 
@@ -54,16 +57,11 @@ fn reason(
     match verdict {
         Verdict::Pass => {
             let writes = human::count(statistics.acknowledged_writes);
-            let slowest = statistics
-                .quorum_back_nanoseconds
-                .iter()
-                .filter_map(|(_, took)| *took)
-                .max()
-                .unwrap_or_default();
-            let slowest = human::duration(std::time::Duration::from_nanos(slowest));
-            let survived = human::plural(faults, "fault");
+            let longest = Duration::from_nanos(statistics.longest_outage_nanoseconds);
+            let (longest, survived) = (human::duration(longest), human::plural(faults, "fault"));
             format!(
-                "{survived} survived: all {writes} acknowledged writes are there, and a quorum answered within {slowest} of each fault's end."
+                "{survived} survived: all {writes} acknowledged writes are there, and there was never no quorum for longer than \
+                 {longest}."
             )
         }
         Verdict::Fail => worst(assertions, Outcome::Violated),
@@ -114,11 +112,6 @@ fn not_checked(context: &Context<'_>, assertions: &[Assertion]) -> Vec<NotChecke
         let what = "The operator's status".to_owned();
         let why = "the subject was found by a selector; only our operator's status is known to the judge"
             .to_owned();
-        list.push(NotChecked { what, why, required: false });
-    }
-    if context.record.schedule.expect.longest_outage.is_none() {
-        let what = "How long writes paused".to_owned();
-        let why = "the scenario gives no expect.longestOutage".to_owned();
         list.push(NotChecked { what, why, required: false });
     }
     list.extend(NEVER_CHECKED.iter().map(|(what, why)| NotChecked {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use super::context::Context;
 use super::findings::Check;
-use super::judgement::{Assertion, Rule};
+use super::judgement::Assertion;
 use super::ledger::{Fate, Write, name};
+use super::rule::Rule;
 use crate::history::{CommittedChange, CommittedEvent, Key, Revision, Value};
 
 /// The log was not read to the point that a rule needs.

@@ -117,6 +117,31 @@ fn parse_nodes(text: &str) -> Result<NodeCount, String> {
 }
 
 impl ClusterArguments {
+    /// What must be said again, beyond the kind of cluster, to act on the same one.
+    fn to_repeat(&self) -> Vec<String> {
+        let mut again = Vec::new();
+        let mut add = |flag: &str, value: String| again.extend([flag.to_owned(), value]);
+        if let Some(context) = &self.context {
+            add("--context", context.clone());
+        }
+        if let Some(name) = &self.name {
+            add("--name", name.as_str().to_owned());
+        }
+        if let Some(binary) = &self.operator_binary {
+            add("--operator-binary", binary.display().to_string());
+        }
+        for (image, binary) in &self.another_operator {
+            add("--another-operator", format!("{image}={}", binary.display()));
+        }
+        if let Some(nodes) = self.nodes {
+            add("--nodes", nodes.to_string());
+        }
+        if let Some(image) = &self.node_image {
+            add("--node-image", image.clone());
+        }
+        again
+    }
+
     fn choice(&self) -> ClusterChoice {
         ClusterChoice {
             kind: self.cluster,

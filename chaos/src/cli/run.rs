@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use chaos::checker::{Outcome, Verdict};
 use chaos::cluster::{ClusterKind, SandboxImages, images};
 use chaos::progress::Display;
+use chaos::recorder::ClockOffset;
 use chaos::runner::directory::{DEFAULT_PARENT, RunDirectory};
 use chaos::runner::{self, Assignment, Finished, Settings};
 use chaos::scenario::{self, Seed, Subject, Unavailable};
@@ -41,6 +42,30 @@ pub(super) struct RunArguments {
     /// The image of load, probe and agent
     #[arg(long, value_name = "IMAGE", default_value = images::CHAOS_IMAGE)]
     chaos_image: String,
+    /// Adds so many milliseconds to the clocks of load and probe (for tests of the judge)
+    #[arg(long, hide = true, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pod_clock_offset_milliseconds: i64,
+}
+
+impl RunArguments {
+    /// What must be said again, beyond file, seed and cluster, for the same run.
+    fn to_repeat(&self) -> Vec<String> {
+        let mut again = self.cluster.to_repeat();
+        let mut add = |flag: &str, value: &str| again.extend([flag.to_owned(), value.to_owned()]);
+        if let Some(mutant) = &self.operator_mutant {
+            add("--operator-mutant", mutant);
+        }
+        if let Some(image) = &self.operator_image {
+            add("--operator-image", image);
+        }
+        if self.chaos_image != images::CHAOS_IMAGE {
+            add("--chaos-image", &self.chaos_image);
+        }
+        if self.pod_clock_offset_milliseconds != 0 {
+            add("--pod-clock-offset-milliseconds", &self.pod_clock_offset_milliseconds.to_string());
+        }
+        again
+    }
 }
 
 pub(super) async fn run(arguments: RunArguments) -> Result<u8> {
@@ -144,6 +169,8 @@ fn settings(arguments: &RunArguments) -> Result<Settings> {
         chaos_image: arguments.chaos_image.clone(),
         operator_image: arguments.operator_image.clone(),
         mutant: arguments.operator_mutant.clone(),
+        pod_clock_offset: ClockOffset { clock_offset_milliseconds: arguments.pod_clock_offset_milliseconds },
+        arguments: arguments.to_repeat(),
         keep: arguments.keep,
     })
 }

@@ -131,6 +131,8 @@ fn partition_felt(observation: &Observation) -> Option<Proof> {
     match observation {
         Observation::Network { peers, uncut, dropped, .. } => Some(Proof::PartitionFelt {
             dropped_packets: dropped.inbound_packets + dropped.outbound_packets,
+            inbound_packets: Some(dropped.inbound_packets),
+            outbound_packets: Some(dropped.outbound_packets),
             cut: dials(peers),
             uncut: dials(uncut),
         }),

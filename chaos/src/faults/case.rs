@@ -11,9 +11,10 @@ use kube::{Client, ResourceExt as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::volume;
 use crate::agent::client::{AgentTarget, DataVolume, EphemeralAgent};
 use crate::progress::Display;
-use crate::record::{Event, Proof, TargetRole, TargetedPod};
+use crate::record::{Event, ObjectIdentity, Proof, TargetRole, TargetedPod};
 use crate::runner::board::BoardSender;
 use crate::runner::journal::Journal;
 use crate::runner::recorder::Recorder;
@@ -22,7 +23,7 @@ use crate::scenario::Step;
 use crate::subject::{etcd, operator};
 use crate::target::{SeenMember, View};
 
-/// How long a fault waits for a proof that the cluster has to bring about (a new pod, a new process).
+/// How long a fault waits for a proof that Kubernetes has to bring about (a new pod, a new process).
 pub(super) const PROOF_PATIENCE: Duration = Duration::from_secs(60);
 /// How often the API is asked while something is waited for.
 pub(super) const POLL: Duration = Duration::from_millis(100);
@@ -55,6 +56,8 @@ pub struct FaultContext {
     pub display: Display,
     /// An address that no partition cuts: the API server's Service.
     pub api_server: SocketAddrV4,
+    /// How long the operator may take to do what it owes.
+    pub repair_within: Duration,
 }
 
 /// One fault of the schedule and what it may use.
@@ -72,6 +75,8 @@ pub struct Victims {
     pub members: Vec<SeenMember>,
     /// Pods of the operator.
     pub operator: Vec<Pod>,
+    /// The volume claims of the members, for faults that take them away.
+    pub claims: Vec<ObjectIdentity>,
     /// The cluster as it was seen when the choice was made.
     pub view: View,
 }
@@ -94,6 +99,7 @@ impl Victims {
                 uid: pod.uid.clone(),
                 member: Some(member.name.clone()),
                 member_id: Some(member.id),
+                claim: self.claims.iter().find(|claim| claim.name == volume::claim_of(&member.name)).cloned(),
                 role,
             })
         });
@@ -102,6 +108,7 @@ impl Victims {
             uid: pod.uid().unwrap_or_default(),
             member: None,
             member_id: None,
+            claim: None,
             role: TargetRole::Operator,
         });
         members.chain(operator).collect()
@@ -293,9 +300,9 @@ impl Case<'_> {
         let waited = tokio::select! {
             biased;
             () = self.context.interrupt.cancelled() => return Owed::Untold,
-            waited = ask_until(PROOF_PATIENCE, ask) => waited,
+            waited = ask_until(self.context.repair_within, ask) => waited,
         };
-        let seconds = PROOF_PATIENCE.as_secs();
+        let seconds = self.context.repair_within.as_secs();
         let (owed, why) = match waited {
             Waited::Seen(found) => return Owed::Paid(found),
             Waited::NotSeen => (Owed::Missing, format!("{what} was not seen within {seconds} s")),

@@ -28,6 +28,7 @@ use crate::scenario::{Fault, Target};
 /// # Errors
 /// If the fault did not take effect, did not end, or could not be measured; the run then proves nothing.
 pub async fn carry_out(case: &Case<'_>, victims: &Victims) -> Result<()> {
+    let victims = &with_claims(case, victims).await?;
     case.injecting(victims);
     match &case.step.fault {
         Fault::PodKill { grace } => pod::carry_out(case, victims, grace.as_duration()).await,
@@ -50,6 +51,15 @@ pub async fn carry_out(case: &Case<'_>, victims: &Victims) -> Result<()> {
             volume::carry_out(case, victims, lasting.as_duration()).await
         }
     }
+}
+
+/// The victims with the claims that the fault takes away: only their uids tell a lost volume from the one that follows.
+async fn with_claims(case: &Case<'_>, victims: &Victims) -> Result<Victims> {
+    let mut victims = victims.clone();
+    if matches!(case.step.fault, Fault::DiskLost | Fault::VolumeDeletionStuck { .. }) {
+        victims.claims = volume::claims(case, &victims).await?;
+    }
+    Ok(victims)
 }
 
 /// Whether the fault is aimed at the operator's pod: some kinds say so by themselves.

@@ -22,7 +22,7 @@ pub use ids::{ClientId, ClusterId, Elapsed, Key, MemberId, Revision, UnixNanosec
 pub use lines::{CutLine, Lines, ReadError, read_lines, write_line};
 pub use operation::{
     Acknowledgement, Call, CommittedChange, CommittedEvent, Comparison, Expected, FinalRead, Found,
-    Operation, Outcome, Reply, TransactionCall,
+    Operation, Outcome, Reply, SentTo, TransactionCall,
 };
 pub use probe::{
     AlarmKind, HashOfMember, HashRound, ListedMember, MemberHash, MemberStatus, Observation, ProbeRound,
@@ -31,8 +31,11 @@ pub use probe::{
 
 use serde::{Deserialize, Serialize};
 
-/// The format that this build writes. A reader refuses any other.
-pub const FORMAT: &str = "etcd-chaos/history/v1";
+/// The format that this build writes.
+pub const FORMAT: &str = "etcd-chaos/history/v2";
+/// The format before: it does not say where a call was sent, how far a member's raft log had come, and which round of the probe
+/// a line is. It is still read; what it cannot show counts as not checked.
+pub const FORMAT_BEFORE: &str = "etcd-chaos/history/v1";
 
 /// One line of a history file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,12 +82,15 @@ pub struct Header {
     /// The key prefix under which the load writes, or empty.
     #[serde(default)]
     pub prefix: String,
+    /// The store's revision before the load's first call: nothing below it is the load's. Only in the load's files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_revision: Option<Revision>,
 }
 
 impl Header {
     /// A header of the current format.
     pub fn new(writer: Writer, zero: UnixNanoseconds, prefix: impl Into<String>) -> Header {
-        Header { format: FORMAT.to_owned(), writer, zero, prefix: prefix.into() }
+        Header { format: FORMAT.to_owned(), writer, zero, prefix: prefix.into(), first_revision: None }
     }
 
     /// The wall clock at a moment of this file.

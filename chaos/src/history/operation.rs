@@ -16,10 +16,23 @@ pub struct Operation {
     pub start: Elapsed,
     /// Taken after the answer is read, or when the client gave up waiting.
     pub end: Elapsed,
+    /// Where it was sent; not known in records of the format before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_to: Option<SentTo>,
     /// What was asked.
     pub call: Call,
     /// What the client knows about it.
     pub outcome: Outcome,
+}
+
+/// Where a call was sent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SentTo {
+    /// To the client Service: whoever it chose.
+    Service,
+    /// To the member with this pod address.
+    Member(String),
 }
 
 /// What a client asks.

@@ -10,11 +10,15 @@ use super::{ClusterId, Elapsed, MemberId, Revision};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProbeRound {
+    /// Counts from 1 without gaps; not known in records of the format before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
     /// Before the first question.
     pub start: Elapsed,
     /// After the last answer or time-out.
     pub end: Elapsed,
-    /// One entry for each address that the peers' DNS name resolved to, by address. Empty if it did not resolve.
+    /// One entry for each address that the peers' DNS name resolved to, by address; for those that it resolved to before, if it
+    /// does not resolve now.
     pub members: Vec<ProbedMember>,
     /// Why the peers' DNS name did not resolve, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,7 +71,7 @@ pub struct MemberStatus {
     pub cluster_id: ClusterId,
     /// The leader it follows; nothing while it knows none (etcd says 0).
     pub leader: Option<MemberId>,
-    /// The raft term.
+    /// The raft term of the last entry that it has applied: etcd's status lags behind an election by so much.
     pub term: u64,
     /// Whether it is a learner.
     pub learner: bool,
@@ -75,6 +79,12 @@ pub struct MemberStatus {
     pub version: String,
     /// The revision that it has applied.
     pub revision: Revision,
+    /// The raft index up to which it knows the log to be committed; not known in records of the format before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed_index: Option<u64>,
+    /// The raft index that it has applied; not known in records of the format before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_index: Option<u64>,
     /// Alarms that it reports, by any member.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub alarms: BTreeSet<AlarmKind>,
@@ -90,6 +100,17 @@ pub enum AlarmKind {
     Corrupt,
     /// Anything that a newer etcd knows.
     Other,
+}
+
+impl AlarmKind {
+    /// As etcd prints it.
+    pub fn name(self) -> &'static str {
+        match self {
+            AlarmKind::NoSpace => "NOSPACE",
+            AlarmKind::Corrupt => "CORRUPT",
+            AlarmKind::Other => "of a kind that this build does not know",
+        }
+    }
 }
 
 /// A linearizable read that was answered.

@@ -8,6 +8,7 @@ fn operation() -> Line {
         sequence: 7,
         start: Elapsed(10),
         end: Elapsed(25),
+        sent_to: Some(SentTo::Member("10.244.0.3".into())),
         call: Call::Put { key: Key("load/1".into()), value: Value("3-7".into()) },
         outcome: Outcome::Acknowledged(Acknowledgement {
             revision: Revision(42),
@@ -21,7 +22,7 @@ fn operation() -> Line {
 #[test]
 fn an_operation_is_one_readable_line() {
     let line = String::from_utf8(write_line(&operation())).unwrap();
-    insta::assert_snapshot!(line.trim_end(), @r#"{"line":"operation","client":3,"sequence":7,"start":10,"end":25,"call":{"kind":"put","key":"load/1","value":"3-7"},"outcome":{"kind":"acknowledged","revision":42,"clusterId":"cdf818194e3a8c32","memberId":"8e9e05c52164694d","reply":{"to":"put"}}}"#);
+    insta::assert_snapshot!(line.trim_end(), @r#"{"line":"operation","client":3,"sequence":7,"start":10,"end":25,"sentTo":{"member":"10.244.0.3"},"call":{"kind":"put","key":"load/1","value":"3-7"},"outcome":{"kind":"acknowledged","revision":42,"clusterId":"cdf818194e3a8c32","memberId":"8e9e05c52164694d","reply":{"to":"put"}}}"#);
 }
 
 #[test]
@@ -40,6 +41,7 @@ fn every_kind_of_line_survives_a_round_trip() {
         Line::Header(Header::new(Writer::Load, UnixNanoseconds(1_700_000_000_000_000_000), "load/")),
         operation(),
         Line::Probe(ProbeRound {
+            number: Some(1),
             start: Elapsed(1),
             end: Elapsed(2),
             members: vec![member],

@@ -13,7 +13,10 @@ use super::configuration::Configuration;
 use super::connection::Connection;
 use super::counters::Counters;
 use super::outcome;
-use crate::history::{Call, ClientId, Comparison, Expected, Line, Operation, Outcome, TransactionCall};
+use super::pins::Pins;
+use crate::history::{
+    Call, ClientId, Comparison, Expected, Line, Operation, Outcome, Revision, TransactionCall,
+};
 use crate::recorder::{Clock, Recorder};
 
 /// What all clients of a load share.
@@ -27,14 +30,18 @@ pub(super) struct Shared {
     pub(super) recorder: Recorder,
     /// What the eye sees of it.
     pub(super) counters: Arc<Counters>,
+    /// Which client asks which member.
+    pub(super) pins: Arc<Pins>,
     /// Becomes true when the clients are to stop.
     pub(super) stop: watch::Receiver<bool>,
+    /// The store's revision before the first call.
+    pub(super) first: Revision,
 }
 
 /// Runs a client until it is told to stop; a call that is open then is waited for.
 pub(super) async fn run(client: ClientId, mut shared: Shared) {
     let mut chooser = Chooser::new(&shared.configuration, client);
-    let mut connection = Connection::new(&shared.configuration, client);
+    let mut connection = Connection::new(&shared.configuration, client, shared.pins.clone());
     let interval = Duration::from_secs_f64(1.0 / shared.configuration.calls_per_second_per_client);
     let mut next =
         Instant::now() + interval.mul_f64(f64::from(client.0) / f64::from(shared.configuration.clients));
@@ -63,7 +70,7 @@ async fn make(
 ) -> Operation {
     let limit = Duration::from_millis(shared.configuration.call_limit_milliseconds);
     // Looking for an endpoint sends nothing of the call, so it is not part of its time.
-    let connected = connection.client().await;
+    let (sent_to, connected) = connection.client().await;
     let start = shared.clock.now();
     let outcome = match connected {
         Ok(mut client) => match timeout(limit, send(&mut client, &call)).await {
@@ -78,7 +85,7 @@ async fn make(
         Outcome::Acknowledged(_) => {}
         Outcome::Failed { .. } | Outcome::Unknown { .. } => connection.give_up(),
     }
-    Operation { client, sequence, start, end, call, outcome }
+    Operation { client, sequence, start, end, sent_to: Some(sent_to), call, outcome }
 }
 
 /// Makes the call, once.

@@ -8,14 +8,17 @@ use serde::{Deserialize, Serialize};
 pub struct Configuration {
     /// The client Service, such as `http://demo.namespace.svc:2379`.
     pub endpoint: String,
-    /// A DNS name that resolves to each member's address, with the client port; tried in turn while the Service does not
-    /// answer. Such as `demo-peers.namespace.svc:2379`.
+    /// A DNS name that resolves to each member's address, with the client port: for the pinned clients, and for the final dump
+    /// while the Service does not answer. Such as `demo-peers.namespace.svc:2379`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints_dns: Option<String>,
     /// From this every client draws its own stream of choices.
     pub seed: u64,
     /// How many clients there are; each has its own connection and one call open at a time.
     pub clients: u32,
+    /// So many of them always ask one and the same member each, the others the Service. Needs `endpoints_dns`.
+    #[serde(default)]
+    pub pinned_clients: u32,
     /// How many calls a client starts in a second at most.
     pub calls_per_second_per_client: f64,
     /// How many keys there are.
@@ -90,6 +93,7 @@ impl Configuration {
             if holds { Ok(()) } else { Err(ConfigurationError::Number { field, bounds }) }
         };
         number((1..=1000).contains(&self.clients), "clients", "1 to 1000")?;
+        number(self.pinned_clients <= self.clients, "pinnedClients", "at most as many as clients")?;
         number((2..=1_000_000).contains(&self.keys), "keys", "2 to 1000000")?;
         let rate = self.calls_per_second_per_client;
         number(rate > 0.0 && rate <= 10_000.0, "callsPerSecondPerClient", "above 0 and at most 10000")?;

@@ -1,77 +1,138 @@
-//! One client's connection to etcd: to the client Service first, and, while that does not answer, to single members by turns.
-//! It never repeats a call; it only decides where the next one goes.
+//! One client's connection to etcd: to the client Service, to one member, or, for the final dump, to whoever answers. It never
+//! repeats a call; it only decides where the next one goes.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions, Error};
 use tokio::net::lookup_host;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::configuration::Configuration;
-use crate::history::ClientId;
+use super::pins::Pins;
+use crate::history::{ClientId, SentTo};
+
+/// How often a pinned client looks whether its member is still there.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How a connection chooses its endpoint.
+enum Route {
+    /// Always the Service.
+    Service,
+    /// Always the member that the client is pinned to.
+    Member { client: ClientId, pins: Arc<Pins> },
+    /// The Service and single members by turns, until one answers.
+    Anybody { given_up: usize },
+}
+
+/// Where one connection leads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Destination {
+    Service,
+    Member(SocketAddr),
+}
+
+impl Destination {
+    fn sent_to(self) -> SentTo {
+        match self {
+            Destination::Service => SentTo::Service,
+            Destination::Member(address) => SentTo::Member(address.ip().to_string()),
+        }
+    }
+}
 
 /// Where a client connects to.
 pub(super) struct Connection {
     service: String,
     members_name: Option<String>,
     limit: Duration,
-    /// Where this client starts among the members, so that clients spread.
-    offset: usize,
-    /// Connections given up so far: even ones went to the Service, odd ones to a member.
-    given_up: usize,
-    client: Option<Client>,
+    route: Route,
+    client: Option<(Destination, Client)>,
+    looked: Option<Instant>,
 }
 
 impl Connection {
-    /// A connection that is made when it is first needed.
-    pub(super) fn new(configuration: &Configuration, client: ClientId) -> Connection {
+    /// A client's connection, made when it is first needed.
+    pub(super) fn new(configuration: &Configuration, client: ClientId, pins: Arc<Pins>) -> Connection {
+        let pinned = pins.is_pinned(client) && configuration.endpoints_dns.is_some();
+        let route = if pinned { Route::Member { client, pins } } else { Route::Service };
+        Connection::of(configuration, route)
+    }
+
+    /// A connection to whoever answers.
+    pub(super) fn to_anybody(configuration: &Configuration) -> Connection {
+        Connection::of(configuration, Route::Anybody { given_up: 0 })
+    }
+
+    fn of(configuration: &Configuration, route: Route) -> Connection {
         Connection {
             service: configuration.endpoint.clone(),
             members_name: configuration.endpoints_dns.clone(),
             limit: Duration::from_millis(configuration.call_limit_milliseconds),
-            offset: client.0 as usize,
-            given_up: 0,
+            route,
             client: None,
+            looked: None,
         }
     }
 
-    /// The client to use for the next call. It connects with that call.
+    /// Where the next call goes, and the client for it, which connects with that call.
     ///
     /// # Errors
     /// When the endpoint is not a URL.
-    pub(super) async fn client(&mut self) -> Result<Client, Error> {
-        if let Some(client) = &self.client {
-            return Ok(client.clone());
+    pub(super) async fn client(&mut self) -> (SentTo, Result<Client, Error>) {
+        let look = self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_INTERVAL);
+        if let Some((destination, client)) = &self.client
+            && !(look && matches!(self.route, Route::Member { .. }))
+        {
+            return (destination.sent_to(), Ok(client.clone()));
         }
-        let endpoint = self.next_endpoint().await;
+        let destination = self.destination().await;
+        if let Some((_, client)) = self.client.as_ref().filter(|(before, _)| *before == destination) {
+            return (destination.sent_to(), Ok(client.clone()));
+        }
+        let endpoint = match destination {
+            Destination::Service => self.service.clone(),
+            Destination::Member(address) => format!("http://{address}"),
+        };
         let options = ConnectOptions::new()
             .with_connect_timeout(self.limit)
             .with_tcp_keepalive(Duration::from_secs(5))
             .with_keep_alive(Duration::from_secs(2), Duration::from_secs(2));
-        let client = Client::connect([endpoint], Some(options)).await?;
-        self.client = Some(client.clone());
-        Ok(client)
+        let connected = Client::connect([endpoint], Some(options)).await;
+        self.client = connected.as_ref().ok().map(|client| (destination, client.clone()));
+        (destination.sent_to(), connected)
     }
 
     /// Makes the next call use a new connection, elsewhere if possible.
     pub(super) fn give_up(&mut self) {
         self.client = None;
-        self.given_up += 1;
+        if let Route::Anybody { given_up } = &mut self.route {
+            *given_up += 1;
+        }
     }
 
-    async fn next_endpoint(&self) -> String {
-        if self.given_up.is_multiple_of(2) {
-            return self.service.clone();
-        }
-        let members = match &self.members_name {
+    async fn destination(&mut self) -> Destination {
+        self.looked = Some(Instant::now());
+        let member = match &self.route {
+            Route::Service => None,
+            Route::Member { client, pins } => {
+                let members = self.members().await;
+                pins.choose(*client, &members)
+            }
+            Route::Anybody { given_up } if given_up.is_multiple_of(2) => None,
+            Route::Anybody { given_up } => {
+                let members = self.members().await;
+                members.get((given_up / 2) % members.len().max(1)).copied()
+            }
+        };
+        member.map_or(Destination::Service, Destination::Member)
+    }
+
+    async fn members(&self) -> Vec<SocketAddr> {
+        match &self.members_name {
             Some(name) => resolve(name, self.limit).await.unwrap_or_default(),
             None => Vec::new(),
-        };
-        let turn = self.offset + self.given_up / 2;
-        match members.get(turn % members.len().max(1)) {
-            Some(address) => format!("http://{address}"),
-            None => self.service.clone(),
         }
     }
 }

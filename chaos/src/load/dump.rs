@@ -1,4 +1,4 @@
-//! The final dump: what the cluster says it has committed, from its first revision on. Reads only, so it may try as often as it
+//! The final dump: what the cluster says it has committed since the load began. Reads only, so it may try as often as it
 //! likes; it never claims to be complete when it is not.
 
 use std::time::Duration;
@@ -8,9 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::configuration::Configuration;
 use super::connection::Connection;
-use crate::history::{
-    ClientId, ClusterId, CommittedChange, CommittedEvent, FinalRead, Key, Line, Revision, Value,
-};
+use crate::history::{ClusterId, CommittedChange, CommittedEvent, FinalRead, Key, Line, Revision, Value};
 use crate::recorder::Clock;
 
 /// How long the dump may take, attempts included. The cluster is healed by then.
@@ -24,12 +22,18 @@ const LARGEST_MESSAGE_BYTES: usize = 512 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DumpError {
     /// The cluster has forgotten the beginning.
-    #[error(
-        "the cluster has compacted its history up to revision {compacted}: the first writes cannot be checked"
-    )]
+    #[error("the cluster has compacted its history up to revision {compacted}, after the load began")]
     Compacted {
         /// The oldest revision that is left.
         compacted: i64,
+    },
+    /// Somebody else writes where the load does: nothing could be told apart.
+    #[error("there is something below {prefix} already, written at revision {newest}")]
+    PrefixInUse {
+        /// The prefix.
+        prefix: String,
+        /// The newest change below it.
+        newest: Revision,
     },
     /// One attempt did not succeed.
     #[error("{doing}: {cause}")]
@@ -60,11 +64,51 @@ impl Dump {
 ///
 /// # Errors
 /// When the history was compacted, or no attempt succeeded in time.
-pub(super) async fn take(configuration: &Configuration, clock: Clock) -> Result<Dump, DumpError> {
-    let mut connection = Connection::new(configuration, ClientId(0));
+pub(super) async fn take(
+    configuration: &Configuration,
+    first: Revision,
+    clock: Clock,
+) -> Result<Dump, DumpError> {
+    let prefix = configuration.prefix.as_str();
+    until_answered(configuration, async |mut client| {
+        let (mut read, newest) = read_revision(&mut client, prefix, clock).await?;
+        read.first_revision = Revision(first.0 + 1);
+        let events = watch_until(&mut client, prefix, &read, newest).await?;
+        Ok(Dump { read, events })
+    })
+    .await
+}
+
+/// The store's revision before the load's first call: whatever is older is none of its business, and may be compacted.
+///
+/// # Errors
+/// When no attempt succeeded in time, or something is below the prefix already.
+pub(super) async fn first_revision(
+    configuration: &Configuration,
+    clock: Clock,
+) -> Result<Revision, DumpError> {
+    let prefix = configuration.prefix.as_str();
+    let read = async |mut client| read_revision(&mut client, prefix, clock).await;
+    match until_answered(configuration, read).await? {
+        (read, Revision(0)) => Ok(read.revision),
+        (_, newest) => Err(DumpError::PrefixInUse { prefix: prefix.to_owned(), newest }),
+    }
+}
+
+/// Asks until somebody answers, elsewhere after each failure.
+async fn until_answered<T>(
+    configuration: &Configuration,
+    ask: impl AsyncFn(Client) -> Result<T, DumpError>,
+) -> Result<T, DumpError> {
+    let mut connection = Connection::to_anybody(configuration);
     let limit = Instant::now() + DUMP_LIMIT;
     loop {
-        match attempt(&mut connection, &configuration.prefix, clock).await {
+        let connected = async { connection.client().await.1 };
+        let answered = match limited("connecting", connected).await {
+            Ok(client) => ask(client).await,
+            Err(error) => Err(error),
+        };
+        match answered {
             Err(DumpError::Attempt { .. }) if Instant::now() < limit => {
                 connection.give_up();
                 sleep(ATTEMPT_INTERVAL).await;
@@ -72,14 +116,6 @@ pub(super) async fn take(configuration: &Configuration, clock: Clock) -> Result<
             result => return result,
         }
     }
-}
-
-async fn attempt(connection: &mut Connection, prefix: &str, clock: Clock) -> Result<Dump, DumpError> {
-    let connect = "connecting for the final read";
-    let mut client = limited(connect, connection.client()).await?;
-    let (read, newest) = read_revision(&mut client, prefix, clock).await?;
-    let events = watch_until(&mut client, prefix, read.revision, newest).await?;
-    Ok(Dump { read, events })
 }
 
 /// The store's revision, and that of the newest change of a key that still exists.
@@ -111,10 +147,12 @@ async fn read_revision(
 async fn watch_until(
     client: &mut Client,
     prefix: &str,
-    last: Revision,
+    read: &FinalRead,
     newest: Revision,
 ) -> Result<Vec<CommittedEvent>, DumpError> {
-    let options = WatchOptions::new().with_prefix().with_start_revision(1);
+    let first = i64::try_from(read.first_revision.0).unwrap_or(i64::MAX);
+    let last = read.revision;
+    let options = WatchOptions::new().with_prefix().with_start_revision(first);
     let mut watcher = client.watch_client().max_decoding_message_size(LARGEST_MESSAGE_BYTES);
     let mut stream = limited("starting the final watch", watcher.watch(prefix, Some(options))).await?;
     let mut events: Vec<CommittedEvent> = Vec::new();
@@ -122,7 +160,7 @@ async fn watch_until(
     let mut patience = Instant::now() + SILENCE_LIMIT;
     while reached < last || events.last().map_or(Revision(0), |event| event.revision) < newest {
         if Instant::now() >= patience {
-            return Err(failed("watching from the first revision", "etcd is silent"));
+            return Err(failed("watching from the load's first revision", "etcd is silent"));
         }
         let Some(progress) = next_events(&mut stream, &mut events).await? else { continue };
         patience = Instant::now() + SILENCE_LIMIT;
@@ -138,7 +176,7 @@ async fn next_events(
     stream: &mut WatchStream,
     events: &mut Vec<CommittedEvent>,
 ) -> Result<Option<Revision>, DumpError> {
-    let doing = "watching from the first revision";
+    let doing = "watching from the load's first revision";
     let message = match timeout(ATTEMPT_INTERVAL, stream.message()).await {
         Ok(Ok(Some(message))) => message,
         Ok(Ok(None)) => return Err(failed(doing, "etcd ended the watch")),

@@ -10,6 +10,7 @@ mod connection;
 mod counters;
 mod dump;
 mod outcome;
+mod pins;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use progress::{Progress, StateReport};
 
 use client::Shared;
 use counters::Counters;
+use pins::Pins;
 use service::Service;
 
 use crate::history::{ClientId, Writer};
@@ -52,6 +54,9 @@ pub struct Arguments {
     /// Where the HTTP server listens.
     #[arg(long, default_value_t = std::net::SocketAddr::from(([0, 0, 0, 0], PORT)))]
     pub listen: std::net::SocketAddr,
+    /// How wrong the clock is.
+    #[command(flatten)]
+    pub offset: recorder::ClockOffset,
 }
 
 impl Arguments {
@@ -63,19 +68,28 @@ impl Arguments {
         let configuration: Configuration =
             serde_json::from_str(&self.config).context("reading --config of the load")?;
         configuration.check().context("checking --config of the load")?;
-        let (listener, histories) = recorder::open(self.listen, &self.history).await?;
-        let file = histories.create(LOAD_FILE, histories.header(Writer::Load, &configuration.prefix))?;
+        let (listener, histories) = recorder::open(self.listen, &self.history, self.offset).await?;
         let (stop, stopped) = watch::channel(false);
-        let shared = Shared {
-            configuration: Arc::new(configuration),
-            clock: histories.clock,
-            recorder: file.recorder(),
-            counters: Arc::new(Counters::default()),
-            stop: stopped,
-        };
+        let counters = Arc::new(Counters::default());
         let directory = histories.directory().to_owned();
-        let service = Arc::new(Service::new(directory, histories.clock, shared.counters.clone(), stop));
-        let work = load_then_dump(shared, file, &histories, &service);
+        let service = Arc::new(Service::new(directory, histories.clock, counters.clone(), stop));
+        let work = async {
+            let first = dump::first_revision(&configuration, histories.clock).await;
+            let first = first.context("reading the store's revision before the first call")?;
+            let mut header = histories.header(Writer::Load, &configuration.prefix);
+            header.first_revision = Some(first);
+            let file = histories.create(LOAD_FILE, header)?;
+            let shared = Shared {
+                pins: Arc::new(Pins::new(&configuration)),
+                configuration: Arc::new(configuration),
+                clock: histories.clock,
+                recorder: file.recorder(),
+                counters,
+                stop: stopped,
+                first,
+            };
+            load_then_dump(shared, file, &histories, &service).await
+        };
         recorder::run(listener, service.clone(), work).await
     }
 }
@@ -101,9 +115,11 @@ async fn until_dumped(
     run_clients(&shared).await;
     file.close(shared.clock.now()).await.context("writing the history of the clients")?;
     service.dumping();
-    let dump = dump::take(&shared.configuration, shared.clock).await.context("taking the final dump")?;
+    let dump = dump::take(&shared.configuration, shared.first, shared.clock);
+    let dump = dump.await.context("taking the final dump")?;
     let (revision, events) = (dump.read.revision.0, dump.events.len());
-    let header = histories.header(Writer::FinalRead, &shared.configuration.prefix);
+    let mut header = histories.header(Writer::FinalRead, &shared.configuration.prefix);
+    header.first_revision = Some(shared.first);
     let file = histories.create(FINAL_FILE, header)?;
     let recorder = file.recorder();
     dump.into_lines().for_each(|line| recorder.record(line));

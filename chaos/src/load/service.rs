@@ -1,4 +1,4 @@
-//! What the load answers over HTTP: `GET /progress`, `GET /state`, `GET /history/<file>?offset=N`,
+//! What the load answers over HTTP: `GET /progress`, `GET /state`, `GET /clock`, `GET /history/<file>?offset=N`,
 //! `GET /digest/<file>`, `POST /stop`.
 
 use std::path::PathBuf;
@@ -59,6 +59,7 @@ impl Service {
         match (&question.method, question.path.as_str()) {
             (&Method::GET, "/progress") => json(&self.counters.progress(self.clock.now())),
             (&Method::GET, "/state") => json(&*self.state()),
+            (&Method::GET, "/clock") => json(&self.clock.face()),
             (&Method::POST, "/stop") => json(&self.stop()),
             (&Method::GET, _) => {
                 let file = history_piece(&self.history, question);

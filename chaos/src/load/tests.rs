@@ -12,6 +12,7 @@ fn configuration(seed: u64) -> Configuration {
         endpoints_dns: None,
         seed,
         clients: 3,
+        pinned_clients: 0,
         calls_per_second_per_client: 10.0,
         keys: 8,
         prefix: "chaos/load/".to_owned(),

@@ -51,6 +51,9 @@ pub struct Arguments {
     /// Where the HTTP server listens.
     #[arg(long, default_value_t = std::net::SocketAddr::from(([0, 0, 0, 0], PORT)))]
     pub listen: std::net::SocketAddr,
+    /// How wrong the clock is.
+    #[command(flatten)]
+    pub offset: recorder::ClockOffset,
 }
 
 impl Arguments {
@@ -67,7 +70,7 @@ impl Arguments {
             (10..=60_000).contains(&self.call_limit_milliseconds),
             "--call-limit-milliseconds must be 10 to 60000"
         );
-        let (listener, histories) = recorder::open(self.listen, &self.history).await?;
+        let (listener, histories) = recorder::open(self.listen, &self.history, self.offset).await?;
         let header = histories.header(Writer::Probe, "");
         let file = histories.create(PROBE_FILE, header.clone())?;
         let prober = Arc::new(Prober::new(

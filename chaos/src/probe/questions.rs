@@ -69,6 +69,8 @@ fn read_status(answer: &StatusResponse) -> Result<MemberStatus, String> {
         learner: answer.is_learner(),
         version: answer.version().to_owned(),
         revision: revision(header)?,
+        committed_index: Some(answer.raft_index()),
+        applied_index: Some(answer.raft_applied_index()),
         alarms: alarms(answer.errors()),
     })
 }

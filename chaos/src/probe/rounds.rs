@@ -1,6 +1,7 @@
 //! One round of questions: all members at the same time, so that a silent one delays nobody but itself.
 
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -18,11 +19,13 @@ pub(super) struct Prober {
     limit: Duration,
     clock: Clock,
     members: Members,
+    /// The addresses that the names last resolved to: a probe that cannot resolve a name goes on asking those.
+    known: Mutex<Vec<SocketAddr>>,
 }
 
 impl Prober {
     pub(super) fn new(names: String, key: String, limit: Duration, clock: Clock) -> Prober {
-        Prober { names, key, limit, clock, members: Members::default() }
+        Prober { names, key, limit, clock, members: Members::default(), known: Mutex::default() }
     }
 
     pub(super) fn clock(&self) -> Clock {
@@ -48,16 +51,22 @@ impl Prober {
     }
 
     /// One round. Rounds may overlap.
-    pub(super) async fn round(&self) -> ProbeRound {
+    pub(super) async fn round(&self, number: u64) -> ProbeRound {
         let start = self.clock.now();
-        let (members, resolve_error) = match self.addresses().await {
+        let (addresses, resolve_error) = match self.addresses().await {
             Ok(addresses) => {
                 self.members.retain(&addresses);
-                (join_all(addresses.iter().map(|address| self.ask(*address))).await, None)
+                self.known().clone_from(&addresses);
+                (addresses, None)
             }
-            Err(error) => (Vec::new(), Some(error)),
+            Err(error) => (self.known().clone(), Some(error)),
         };
-        ProbeRound { start, end: self.clock.now(), members, resolve_error }
+        let members = join_all(addresses.iter().map(|address| self.ask(*address))).await;
+        ProbeRound { number: Some(number), start, end: self.clock.now(), members, resolve_error }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask(&self, address: SocketAddr) -> ProbedMember {

@@ -1,5 +1,5 @@
 //! The probe at work, and what it answers over HTTP: `GET /latest`, `GET /samples?since=N`, `POST /hash`, `POST /stop`,
-//! `GET /state`, `GET /history/<file>?offset=N`, `GET /digest/<file>`.
+//! `GET /state`, `GET /clock`, `GET /history/<file>?offset=N`, `GET /digest/<file>`.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -59,13 +59,15 @@ impl Service {
         let mut stop = self.stop.subscribe();
         let mut rounds = FuturesOrdered::new();
         let mut next = Instant::now();
+        let mut number = 0;
         loop {
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(round) = rounds.next(), if !rounds.is_empty() => self.keep(round),
                 () = sleep_until(next) => {
-                    rounds.push_back(self.prober.round());
+                    number += 1;
+                    rounds.push_back(self.prober.round(number));
                     next = (next + interval).max(Instant::now());
                 }
             }
@@ -122,6 +124,7 @@ impl Service {
                 json(&self.window().since(&self.header, question.number("since").unwrap_or(0)))
             }
             (&Method::GET, "/state") => self.state(),
+            (&Method::GET, "/clock") => json(&self.prober.clock().face()),
             (&Method::POST, "/hash") => self.hash().await,
             (&Method::POST, "/stop") => self.stop().await,
             (&Method::GET, _) => {

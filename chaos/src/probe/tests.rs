@@ -5,7 +5,13 @@ use super::samples::Window;
 use crate::history::{AlarmKind, Elapsed, Header, ProbeRound, UnixNanoseconds, Writer};
 
 fn round(start: u64) -> ProbeRound {
-    ProbeRound { start: Elapsed(start), end: Elapsed(start + 1), members: Vec::new(), resolve_error: None }
+    ProbeRound {
+        number: None,
+        start: Elapsed(start),
+        end: Elapsed(start + 1),
+        members: Vec::new(),
+        resolve_error: None,
+    }
 }
 
 #[test]

@@ -5,13 +5,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    EVENTS_FILE, EVENTS_FORMAT, Event, EventLine, FINAL_FILE, LOAD_FILE, PROBE_FILE, RUN_FILE, RUN_FORMAT,
-    RecordFiles, Run, SCHEDULE_FILE,
+    EVENTS_FILE, EVENTS_FORMAT, EVENTS_FORMAT_BEFORE, Event, EventLine, FINAL_FILE, LOAD_FILE, PROBE_FILE,
+    RUN_FILE, RUN_FORMAT, RUN_FORMAT_BEFORE, RecordFiles, Run, SCHEDULE_FILE,
 };
 use crate::history::{
     self, CommittedEvent, FinalRead, HashRound, Header, Line, Operation, ProbeRound, Writer, read_lines,
 };
-use crate::scenario::{SCHEDULE_FORMAT, Schedule};
+use crate::scenario::{SCHEDULE_FORMAT, SCHEDULE_FORMAT_BEFORE, Schedule};
 
 /// All that is known about a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,8 +144,8 @@ impl RunRecord {
     /// Only if `run.json` or `schedule.json` is missing, broken or of an unknown format: without them there is nothing
     /// to hold the rest against. Everything else becomes a [`Problem`].
     pub fn assemble(files: &RecordFiles) -> Result<RunRecord, AssembleError> {
-        let run: Run = document(files, RUN_FILE, RUN_FORMAT)?;
-        let schedule: Schedule = document(files, SCHEDULE_FILE, SCHEDULE_FORMAT)?;
+        let run: Run = document(files, RUN_FILE, &[RUN_FORMAT, RUN_FORMAT_BEFORE])?;
+        let schedule: Schedule = document(files, SCHEDULE_FILE, &[SCHEDULE_FORMAT, SCHEDULE_FORMAT_BEFORE])?;
         let mut problems = Vec::new();
         let events = events(files, &mut problems);
         let mut record = RunRecord {
@@ -200,13 +200,13 @@ struct Formatted {
 fn document<T: DeserializeOwned>(
     files: &RecordFiles,
     file: &'static str,
-    known: &'static str,
+    known: &'static [&'static str],
 ) -> Result<T, AssembleError> {
     let bytes = files.get(file).ok_or(AssembleError::Missing(file))?;
     let failed = |source| AssembleError::Broken { file, source };
     let Formatted { format: found } = serde_json::from_slice(bytes).map_err(failed)?;
-    if found != known {
-        return Err(AssembleError::Format { file, found, known });
+    if !known.contains(&found.as_str()) {
+        return Err(AssembleError::Format { file, found, known: known[0] });
     }
     serde_json::from_slice(bytes).map_err(failed)
 }
@@ -239,7 +239,7 @@ fn lines_of<T: DeserializeOwned>(files: &RecordFiles, file: &str, problems: &mut
 fn events(files: &RecordFiles, problems: &mut Vec<Problem>) -> Vec<EventLine> {
     let lines: Vec<EventLine> = lines_of(files, EVENTS_FILE, problems);
     match lines.first().map(|line| &line.event) {
-        Some(Event::Opened { format }) if format == EVENTS_FORMAT => {}
+        Some(Event::Opened { format }) if format == EVENTS_FORMAT || format == EVENTS_FORMAT_BEFORE => {}
         Some(Event::Opened { format }) => {
             problems.push(broken(EVENTS_FILE, format!("its format `{format}` is not `{EVENTS_FORMAT}`")));
             return Vec::new();
@@ -259,7 +259,9 @@ fn events(files: &RecordFiles, problems: &mut Vec<Problem>) -> Vec<EventLine> {
 fn history_lines(files: &RecordFiles, file: &str, writer: Writer, problems: &mut Vec<Problem>) -> Vec<Line> {
     let lines: Vec<Line> = lines_of(files, file, problems);
     match lines.first() {
-        Some(Line::Header(header)) if header.format != history::FORMAT => {
+        Some(Line::Header(header))
+            if header.format != history::FORMAT && header.format != history::FORMAT_BEFORE =>
+        {
             let error = format!("its format `{}` is not `{}`", header.format, history::FORMAT);
             problems.push(broken(file, error));
             return Vec::new();

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{KubernetesEvent, PodSample, Proof, StatusSample, TargetedPod};
-use crate::history::UnixNanoseconds;
+use crate::history::{Elapsed, UnixNanoseconds, Writer};
 use crate::scenario::FaultName;
 
 /// One line of `events.jsonl`.
@@ -97,6 +97,8 @@ pub enum Event {
     Kubernetes(KubernetesEvent),
     /// A pod of the subject or of the operator as the API server showed it.
     Pod(PodSample),
+    /// Another process's clock was read.
+    Clock(ClockReading),
     /// Anything else that a reader of the record should know.
     Note {
         /// One sentence.
@@ -109,6 +111,48 @@ pub enum Event {
         /// How many lines stand before this one, the first included: a gap in the file shows.
         lines: u64,
     },
+}
+
+impl Event {
+    /// The fault that it is about, if it is about one.
+    pub fn fault(&self) -> Option<&FaultName> {
+        match self {
+            Event::FaultWaiting { fault }
+            | Event::FaultTriggered { fault, .. }
+            | Event::FaultNotTriggered { fault }
+            | Event::FaultRefused { fault, .. }
+            | Event::FaultInjecting { fault, .. }
+            | Event::FaultInjected { fault }
+            | Event::FaultProof { fault, .. }
+            | Event::FaultHealed { fault }
+            | Event::FaultFailed { fault, .. } => Some(fault),
+            Event::Opened { .. }
+            | Event::Phase { .. }
+            | Event::Status(_)
+            | Event::Kubernetes(_)
+            | Event::Pod(_)
+            | Event::Clock(_)
+            | Event::Note { .. }
+            | Event::Interrupted
+            | Event::Closed { .. } => None,
+        }
+    }
+}
+
+/// One look at the clock of a process that writes a history. Its answer was made at some moment between question and answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClockReading {
+    /// Whose.
+    pub writer: Writer,
+    /// When it was asked, by the harness's clock.
+    pub asked: UnixNanoseconds,
+    /// When its answer was there, by the harness's clock.
+    pub answered: UnixNanoseconds,
+    /// What the clock of its history showed.
+    pub elapsed: Elapsed,
+    /// What its wall clock showed at the same moment.
+    pub wall: UnixNanoseconds,
 }
 
 /// The parts of a run.

@@ -17,17 +17,21 @@ mod sample;
 mod tests;
 
 pub use assemble::{AssembleError, Operations, Probes, Problem, ProblemKind, RunRecord};
-pub use event::{Event, EventLine, Phase};
+pub use event::{ClockReading, Event, EventLine, Phase};
 pub use folder::{OpenError, RecordFiles, open, read_folder};
 pub use proof::{Dial, ObjectIdentity, ProcessIdentity, Proof, TargetRole, TargetedPod};
 pub use run::{ClusterKind, Run, RunState, Versions};
 pub use sample::{ConditionSample, ConditionStatus, KubernetesEvent, PodSample, StatusMember, StatusSample};
 
-/// The format of `run.json` that this build writes. A reader refuses any other.
-pub const RUN_FORMAT: &str = "etcd-chaos/run/v1";
+/// The format of `run.json` that this build writes.
+pub const RUN_FORMAT: &str = "etcd-chaos/run/v2";
+/// The format before, which is still read: it names no wrong operator.
+pub const RUN_FORMAT_BEFORE: &str = "etcd-chaos/run/v1";
 
-/// The format of `events.jsonl` that this build writes. A reader refuses any other.
-pub const EVENTS_FORMAT: &str = "etcd-chaos/events/v1";
+/// The format of `events.jsonl` that this build writes.
+pub const EVENTS_FORMAT: &str = "etcd-chaos/events/v2";
+/// The format before, which is still read: nobody compared the clocks, and targets do not name their claims.
+pub const EVENTS_FORMAT_BEFORE: &str = "etcd-chaos/events/v1";
 
 /// The name of the file that holds the [`Run`].
 pub const RUN_FILE: &str = "run.json";

@@ -22,6 +22,9 @@ pub struct TargetedPod {
     /// The member's identity in etcd, where it was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member_id: Option<MemberId>,
+    /// The volume claim that it used, for faults that take it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<ObjectIdentity>,
     /// What it was at that moment.
     pub role: TargetRole,
 }
@@ -133,6 +136,12 @@ pub enum Proof {
     PartitionFelt {
         /// How many packets the kernel counted as dropped.
         dropped_packets: u64,
+        /// Of them, those on their way into the pod; not known in records of the format before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        inbound_packets: Option<u64>,
+        /// Of them, those on their way out of it; not known in records of the format before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outbound_packets: Option<u64>,
         /// To peers that are cut off.
         cut: Vec<Dial>,
         /// To addresses that are not.

@@ -36,6 +36,12 @@ pub struct Run {
     pub subject: String,
     /// What ran.
     pub versions: Versions,
+    /// The deliberately wrong operator that was chosen; none in an ordinary run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mutant: Option<String>,
+    /// What the command line said beyond file, seed and cluster, so that the same can be run again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
 }
 
 /// How far a run came.

@@ -12,6 +12,8 @@ fn an_event_is_one_readable_line() {
             pod: Some("c-abcde-0".into()),
             proof: Proof::PartitionFelt {
                 dropped_packets: 17,
+                inbound_packets: None,
+                outbound_packets: None,
                 cut: vec![Dial { peer: "10.244.0.4:2380".into(), connected: false }],
                 uncut: vec![],
             },

@@ -6,7 +6,7 @@ mod file;
 mod process;
 mod server;
 
-pub use clock::Clock;
+pub use clock::{Clock, ClockFace, ClockOffset};
 pub use file::{HistoryFile, Recorder};
 pub use process::{Histories, open, run};
 pub use server::{Answer, Digest, Handler, Question, digest, history_piece, json, not_found};

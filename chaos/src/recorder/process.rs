@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use tokio::net::TcpListener;
 
-use super::{Clock, Handler, HistoryFile, serve, until_told_to_end};
+use super::{Clock, ClockOffset, Handler, HistoryFile, serve, until_told_to_end};
 use crate::history::{Header, Writer};
 
 /// The directory of a process's histories, all by one clock.
@@ -44,12 +44,16 @@ impl Histories {
 ///
 /// # Errors
 /// When the port is taken or the directory cannot be made.
-pub async fn open(listen: SocketAddr, directory: &Path) -> Result<(TcpListener, Histories)> {
+pub async fn open(
+    listen: SocketAddr,
+    directory: &Path,
+    offset: ClockOffset,
+) -> Result<(TcpListener, Histories)> {
     let listener =
         TcpListener::bind(listen).await.with_context(|| format!("listening on {listen} for the harness"))?;
     std::fs::create_dir_all(directory)
         .with_context(|| format!("making the history directory {}", directory.display()))?;
-    Ok((listener, Histories { directory: directory.to_owned(), clock: Clock::start() }))
+    Ok((listener, Histories { directory: directory.to_owned(), clock: Clock::start(offset) }))
 }
 
 /// Serves and works until the process is told to end.

@@ -52,9 +52,11 @@ fn plain(text: &str) -> String {
 fn faults(text: &mut String, judgement: &Judgement, timeline: &Timeline<'_>) {
     line(
         text,
-        format_args!("| fault | what | in whom | took effect | quorum back after |\n|---|---|---|---|---|"),
+        format_args!(
+            "| fault | what | in whom | took effect | longest silence of the quorum |\n|---|---|---|---|---|"
+        ),
     );
-    for (story, (_, back)) in timeline.faults.iter().zip(&judgement.statistics.quorum_back_nanoseconds) {
+    for (story, times) in timeline.faults.iter().zip(&judgement.statistics.faults) {
         let proof = judgement.assertions.iter().find(|assertion| {
             assertion.rule == Rule::FaultProved && assertion.fault.as_ref() == Some(&story.step.name)
         });
@@ -62,12 +64,12 @@ fn faults(text: &mut String, judgement: &Judgement, timeline: &Timeline<'_>) {
             Some(Outcome::Held) => "measured",
             Some(Outcome::Violated | Outcome::ProvesNothing | Outcome::NotChecked) | None => "**not proved**",
         };
-        let back = back.map_or_else(
+        let silence = times.longest_silence_nanoseconds.map_or_else(
             || "–".to_owned(),
             |nanoseconds| human::duration(std::time::Duration::from_nanos(nanoseconds)),
         );
         let (name, kind, target) = (&story.step.name, story.step.fault.kind(), &story.step.target);
-        line(text, format_args!("| {name} | {kind} | {target} | {proved} | {back} |"));
+        line(text, format_args!("| {name} | {kind} | {target} | {proved} | {silence} |"));
     }
     text.push('\n');
 }

@@ -46,5 +46,22 @@ pub fn render(
 /// How to make the same run again.
 fn replay_command(record: &RunRecord) -> String {
     let run = &record.run;
-    format!("chaos run {} --seed {} --cluster {}", run.scenario_file, run.seed, run.cluster)
+    let mut words = vec!["chaos".to_owned(), "run".to_owned(), run.scenario_file.clone()];
+    words.extend([
+        "--seed".to_owned(),
+        run.seed.to_string(),
+        "--cluster".to_owned(),
+        run.cluster.to_string(),
+    ]);
+    words.extend(run.arguments.iter().cloned());
+    words.iter().map(|word| in_a_shell(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a POSIX shell reads it back.
+fn in_a_shell(word: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=@,+%".contains(character);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }

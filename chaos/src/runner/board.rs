@@ -104,6 +104,7 @@ impl Board {
 
     fn refresh(&mut self, now: Instant) {
         let empty = ProbeRound {
+            number: None,
             start: Default::default(),
             end: Default::default(),
             members: Vec::new(),

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep};
 
+use super::clocks;
 use super::directory::RunDirectory;
 use super::experiment::Experiment;
 use crate::cluster::Cluster;
@@ -38,6 +39,7 @@ pub(super) async fn finish(experiment: &Experiment<'_>, client: &Client, namespa
     if let Err(error) = hash(client, &probe).await {
         experiment.recorder.note(format!("the members' hashes could not be taken: {error:#}"));
     }
+    clocks::read(client, namespace, experiment.recorder).await;
     probe.post(client, "stop").await.context("stopping the probe")?;
     fetch_all(experiment.directory, client, &load, &probe).await
 }

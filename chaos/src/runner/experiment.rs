@@ -175,6 +175,7 @@ impl Experiment<'_> {
             ending: CancellationToken::new(),
             interrupt: self.interrupt.clone(),
             api_server: prepared.api_server,
+            repair_within: self.assignment.schedule.expect.repair_within.as_duration(),
             display: self.display.clone(),
         })
     }

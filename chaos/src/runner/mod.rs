@@ -3,6 +3,7 @@
 //! Whatever happens on the way, the record is closed, judged and reported, and what the run made is removed.
 
 pub mod board;
+mod clocks;
 mod collect;
 pub mod directory;
 mod experiment;
@@ -22,12 +23,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::checker::{Judgement, Verdict};
 use crate::cluster::{ClusterChoice, SandboxImages};
+use crate::history::UnixNanoseconds;
 use crate::progress::Display;
 use crate::record::{Event, RUN_FORMAT, Run, RunRecord, RunState, Versions};
+use crate::recorder::{Clock, ClockOffset};
 use crate::scenario::{Schedule, Subject};
 
 use directory::RunDirectory;
-use recorder::{Recorder, wall_clock};
+use recorder::Recorder;
 
 pub use judge::judge_and_report;
 
@@ -60,6 +63,10 @@ pub struct Settings {
     pub operator_image: Option<String>,
     /// Chooses a deliberately wrong operator.
     pub mutant: Option<String>,
+    /// By how much the clocks of load and probe are wrong, for tests of the judge.
+    pub pod_clock_offset: ClockOffset,
+    /// What the command line said beyond file, seed and cluster.
+    pub arguments: Vec<String>,
     /// Leave the run's namespace in a cluster that outlives the run.
     pub keep: bool,
 }
@@ -112,10 +119,11 @@ pub async fn run(
     display: &Display,
 ) -> Result<Finished> {
     let directory = RunDirectory::create(&assignment.out)?;
-    let mut head = head(assignment, settings);
+    let clock = Clock::start(ClockOffset::default());
+    let mut head = head(assignment, settings, clock.wall_at_zero());
     directory.write_run(&head)?;
     directory.write_schedule(&assignment.schedule)?;
-    let recorder = Recorder::create(directory.path())?;
+    let recorder = Recorder::create(directory.path(), clock)?;
 
     let outcome =
         experiment::carry_out(assignment, settings, &directory, &recorder, &mut head, interrupt, display)
@@ -136,7 +144,7 @@ pub async fn run(
         Ok(()) => RunState::Complete,
     };
     let closed = recorder.close();
-    head.ended = Some(wall_clock());
+    head.ended = Some(recorder.now());
     head.state = match (outcome, closed) {
         (RunState::Complete, Err(error)) => RunState::Errored { error: format!("{error:#}") },
         (state, _) => state,
@@ -146,7 +154,7 @@ pub async fn run(
 }
 
 /// What is known about a run before it starts.
-fn head(assignment: &Assignment, settings: &Settings) -> Run {
+fn head(assignment: &Assignment, settings: &Settings, started: UnixNanoseconds) -> Run {
     let schedule = &assignment.schedule;
     let etcd = match &schedule.subject {
         Subject::Cluster(cluster) => cluster.version.to_string(),
@@ -159,7 +167,7 @@ fn head(assignment: &Assignment, settings: &Settings) -> Run {
         seed: schedule.seed,
         scenario_file: assignment.file.clone(),
         scenario_text: assignment.text.clone(),
-        started: wall_clock(),
+        started,
         ended: None,
         state: RunState::Running,
         cluster: settings.cluster.kind,
@@ -174,5 +182,7 @@ fn head(assignment: &Assignment, settings: &Settings) -> Run {
             etcd,
             kubernetes: "unknown".to_owned(),
         },
+        mutant: settings.mutant.clone(),
+        arguments: settings.arguments.clone(),
     }
 }

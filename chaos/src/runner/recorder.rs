@@ -4,19 +4,12 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, anyhow};
 
 use crate::history::UnixNanoseconds;
 use crate::record::{EVENTS_FILE, EVENTS_FORMAT, Event, EventLine};
-
-/// The wall clock now.
-#[must_use]
-pub fn wall_clock() -> UnixNanoseconds {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixNanoseconds(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
-}
+use crate::recorder::Clock;
 
 /// A handle on the run's event file; clones write to the same file, one whole line at a time.
 #[derive(Clone)]
@@ -25,6 +18,7 @@ pub struct Recorder {
 }
 
 struct State {
+    clock: Clock,
     file: BufWriter<File>,
     lines: u64,
     /// The first failure to write; later lines are not tried, so that the file has no hole.
@@ -33,10 +27,10 @@ struct State {
 
 impl Recorder {
     /// Creates the file in a run's directory and opens the record.
-    pub fn create(directory: &Path) -> Result<Recorder> {
+    pub fn create(directory: &Path, clock: Clock) -> Result<Recorder> {
         let path = directory.join(EVENTS_FILE);
         let file = File::create_new(&path).with_context(|| format!("creating {}", path.display()))?;
-        let state = State { file: BufWriter::new(file), lines: 0, failure: None };
+        let state = State { clock, file: BufWriter::new(file), lines: 0, failure: None };
         let recorder = Recorder { state: Arc::new(Mutex::new(state)) };
         recorder.record(Event::Opened { format: EVENTS_FORMAT.to_owned() });
         Ok(recorder)
@@ -46,8 +40,13 @@ impl Recorder {
     pub fn record(&self, event: Event) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // The clock is read under the lock, so that the times of the file never go back between lines.
-        let line = EventLine { at: wall_clock(), event };
+        let line = EventLine { at: state.clock.steady_wall(), event };
         state.write(&line);
+    }
+
+    /// The time of now by the clock of the record.
+    pub fn now(&self) -> UnixNanoseconds {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clock.steady_wall()
     }
 
     /// Writes one sentence for the reader of the record.
@@ -58,7 +57,7 @@ impl Recorder {
     /// Writes the last line and says whether every line got to the file.
     pub fn close(&self) -> Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = EventLine { at: wall_clock(), event: Event::Closed { lines: state.lines } };
+        let line = EventLine { at: state.clock.steady_wall(), event: Event::Closed { lines: state.lines } };
         state.write(&line);
         match state.failure.take() {
             None => Ok(()),

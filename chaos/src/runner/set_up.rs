@@ -110,11 +110,12 @@ pub(super) async fn bootstrap(
     let image = &experiment.settings.chaos_image;
     wait_formed(experiment, client, &head.namespace).await?;
     let peers_service = etcd::peers_service(client, &head.namespace, SUBJECT_NAME).await?;
-    pods::start_probe(client, &head.namespace, image, &peers_service).await?;
+    let offset = experiment.settings.pod_clock_offset;
+    pods::start_probe(client, &head.namespace, image, &peers_service, offset).await?;
     experiment.display.say(&format!("the cluster has formed in {:.1} s", began.elapsed().as_secs_f64()));
     let configuration = pods::load_configuration(schedule, &head.namespace, SUBJECT_NAME, &peers_service);
     configuration.check().context("the load's configuration")?;
-    pods::start_load(client, &head.namespace, image, &configuration).await?;
+    pods::start_load(client, &head.namespace, image, &configuration, offset).await?;
     pods::wait_answering(client, &pods::probe_port(&head.namespace), "latest", PODS_PATIENCE).await?;
     pods::wait_answering(client, &pods::load_port(&head.namespace), "progress", PODS_PATIENCE).await?;
     Ok(Prepared { api_server: api_server(client).await? })

@@ -220,6 +220,6 @@ impl Walk {
             permit(&view, &members, &board.held_by_others(&step.name))?;
         }
         let members = members.into_iter().cloned().collect();
-        Ok(Victims { members, operator: Vec::new(), view })
+        Ok(Victims { members, view, ..Victims::default() })
     }
 }

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::board::BoardSender;
+use super::clocks;
 use super::recorder::Recorder;
 use super::samples;
 use crate::load::Progress;
@@ -57,8 +58,16 @@ impl Watching {
 
     /// Adds what load and probe tell about themselves.
     pub(super) fn follow_pods(&self, tasks: &mut JoinSet<()>) {
+        tasks.spawn(self.clone().clocks());
         tasks.spawn(self.clone().rounds());
         tasks.spawn(self.clone().progress());
+    }
+
+    async fn clocks(self) {
+        loop {
+            clocks::read(&self.client, &self.namespace, &self.recorder).await;
+            sleep(clocks::INTERVAL).await;
+        }
     }
 
     async fn rounds(self) {

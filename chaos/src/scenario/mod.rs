@@ -23,15 +23,15 @@ pub use duration::{LONGEST_PERIOD, Period, PeriodError};
 pub use error::ScenarioError;
 pub use fault::{ClusterObject, Condition, Direction, Fault, Peers, Target};
 pub use model::{
-    Allow, Expect, Load, Mix, PlannedFault, QuorumLoss, Scenario, Subject, SubjectCluster, SubjectSelector,
-    Timing,
+    Allow, ELECTION_TIMEOUT, Expect, Load, Mix, ONE_ELECTION, PlannedFault, QuorumLoss, Scenario, Subject,
+    SubjectCluster, SubjectSelector, Timing,
 };
 pub use names::{
     ClusterSize, EtcdVersion, FaultName, NameError, ScenarioName, Seed, SizeError, VersionError,
 };
 pub use parse::{LARGEST_FILE, Unavailable, parse, refusal};
 pub use plan::{schedule, schedule_json, stream};
-pub use schedule::{SCHEDULE_FORMAT, Schedule, Step, Trigger};
+pub use schedule::{SCHEDULE_FORMAT, SCHEDULE_FORMAT_BEFORE, Schedule, Step, Trigger};
 
 /// Reads a scenario file and parses it; returns its text too, because a pipe can be read only once. The only function here
 /// that touches a disk.

@@ -149,15 +149,44 @@ pub struct Expect {
     pub quorum_back_within: Period,
     /// After the last fault's end every declared member is a healthy voter within this time.
     pub recovery_within: Period,
+    /// For so long without a break members must be healthy, and a quorum there, before they count as back.
+    #[serde(default = "steady_for")]
+    pub steady_for: Period,
+    /// What the operator owes after a fault, such as a repair or another volume, is there within this time.
+    #[serde(default = "repair_within")]
+    pub repair_within: Period,
     /// The status may say Ready or healthy for at most this long after the probes saw otherwise.
     pub status_lag_within: Period,
-    /// The longest time without an acknowledged write from the first fault on; not judged if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub longest_outage: Option<Period>,
+    /// The longest time in which nobody is served by a quorum, from the first fault on.
+    #[serde(default = "longest_outage")]
+    pub longest_outage: Period,
     /// Fewer acknowledged writes than this prove nothing.
     pub acknowledged_writes: u64,
     /// Fewer acknowledged writes than this from one fault's injection until its effect must be over prove nothing.
     pub acknowledged_writes_per_fault: u64,
+}
+
+/// etcd's `election-timeout`, which our clusters leave at its default: a follower that hears nothing stands for election after
+/// one to two times as long, drawn anew each time (etcd's documentation, "Tuning").
+pub const ELECTION_TIMEOUT: Period = Period::from_milliseconds(1_000);
+
+/// What a fault that leaves a majority whole may cost: one election, with a first vote that ends in a tie and the second one,
+/// each waited for as long as the draw can be, and half a second in which nobody happened to ask.
+pub const ONE_ELECTION: Period = Period::from_milliseconds(4_500);
+
+/// [`Expect::steady_for`] where nothing is said.
+pub(super) fn steady_for() -> Period {
+    Period::from_seconds(5)
+}
+
+/// [`Expect::repair_within`] where nothing is said.
+pub(super) fn repair_within() -> Period {
+    Period::from_seconds(60)
+}
+
+/// [`Expect::longest_outage`] where nothing is said.
+pub(super) fn longest_outage() -> Period {
+    ONE_ELECTION
 }
 
 /// What is permitted beyond the ordinary.

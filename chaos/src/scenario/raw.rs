@@ -180,6 +180,8 @@ pub(super) struct RawExpect {
     pub(super) quorum_back_within: Option<At<String>>,
     pub(super) recovery_within: Option<At<String>>,
     pub(super) status_lag_within: Option<At<String>>,
+    pub(super) steady_for: Option<At<String>>,
+    pub(super) repair_within: Option<At<String>>,
     pub(super) longest_outage: Option<At<String>>,
     pub(super) acknowledged_writes: Option<At<u64>>,
     pub(super) acknowledged_writes_per_fault: Option<At<u64>>,

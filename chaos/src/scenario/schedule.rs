@@ -2,10 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Allow, Condition, Expect, Fault, FaultName, Load, Period, ScenarioName, Seed, Subject, Target};
+use super::{
+    Allow, ClusterSize, Condition, Expect, Fault, FaultName, Load, Period, ScenarioName, Seed, Subject,
+    Target,
+};
 
-/// The format that this build writes. A reader refuses any other.
-pub const SCHEDULE_FORMAT: &str = "etcd-chaos/schedule/v1";
+/// The format that this build writes.
+pub const SCHEDULE_FORMAT: &str = "etcd-chaos/schedule/v2";
+/// The format before, which is still read: it has no bounds for repairs, for steadiness and for outages in general.
+pub const SCHEDULE_FORMAT_BEFORE: &str = "etcd-chaos/schedule/v1";
 
 /// All that the runner needs and all that the judge holds a run to. Replaying it needs no scenario file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +34,17 @@ pub struct Schedule {
     pub expect: Expect,
     /// What is permitted beyond the ordinary.
     pub allow: Allow,
+}
+
+impl Schedule {
+    /// The most voters that are declared at any time of the run.
+    pub fn largest_size(&self) -> ClusterSize {
+        let resizes = self.steps.iter().filter_map(|step| match step.fault {
+            Fault::Resize { size } => Some(size),
+            _ => None,
+        });
+        resizes.fold(self.subject.size(), ClusterSize::max)
+    }
 }
 
 /// One fault of a run.

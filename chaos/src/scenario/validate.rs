@@ -8,7 +8,7 @@ use super::error::{ScenarioError, Source};
 use super::raw::{At, RawAllow, RawCluster, RawExpect, RawLoad, RawScenario, RawSelector, RawSubject};
 use super::{
     Allow, ClusterSize, EtcdVersion, Expect, Load, Mix, Period, QuorumLoss, Scenario, Seed, Subject,
-    SubjectCluster, SubjectSelector, validate_fault,
+    SubjectCluster, SubjectSelector, model, validate_fault,
 };
 
 /// The seed of a scenario that names none.
@@ -226,15 +226,13 @@ fn expect(fields: &Fields<'_>, raw: &RawExpect) -> Result<Expect, ScenarioError>
     let period = |field: &str, at: Option<&At<String>>, default: Period| {
         fields.period_or(&format!("expect.{field}"), at, bounds.clone(), default)
     };
-    let longest_outage = match &raw.longest_outage {
-        Some(at) => Some(fields.period("expect.longestOutage", at, bounds.clone())?),
-        None => None,
-    };
     Ok(Expect {
         quorum_back_within: period("quorumBackWithin", raw.quorum_back_within.as_ref(), seconds(30))?,
         recovery_within: period("recoveryWithin", raw.recovery_within.as_ref(), seconds(120))?,
         status_lag_within: period("statusLagWithin", raw.status_lag_within.as_ref(), seconds(10))?,
-        longest_outage,
+        steady_for: period("steadyFor", raw.steady_for.as_ref(), model::steady_for())?,
+        repair_within: period("repairWithin", raw.repair_within.as_ref(), model::repair_within())?,
+        longest_outage: period("longestOutage", raw.longest_outage.as_ref(), model::longest_outage())?,
         acknowledged_writes: fields.number_or(
             "expect.acknowledgedWrites",
             raw.acknowledged_writes.as_ref(),

@@ -12,7 +12,8 @@ use super::etcd;
 use super::proxy::PodPort;
 use crate::load;
 use crate::probe;
-use crate::scenario::{Load, Mix, Schedule};
+use crate::recorder::ClockOffset;
+use crate::scenario::{ClusterSize, Load, Mix, Schedule};
 
 /// The pod that holds all clients.
 pub const LOAD_POD: &str = "chaos-load";
@@ -47,6 +48,7 @@ pub fn load_configuration(
         endpoints_dns: Some(format!("{peers_service}.{namespace}.svc:{}", etcd::CLIENT_PORT)),
         seed: schedule.load_seed.0,
         clients: *clients,
+        pinned_clients: pinned_clients(*clients, schedule.largest_size()),
         calls_per_second_per_client: f64::from(*requests_per_second) / f64::from((*clients).max(1)),
         keys: *keys,
         prefix: KEY_PREFIX.to_owned(),
@@ -54,6 +56,12 @@ pub fn load_configuration(
         mix: load_mix(mix),
         call_limit_milliseconds: u64::try_from(request_timeout.as_duration().as_millis()).unwrap_or(u64::MAX),
     }
+}
+
+/// Half of the clients, or as many as there are members, if one is left for the Service.
+fn pinned_clients(clients: u32, members: ClusterSize) -> u32 {
+    let members = u32::try_from(members.members()).unwrap_or(u32::MAX);
+    (clients / 2).max(members.min(clients.saturating_sub(1)))
 }
 
 /// A scenario knows one weight for transactions; three of five are compare-and-swap, the rest write several keys.
@@ -73,17 +81,28 @@ pub async fn start_load(
     namespace: &str,
     image: &str,
     configuration: &load::Configuration,
+    offset: ClockOffset,
 ) -> Result<()> {
     let configuration = serde_json::to_string(configuration).context("writing the load's configuration")?;
-    let arguments = ["load".to_owned(), "--config".to_owned(), configuration];
+    let arguments = ["load".to_owned(), "--config".to_owned(), configuration, offset_argument(offset)];
     create(client, namespace, LOAD_POD, image, &arguments, load::PORT).await
 }
 
 /// Starts the probe pod.
-pub async fn start_probe(client: &Client, namespace: &str, image: &str, peers_service: &str) -> Result<()> {
+pub async fn start_probe(
+    client: &Client,
+    namespace: &str,
+    image: &str,
+    peers_service: &str,
+    offset: ClockOffset,
+) -> Result<()> {
     let peers = format!("{peers_service}.{namespace}.svc:{}", etcd::CLIENT_PORT);
-    let arguments = ["probe".to_owned(), "--peers-dns".to_owned(), peers];
+    let arguments = ["probe".to_owned(), "--peers-dns".to_owned(), peers, offset_argument(offset)];
     create(client, namespace, PROBE_POD, image, &arguments, probe::PORT).await
+}
+
+fn offset_argument(offset: ClockOffset) -> String {
+    format!("--clock-offset-milliseconds={}", offset.clock_offset_milliseconds)
 }
 
 async fn create(

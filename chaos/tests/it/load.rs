@@ -35,6 +35,7 @@ impl Load {
             endpoints_dns,
             seed: 7,
             clients: 4,
+            pinned_clients: 2,
             calls_per_second_per_client: 50.0,
             keys: 10,
             prefix: "chaos/load/".to_owned(),

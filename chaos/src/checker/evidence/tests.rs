@@ -60,6 +60,8 @@ fn faults_of_members() -> Vec<Row> {
     };
     let felt = |dropped, cut: &[bool], uncut: &[bool]| Proof::PartitionFelt {
         dropped_packets: dropped,
+        inbound_packets: None,
+        outbound_packets: None,
         cut: cut.iter().map(|connected| dial(*connected)).collect(),
         uncut: uncut.iter().map(|connected| dial(*connected)).collect(),
     };

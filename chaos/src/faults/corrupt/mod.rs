@@ -10,7 +10,7 @@ use futures::future::join_all;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 
-use super::case::{Case, Owed, PROOF_PATIENCE, Victims};
+use super::case::{Case, Owed, Victims};
 use super::objects::{Change, Field, Located, corruption, identity, last_manager};
 use super::{agents, pause};
 use crate::record::Proof;
@@ -140,7 +140,9 @@ pub(super) async fn prove_repaired(case: &Case<'_>, changed: &Changed) {
             value: changed.before.to_string(),
             manager: last_manager(changed.object, &now),
         },
-        Owed::Missing => Proof::still_broken(changed.object, identity(&changed.at), PROOF_PATIENCE),
+        Owed::Missing => {
+            Proof::still_broken(changed.object, identity(&changed.at), case.context.repair_within)
+        }
         Owed::Untold => return,
     };
     case.prove(changed.pod.as_deref(), proof);

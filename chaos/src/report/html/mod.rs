@@ -81,12 +81,14 @@ fn key_numbers(judgement: &Judgement, timeline: &Timeline<'_>) -> Markup {
     let statistics: &Statistics = &judgement.statistics;
     let nanoseconds = |value: u64| human::duration(std::time::Duration::from_nanos(value));
     let held = judgement.assertions.iter().filter(|assertion| assertion.outcome == Outcome::Held).count();
-    let back: Option<Vec<u64>> = statistics.quorum_back_nanoseconds.iter().map(|(_, took)| *took).collect();
-    let slowest = match back.as_deref() {
-        Some([]) | None => "–".to_owned(),
-        Some(all) => nanoseconds(all.iter().copied().max().unwrap_or_default()),
+    let recovery = statistics.recovery.as_ref();
+    let (healthy, ended) = match recovery {
+        Some(times) => (nanoseconds(times.healthy_nanoseconds), nanoseconds(times.ended_nanoseconds)),
+        None => ("–".to_owned(), "–".to_owned()),
     };
-    let recovery = statistics.recovery_nanoseconds.map_or_else(|| "–".to_owned(), nanoseconds);
+    let recovered = format!(
+        "from the last injection until all members were healthy for good (the fault ended after {ended})"
+    );
     let tiles = [
         (format!("{held} of {}", judgement.assertions.len()), "assertions held"),
         (
@@ -94,9 +96,8 @@ fn key_numbers(judgement: &Judgement, timeline: &Timeline<'_>) -> Markup {
             "faults injected",
         ),
         (human::count(statistics.acknowledged_writes), "acknowledged writes"),
-        (slowest, "until a quorum answered, at worst"),
-        (recovery, "until all members were healthy"),
-        (nanoseconds(statistics.longest_outage_nanoseconds), "longest pause of writes"),
+        (nanoseconds(statistics.longest_outage_nanoseconds), "longest time without a quorum's answer"),
+        (healthy, recovered.as_str()),
     ];
     html! {
         ul.tiles {

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::replay_command;
 use super::super::time::{Span, utc};
-use crate::checker::{Assertion, Judgement, Outcome, Rule, Statistics, Story, Timeline, human};
+use crate::checker::{Assertion, FaultTimes, Judgement, Outcome, Rule, Statistics, Story, Timeline, human};
 use crate::record::RunRecord;
 use crate::scenario::Trigger;
 
@@ -28,7 +28,7 @@ pub(super) fn faults(judgement: &Judgement, timeline: &Timeline<'_>, span: &Span
     html! {
         h2 { "Faults and their proof" }
         table.faults {
-            thead { tr { th { "Fault" } th { "When" } th { "Effect, as measured" } th { "End, as measured" } th { "Quorum back" } } }
+            thead { tr { th { "Fault" } th { "When" } th { "Effect, as measured" } th { "End, as measured" } th { "Longest silence" } } }
             tbody {
                 @for story in &timeline.faults { (fault(judgement, story, span)) }
             }
@@ -52,7 +52,7 @@ fn fault(judgement: &Judgement, story: &Story<'_>, span: &Span) -> Markup {
             }
         }
     };
-    let back = judgement.statistics.quorum_back_nanoseconds.iter().find(|(fault, _)| fault == name);
+    let times = judgement.statistics.faults.iter().find(|times| times.fault == *name);
     html! {
         tr {
             td { b { (name) } br; (story.step.fault.kind()) " → " (story.step.target) }
@@ -61,10 +61,42 @@ fn fault(judgement: &Judgement, story: &Story<'_>, span: &Span) -> Markup {
                 br;
                 span.quiet { (due(&story.step.trigger)) }
             }
-            td data-label="Effect" { (words(of(Rule::FaultProved))) }
+            td data-label="Effect" {
+                (words(of(Rule::FaultProved)))
+                @if let Some(times) = times { (calls(times)) }
+            }
             td data-label="End" { (words(of(Rule::FaultEnded))) }
-            td.tight data-label="Quorum back" {
-                @match back.and_then(|(_, took)| *took) { Some(took) => (nanoseconds(took)), None => "–" }
+            td.tight data-label="Longest silence" { (silence(times)) }
+        }
+    }
+}
+
+/// The longest time without an answer that needs a quorum, with both ends counted from the injection.
+fn silence(times: Option<&FaultTimes>) -> Markup {
+    let known = times.and_then(|times| {
+        Some((times.longest_silence_nanoseconds?, times.silence_ended_nanoseconds?, times.ended_nanoseconds?))
+    });
+    html! {
+        @match known {
+            Some((longest, until, ended)) => {
+                (nanoseconds(longest)) br;
+                span.quiet {
+                    "until " (nanoseconds(until)) " after the injection; the fault ended " (nanoseconds(ended)) " after it"
+                }
+            }
+            None => "–",
+        }
+    }
+}
+
+/// What became of the calls that were made while the fault was in force.
+fn calls(times: &FaultTimes) -> Markup {
+    html! {
+        @if let (Some(at_target), Some(elsewhere)) = (&times.at_target, &times.elsewhere) {
+            br;
+            span.quiet {
+                @if at_target.total() > 0 { "calls to the target: " (at_target) "; " }
+                "calls to others: " (elsewhere)
             }
         }
     }

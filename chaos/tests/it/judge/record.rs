@@ -20,7 +20,10 @@ pub(super) fn files_of(record: &RunRecord) -> RecordFiles {
     committed.extend(record.committed.iter().cloned().map(Line::Committed));
     files.insert(
         FINAL_FILE.to_owned(),
-        history(Some(Header::new(Writer::FinalRead, zero, "load/")), committed),
+        history(
+            Some(Header { first_revision: None, ..Header::new(Writer::FinalRead, zero, "load/") }),
+            committed,
+        ),
     );
     let mut probes: Vec<Line> = record.probes.rounds.iter().cloned().map(Line::Probe).collect();
     probes.extend(record.probes.hashes.iter().cloned().map(Line::Hash));

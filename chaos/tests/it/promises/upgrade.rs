@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use chaos::cluster::images::{CHAOS_IMAGE, OPERATOR_IMAGE};
 use chaos::load::{Configuration, Progress};
+use chaos::recorder::ClockOffset;
 use chaos::subject::{etcd, operator, pods};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -95,6 +96,7 @@ async fn start_load(arena: &Arena, demo: &Demo) {
         endpoints_dns: Some(format!("{peers_service}.{namespace}.svc:{}", etcd::CLIENT_PORT)),
         seed: 1,
         clients: 4,
+        pinned_clients: 0,
         calls_per_second_per_client: 10.0,
         keys: 50,
         prefix: pods::KEY_PREFIX.to_owned(),
@@ -102,7 +104,9 @@ async fn start_load(arena: &Arena, demo: &Demo) {
         mix: Default::default(),
         call_limit_milliseconds: 2_000,
     };
-    pods::start_load(&arena.client, namespace, CHAOS_IMAGE, &configuration).await.unwrap();
+    pods::start_load(&arena.client, namespace, CHAOS_IMAGE, &configuration, ClockOffset::default())
+        .await
+        .unwrap();
     pods::wait_answering(&arena.client, &pods::load_port(namespace), "progress", PATIENCE).await.unwrap();
     until("the load writes", async || Ok((written(arena, demo).await > 20).then_some(()))).await;
 }

@@ -1,20 +1,18 @@
 //! A model of etcd with clients, probes, an operator's status and three faults, in simulated time: it makes records of
 //! runs in which everything went as it must. The same seed makes the same record.
 
+mod events;
+mod probes;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chaos::history::{
     Acknowledgement, Call, ClientId, ClusterId, CommittedChange, CommittedEvent, Comparison, Elapsed,
-    Expected, FinalRead, Found, HashOfMember, HashRound, Header, Key, ListedMember, MemberHash, MemberId,
-    MemberStatus, Observation, Operation, Outcome, ProbeRound, ProbedMember, QuorumRead, Reply, Revision,
+    Expected, FinalRead, Found, Header, Key, MemberId, Operation, Outcome, Reply, Revision, SentTo,
     TransactionCall, UnixNanoseconds, Value, Writer,
 };
-use chaos::record::{
-    ClusterKind, ConditionSample, ConditionStatus, Dial, Event, EventLine, KubernetesEvent, ObjectIdentity,
-    Operations, Phase, Probes, Proof, Run, RunRecord, RunState, StatusMember, StatusSample, TargetRole,
-    TargetedPod, Versions,
-};
-use chaos::scenario::{ClusterObject, FaultName, Seed, parse, schedule, stream};
+use chaos::record::{ClusterKind, Operations, Run, RunRecord, RunState, Versions};
+use chaos::scenario::{Seed, parse, schedule, stream};
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
@@ -35,14 +33,14 @@ pub(super) struct Shape {
 }
 
 /// Small enough to be read line by line.
-pub(super) const TINY: Shape = Shape { clients: 2, keys: 2, pause: 1_200, probe: 2_000 };
+pub(super) const TINY: Shape = Shape { clients: 4, keys: 2, pause: 1_200, probe: 2_000 };
 /// Like a real quickstart.
 pub(super) const USUAL: Shape = Shape { clients: 8, keys: 16, pause: 60, probe: 250 };
 
 const SCENARIO: &str = "\
 name: model
 subject: {cluster: {size: 3}}
-load: {clients: 2}
+load: {clients: CLIENTS}
 faults:
   - {name: kill-leader, at: 5s, jitter: 0s, kind: pod-kill, target: leader}
   - {name: cut-follower, at: 11s, jitter: 0s, kind: partition, target: follower, for: 4s}
@@ -50,28 +48,36 @@ faults:
 expect: {acknowledgedWrites: 10, acknowledgedWritesPerFault: 1}
 ";
 
+fn scenario_text(shape: Shape) -> String {
+    SCENARIO.replace("CLIENTS", &shape.clients.to_string())
+}
+
 /// A run in which everything went as it must.
 pub(super) fn run(seed: u64, shape: Shape) -> RunRecord {
-    let scenario = parse("model.yaml", SCENARIO.as_bytes()).expect("the model's scenario is valid");
+    let text = scenario_text(shape);
+    let scenario = parse("model.yaml", text.as_bytes()).expect("the model's scenario is valid");
     let mut model = Model::new(seed, shape);
     model.simulate();
     let revision = model.revision;
     RunRecord {
-        run: head(seed),
+        run: head(seed, text),
         schedule: schedule(&scenario, Seed(seed)),
-        events: events(),
+        events: events::events(),
+        probes: probes::probes(shape, &model.history),
         load: Operations {
-            header: Some(Header::new(Writer::Load, ZERO, "load/")),
+            header: Some(Header {
+                first_revision: Some(Revision(1)),
+                ..Header::new(Writer::Load, ZERO, "load/")
+            }),
             operations: std::mem::take(&mut model.operations),
         },
         final_read: Some(FinalRead {
             revision,
-            first_revision: Revision(1),
+            first_revision: Revision(2),
             cluster_id: CLUSTER,
             at: at(30_500),
         }),
         committed: std::mem::take(&mut model.log),
-        probes: probes(shape, revision),
         problems: Vec::new(),
     }
 }
@@ -85,6 +91,7 @@ struct Pending {
     sequence: u64,
     start: u64,
     call: Call,
+    sent_to: SentTo,
     reply: Option<(Revision, Reply)>,
     /// Whether the client will hear of it.
     answered: bool,
@@ -105,6 +112,8 @@ struct Model {
     revision: Revision,
     keys: BTreeMap<Key, Found>,
     log: Vec<CommittedEvent>,
+    /// When each revision was made.
+    history: Vec<(u64, Revision)>,
     operations: Vec<Operation>,
     agenda: BTreeSet<(u64, u64, Next, u32)>,
     ticket: u64,
@@ -121,6 +130,7 @@ impl Model {
             revision: Revision(1),
             keys: BTreeMap::new(),
             log: Vec::new(),
+            history: vec![(0, Revision(1))],
             operations: Vec::new(),
             agenda: BTreeSet::new(),
             ticket: 0,
@@ -139,7 +149,7 @@ impl Model {
             match next {
                 Next::Start if now >= 30_000 * MILLISECOND => {}
                 Next::Start => self.start(now, client),
-                Next::Effect => self.effect(client),
+                Next::Effect => self.effect(now, client),
                 Next::End => self.end(now, client),
             }
         }
@@ -154,19 +164,30 @@ impl Model {
     fn start(&mut self, now: u64, client: u32) {
         let sequence = *self.sequences.entry(client).and_modify(|next| *next += 1).or_insert(0);
         let call = self.call(client, sequence);
+        let pinned = self.pin(client);
+        let sent_to = pinned.map_or(SentTo::Service, |member| SentTo::Member(MEMBERS[member].2.to_owned()));
+        let silent = pinned.is_some() && state(now / MILLISECOND).0 == pinned;
+        let cut = silent && now >= 10_000 * MILLISECOND;
         // No leader for a second after the kill: calls are refused at once or their outcome stays unknown.
         let leaderless = (5_000 * MILLISECOND..6_000 * MILLISECOND).contains(&now);
-        let refused = leaderless && self.random.random_bool(0.5);
-        let answered = !leaderless;
-        let takes_effect = !refused && (!leaderless || self.random.random_bool(0.4));
+        let refused = (silent && !cut) || (leaderless && self.random.random_bool(0.5));
+        let answered = !leaderless && !silent;
+        let takes_effect = !refused && !cut && (!leaderless || self.random.random_bool(0.4));
         let took = self.random.random_range(MILLISECOND..8 * MILLISECOND);
         let until = if answered || refused { now + took } else { now + 2_000 * MILLISECOND };
-        self.pending.insert(client, Pending { sequence, start: now, call, reply: None, answered, refused });
+        let pending = Pending { sequence, start: now, call, sent_to, reply: None, answered, refused };
+        self.pending.insert(client, pending);
         if takes_effect {
             let effect = self.random.random_range(now + 1..until);
             self.plan(effect, Next::Effect, client);
         }
         self.plan(until, Next::End, client);
+    }
+
+    /// The member that a client always asks: half of the clients have one.
+    fn pin(&self, client: u32) -> Option<usize> {
+        let pinned = (self.shape.clients / 2).max(3.min(self.shape.clients.saturating_sub(1)));
+        (client < pinned).then_some(client as usize % MEMBERS.len())
     }
 
     fn call(&mut self, client: u32, sequence: u64) -> Call {
@@ -190,7 +211,7 @@ impl Model {
         }
     }
 
-    fn effect(&mut self, client: u32) {
+    fn effect(&mut self, now: u64, client: u32) {
         let call = self.pending[&client].call.clone();
         let reply = match call {
             Call::Put { key, value } => {
@@ -220,6 +241,7 @@ impl Model {
             }
         };
         let revision = self.revision;
+        self.history.push((now / MILLISECOND, revision));
         self.pending.get_mut(&client).expect("an effect belongs to a call").reply = Some((revision, reply));
     }
 
@@ -240,13 +262,14 @@ impl Model {
                 Outcome::Acknowledged(Acknowledgement { revision, cluster_id: CLUSTER, member_id, reply })
             }
             _ if pending.refused => Outcome::Failed { error: "etcdserver: no leader".to_owned() },
-            _ => Outcome::Unknown { error: "deadline exceeded".to_owned() },
+            _ => Outcome::Unknown { error: "no answer within 2000 ms".to_owned() },
         };
         self.operations.push(Operation {
             client: ClientId(client),
             sequence: pending.sequence,
             start: Elapsed(pending.start),
             end: Elapsed(now),
+            sent_to: Some(pending.sent_to),
             call: pending.call,
             outcome,
         });
@@ -279,13 +302,13 @@ impl Model {
     }
 }
 
-fn head(seed: u64) -> Run {
+fn head(seed: u64, scenario_text: String) -> Run {
     Run {
         format: chaos::record::RUN_FORMAT.to_owned(),
         scenario: "model".parse().expect("a name"),
         seed: Seed(seed),
         scenario_file: "model.yaml".to_owned(),
-        scenario_text: SCENARIO.to_owned(),
+        scenario_text,
         started: ZERO,
         ended: Some(ZERO.plus_nanoseconds(32_000 * MILLISECOND)),
         state: RunState::Complete,
@@ -298,6 +321,8 @@ fn head(seed: u64) -> Run {
             etcd: "3.6.16".to_owned(),
             kubernetes: "v1.34.0-sandbox".to_owned(),
         },
+        mutant: None,
+        arguments: Vec::new(),
     }
 }
 
@@ -321,209 +346,4 @@ fn state(now: u64) -> (Option<usize>, Option<usize>) {
         _ => Some(1),
     };
     (silent, leader)
-}
-
-fn probes(shape: Shape, revision: Revision) -> Probes {
-    let rounds = (0..=31_000 / shape.probe).map(|round| probe_round(round * shape.probe)).collect();
-    let hash = |(_, id, address): &(&str, u64, &str)| HashOfMember {
-        address: (*address).to_owned(),
-        hash: Observation::Answered(MemberHash {
-            member_id: MemberId(*id),
-            hash: 0xfeed_beef,
-            revision,
-            compact_revision: -1,
-        }),
-    };
-    let hashes = vec![HashRound {
-        start: at(31_000),
-        end: at(31_010),
-        revision,
-        members: MEMBERS.iter().map(hash).collect(),
-    }];
-    Probes { header: Some(Header::new(Writer::Probe, ZERO, "")), rounds, hashes }
-}
-
-fn probe_round(now: u64) -> ProbeRound {
-    let (silent, leader) = state(now);
-    let listed = |(name, id, _): &(&str, u64, &str)| ListedMember {
-        member_id: MemberId(*id),
-        name: (*name).to_owned(),
-        learner: false,
-    };
-    let list: Vec<ListedMember> = MEMBERS.iter().map(listed).collect();
-    let members = MEMBERS.iter().enumerate().map(|(index, (_, id, address))| {
-        let address = (*address).to_owned();
-        // The cut member's process runs; the killed one's does not.
-        let dead = silent == Some(index) && now < 10_000;
-        let no_quorum = silent == Some(index) || leader.is_none();
-        let failed = "deadline exceeded".to_owned();
-        ProbedMember {
-            address,
-            status: if dead {
-                Observation::Failed("connection refused".to_owned())
-            } else {
-                Observation::Answered(MemberStatus {
-                    member_id: MemberId(*id),
-                    cluster_id: CLUSTER,
-                    leader: leader.filter(|_| !no_quorum).map(|leader| MemberId(MEMBERS[leader].1)),
-                    term: if now < 6_000 { 2 } else { 3 },
-                    learner: false,
-                    version: "3.6.16".to_owned(),
-                    revision: Revision(1 + now / 100),
-                    alarms: BTreeSet::new(),
-                })
-            },
-            read: if no_quorum {
-                Observation::Failed(failed)
-            } else {
-                Observation::Answered(QuorumRead {
-                    revision: Revision(1 + now / 100),
-                    cluster_id: CLUSTER,
-                    at: at(now + 4),
-                })
-            },
-            members: if no_quorum { Observation::NotAsked } else { Observation::Answered(list.clone()) },
-        }
-    });
-    ProbeRound { start: at(now), end: at(now + 5), members: members.collect(), resolve_error: None }
-}
-
-fn events() -> Vec<EventLine> {
-    let mut events = Vec::new();
-    let mut add = |milliseconds: u64, event: Event| {
-        events.push(EventLine { at: ZERO.plus_nanoseconds(milliseconds * MILLISECOND), event });
-    };
-    for (milliseconds, phase) in [(0, Phase::WarmUp), (4_000, Phase::Faults), (23_500, Phase::Recovery)] {
-        add(milliseconds, Event::Phase { phase });
-    }
-    add(27_000, Event::Phase { phase: Phase::CoolDown });
-    add(30_200, Event::Phase { phase: Phase::FinalRead });
-    for (milliseconds, resource_version, silent) in [
-        (100, 100, None),
-        (5_400, 120, Some(0)),
-        (8_000, 131, None),
-        (12_200, 140, Some(2)),
-        (15_600, 147, None),
-    ] {
-        add(milliseconds, Event::Status(status(resource_version, milliseconds, silent)));
-    }
-    for (milliseconds, reason, note) in [
-        (7_900, "MemberHealthy", "Member model-aaaaa answers again"),
-        (12_300, "ReplacementHeld", "Member model-ccccc is silent; it is replaced after 5m0s of silence"),
-        (22_600, "DriftRepaired", "Service model: selector put back"),
-    ] {
-        let (kind, action) = if reason.ends_with("Held") { ("Warning", "Hold") } else { ("Normal", "Act") };
-        add(
-            milliseconds,
-            Event::Kubernetes(KubernetesEvent {
-                reporter: "etcd-operator".to_owned(),
-                kind: kind.to_owned(),
-                reason: reason.to_owned(),
-                action: action.to_owned(),
-                note: note.to_owned(),
-                regarding: "EtcdCluster/model".to_owned(),
-                count: 1,
-            }),
-        );
-    }
-    fault_events(&mut add);
-    events.sort_by_key(|line| line.at);
-    events
-}
-
-fn status(resource_version: u32, now: u64, silent: Option<usize>) -> StatusSample {
-    let condition = |kind: &str, holds: bool, reason: &str| ConditionSample {
-        kind: kind.to_owned(),
-        status: if holds { ConditionStatus::True } else { ConditionStatus::False },
-        reason: reason.to_owned(),
-        message: String::new(),
-    };
-    let members = MEMBERS.iter().enumerate().map(|(index, (name, id, _))| StatusMember {
-        name: (*name).to_owned(),
-        member_id: Some(MemberId(*id)),
-        leader: state(now).1 == Some(index),
-        learner: false,
-        healthy: silent != Some(index),
-    });
-    StatusSample {
-        resource_version: resource_version.to_string(),
-        generation: 1,
-        observed_generation: Some(1),
-        size: 3,
-        conditions: vec![
-            condition("Available", true, "QuorumServes"),
-            condition(
-                "Ready",
-                silent.is_none(),
-                if silent.is_none() { "AllMembersHealthy" } else { "MemberSilent" },
-            ),
-        ],
-        members: members.collect(),
-    }
-}
-
-fn fault_events(add: &mut impl FnMut(u64, Event)) {
-    let name = |name: &str| name.parse::<FaultName>().expect("a name");
-    let pod = |index: usize, role: TargetRole| TargetedPod {
-        pod: format!("{}-0", MEMBERS[index].0),
-        uid: format!("uid-{}", MEMBERS[index].0),
-        member: Some(MEMBERS[index].0.to_owned()),
-        member_id: Some(MemberId(MEMBERS[index].1)),
-        role,
-    };
-    let identity = |name: &str, uid: &str| ObjectIdentity { name: name.to_owned(), uid: uid.to_owned() };
-    let kill = name("kill-leader");
-    let leader = pod(0, TargetRole::Leader);
-    let killed = Proof::PodReplaced {
-        before: identity(&leader.pod, &leader.uid),
-        after: identity(&leader.pod, "uid-model-aaaaa-second"),
-    };
-    add(4_980, Event::FaultInjecting { fault: kill.clone(), targets: vec![leader.clone()] });
-    add(5_000, Event::FaultInjected { fault: kill.clone() });
-    add(5_001, Event::FaultHealed { fault: kill.clone() });
-    add(6_400, Event::FaultProof { fault: kill, pod: Some(leader.pod), proof: killed });
-
-    let cut = name("cut-follower");
-    let follower = pod(2, TargetRole::Follower);
-    let dial = |peer: &str, connected| Dial { peer: peer.to_owned(), connected };
-    let felt = Proof::PartitionFelt {
-        dropped_packets: 214,
-        cut: vec![dial("10.244.0.10:2380", false), dial("10.244.0.11:2380", false)],
-        uncut: vec![dial("10.96.0.1:443", true)],
-    };
-    let over =
-        Proof::PartitionOver { dials: vec![dial("10.244.0.10:2380", true), dial("10.244.0.11:2380", true)] };
-    let in_pod = Some(follower.pod.clone());
-    add(10_960, Event::FaultInjecting { fault: cut.clone(), targets: vec![follower] });
-    add(11_000, Event::FaultInjected { fault: cut.clone() });
-    add(15_000, Event::FaultHealed { fault: cut.clone() });
-    add(15_010, Event::FaultProof { fault: cut.clone(), pod: in_pod.clone(), proof: felt });
-    add(15_020, Event::FaultProof { fault: cut, pod: in_pod, proof: over });
-
-    let corrupt = name("corrupt-service");
-    let service = identity("model", "uid-service");
-    let field = "spec.selector".to_owned();
-    let changed = Proof::ObjectChanged {
-        object: ClusterObject::ServiceSelector,
-        identity: service.clone(),
-        resource_version: "155".to_owned(),
-        field: field.clone(),
-        before: "role=voter".to_owned(),
-        after: "role=nobody".to_owned(),
-    };
-    let felt = Proof::CorruptionFelt { observation: "the Service had no endpoints for 2.1 s".to_owned() };
-    let repaired = Proof::ObjectRepaired {
-        object: ClusterObject::ServiceSelector,
-        identity: service,
-        resource_version: "161".to_owned(),
-        field,
-        value: "role=voter".to_owned(),
-        manager: "etcd-operator".to_owned(),
-    };
-    add(18_990, Event::FaultInjecting { fault: corrupt.clone(), targets: Vec::new() });
-    add(19_000, Event::FaultInjected { fault: corrupt.clone() });
-    add(19_001, Event::FaultProof { fault: corrupt.clone(), pod: None, proof: changed });
-    add(21_900, Event::FaultProof { fault: corrupt.clone(), pod: None, proof: felt });
-    add(22_000, Event::FaultHealed { fault: corrupt.clone() });
-    add(22_700, Event::FaultProof { fault: corrupt, pod: None, proof: repaired });
 }

@@ -1,0 +1,313 @@
+//! What is asserted: each rule's word for reports and CI systems, what it asserts, and what is wrong if it does not hold. Data only.
+
+use serde::{Serialize, Serializer};
+
+/// What is asserted. Rules stand in the order of their weight: lost data before lost time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// Each acknowledged write is in the committed log with its key, value and revision.
+    AcknowledgedWritesKept,
+    /// No write that was refused is in the committed log.
+    RefusedWritesAbsent,
+    /// Each change in the committed log is a write of the load, made once.
+    LogExplained,
+    /// No read is older than what was acknowledged before it began.
+    ReadsNotStale,
+    /// No read shows a value that was never written.
+    ReadsNotInvented,
+    /// Each read shows what the committed log held at the read's revision.
+    ReadsMatchLog,
+    /// Whatever began after something else had ended has a later revision.
+    RevisionsMonotone,
+    /// No linearizable read of the probe is older than one that was answered before it began.
+    ProbeReadsFresh,
+    /// Each transaction did what its comparisons demand, wholly or not at all.
+    TransactionsConsistent,
+    /// Every member says the same about all data at one revision.
+    MembersAgree,
+    /// All members and all answers name one and the same cluster ID.
+    OneCluster,
+    /// No member goes back, under its identity, behind the revision, raft index or term that it had said it reached.
+    MembersNeverGoBack,
+    /// All members name one leader in one term.
+    OneLeaderPerTerm,
+    /// A member whose data was destroyed leaves the list and never answers again: another one takes its place.
+    LostMembersReplaced,
+    /// No healthy voter left the member list while as many as were listed were declared.
+    HealthyVotersKept,
+    /// No healthy member's pod was ended for good while it was still in the member list.
+    MembersLeaveFirst,
+    /// After a fault's end a quorum answers steadily within the bound.
+    QuorumBack,
+    /// After the last fault's end all members are healthy voters within the bound, and stay so.
+    Recovered,
+    /// A quorum served all the time but for pauses within the bound, faults or not.
+    OutageBounded,
+    /// At the end the member list is what the spec declares.
+    MembersMatchSpec,
+    /// No member reports an alarm.
+    NoAlarms,
+    /// Every member runs the version of etcd that the spec declares.
+    VersionAsDeclared,
+    /// No process of etcd, and none of the operator more than once, ended without a fault that explains it.
+    RestartsExplained,
+    /// The operator put back what was changed, deleted or added.
+    DriftRepaired,
+    /// A change of the declared size was carried out.
+    ResizeCarriedOut,
+    /// The status did not say Ready, Available or healthy for longer than the bound while the probes saw otherwise.
+    StatusHonest,
+    /// At the end the status says that the cluster is ready.
+    StatusReadyAtEnd,
+    /// The fault was injected and its effect measured.
+    FaultProved,
+    /// The fault ended and its end was measured.
+    FaultEnded,
+    /// The fault hit whom it was to hit, in the way and for the time that was planned.
+    FaultAsPlanned,
+    /// Calls were tried at the target and elsewhere while the fault was in force, and enough writes were acknowledged around it.
+    LoadDuringFault,
+    /// There was enough load at all.
+    LoadEnough,
+    /// The schedule is what scenario and seed give, and nothing else was done.
+    ScheduleKept,
+    /// The probe asked members all the time, and no round of it is missing.
+    ProbeKeptWatch,
+    /// The clocks of load and probe were read, agree with themselves, and lie beside the harness's.
+    ClocksKnown,
+    /// The run came to its end.
+    RunComplete,
+    /// The record is whole.
+    RecordWhole,
+}
+
+/// The words for one rule.
+struct Words {
+    id: &'static str,
+    complaint: &'static str,
+    statement: &'static str,
+}
+
+const fn words(id: &'static str, statement: &'static str, complaint: &'static str) -> Words {
+    Words { id, complaint, statement }
+}
+
+impl Rule {
+    /// Every rule, in order.
+    pub const ALL: [Rule; 37] = [
+        Rule::AcknowledgedWritesKept,
+        Rule::RefusedWritesAbsent,
+        Rule::LogExplained,
+        Rule::ReadsNotStale,
+        Rule::ReadsNotInvented,
+        Rule::ReadsMatchLog,
+        Rule::RevisionsMonotone,
+        Rule::ProbeReadsFresh,
+        Rule::TransactionsConsistent,
+        Rule::MembersAgree,
+        Rule::OneCluster,
+        Rule::MembersNeverGoBack,
+        Rule::OneLeaderPerTerm,
+        Rule::LostMembersReplaced,
+        Rule::HealthyVotersKept,
+        Rule::MembersLeaveFirst,
+        Rule::QuorumBack,
+        Rule::Recovered,
+        Rule::OutageBounded,
+        Rule::MembersMatchSpec,
+        Rule::NoAlarms,
+        Rule::VersionAsDeclared,
+        Rule::RestartsExplained,
+        Rule::DriftRepaired,
+        Rule::ResizeCarriedOut,
+        Rule::StatusHonest,
+        Rule::StatusReadyAtEnd,
+        Rule::FaultProved,
+        Rule::FaultEnded,
+        Rule::FaultAsPlanned,
+        Rule::LoadDuringFault,
+        Rule::LoadEnough,
+        Rule::ScheduleKept,
+        Rule::ProbeKeptWatch,
+        Rule::ClocksKnown,
+        Rule::RunComplete,
+        Rule::RecordWhole,
+    ];
+
+    /// The word that reports and CI systems know the rule by.
+    pub fn id(self) -> &'static str {
+        self.words().id
+    }
+
+    /// What is wrong if the rule does not hold, as the beginning of a sentence.
+    pub fn complaint(self) -> &'static str {
+        self.words().complaint
+    }
+
+    /// What is asserted, for people.
+    pub fn statement(self) -> &'static str {
+        self.words().statement
+    }
+
+    fn words(self) -> Words {
+        match self {
+            Rule::AcknowledgedWritesKept => words(
+                "acknowledged-writes-kept",
+                "Every acknowledged write is there, with its revision",
+                "An acknowledged write was lost or changed",
+            ),
+            Rule::RefusedWritesAbsent => {
+                words("refused-writes-absent", "No refused write took effect", "A refused write took effect")
+            }
+            Rule::LogExplained => words(
+                "log-explained",
+                "Every committed change is a write of the load, made once",
+                "The committed log holds what no client wrote, or lacks what one did",
+            ),
+            Rule::ReadsNotStale => words(
+                "reads-not-stale",
+                "No read is older than a write acknowledged before it",
+                "A read was stale",
+            ),
+            Rule::ReadsNotInvented => words(
+                "reads-not-invented",
+                "No read shows a value that was never written",
+                "A read showed a value that was never written",
+            ),
+            Rule::ReadsMatchLog => words(
+                "reads-match-log",
+                "Every read shows the committed state at its revision",
+                "A read showed what was never committed at its revision",
+            ),
+            Rule::RevisionsMonotone => words(
+                "revisions-monotone",
+                "Revisions follow real time",
+                "Revisions went backwards in real time",
+            ),
+            Rule::ProbeReadsFresh => words(
+                "probe-reads-fresh",
+                "No linearizable read of the probe is older than one before it",
+                "A linearizable read of the probe was stale",
+            ),
+            Rule::TransactionsConsistent => words(
+                "transactions-consistent",
+                "Transactions are consistent with the committed log",
+                "A transaction did not do what its comparisons demand",
+            ),
+            Rule::MembersAgree => {
+                words("members-agree", "All members hold the same data", "Members hold different data")
+            }
+            Rule::OneCluster => {
+                words("one-cluster", "There was one cluster ID throughout", "There was more than one cluster")
+            }
+            Rule::MembersNeverGoBack => words(
+                "members-never-go-back",
+                "No member goes back behind what it had reached",
+                "A member went back behind what it had reached",
+            ),
+            Rule::OneLeaderPerTerm => {
+                words("one-leader-per-term", "Every term has one leader", "A term had more than one leader")
+            }
+            Rule::LostMembersReplaced => words(
+                "lost-members-replaced",
+                "A member that lost its data is replaced, never revived",
+                "A member that lost its data was not replaced",
+            ),
+            Rule::HealthyVotersKept => words(
+                "healthy-voters-kept",
+                "No healthy voter was removed without need",
+                "A healthy voter was removed without need",
+            ),
+            Rule::MembersLeaveFirst => words(
+                "members-leave-first",
+                "Members leave the list before their pods go",
+                "A member's pod was ended for good while the member still had a vote",
+            ),
+            Rule::QuorumBack => {
+                words("quorum-back", "Quorum was back in time", "Quorum was not back in time")
+            }
+            Rule::Recovered => words(
+                "recovered",
+                "All members were healthy again in time",
+                "The members were not all healthy again in time",
+            ),
+            Rule::OutageBounded => words(
+                "outage-bounded",
+                "A quorum served all the time, but for an election",
+                "No quorum served for too long",
+            ),
+            Rule::MembersMatchSpec => words(
+                "members-match-spec",
+                "The member list equals the spec",
+                "The member list is not what the spec declares",
+            ),
+            Rule::NoAlarms => words("no-alarms", "No member reports an alarm", "A member reported an alarm"),
+            Rule::VersionAsDeclared => words(
+                "version-as-declared",
+                "Every member runs the declared version",
+                "A member runs another version than declared",
+            ),
+            Rule::RestartsExplained => words(
+                "restarts-explained",
+                "Every restart has a fault that explains it",
+                "A process ended that no fault had hit",
+            ),
+            Rule::DriftRepaired => words(
+                "drift-repaired",
+                "The operator repaired what was broken",
+                "The operator did not repair what was broken",
+            ),
+            Rule::ResizeCarriedOut => words(
+                "resize-carried-out",
+                "The operator carried out the new size",
+                "The operator did not carry out the new size",
+            ),
+            Rule::StatusHonest => {
+                words("status-honest", "The status never lied for long", "The operator's status lied")
+            }
+            Rule::StatusReadyAtEnd => words(
+                "status-ready-at-end",
+                "The status says ready at the end",
+                "The operator's status is not ready at the end",
+            ),
+            Rule::FaultProved => {
+                words("fault-proved", "The fault took effect", "A fault had no measured effect")
+            }
+            Rule::FaultEnded => words("fault-ended", "The fault ended", "A fault was not seen to end"),
+            Rule::FaultAsPlanned => words(
+                "fault-as-planned",
+                "The fault was the one that was planned",
+                "A fault was not the one that was planned",
+            ),
+            Rule::LoadDuringFault => words(
+                "load-during-fault",
+                "Clients called the target and others during the fault",
+                "There was too little load during a fault",
+            ),
+            Rule::LoadEnough => words("load-enough", "There was enough load", "There was too little load"),
+            Rule::ScheduleKept => words(
+                "schedule-kept",
+                "The faults are those of the scenario",
+                "The faults are not those of the scenario",
+            ),
+            Rule::ProbeKeptWatch => words(
+                "probe-kept-watch",
+                "The probe watched all the time",
+                "The probe did not watch all the time",
+            ),
+            Rule::ClocksKnown => {
+                words("clocks-known", "The clocks of load and probe are known", "A clock cannot be trusted")
+            }
+            Rule::RunComplete => {
+                words("run-complete", "The run came to its end", "The run did not come to its end")
+            }
+            Rule::RecordWhole => words("record-whole", "The record is whole", "The record is not whole"),
+        }
+    }
+}
+
+impl Serialize for Rule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.id())
+    }
+}
