@@ -168,10 +168,10 @@ impl<'a> Timeline<'a> {
         blind
     }
 
-    /// Whether the probe asked nobody for too long at some time between two moments.
+    /// Whether two moments have a stretch between them, or a part of one, in which the probe asked nobody for too long.
     pub fn was_blind(&self, from: UnixNanoseconds, until: UnixNanoseconds) -> bool {
-        let until = self.last_seen().map_or(until, |last| last.min(until));
-        !self.blind(from, until).is_empty()
+        let last = self.last_seen().unwrap_or(until).max(until);
+        self.blind(from, last).iter().any(|(since, _)| *since < until)
     }
 
     /// Why names did not resolve between two moments, if so.

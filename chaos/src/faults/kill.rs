@@ -40,8 +40,15 @@ async fn process_after(
     target: &Entered,
     before: &ProcessIdentity,
 ) -> Result<Option<ProcessIdentity>> {
+    let is_after = |now: &ProcessIdentity| {
+        now.container_id != before.container_id && now.restart_count > before.restart_count
+    };
+    // Whoever watches sees more than whoever asks: the pod may be gone by now.
+    let seen = case.context.board.borrow().processes.get(&target.uid).cloned().unwrap_or_default();
+    if let Some(after) = seen.into_iter().find(is_after) {
+        return Ok(Some(after));
+    }
     let pod = case.pods(&target.namespace).get_opt(&target.pod).await.context("reading the pod")?;
     let pod = pod.filter(|pod| pod.metadata.uid.as_deref() == Some(target.uid.as_str()));
-    let now = pod.and_then(|pod| samples::process(&pod, target.container));
-    Ok(now.filter(|now| now.container_id != before.container_id && now.restart_count > before.restart_count))
+    Ok(pod.and_then(|pod| samples::process(&pod, target.container)).filter(is_after))
 }

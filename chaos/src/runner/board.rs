@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::history::{MemberId, ProbeRound};
 use crate::load::Progress;
+use crate::record::ProcessIdentity;
 use crate::scenario::{Condition, FaultName};
 use crate::target::{MemberPod, View};
 
@@ -67,6 +68,8 @@ pub struct Board {
     pub size: usize,
     /// Whether the status of the `EtcdCluster` says Ready.
     pub status_ready: bool,
+    /// Every process that was seen in each pod, by the pod's uid: a fast operator removes a pod before anybody asks for it.
+    pub processes: BTreeMap<String, Vec<ProcessIdentity>>,
     round: Option<ProbeRound>,
     pods: Vec<MemberPod>,
     /// The moment that the probe counts from, as far as known: never earlier than in truth.
@@ -94,6 +97,14 @@ impl Board {
         self.round = Some(round);
         self.round_read_at = Some(now);
         self.refresh(now);
+    }
+
+    /// Takes the process in that a pod was seen with.
+    pub fn take_process(&mut self, pod_uid: &str, process: &ProcessIdentity) {
+        let seen = self.processes.entry(pod_uid.to_owned()).or_default();
+        if !seen.contains(process) {
+            seen.push(process.clone());
+        }
     }
 
     /// Takes a new list of member pods in.

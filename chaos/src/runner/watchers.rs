@@ -165,7 +165,11 @@ impl Watching {
     }
 
     fn record_pod(&self, pod: &Pod, container: &str, gone: bool) {
-        self.recorder.record(Event::Pod(samples::pod(pod, container, gone)));
+        let sample = samples::pod(pod, container, gone);
+        if let Some(process) = &sample.process {
+            self.board.send_modify(|board| board.take_process(&sample.uid, process));
+        }
+        self.recorder.record(Event::Pod(sample));
     }
 
     async fn status(self) {

@@ -6,3 +6,4 @@ mod properties;
 mod record;
 mod reports;
 mod schedules;
+mod tampered;
