@@ -34,7 +34,8 @@ pub(super) fn of_effect(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack
                 Proof::CorruptionFelt { observation } => Some(Ok(observation.clone())),
                 _ => None,
             })?;
-            Ok(format!("{changed}; felt: {felt}"))
+            let alone = all_stopped(proofs)?;
+            Ok(format!("{changed}; felt: {felt}; the operator stood still: {alone}"))
         }
         Fault::Intrude { .. } => object_changed(proofs),
         Fault::DeleteObject { .. } => first(proofs, "the deletion", |proof| match proof {
@@ -62,12 +63,8 @@ pub(super) fn of_effect(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack
 /// What proves that the fault is over in one target.
 pub(super) fn of_end(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack> {
     match fault {
-        Fault::ProcessPause { .. } | Fault::OperatorPause { .. } => {
-            first(proofs, "the process running again", |proof| match proof {
-                Proof::Resumed { stopped: 0 } => Some(Ok("all threads run again".to_owned())),
-                Proof::Resumed { stopped } => Some(Err(format!("{stopped} threads still stand"))),
-                _ => None,
-            })
+        Fault::ProcessPause { .. } | Fault::OperatorPause { .. } | Fault::Corrupt { .. } => {
+            all_resumed(proofs)
         }
         Fault::Partition { .. } => first(proofs, "connections after the partition", |proof| match proof {
             Proof::PartitionOver { dials } if dials.is_empty() => {
@@ -88,7 +85,6 @@ pub(super) fn of_end(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack> {
         | Fault::ProcessKill
         | Fault::DiskLost
         | Fault::DirectoryWiped
-        | Fault::Corrupt { .. }
         | Fault::DeleteObject { .. }
         | Fault::Intrude { .. }
         | Fault::Resize { .. }
@@ -149,6 +145,23 @@ fn stopped(proofs: &[&Proof]) -> Result<String, Lack> {
         Proof::Stopped { stopped, threads } => {
             Some(Err(format!("{stopped} of {threads} threads were stopped")))
         }
+        _ => None,
+    })
+}
+
+/// The operator has several processes, and while one of them works nothing is corrupted behind its back.
+fn all_stopped(proofs: &[&Proof]) -> Result<String, Lack> {
+    let partly = proofs
+        .iter()
+        .find(|proof| matches!(proof, Proof::Stopped { stopped, threads } if stopped != threads));
+    stopped(partly.map_or(proofs, std::slice::from_ref))
+}
+
+fn all_resumed(proofs: &[&Proof]) -> Result<String, Lack> {
+    let stands = proofs.iter().find(|proof| matches!(proof, Proof::Resumed { stopped } if *stopped > 0));
+    first(stands.map_or(proofs, std::slice::from_ref), "the process running again", |proof| match proof {
+        Proof::Resumed { stopped: 0 } => Some(Ok("all threads run again".to_owned())),
+        Proof::Resumed { stopped } => Some(Err(format!("{stopped} threads still stand"))),
         _ => None,
     })
 }

@@ -11,7 +11,7 @@ use super::judgement::Assertion;
 use super::rule::Rule;
 use super::timeline::{Round, Story};
 use crate::history::{MemberId, UnixNanoseconds};
-use crate::record::{Dial, Proof, TargetRole, TargetedPod};
+use crate::record::{Dial, Event, Proof, TargetRole, TargetedPod};
 use crate::scenario::{self, Direction, Fault, FaultName, Peers, Target};
 
 /// The leader at an injection is looked for in rounds of the probe that began so long before it.
@@ -69,6 +69,9 @@ pub(super) fn as_planned(context: &Context<'_>, story: &Story<'_>) -> Assertion 
     if injected < injecting || story.healed.is_some_and(|healed| healed < injected) {
         check.wrong(Some(injecting), || "its stages are not in the order in which they happen".to_owned());
     }
+    for target in targets.iter().filter(|target| !context.timeline.pods.was_seen(&target.uid, &target.pod)) {
+        check.wrong(Some(injecting), || format!("nobody saw its target {} (uid {})", target.pod, target.uid));
+    }
     number(context, &mut check, story, targets, injecting);
     roles(context, &mut check, story, targets, injecting);
     duration(&mut check, story, injected);
@@ -94,10 +97,6 @@ fn last_told<'a>(context: &'a Context<'_>, moment: UnixNanoseconds) -> Option<&'
         .last()
 }
 
-fn voters(round: &Round<'_>) -> BTreeSet<MemberId> {
-    round.lists().flatten().filter(|member| !member.learner).map(|member| member.member_id).collect()
-}
-
 fn number(
     context: &Context<'_>,
     check: &mut Check,
@@ -109,7 +108,7 @@ fn number(
     if distinct.len() != targets.len() {
         check.wrong(Some(injecting), || "one pod is its target twice".to_owned());
     }
-    let there = last_told(context, injecting).map(|round| voters(round).len());
+    let there = last_told(context, injecting).map(|round| round.voters().len());
     let expected = match &story.step.target {
         Target::Leader | Target::Follower | Target::Member => Some(1),
         Target::Cluster => Some(0),
@@ -117,7 +116,7 @@ fn number(
             if targets.is_empty() {
                 check.wrong(Some(injecting), || "the operator had no pod".to_owned());
             }
-            None
+            Some(operator_pods(context, injecting))
         }
         Target::Minority => there.map(|there| there.saturating_sub(1) / 2),
         Target::All => there,
@@ -128,6 +127,23 @@ fn number(
             format!("it had {}, {expected} were meant", human::plural(targets.len(), "target"))
         });
     }
+}
+
+/// How many pods of the operator were there at a moment, as the API server showed them.
+fn operator_pods(context: &Context<'_>, moment: UnixNanoseconds) -> usize {
+    let mut there: BTreeSet<&str> = BTreeSet::new();
+    for line in context.record.events.iter().take_while(|line| line.at <= moment) {
+        match &line.event {
+            Event::Pod(sample) if sample.member.is_none() && sample.gone => {
+                there.remove(sample.uid.as_str());
+            }
+            Event::Pod(sample) if sample.member.is_none() => {
+                there.insert(&sample.uid);
+            }
+            _ => {}
+        }
+    }
+    there.len()
 }
 
 fn same_as(
@@ -359,7 +375,7 @@ fn uncut_peer(
 /// The addresses of the voters that were no targets, as the probe found them just before.
 fn peers_of(context: &Context<'_>, targets: &[TargetedPod], injecting: UnixNanoseconds) -> BTreeSet<String> {
     let Some(round) = last_told(context, injecting) else { return BTreeSet::new() };
-    let voters = voters(round);
+    let voters = round.voters();
     let is_target = |id: MemberId| targets.iter().any(|target| target.member_id == Some(id));
     let members = round.seen.members.iter().filter_map(|member| {
         let id = member.status.answer()?.member_id;

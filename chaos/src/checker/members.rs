@@ -13,6 +13,7 @@ use super::recovery;
 use super::removals;
 use super::restarts;
 use super::rule::Rule;
+use super::timeline::Round;
 use crate::history::{ClusterId, HashRound, MemberId, Outcome, Revision, UnixNanoseconds};
 
 /// All rules about members.
@@ -33,7 +34,8 @@ pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
 /// Each member counts once, and only at a revision that holds everything that was written.
 fn members_agree(context: &Context<'_>) -> Assertion {
     let mut check = Check::new(Rule::MembersAgree);
-    let size = context.timeline.last_seen().map(|at| context.timeline.size_at(at).members());
+    let told = context.timeline.rounds.iter().rev().find(|round| round.lists().next().is_some());
+    let listed: Option<BTreeSet<MemberId>> = told.map(Round::voters);
     let last_write = context.ledger.acknowledged().map(|(_, revision)| revision).max();
     let last = context.record.final_read.as_ref().map(|read| read.revision).max(last_write);
     let mut complete: Option<(Revision, usize)> = None;
@@ -52,13 +54,14 @@ fn members_agree(context: &Context<'_>) -> Assertion {
                 });
             }
         }
-        let who =
-            |members: &Vec<(MemberId, u32)>| members.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>().len();
-        let largest = groups.values().map(who).max().unwrap_or_default();
+        let who = |members: &Vec<(MemberId, u32)>| members.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>();
+        let each_once = |members: &BTreeSet<MemberId>| {
+            members.len() == round.members.len() && listed.as_ref() == Some(members)
+        };
         if last.is_some_and(|last| round.revision < last) {
             early = Some(round.revision);
-        } else if round.members.len() == largest && Some(largest) == size {
-            complete = Some((round.revision, largest));
+        } else if let Some(all) = groups.values().map(who).find(each_once) {
+            complete = Some((round.revision, all.len()));
         }
     }
     let rounds = context.record.probes.hashes.len();
@@ -113,6 +116,7 @@ fn one_cluster(context: &Context<'_>) -> Assertion {
             }
         }
     }
+    strangers(context, &mut check);
     let answers: u64 = seen.values().map(|(count, _, _)| count).sum();
     let most = seen.iter().max_by_key(|(_, (count, _, _))| *count).map(|(id, _)| *id);
     for (id, (count, at, who)) in seen.iter().filter(|(id, _)| Some(**id) != most) {
@@ -121,6 +125,23 @@ fn one_cluster(context: &Context<'_>) -> Assertion {
     match most {
         None => check.not_checked("nobody named a cluster ID"),
         Some(id) => check.conclude(format!("{} answers were of cluster {id}", human::count(answers))),
+    }
+}
+
+/// Who answers as a member is in some member list, before or after.
+fn strangers(context: &Context<'_>, check: &mut Check) {
+    let rounds = &context.timeline.rounds;
+    let listed: BTreeSet<MemberId> =
+        rounds.iter().flat_map(|round| round.lists().flatten().map(|member| member.member_id)).collect();
+    let mut told = BTreeSet::new();
+    for round in rounds {
+        for status in round.seen.members.iter().filter_map(|member| member.status.answer()) {
+            if !listed.contains(&status.member_id) && told.insert(status.member_id) {
+                check.wrong(Some(round.end), || {
+                    format!("member {} answered, and is in no member list", status.member_id)
+                });
+            }
+        }
     }
 }
 

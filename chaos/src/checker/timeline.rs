@@ -73,6 +73,8 @@ pub struct Pods<'a> {
     addresses: BTreeMap<&'a str, BTreeSet<&'a str>>,
     /// When processes of each member were first seen, by the member's name.
     starts: BTreeMap<&'a str, Vec<UnixNanoseconds>>,
+    /// The name of each pod, by uid.
+    pods: BTreeMap<&'a str, &'a str>,
     /// The processes that were seen in each pod, by uid.
     processes: BTreeMap<&'a str, BTreeSet<&'a str>>,
     /// The names of members by identity.
@@ -240,6 +242,7 @@ impl<'a> Pods<'a> {
         let mut pods = Pods::default();
         for line in &record.events {
             let Event::Pod(sample) = &line.event else { continue };
+            pods.pods.insert(&sample.uid, &sample.pod);
             if let Some(address) = &sample.address {
                 pods.addresses.entry(&sample.uid).or_default().insert(address);
             }
@@ -253,6 +256,11 @@ impl<'a> Pods<'a> {
             pods.names.extend(round.names().into_iter().filter(|(_, name)| !name.is_empty()));
         }
         pods
+    }
+
+    /// Whether a pod was seen, by its uid and under its name.
+    pub fn was_seen(&self, uid: &str, pod: &str) -> bool {
+        self.pods.get(uid) == Some(&pod)
     }
 
     /// The processes that were seen in a pod; nothing if it was not seen with one.
@@ -323,6 +331,11 @@ impl Round<'_> {
     /// The member lists that were told in this round.
     pub fn lists(&self) -> impl Iterator<Item = &Vec<ListedMember>> {
         self.seen.members.iter().filter_map(|member| member.members.answer())
+    }
+
+    /// The voters of all member lists that were told in this round.
+    pub fn voters(&self) -> BTreeSet<MemberId> {
+        self.lists().flatten().filter(|member| !member.learner).map(|member| member.member_id).collect()
     }
 
     /// Whether all declared members are healthy voters.

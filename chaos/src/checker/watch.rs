@@ -23,6 +23,11 @@ pub(super) fn probe_kept_watch(context: &Context<'_>) -> Assertion {
             break;
         }
     }
+    for pair in rounds.windows(2).filter(|pair| pair[1].start < pair[0].start) {
+        check.wrong(context.timeline.clocks.of_probe(pair[0].start), || {
+            "a round of the probe began before the one in front of it".to_owned()
+        });
+    }
     let ends = context.record.load.operations.iter().map(|operation| operation.end).max();
     let until = ends.and_then(|end| context.wall(end)).or(context.timeline.last_seen());
     if let (Some(from), Some(until)) = (context.timeline.faults_began(), until) {

@@ -189,6 +189,11 @@ fn fault_events(add: &mut impl FnMut(u64, Event)) {
     add(19_000, Event::FaultInjected { fault: corrupt.clone() });
     add(19_001, Event::FaultProof { fault: corrupt.clone(), pod: None, proof: changed });
     add(21_900, Event::FaultProof { fault: corrupt.clone(), pod: None, proof: felt });
+    let operator = Some("etcd-operator-7d9c5b-x2x4z".to_owned());
+    let stopped = Proof::Stopped { stopped: 9, threads: 9 };
+    add(21_990, Event::FaultProof { fault: corrupt.clone(), pod: operator.clone(), proof: stopped });
+    let resumed = Proof::Resumed { stopped: 0 };
+    add(21_995, Event::FaultProof { fault: corrupt.clone(), pod: operator, proof: resumed });
     add(22_000, Event::FaultHealed { fault: corrupt.clone() });
     add(22_700, Event::FaultProof { fault: corrupt, pod: None, proof: repaired });
 }

@@ -151,7 +151,8 @@ fn stale_read(record: &mut RunRecord) {
     let newer = |one: &Operation| {
         let found = found_mut(&mut one.clone())?.clone()?;
         let Call::Get { key } = &one.call else { return None };
-        let before = log.iter().rev().find(|event| event.key == *key && event.revision < found.modified_at)?;
+        let before =
+            log.iter().rev().find(|event| event.key == *key && event.revision < found.modified_at)?;
         let writer = ended.iter().find(|(revision, _)| *revision == found.modified_at.0)?;
         (writer.1 < one.start).then(|| found_of(before))
     };

@@ -19,14 +19,17 @@ pub(super) const RECIPES: &[Recipe] = &[
         story: "Nobody called the member that was cut off: all calls went through the Service.",
         right: Right::Invalid,
         broken: &[Rule::LoadDuringFault],
-        tamper: |record| record.load.operations.iter_mut().for_each(|one| one.sent_to = Some(SentTo::Service)),
+        tamper: |record| {
+            record.load.operations.iter_mut().for_each(|one| one.sent_to = Some(SentTo::Service))
+        },
     },
     Recipe {
         story: "A call of a client is not in the record.",
         right: Right::Invalid,
         broken: &[Rule::RecordWhole],
         tamper: |record| {
-            let gone = middle(record, |one| matches!(one.call, Call::Get { .. }) && is_acknowledged(one)).clone();
+            let gone =
+                middle(record, |one| matches!(one.call, Call::Get { .. }) && is_acknowledged(one)).clone();
             record.load.operations.retain(|one| *one != gone);
         },
     },
@@ -35,7 +38,8 @@ pub(super) const RECIPES: &[Recipe] = &[
         right: Right::NotPass,
         broken: &[Rule::RecordWhole],
         tamper: |record| {
-            let again = middle(record, |one| matches!(one.call, Call::Get { .. }) && is_acknowledged(one)).clone();
+            let again =
+                middle(record, |one| matches!(one.call, Call::Get { .. }) && is_acknowledged(one)).clone();
             record.load.operations.push(again);
         },
     },

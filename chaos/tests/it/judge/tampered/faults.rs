@@ -22,7 +22,9 @@ pub(super) const RECIPES: &[Recipe] = &[
         story: "The fault was to hit the leader and hit a follower.",
         right: Right::Invalid,
         broken: &[Rule::FaultAsPlanned],
-        tamper: |record| targets(record, "leader-process-killed", |targets| targets[0].role = TargetRole::Follower),
+        tamper: |record| {
+            targets(record, "leader-process-killed", |targets| targets[0].role = TargetRole::Follower)
+        },
     },
     Recipe {
         story: "The fault was to hit a follower and hit the leader.",
@@ -137,7 +139,8 @@ pub(super) const RECIPES: &[Recipe] = &[
         broken: &[Rule::FaultAsPlanned],
         tamper: |record| {
             let before = injecting(record, "leader-stands-still") - MILLISECOND;
-            let stopped = |event: &Event| matches!(event, Event::FaultProof { proof: Proof::Stopped { .. }, .. });
+            let stopped =
+                |event: &Event| matches!(event, Event::FaultProof { proof: Proof::Stopped { .. }, .. });
             at(record, "leader-stands-still", stopped, before);
         },
     },
@@ -147,7 +150,8 @@ pub(super) const RECIPES: &[Recipe] = &[
         broken: &[Rule::FaultAsPlanned],
         tamper: |record| {
             let after = healed(record, "follower-cut-off") + 100 * MILLISECOND;
-            let felt = |event: &Event| matches!(event, Event::FaultProof { proof: Proof::PartitionFelt { .. }, .. });
+            let felt =
+                |event: &Event| matches!(event, Event::FaultProof { proof: Proof::PartitionFelt { .. }, .. });
             at(record, "follower-cut-off", felt, after);
         },
     },
@@ -167,7 +171,11 @@ pub(super) const RECIPES: &[Recipe] = &[
     },
 ];
 
-fn targets(record: &mut RunRecord, fault: &str, mut change: impl FnMut(&mut Vec<chaos::record::TargetedPod>)) {
+fn targets(
+    record: &mut RunRecord,
+    fault: &str,
+    mut change: impl FnMut(&mut Vec<chaos::record::TargetedPod>),
+) {
     let fault = name(fault);
     for line in &mut record.events {
         if let Event::FaultInjecting { fault: named, targets } = &mut line.event
@@ -181,7 +189,8 @@ fn targets(record: &mut RunRecord, fault: &str, mut change: impl FnMut(&mut Vec<
 /// Moves an event about a fault to another moment, in the order of time.
 fn at(record: &mut RunRecord, fault: &str, wanted: fn(&Event) -> bool, moment: u64) {
     let fault = name(fault);
-    let place = record.events.iter().position(|line| wanted(&line.event) && line.event.fault() == Some(&fault));
+    let place =
+        record.events.iter().position(|line| wanted(&line.event) && line.event.fault() == Some(&fault));
     let line = record.events.remove(place.expect("the event is in the record"));
     super::view::add(record, moment, line.event);
 }

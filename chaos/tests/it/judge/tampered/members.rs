@@ -89,7 +89,9 @@ pub(super) const RECIPES: &[Recipe] = &[
         broken: &[Rule::MembersNeverGoBack],
         tamper: |record| {
             let who = later_statuses(record).next().unwrap().member_id;
-            later_statuses(record).filter(|status| status.member_id == who).for_each(|status| status.revision = Revision(1));
+            later_statuses(record)
+                .filter(|status| status.member_id == who)
+                .for_each(|status| status.revision = Revision(1));
         },
     },
     Recipe {
@@ -98,7 +100,9 @@ pub(super) const RECIPES: &[Recipe] = &[
         broken: &[Rule::MembersNeverGoBack],
         tamper: |record| {
             let who = later_statuses(record).next().unwrap().member_id;
-            later_statuses(record).filter(|status| status.member_id == who).for_each(|status| status.applied_index = Some(3));
+            later_statuses(record)
+                .filter(|status| status.member_id == who)
+                .for_each(|status| status.applied_index = Some(3));
         },
     },
     Recipe {
@@ -107,7 +111,9 @@ pub(super) const RECIPES: &[Recipe] = &[
         broken: &[Rule::MembersNeverGoBack],
         tamper: |record| {
             let who = later_statuses(record).next().unwrap().member_id;
-            later_statuses(record).filter(|status| status.member_id == who).for_each(|status| status.committed_index = Some(3));
+            later_statuses(record)
+                .filter(|status| status.member_id == who)
+                .for_each(|status| status.committed_index = Some(3));
         },
     },
     Recipe {
@@ -116,7 +122,9 @@ pub(super) const RECIPES: &[Recipe] = &[
         broken: &[Rule::MembersNeverGoBack],
         tamper: |record| {
             let who = later_statuses(record).next().unwrap().member_id;
-            later_statuses(record).filter(|status| status.member_id == who).for_each(|status| status.term = 1);
+            later_statuses(record)
+                .filter(|status| status.member_id == who)
+                .for_each(|status| status.term = 1);
         },
     },
     Recipe {
@@ -142,7 +150,12 @@ pub(super) const RECIPES: &[Recipe] = &[
         right: Right::NotPass,
         broken: &[Rule::VersionAsDeclared],
         tamper: |record| {
-            record.probes.rounds.iter_mut().flat_map(statuses).for_each(|status| status.version = "3.5.0".to_owned());
+            record
+                .probes
+                .rounds
+                .iter_mut()
+                .flat_map(statuses)
+                .for_each(|status| status.version = "3.5.0".to_owned());
         },
     },
     Recipe {

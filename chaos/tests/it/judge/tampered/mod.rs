@@ -72,14 +72,21 @@ fn recorded() -> RunRecord {
         let path = folder().join(format!("{name}.gz"));
         let mut text = Vec::new();
         let packed = std::fs::File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed), &mut text).expect("the record is whole");
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed), &mut text)
+            .expect("the record is whole");
         files.insert(name.to_owned(), text);
     }
     RunRecord::assemble(&files).expect("the record is one")
 }
 
-const FILES: [&str; 6] =
-    ["run.json", "schedule.json", "events.jsonl", "history/load.jsonl", "history/final.jsonl", "history/probe.jsonl"];
+const FILES: [&str; 6] = [
+    "run.json",
+    "schedule.json",
+    "events.jsonl",
+    "history/load.jsonl",
+    "history/final.jsonl",
+    "history/probe.jsonl",
+];
 
 #[test]
 fn the_recorded_run_passes_with_nothing_left_open() {
@@ -95,7 +102,8 @@ fn pack(from: &Path) {
     for name in FILES {
         let path = folder().join(format!("{name}.gz"));
         std::fs::create_dir_all(path.parent().expect("a file lies in a folder")).unwrap();
-        let mut packed = flate2::write::GzEncoder::new(std::fs::File::create(path).unwrap(), flate2::Compression::best());
+        let mut packed =
+            flate2::write::GzEncoder::new(std::fs::File::create(path).unwrap(), flate2::Compression::best());
         std::io::Write::write_all(&mut packed, &std::fs::read(from.join(name)).unwrap()).unwrap();
         packed.finish().unwrap();
     }

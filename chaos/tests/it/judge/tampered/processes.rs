@@ -19,10 +19,7 @@ pub(super) const RECIPES: &[Recipe] = &[
         broken: &[Rule::RestartsExplained],
         tamper: |record| {
             let from = injecting(record, "follower-cut-off");
-            for crash in 0..10 {
-                let crashed = sample("etcd-operator-7d9c-x2x4z", "uid-of-another", None, crash);
-                add(record, from + u64::from(crash) * 100 * MILLISECOND, Event::Pod(crashed));
-            }
+            crashes(record, from, 9);
         },
     },
     Recipe {
@@ -31,10 +28,7 @@ pub(super) const RECIPES: &[Recipe] = &[
         broken: &[Rule::RestartsExplained],
         tamper: |record| {
             let from = injecting(record, "leader-process-killed") - 900 * MILLISECOND;
-            for crash in 0..3 {
-                let crashed = sample("etcd-operator-7d9c-x2x4z", "uid-of-another", None, crash);
-                add(record, from + u64::from(crash) * 100 * MILLISECOND, Event::Pod(crashed));
-            }
+            crashes(record, from, 2);
         },
     },
     Recipe {
@@ -43,10 +37,7 @@ pub(super) const RECIPES: &[Recipe] = &[
         broken: &[],
         tamper: |record| {
             let from = injecting(record, "leader-process-killed") - 900 * MILLISECOND;
-            for crash in 0..2 {
-                let crashed = sample("etcd-operator-7d9c-x2x4z", "uid-of-another", None, crash);
-                add(record, from + u64::from(crash) * 100 * MILLISECOND, Event::Pod(crashed));
-            }
+            crashes(record, from, 1);
         },
     },
     Recipe {
@@ -63,6 +54,17 @@ pub(super) const RECIPES: &[Recipe] = &[
         },
     },
 ];
+
+/// One more pod of the operator, which starts again so many times and is then gone.
+fn crashes(record: &mut RunRecord, from: u64, times: u32) {
+    for restarts in 0..=times {
+        let pod = sample("etcd-operator-7d9c-x2x4z", "uid-of-another", None, restarts);
+        add(record, from + u64::from(restarts) * 50 * MILLISECOND, Event::Pod(pod));
+    }
+    let last = sample("etcd-operator-7d9c-x2x4z", "uid-of-another", None, times);
+    let gone = PodSample { gone: true, process: None, ..last };
+    add(record, from + u64::from(times + 1) * 50 * MILLISECOND, Event::Pod(gone));
+}
 
 fn sample(pod: &str, uid: &str, member: Option<&str>, restarts: u32) -> PodSample {
     PodSample {
@@ -94,11 +96,14 @@ fn first_untouched(record: &RunRecord) -> PodSample {
 /// The member that was cut off, and stayed: its pod is told to end at the end of the run, and nobody follows it.
 fn ended_after_an_earlier_fault(record: &mut RunRecord) {
     let member = record.events.iter().find_map(|line| match &line.event {
-        Event::FaultInjecting { fault, targets } if fault.as_str() == "follower-cut-off" => targets[0].member.clone(),
+        Event::FaultInjecting { fault, targets } if fault.as_str() == "follower-cut-off" => {
+            targets[0].member.clone()
+        }
         _ => None,
     });
     let member = member.expect("a member was cut off");
-    let of_member = |event: &Event| matches!(event, Event::Pod(sample) if sample.member.as_ref() == Some(&member));
+    let of_member =
+        |event: &Event| matches!(event, Event::Pod(sample) if sample.member.as_ref() == Some(&member));
     record.events.retain(|line| !of_member(&line.event));
     let late = healed(record, "operator-killed") + 5 * SECOND;
     let pod = sample(&format!("{member}-0"), "uid-last", Some(&member), 0);

@@ -4,7 +4,9 @@ use chaos::checker::Rule;
 use chaos::history::{Elapsed, Observation, UnixNanoseconds, Writer};
 use chaos::record::{Event, RunRecord};
 
-use super::view::{MILLISECOND, SECOND, healed, injected, injecting, lost, on_load, on_probe, shift, silence};
+use super::view::{
+    MILLISECOND, SECOND, healed, injected, injecting, lost, on_load, on_probe, shift, silence,
+};
 use super::{Recipe, Right};
 
 pub(super) const RECIPES: &[Recipe] = &[
@@ -22,7 +24,8 @@ pub(super) const RECIPES: &[Recipe] = &[
         right: Right::Fail,
         broken: &[Rule::OutageBounded],
         tamper: |record| {
-            let (from, until) = (injected(record, "leader-stands-still"), healed(record, "leader-stands-still"));
+            let (from, until) =
+                (injected(record, "leader-stands-still"), healed(record, "leader-stands-still"));
             silence(record, from, until);
         },
     },
@@ -192,7 +195,8 @@ pub(super) const RECIPES: &[Recipe] = &[
         tamper: |record| {
             let from = on_load(record, injected(record, "follower-cut-off"));
             let until = from + 5 * SECOND;
-            let during = record.load.operations.iter_mut().filter(|one| from <= one.end.0 && one.end.0 < until);
+            let during =
+                record.load.operations.iter_mut().filter(|one| from <= one.end.0 && one.end.0 < until);
             // Only those that nobody can have seen the effect of.
             during.filter(|one| matches!(one.call, chaos::history::Call::Get { .. })).for_each(lost);
         },
@@ -211,7 +215,9 @@ fn readings(record: &mut RunRecord, writer: Writer, change: impl Fn(&mut chaos::
 
 fn blind(record: &mut RunRecord, from: u64, until: u64) {
     let (from, until) = (on_probe(record, from - 100 * MILLISECOND), on_probe(record, until));
-    for round in record.probes.rounds.iter_mut().filter(|round| from <= round.start.0 && round.start.0 <= until) {
+    for round in
+        record.probes.rounds.iter_mut().filter(|round| from <= round.start.0 && round.start.0 <= until)
+    {
         round.members.clear();
         round.resolve_error = Some("resolving etcd-peers: no answer within 1000 ms".to_owned());
     }
