@@ -14,6 +14,9 @@ use super::wipe::{Content, empty_directory, measure};
 /// The first process of the pid namespace that the agent shares with the target container.
 const TARGET: i32 = 1;
 const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long an emptied member stands still before it dies. Whoever replaces it then removes the pod at once, and with it the log in
+/// which the proof stands; until then nobody has a reason to.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long threads may take to leave the tracing stop after their release.
 const CONTINUE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -58,6 +61,7 @@ pub(super) fn wipe(fault: &WipeFault) -> anyhow::Result<()> {
     output::during(observe_directory(fault, true)?)?;
     output::during(observe()?)?;
     output::applied(None)?;
+    std::thread::sleep(LAST_WORDS);
     die()
 }
 

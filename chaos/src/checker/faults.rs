@@ -82,9 +82,15 @@ fn absent(story: &Story<'_>) -> Option<String> {
     })
 }
 
-/// The measurements made in one pod; for a fault of the cluster as a whole, all of them.
+/// The measurements made in one pod, and those made in no target: the operator's pods stand still while an object is corrupted. For
+/// a fault of the cluster as a whole, all of them.
 fn proofs_in<'a>(story: &Story<'a>, pod: Option<&str>) -> Vec<&'a Proof> {
-    let of_pod = story.proofs.iter().filter(|(_, in_pod, _)| pod.is_none() || *in_pod == pod);
+    let targets = story.targets.unwrap_or_default();
+    let elsewhere = |in_pod: &str| targets.iter().all(|target| target.pod != in_pod);
+    let of_pod = story
+        .proofs
+        .iter()
+        .filter(|(_, in_pod, _)| pod.is_none() || *in_pod == pod || in_pod.is_some_and(elsewhere));
     of_pod.map(|(_, _, proof)| *proof).collect()
 }
 

@@ -13,6 +13,7 @@ use super::recovery;
 use super::removals;
 use super::restarts;
 use super::rule::Rule;
+use super::serving;
 use super::timeline::Round;
 use crate::history::{ClusterId, HashRound, MemberId, Outcome, Revision, UnixNanoseconds};
 
@@ -21,6 +22,7 @@ pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
     let mut assertions = vec![members_agree(context), one_cluster(context)];
     assertions.extend(context.timeline.faults.iter().map(|story| quorum::quorum_back(context, story)));
     assertions.push(quorum::outage_bounded(context));
+    assertions.push(serving::members_serve(context));
     assertions.push(recovery::recovered(context));
     assertions.push(members_match_spec(context));
     assertions.push(departures::leave_first(context));

@@ -26,6 +26,7 @@ mod recovery;
 mod removals;
 mod restarts;
 mod rule;
+mod serving;
 mod statistics;
 mod status;
 mod testimony;

@@ -110,7 +110,9 @@ fn is_explained(context: &Context<'_>, restart: &Restart<'_>) -> bool {
         let over = story.excused_until.is_some_and(|until| until < restart.at);
         begun
             && !over
-            && (hits(story.targets.unwrap_or_default(), restart) || shakes(&story.step.fault, restart))
+            && (story.hit_nobody_knows()
+                || hits(story.targets.unwrap_or_default(), restart)
+                || shakes(&story.step.fault, restart))
     })
 }
 

@@ -43,6 +43,8 @@ pub enum Rule {
     Recovered,
     /// A quorum served all the time but for pauses within the bound, faults or not.
     OutageBounded,
+    /// Each voter that no fault is aimed at answered all the time but for pauses within the bound.
+    MembersServe,
     /// At the end the member list is what the spec declares.
     MembersMatchSpec,
     /// No member reports an alarm.
@@ -94,7 +96,7 @@ const fn words(id: &'static str, statement: &'static str, complaint: &'static st
 
 impl Rule {
     /// Every rule, in order.
-    pub const ALL: [Rule; 37] = [
+    pub const ALL: [Rule; 38] = [
         Rule::AcknowledgedWritesKept,
         Rule::RefusedWritesAbsent,
         Rule::LogExplained,
@@ -114,6 +116,7 @@ impl Rule {
         Rule::QuorumBack,
         Rule::Recovered,
         Rule::OutageBounded,
+        Rule::MembersServe,
         Rule::MembersMatchSpec,
         Rule::NoAlarms,
         Rule::VersionAsDeclared,
@@ -235,6 +238,11 @@ impl Rule {
                 "outage-bounded",
                 "A quorum served all the time, but for an election",
                 "No quorum served for too long",
+            ),
+            Rule::MembersServe => words(
+                "members-serve",
+                "Every voter that no fault was aimed at kept answering",
+                "A member that no fault was aimed at answered nobody for too long",
             ),
             Rule::MembersMatchSpec => words(
                 "members-match-spec",

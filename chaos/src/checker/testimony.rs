@@ -140,19 +140,23 @@ fn restarted(context: &Context<'_>, id: MemberId, later: UnixNanoseconds) -> boo
 fn one_leader(context: &Context<'_>) -> Assertion {
     let mut check = Check::new(Rule::OneLeaderPerTerm);
     let mut leaders: BTreeMap<u64, BTreeMap<MemberId, (UnixNanoseconds, MemberId)>> = BTreeMap::new();
-    let mut lagging: Vec<(MemberId, MemberId, u64, UnixNanoseconds)> = Vec::new();
+    let mut named: BTreeSet<(MemberId, MemberId, u64, UnixNanoseconds)> = BTreeSet::new();
     for (round, status) in statuses(context) {
         // Who lags behind names the leader of today in the term of yesterday.
         let lags = status.learner || status.applied_index < status.committed_index;
         if let Some(leader) = status.leader.filter(|_| !lags) {
-            lagging.push((status.member_id, leader, status.term, round.start));
+            named.insert((status.member_id, leader, status.term, round.start));
         }
     }
-    for (index, (who, leader, term, at)) in lagging.iter().enumerate() {
-        let later = lagging[index + 1..].iter().take_while(|(.., then)| then.since(*at) <= TERM_LAGS);
-        let catches_up =
-            later.clone().any(|(other, named, newer, _)| other == who && named == leader && newer > term);
-        if !catches_up {
+    let mut first_led: BTreeMap<MemberId, BTreeMap<u64, UnixNanoseconds>> = BTreeMap::new();
+    for (_, leader, term, at) in &named {
+        let first = first_led.entry(*leader).or_default().entry(*term).or_insert(*at);
+        *first = (*first).min(*at);
+    }
+    for (who, leader, term, at) in &named {
+        // Who is known to lead a later term is named in an earlier one by members that have not yet applied anything of it.
+        let mut later = first_led[leader].range(term + 1..);
+        if !later.any(|(_, first)| *first <= at.plus(TERM_LAGS)) {
             leaders.entry(*term).or_default().entry(*leader).or_insert((*at, *who));
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::clocks::Clocks;
 use crate::history::{Elapsed, ListedMember, MemberId, ProbeRound, UnixNanoseconds};
 use crate::record::{Event, EventLine, Proof, RunRecord, StatusSample, TargetedPod};
-use crate::scenario::{ClusterSize, Fault, FaultName, Step};
+use crate::scenario::{ClusterSize, Fault, FaultName, Step, Target};
 
 /// Rounds of the probe come four times a second; further apart than this, nobody watched in between.
 const MOST_APART: Duration = Duration::from_secs(3);
@@ -197,7 +197,8 @@ impl<'a> Timeline<'a> {
     pub fn is_aimed_at(&self, address: &str, from: UnixNanoseconds, until: UnixNanoseconds) -> bool {
         self.faults.iter().filter(|story| story.may_be_felt(from, until)).any(|story| {
             let targets = story.targets.unwrap_or_default();
-            targets.iter().any(|target| self.pods.has_address(&target.uid, address))
+            story.hit_nobody_knows()
+                || targets.iter().any(|target| self.pods.has_address(&target.uid, address))
         })
     }
 
@@ -228,6 +229,12 @@ impl Story<'_> {
     /// When the last measurement was made.
     pub fn effect_seen(&self) -> Option<UnixNanoseconds> {
         self.proofs.iter().map(|(at, ..)| *at).max()
+    }
+
+    /// Whether it was to hit members, and the record does not say which: anybody may have felt it.
+    pub fn hit_nobody_knows(&self) -> bool {
+        let unknown = self.targets.unwrap_or_default().is_empty();
+        unknown && !matches!(self.step.target, Target::Cluster | Target::Operator)
     }
 
     /// Whether it was in force, or not yet recovered from, at some time between two moments.
@@ -261,6 +268,11 @@ impl<'a> Pods<'a> {
     /// Whether a pod was seen, by its uid and under its name.
     pub fn was_seen(&self, uid: &str, pod: &str) -> bool {
         self.pods.get(uid) == Some(&pod)
+    }
+
+    /// The name that member lists give to an identity.
+    pub fn name_of(&self, id: MemberId) -> Option<&str> {
+        self.names.get(&id).map(String::as_str)
     }
 
     /// The processes that were seen in a pod; nothing if it was not seen with one.

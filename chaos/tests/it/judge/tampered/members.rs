@@ -1,13 +1,25 @@
 //! What members said of themselves and of each other was not what members of one healthy cluster say.
 
 use chaos::checker::Rule;
-use chaos::history::{AlarmKind, ClusterId, MemberId, Observation, Revision};
+use chaos::history::{AlarmKind, ClusterId, MemberId, Observation, Outcome, Revision};
 use chaos::record::RunRecord;
 
-use super::view::{later_statuses, statuses};
+use super::view::{SECOND, injected, later_statuses, lost, on_load, on_probe, statuses};
 use super::{Recipe, Right};
 
 pub(super) const RECIPES: &[Recipe] = &[
+    Recipe {
+        story: "A member that no fault was aimed at answered nobody for six seconds, while the others did.",
+        right: Right::Fail,
+        broken: &[Rule::MembersServe],
+        tamper: |record| {
+            let from = injected(record, "follower-cut-off");
+            let cut = target_of(record, "follower-cut-off");
+            let paused = target_of(record, "leader-stands-still");
+            assert_ne!(cut, paused, "the record has another member to choose");
+            member_silent(record, paused, from, from + 6 * SECOND);
+        },
+    },
     Recipe {
         story: "One member named another cluster ID for one round of the probe.",
         right: Right::Fail,
@@ -169,6 +181,25 @@ pub(super) const RECIPES: &[Recipe] = &[
         },
     },
 ];
+
+/// Nothing that needs a quorum is answered by one member between two moments of the harness's clock.
+fn member_silent(record: &mut RunRecord, id: MemberId, from: u64, until: u64) {
+    let (start, end) = (on_load(record, from), on_load(record, until));
+    for operation in &mut record.load.operations {
+        let by_it = matches!(&operation.outcome, Outcome::Acknowledged(answer) if answer.member_id == id);
+        if by_it && start <= operation.end.0 && operation.end.0 < end {
+            lost(operation);
+        }
+    }
+    let (start, end) = (on_probe(record, from), on_probe(record, until));
+    for member in record.probes.rounds.iter_mut().flat_map(|round| &mut round.members) {
+        let its = member.status.answer().is_some_and(|status| status.member_id == id);
+        if its && member.read.answer().is_some_and(|read| start <= read.at.0 && read.at.0 < end) {
+            member.read = Observation::Failed("no answer within 1000 ms".to_owned());
+            member.members = Observation::NotAsked;
+        }
+    }
+}
 
 fn hashed(record: &mut RunRecord, change: fn(&mut Revision)) {
     for round in &mut record.probes.hashes {

@@ -61,6 +61,11 @@ fn recipes() -> Vec<Recipe> {
         .collect()
 }
 
+/// The words of the rules that some recipe breaks.
+pub(super) fn rules_broken() -> impl Iterator<Item = String> {
+    recipes().into_iter().flat_map(|recipe| recipe.broken).map(|rule| rule.id().to_owned())
+}
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records/everyday")
 }
