@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::ledger::Ledger;
+use super::judgement::CallSketch;
+use super::ledger::{self, Ledger};
 use super::log::Log;
 use super::quorum::Quorum;
 use super::timeline::Timeline;
-use crate::history::{Elapsed, UnixNanoseconds};
+use crate::history::{Elapsed, Operation, UnixNanoseconds};
 use crate::record::{EVENTS_FILE, FINAL_FILE, LOAD_FILE, PROBE_FILE, RUN_FORMAT, RunRecord, RunState};
 
 /// A record made ready for the rules.
@@ -53,6 +54,11 @@ impl<'a> Context<'a> {
     /// When something of the load happened by the harness's clock.
     pub(super) fn wall(&self, elapsed: Elapsed) -> Option<UnixNanoseconds> {
         self.timeline.clocks.of_load(elapsed)
+    }
+
+    /// Calls as they are drawn beside a finding.
+    pub(super) fn sketches(&self, operations: &[&Operation]) -> Vec<CallSketch> {
+        operations.iter().filter_map(|operation| ledger::sketch(&self.timeline.clocks, operation)).collect()
     }
 
     /// By how much times of load and probe may be wrong on the harness's clock.

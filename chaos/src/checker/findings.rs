@@ -1,6 +1,6 @@
 //! Collects what is wrong with one rule and turns it into an [`Assertion`]. Pure.
 
-use super::judgement::{Assertion, Finding, MOST_FINDINGS, Outcome};
+use super::judgement::{Assertion, CallSketch, Finding, MOST_FINDINGS, Outcome};
 use super::rule::Rule;
 use crate::history::UnixNanoseconds;
 use crate::scenario::FaultName;
@@ -37,7 +37,17 @@ impl Check {
     pub(super) fn wrong(&mut self, at: Option<UnixNanoseconds>, text: impl FnOnce() -> String) {
         self.violations += 1;
         if self.findings.len() < MOST_FINDINGS {
-            self.findings.push(Finding { text: text(), at });
+            self.findings.push(Finding { text: text(), at, calls: Vec::new() });
+        }
+    }
+
+    /// Calls contradict each other, or the log.
+    pub(super) fn wrong_calls(&mut self, calls: Vec<CallSketch>, text: impl FnOnce() -> String) {
+        let at = calls.iter().map(|call| call.until).max();
+        self.wrong(at, text);
+        if let Some(last) = self.findings.last_mut().filter(|_| self.violations <= MOST_FINDINGS) {
+            last.calls = calls;
+            last.calls.sort_by_key(|call| call.from);
         }
     }
 

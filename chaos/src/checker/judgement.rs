@@ -100,6 +100,23 @@ pub struct Finding {
     pub text: String,
     /// When, where that is known.
     pub at: Option<UnixNanoseconds>,
+    /// The calls that contradict each other, or the log, in the order of time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<CallSketch>,
+}
+
+/// A call as it is drawn beside a finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallSketch {
+    /// What was asked, by whom.
+    pub name: String,
+    /// What came of it.
+    pub outcome: String,
+    /// When it began.
+    pub from: UnixNanoseconds,
+    /// When it ended.
+    pub until: UnixNanoseconds,
 }
 
 /// Something that the verdict does not speak about.
@@ -110,6 +127,9 @@ pub struct NotChecked {
     pub what: String,
     /// Why not.
     pub why: String,
+    /// What to do, where something can be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<&'static str>,
     /// Whether the run is invalid because of it.
     pub required: bool,
 }

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use super::clocks::Clocks;
+use super::judgement::CallSketch;
 use super::log::Log;
 use crate::history::{
     Acknowledgement, Call, Found, Key, Operation, Outcome, Reply, Revision, TransactionCall, Value,
@@ -143,6 +145,31 @@ impl<'a> Ledger<'a> {
 
 fn seen_in(log: &Log<'_>, value: &Value) -> Option<Revision> {
     log.written(value).first().map(|event| event.revision)
+}
+
+/// What came of an operation, in a few words.
+fn outcome(operation: &Operation) -> String {
+    match &operation.outcome {
+        Outcome::Acknowledged(answer) => {
+            let saw = match &answer.reply {
+                Reply::Get { found: Some(found) } => {
+                    format!(", saw {} of revision {}", found.value, found.modified_at)
+                }
+                Reply::Get { found: None } => ", saw nothing".to_owned(),
+                Reply::Transaction { succeeded: false, .. } => ", not applied".to_owned(),
+                Reply::Transaction { succeeded: true, .. } | Reply::Put => String::new(),
+            };
+            format!("answered at revision {}{saw}", answer.revision)
+        }
+        Outcome::Failed { .. } => "refused".to_owned(),
+        Outcome::Unknown { .. } => "no answer".to_owned(),
+    }
+}
+
+/// An operation as it is drawn; nothing if the record does not say when it was.
+pub(super) fn sketch(clocks: &Clocks, operation: &Operation) -> Option<CallSketch> {
+    let (from, until) = (clocks.of_load(operation.start)?, clocks.of_load(operation.end)?);
+    Some(CallSketch { name: name(operation), outcome: outcome(operation), from, until })
 }
 
 /// How findings call an operation.

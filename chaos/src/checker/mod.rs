@@ -37,8 +37,8 @@ mod watch;
 mod writes;
 
 pub use judgement::{
-    Assertion, CallCounts, FaultTimes, Finding, Judgement, MOST_FINDINGS, NotChecked, Outcome, RecoveryTimes,
-    Statistics, Verdict,
+    Assertion, CallCounts, CallSketch, FaultTimes, Finding, Judgement, MOST_FINDINGS, NotChecked, Outcome,
+    RecoveryTimes, Statistics, Verdict,
 };
 pub use rule::Rule;
 pub use timeline::{Round, Story, Timeline};

@@ -47,7 +47,7 @@ fn reads_not_stale(context: &Context<'_>) -> Assertion {
         let Some((required, by)) = newest.get(read.key) else { continue };
         let seen = read.found.map_or(Revision(0), |found| found.modified_at);
         if seen < *required {
-            check.wrong(context.wall(read.operation.end), || {
+            check.wrong_calls(context.sketches(&[by, read.operation]), || {
                 let saw = read.found.map_or_else(|| "nothing".to_owned(), |found| format!("revision {}", found.modified_at));
                 let late = (read.operation.start.0 - by.end.0) / 1_000;
                 format!(
@@ -88,7 +88,9 @@ fn reads_not_invented(context: &Context<'_>) -> Assertion {
             Some(write) if write.operation.start > read.operation.end => "whose write had not begun",
             Some(_) => continue,
         };
-        check.wrong(context.wall(read.operation.end), || {
+        let mut calls = vec![read.operation];
+        calls.extend(writer.map(|write| write.operation));
+        check.wrong_calls(context.sketches(&calls), || {
             format!("{} saw {}, {why}", name(read.operation), found.value)
         });
     }
@@ -124,7 +126,10 @@ fn reads_match_log(context: &Context<'_>) -> Assertion {
             (None, Some(_)) | (Some(_), None) => false,
         };
         if !same {
-            check.wrong(context.wall(read.operation.end), || {
+            let writer = held.and_then(|held| context.ledger.by_value.get(held.value));
+            let mut calls = vec![read.operation];
+            calls.extend(writer.map(|index| context.ledger.writes[*index].operation));
+            check.wrong_calls(context.sketches(&calls), || {
                 let saw = read.found.map_or_else(
                     || "nothing".to_owned(),
                     |found| format!("{} of revision {}", found.value, found.modified_at),
@@ -204,7 +209,7 @@ fn revisions_monotone(context: &Context<'_>) -> Assertion {
         let in_order =
             if later.writes { earlier.revision < later.revision } else { earlier.revision <= later.revision };
         if !in_order {
-            check.wrong(context.wall(later.operation.end), || {
+            check.wrong_calls(context.sketches(&[earlier.operation, later.operation]), || {
                 format!(
                     "{} took effect at revision {}, though {} at revision {} had ended before it began",
                     name(later.operation),
@@ -226,7 +231,7 @@ fn one_write_a_revision(context: &Context<'_>, check: &mut Check, all: &[Pinned<
     let mut made_by: HashMap<Revision, &Operation> = HashMap::new();
     for pinned in all.iter().filter(|pinned| pinned.writes) {
         if let Some(other) = made_by.insert(pinned.revision, pinned.operation) {
-            check.wrong(context.wall(pinned.operation.end), || {
+            check.wrong_calls(context.sketches(&[other, pinned.operation]), || {
                 let (one, two) = (name(other), name(pinned.operation));
                 format!("{one} and {two} both made revision {}", pinned.revision)
             });

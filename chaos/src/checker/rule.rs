@@ -312,6 +312,58 @@ impl Rule {
             Rule::RecordWhole => words("record-whole", "The record is whole", "The record is not whole"),
         }
     }
+
+    /// What to do if it could not be checked.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Rule::AcknowledgedWritesKept
+            | Rule::RefusedWritesAbsent
+            | Rule::LogExplained
+            | Rule::ReadsNotStale
+            | Rule::ReadsNotInvented
+            | Rule::ReadsMatchLog
+            | Rule::RevisionsMonotone
+            | Rule::TransactionsConsistent
+            | Rule::LoadEnough
+            | Rule::LoadDuringFault => {
+                "run again, and see in logs/ why the load pod did not answer, or ended before the final read"
+            }
+            Rule::ProbeReadsFresh
+            | Rule::MembersNeverGoBack
+            | Rule::OneLeaderPerTerm
+            | Rule::NoAlarms
+            | Rule::VersionAsDeclared
+            | Rule::MembersAgree
+            | Rule::OneCluster
+            | Rule::QuorumBack
+            | Rule::OutageBounded
+            | Rule::MembersServe
+            | Rule::Recovered
+            | Rule::MembersMatchSpec
+            | Rule::HealthyVotersKept
+            | Rule::LostMembersReplaced
+            | Rule::ProbeKeptWatch => {
+                "run again, and see in logs/ why the probe pod did not answer, or could not resolve the members' names"
+            }
+            Rule::MembersLeaveFirst
+            | Rule::RestartsExplained
+            | Rule::StatusHonest
+            | Rule::StatusReadyAtEnd
+            | Rule::ResizeCarriedOut
+            | Rule::DriftRepaired => {
+                "run again, and see whether the API server could be watched from where chaos ran; `chaos doctor` names missing rights"
+            }
+            Rule::FaultProved | Rule::FaultEnded | Rule::FaultAsPlanned => {
+                "read why the fault was not injected: its trigger may need a longer `within`, or its target another moment"
+            }
+            Rule::ScheduleKept | Rule::RecordWhole | Rule::RunComplete => {
+                "run again with this build: this record is not whole, or was made by an earlier one"
+            }
+            Rule::ClocksKnown => {
+                "run again where clocks are kept by NTP, and where the API server answers within half a second"
+            }
+        }
+    }
 }
 
 impl Serialize for Rule {

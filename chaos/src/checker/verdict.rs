@@ -10,7 +10,7 @@ use super::statistics;
 use crate::scenario::Subject;
 
 /// What no rule of this judge looks at. A reader must not take a pass to speak about it.
-const NEVER_CHECKED: [(&str, &str); 5] = [
+const NEVER_CHECKED: [(&str, &str); 9] = [
     (
         "Watches",
         "the load keeps none open during the run; the committed log itself is read by a watch at the end",
@@ -22,6 +22,22 @@ const NEVER_CHECKED: [(&str, &str); 5] = [
         "all reads of the load are linearizable; etcd promises nothing about the age of others",
     ),
     ("Files on the members' disks", "data is compared through etcd's HashKV, not read from the disks"),
+    (
+        "The order of calls that were open at once",
+        "either may have come first: only a call that began after another had ended must come later",
+    ),
+    (
+        "Whether a call without an answer was made at all",
+        "its outcome is unknown to its client; the committed log says what became of a write, and nothing of a read",
+    ),
+    (
+        "Reads of the probe that are a moment old",
+        "they are held against earlier reads of the probe, whose clock is the same, and not against the clients' writes",
+    ),
+    (
+        "Which member the Service chose for a call that was not answered",
+        "nobody outside the node knows; calls to single members are told apart",
+    ),
 ];
 
 /// Adds the verdict, its reason and what was not checked.
@@ -105,18 +121,20 @@ fn not_checked(context: &Context<'_>, assertions: &[Assertion]) -> Vec<NotChecke
         assertions.iter().filter(|assertion| assertion.outcome == Outcome::NotChecked).map(|assertion| {
             let fault = assertion.fault.as_ref().map_or_else(String::new, |fault| format!(" [{fault}]"));
             let what = format!("{}{fault}", assertion.rule.statement());
-            NotChecked { what, why: assertion.evidence.clone(), required: true }
+            let remedy = Some(assertion.rule.remedy());
+            NotChecked { what, why: assertion.evidence.clone(), remedy, required: true }
         });
     let mut list: Vec<NotChecked> = open.collect();
     if matches!(context.record.schedule.subject, Subject::Selector(_)) {
         let what = "The operator's status".to_owned();
         let why = "the subject was found by a selector; only our operator's status is known to the judge"
             .to_owned();
-        list.push(NotChecked { what, why, required: false });
+        list.push(NotChecked { what, why, remedy: None, required: false });
     }
     list.extend(NEVER_CHECKED.iter().map(|(what, why)| NotChecked {
         what: (*what).to_owned(),
         why: (*why).to_owned(),
+        remedy: None,
         required: false,
     }));
     list

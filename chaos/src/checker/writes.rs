@@ -26,7 +26,7 @@ fn acknowledged_writes_kept(context: &Context<'_>) -> Assertion {
         writes += 1;
         let ended_at = context.record.final_read.as_ref().map(|read| read.revision);
         if let Some(ended_at) = ended_at.filter(|ended_at| revision > *ended_at) {
-            check.wrong(context.wall(write.operation.end), || {
+            check.wrong_calls(context.sketches(&[write.operation]), || {
                 format!(
                     "{} was acknowledged at revision {revision}, but the cluster ended at revision {ended_at}",
                     name(write.operation)
@@ -41,7 +41,8 @@ fn acknowledged_writes_kept(context: &Context<'_>) -> Assertion {
         for (key, value) in &write.puts {
             let events = context.log.written(value);
             if !events.iter().any(|event| event.revision == revision && event.key == **key) {
-                check.wrong(context.wall(write.operation.end), || lost(write, key, value, revision, events));
+                let calls = context.sketches(&[write.operation]);
+                check.wrong_calls(calls, || lost(write, key, value, revision, events));
             }
         }
     }
@@ -82,7 +83,7 @@ fn refused_writes_absent(context: &Context<'_>) -> Assertion {
         refused += 1;
         for (key, value) in &write.puts {
             if let Some(event) = context.log.written(value).first() {
-                check.wrong(context.wall(write.operation.end), || {
+                check.wrong_calls(context.sketches(&[write.operation]), || {
                     format!(
                         "{} was refused, yet {key} = {value} is at revision {}",
                         name(write.operation),

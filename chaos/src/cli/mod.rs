@@ -1,12 +1,15 @@
 //! The command line: what can be asked for and how it is explained. Exit codes: 0 pass, 1 fail, 2 invalid or error.
 
+mod assignments;
 mod cluster;
 mod doctor;
 mod heal;
 mod image;
 mod judge;
+mod outcomes;
 mod plan;
 mod run;
+mod show;
 mod signals;
 
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! `chaos plan`: what a scenario will do with a seed. Touches no cluster.
+//! `chaos plan`: what scenarios will do with a seed. Touches no cluster.
 
 use std::path::{Path, PathBuf};
 
@@ -9,18 +9,28 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 
 #[derive(Debug, Args)]
 pub(super) struct PlanArguments {
-    /// The scenario file
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// The seed, instead of the one in the file: the same seed gives the same schedule, byte for byte
+    /// Scenario files
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// The seed, instead of the one in each file: the same seed gives the same schedule, byte for byte
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Print the schedules as JSON, one document after the other, instead of a timeline
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn plan(arguments: &PlanArguments) -> Result<u8> {
-    let (scenario, _) = load(&arguments.file)?;
-    let seed = arguments.seed.map_or(scenario.seed, Seed);
-    anstream::print!("{}", scenario::schedule_json(&scenario::schedule(&scenario, seed)));
+    let loaded = arguments.files.iter().map(|file| load(file)).collect::<Result<Vec<_>>>()?;
+    for (index, (scenario, _)) in loaded.iter().enumerate() {
+        let schedule = scenario::schedule(scenario, arguments.seed.map_or(scenario.seed, Seed));
+        if arguments.json {
+            anstream::print!("{}", scenario::schedule_json(&schedule));
+        } else {
+            let before = if index > 0 { "\n" } else { "" };
+            anstream::print!("{before}{}", scenario::timeline(&schedule));
+        }
+    }
     Ok(0)
 }
 

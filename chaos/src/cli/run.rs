@@ -4,18 +4,17 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
-use chaos::checker::{Outcome, Verdict};
 use chaos::cluster::{ClusterKind, SandboxImages, images};
 use chaos::progress::Display;
 use chaos::recorder::ClockOffset;
-use chaos::runner::directory::{DEFAULT_PARENT, RunDirectory};
-use chaos::runner::{self, Assignment, Finished, Settings};
-use chaos::scenario::{self, Seed, Subject, Unavailable};
-use clap::Args;
+use chaos::runner::{self, Assignment, Settings};
+use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{ClusterArguments, EXIT_ERROR, signals};
+use super::assignments::{self, Place};
+use super::outcomes::Outcomes;
+use super::{ClusterArguments, show, signals};
 
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
@@ -25,7 +24,7 @@ pub(super) struct RunArguments {
     /// The seed, instead of the one in each file
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Where the record and the reports go (with several files: a directory for each below it)
+    /// Where the record and the reports go (with several runs: a directory for each below it)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -42,12 +41,36 @@ pub(super) struct RunArguments {
     /// The image of load, probe and agent
     #[arg(long, value_name = "IMAGE", default_value = images::CHAOS_IMAGE)]
     chaos_image: String,
+    /// Run each file so many times, each time with the next seed
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    repeat: u64,
+    /// Go on, each time with the next seeds, until something happens; with --repeat at most so many times
+    #[arg(long, value_name = "WHAT", value_enum)]
+    until: Option<Until>,
+    /// Where the JUnit report of all runs goes (otherwise beside the runs, under a name of its own, if there are several)
+    #[arg(long, value_name = "PATH")]
+    junit: Option<PathBuf>,
     /// Adds so many milliseconds to the clocks of load and probe (for tests of the judge)
     #[arg(long, hide = true, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pod_clock_offset_milliseconds: i64,
 }
 
+/// What ends a repetition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Until {
+    /// A run that does not pass.
+    Fail,
+}
+
 impl RunArguments {
+    /// How often each file is run at most.
+    fn rounds(&self) -> u64 {
+        match self.until {
+            Some(Until::Fail) if self.repeat == 1 => u64::MAX,
+            Some(Until::Fail) | None => self.repeat,
+        }
+    }
+
     /// What must be said again, beyond file, seed and cluster, for the same run.
     fn to_repeat(&self) -> Vec<String> {
         let mut again = self.cluster.to_repeat();
@@ -70,86 +93,39 @@ impl RunArguments {
 
 pub(super) async fn run(arguments: RunArguments) -> Result<u8> {
     arguments.cluster.check()?;
-    let assignments = assignments(&arguments)?;
-    assignments
-        .iter()
-        .try_for_each(|assignment| refuse_unavailable(assignment, arguments.cluster.cluster))?;
+    let plans = assignments::read(&arguments.files, arguments.cluster.cluster)?;
+    let place = Place::new(arguments.out.clone(), plans.len() == 1 && arguments.rounds() == 1);
+    let first: Vec<Assignment> = plans.iter().map(|plan| place.assign(plan, arguments.seed, 0)).collect();
+    assignments::check_free(&first)?;
     arguments.cluster.choice().check()?;
     let settings = settings(&arguments)?;
     let display = Display::new();
     let interrupt = CancellationToken::new();
     let _signals = AbortOnDropHandle::new(tokio::spawn(watch_signals(interrupt.clone(), display.clone())?));
 
-    let mut finished = Vec::new();
-    let mut failed_to_run = false;
-    for assignment in &assignments {
-        if interrupt.is_cancelled() {
-            break;
-        }
-        display.say(&format!("scenario {}, seed {}", assignment.schedule.scenario, assignment.schedule.seed));
-        match runner::run(assignment, &settings, &interrupt, &display).await {
-            Ok(run) => finished.push(run),
-            Err(error) => {
-                anstream::eprintln!("error: {}: {error:#}", assignment.file);
-                failed_to_run = true;
+    let mut outcome = Outcomes::default();
+    'rounds: for round in 0..arguments.rounds() {
+        for plan in &plans {
+            if interrupt.is_cancelled() {
+                outcome.cut_short = true;
+                break 'rounds;
             }
+            let assignment = place.assign(plan, arguments.seed, round);
+            display.say(&format!(
+                "scenario {}, seed {}",
+                assignment.schedule.scenario, assignment.schedule.seed
+            ));
+            let ended = runner::run(&assignment, &settings, &interrupt, &display).await;
+            outcome.take(&assignment, ended);
+        }
+        if arguments.until.is_some() && !outcome.all_passed() {
+            break;
         }
     }
     display.finish();
-    if !finished.is_empty() {
-        show(&finished, &arguments)?;
-    }
-    let incomplete = failed_to_run || finished.len() < assignments.len();
-    let worst = finished.iter().map(Finished::verdict).max().unwrap_or(Verdict::Invalid);
-    Ok(match worst {
-        Verdict::Pass if incomplete => EXIT_ERROR,
-        Verdict::Pass | Verdict::Invalid | Verdict::Fail => worst.exit_code(),
-    })
-}
-
-/// Reads every file before anything is started: the last one's mistake must not cost the first one's run.
-fn assignments(arguments: &RunArguments) -> Result<Vec<Assignment>> {
-    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ").to_string();
-    let mut assignments: Vec<Assignment> = Vec::new();
-    for file in &arguments.files {
-        let (scenario, text) = super::plan::load(file)?;
-        let seed = arguments.seed.map_or(scenario.seed, Seed);
-        let schedule = scenario::schedule(&scenario, seed);
-        let out = match &arguments.out {
-            Some(out) if arguments.files.len() == 1 => out.clone(),
-            Some(out) => out.join(format!("{}-{seed}", scenario.name)),
-            None => Path::new(DEFAULT_PARENT).join(format!("{}-{seed}-{now}", scenario.name)),
-        };
-        if assignments.iter().any(|earlier| earlier.out == out) {
-            bail!(
-                "two of the files are named {} inside: their records would lie in one place",
-                scenario.name
-            );
-        }
-        RunDirectory::check_free(&out)?;
-        assignments.push(Assignment { file: file.display().to_string(), text, schedule, out });
-    }
-    Ok(assignments)
-}
-
-/// Refuses, at the field that asks for it, what cannot be had on this machine or is not built yet.
-fn refuse_unavailable(assignment: &Assignment, cluster: ClusterKind) -> Result<()> {
-    let refused = |field: Unavailable, message: &str| {
-        let error = scenario::refusal(&assignment.file, &assignment.text, field, message);
-        Err(super::plan::shown(&error))
-    };
-    match &assignment.schedule.subject {
-        Subject::Selector(_) => {
-            refused(Unavailable::Selector, "a selector is not built yet: use `subject.cluster`")
-        }
-        Subject::Cluster(subject) if cluster != ClusterKind::Current => {
-            match images::missing_etcd(subject.version.as_str())? {
-                Some(message) => refused(Unavailable::Version, &message),
-                None => Ok(()),
-            }
-        }
-        Subject::Cluster(_) => Ok(()),
-    }
+    let junit = arguments.junit.clone().or_else(|| place.junit(&outcome));
+    show::show(&outcome, junit.as_deref())?;
+    Ok(outcome.exit_code())
 }
 
 fn settings(arguments: &RunArguments) -> Result<Settings> {
@@ -206,61 +182,4 @@ fn watch_signals(interrupt: CancellationToken, display: Display) -> Result<impl 
     let saying = display.clone();
     let first = move || saying.say("interrupted: healing and writing the report; once more to stop at once");
     signals::watch(interrupt, first, move || display.finish())
-}
-
-fn show(finished: &[Finished], arguments: &RunArguments) -> Result<()> {
-    for run in finished {
-        show_verdict(run);
-    }
-    if finished.len() > 1 {
-        show_all(finished, arguments)?;
-    }
-    // The last line is for scripts and for a click.
-    for run in finished {
-        anstream::println!("{}", run.report.display());
-    }
-    Ok(())
-}
-
-/// One JUnit file for all runs of the command.
-fn show_all(finished: &[Finished], arguments: &RunArguments) -> Result<()> {
-    let runs: Vec<_> = finished.iter().map(|run| (&run.record, &run.judgement)).collect();
-    let parent = arguments.out.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_PARENT));
-    let path = parent.join("junit.xml");
-    let text = chaos::report::junit(&runs).context("writing the JUnit of all runs")?;
-    std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
-    anstream::println!("JUnit of all runs: {}", path.display());
-    Ok(())
-}
-
-/// The verdict in plain words, and what speaks against the run.
-pub(super) fn show_verdict(run: &Finished) {
-    let (word, meaning) = match run.verdict() {
-        Verdict::Pass => ("PASS", "quorum and data survived"),
-        Verdict::Fail => ("FAIL", "something that must hold did not"),
-        Verdict::Invalid => ("INVALID", "this run proves nothing"),
-    };
-    let head = &run.record.run;
-    anstream::println!("\n{word}: {} (seed {}): {meaning}", head.scenario, head.seed);
-    anstream::println!("  {}", run.judgement.reason);
-    let mut unchecked = 0;
-    for assertion in &run.judgement.assertions {
-        let mark = match assertion.outcome {
-            Outcome::Held => continue,
-            Outcome::NotChecked => {
-                unchecked += 1;
-                continue;
-            }
-            Outcome::Violated => "violated",
-            Outcome::ProvesNothing => "proves nothing",
-        };
-        let fault = assertion.fault.as_ref().map(|fault| format!(" [{fault}]")).unwrap_or_default();
-        anstream::println!("  {mark}: {}{fault}: {}", assertion.rule.statement(), assertion.evidence);
-        for finding in &assertion.findings {
-            anstream::println!("    - {}", finding.text);
-        }
-    }
-    if unchecked > 0 {
-        anstream::println!("  {unchecked} assertions could not be checked; the report names them");
-    }
 }

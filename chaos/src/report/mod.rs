@@ -10,7 +10,7 @@ mod time;
 
 use std::collections::BTreeMap;
 
-pub use junit::{JunitError, junit};
+pub use junit::{JunitError, NotBegun, junit};
 
 use crate::checker::{Judgement, Timeline};
 use crate::record::RunRecord;
@@ -39,7 +39,7 @@ pub fn render(
         (HTML_FILE, html::page(record, judgement, &timeline)),
         (JSON_FILE, json::report(record, judgement, &timeline)),
         (MARKDOWN_FILE, markdown::summary(record, judgement, &timeline)),
-        (JUNIT_FILE, junit(&[(record, judgement)])?),
+        (JUNIT_FILE, junit(&[(record, judgement)], &[])?),
     ]))
 }
 

@@ -9,17 +9,44 @@ use super::Finished;
 use super::directory::RunDirectory;
 use crate::{checker, record, report};
 
-/// The report for people within a run's directory.
-const REPORT_FILE: &str = "report.html";
-
-/// Judges the record in `directory` and writes every report into it.
-pub fn judge_and_report(directory: &Path) -> Result<Finished> {
+/// Judges the record in `directory` and writes nothing.
+///
+/// # Errors
+/// When there is no record, or none that this build reads.
+pub fn judge(directory: &Path) -> Result<Finished> {
     let record = record::open(directory)?;
     let judgement = checker::judge(&record);
     let opened = RunDirectory::open(directory)?;
-    for (name, text) in report::render(&record, &judgement)? {
-        opened.write(name, text.as_bytes())?;
-    }
-    let report = opened.path().join(REPORT_FILE);
+    let report = opened.path().join(report::HTML_FILE);
     Ok(Finished { directory: opened.path().to_owned(), report, record, judgement })
+}
+
+/// Judges the record in `directory` and writes every report into it.
+///
+/// # Errors
+/// When there is no record that this build reads, or a report cannot be written.
+pub fn judge_and_report(directory: &Path) -> Result<Finished> {
+    let finished = judge(directory)?;
+    finished.write_reports(|_| true)?;
+    Ok(finished)
+}
+
+impl Finished {
+    /// Writes the reports that are not there yet, and leaves the others alone.
+    ///
+    /// # Errors
+    /// When one cannot be written.
+    pub fn add_missing_reports(&self) -> Result<()> {
+        self.write_reports(|path| !path.exists())
+    }
+
+    fn write_reports(&self, wanted: impl Fn(&Path) -> bool) -> Result<()> {
+        let opened = RunDirectory::open(&self.directory)?;
+        for (name, text) in report::render(&self.record, &self.judgement)? {
+            if wanted(&opened.path().join(name)) {
+                opened.write(name, text.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -32,7 +32,7 @@ use crate::scenario::{Schedule, Subject};
 use directory::RunDirectory;
 use recorder::Recorder;
 
-pub use judge::judge_and_report;
+pub use judge::{judge, judge_and_report};
 
 /// The name of the cluster under test, in the namespace that the run makes for it.
 pub const SUBJECT_NAME: &str = "etcd";

@@ -16,6 +16,7 @@ mod raw;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod validate;
 mod validate_fault;
 
@@ -32,6 +33,7 @@ pub use names::{
 pub use parse::{LARGEST_FILE, Unavailable, parse, refusal};
 pub use plan::{schedule, schedule_json, stream};
 pub use schedule::{SCHEDULE_FORMAT, SCHEDULE_FORMAT_BEFORE, Schedule, Step, Trigger};
+pub use timeline::{due, timeline};
 
 /// Reads a scenario file and parses it; returns its text too, because a pipe can be read only once. The only function here
 /// that touches a disk.

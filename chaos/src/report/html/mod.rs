@@ -3,6 +3,7 @@
 //! The first screen says the verdict and its reason; then come the timeline, the faults with their proof, the
 //! assertions, what was not checked, and how to make the run again.
 
+mod calls;
 mod style;
 mod tables;
 mod timeline;

@@ -69,6 +69,8 @@ td.tight { white-space: nowrap; }
 .mark.violated { background: var(--fail); } .mark.proves-nothing, .mark.not-checked { background: var(--invalid); }
 .findings { margin: .35rem 0 0; padding-left: 1.1rem; }
 .findings li { margin: .15rem 0; }
+svg.calls { display: block; width: 100%; max-width: 44rem; margin: .35rem 0 .5rem; }
+svg.calls text { font-size: 11px; fill: var(--text); } svg.calls rect { fill: var(--fault); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin: 0; font-size: .92rem; }
 dt { color: var(--quiet); } dd { margin: 0; overflow-wrap: anywhere; }
 details { margin-top: .8rem; } summary { cursor: pointer; color: var(--quiet); font-size: .92rem; }

@@ -4,9 +4,10 @@ use maud::{Markup, html};
 
 use super::super::replay_command;
 use super::super::time::{Span, utc};
+use super::calls;
 use crate::checker::{Assertion, FaultTimes, Judgement, Outcome, Rule, Statistics, Story, Timeline, human};
 use crate::record::RunRecord;
-use crate::scenario::Trigger;
+use crate::scenario::due;
 
 fn nanoseconds(value: u64) -> String {
     human::duration(std::time::Duration::from_nanos(value))
@@ -63,7 +64,7 @@ fn fault(judgement: &Judgement, story: &Story<'_>, span: &Span) -> Markup {
             }
             td data-label="Effect" {
                 (words(of(Rule::FaultProved)))
-                @if let Some(times) = times { (calls(times)) }
+                @if let Some(times) = times { (calls_during(times)) }
             }
             td data-label="End" { (words(of(Rule::FaultEnded))) }
             td.tight data-label="Longest silence" { (silence(times)) }
@@ -90,7 +91,7 @@ fn silence(times: Option<&FaultTimes>) -> Markup {
 }
 
 /// What became of the calls that were made while the fault was in force.
-fn calls(times: &FaultTimes) -> Markup {
+fn calls_during(times: &FaultTimes) -> Markup {
     html! {
         @if let (Some(at_target), Some(elsewhere)) = (&times.at_target, &times.elsewhere) {
             br;
@@ -98,15 +99,6 @@ fn calls(times: &FaultTimes) -> Markup {
                 @if at_target.total() > 0 { "calls to the target: " (at_target) "; " }
                 "calls to others: " (elsewhere)
             }
-        }
-    }
-}
-
-fn due(trigger: &Trigger) -> String {
-    match trigger {
-        Trigger::At(at) => format!("{at} into the faults"),
-        Trigger::When { condition, within, .. } => {
-            format!("when {condition}, within {within}")
         }
     }
 }
@@ -138,7 +130,10 @@ fn findings(assertion: &Assertion, span: &Span) -> Markup {
         @if !assertion.findings.is_empty() {
             ul.findings {
                 @for finding in &assertion.findings {
-                    li { @if let Some(at) = finding.at { b { (span.seconds(at)) } " " } (finding.text) }
+                    li {
+                        @if let Some(at) = finding.at { b { (span.seconds(at)) } " " } (finding.text)
+                        @if !finding.calls.is_empty() { (calls::picture(&finding.calls, span)) }
+                    }
                 }
                 @if more > 0 { li { "and " (more) " more" } }
             }
@@ -153,7 +148,10 @@ pub(super) fn not_checked(judgement: &Judgement) -> Markup {
         dl {
             @for open in &judgement.not_checked {
                 dt { (open.what) }
-                dd { @if open.required { span.mark.not-checked { "required" } " " } (open.why) }
+                dd {
+                    @if open.required { span.mark.not-checked { "required" } " " } (open.why)
+                    @if let Some(remedy) = open.remedy { br; span.quiet { "What to do: " (remedy) } }
+                }
             }
         }
     }
@@ -202,6 +200,7 @@ pub(super) fn about(record: &RunRecord) -> Markup {
         ("Ended", ended),
         ("etcd", versions.etcd.clone()),
         ("Operator", versions.operator.clone()),
+        ("Wrong operator on purpose", run.mutant.clone().unwrap_or_else(|| "no".to_owned())),
         ("Harness", format!("chaos {}", versions.chaos)),
         ("Cluster", format!("{} ({})", run.cluster, versions.kubernetes)),
         ("Namespace", format!("{}, EtcdCluster {}", run.namespace, run.subject)),
@@ -210,6 +209,7 @@ pub(super) fn about(record: &RunRecord) -> Markup {
         h2 { "This run, and how to make it again" }
         dl { @for (what, text) in entries { dt { (what) } dd { (text) } } }
         pre { (replay_command(record)) }
+        p { "What the pods said: " a href="logs/" { "logs" } " beside this page." }
         p.quiet {
             "The same seed gives the same schedule, byte for byte; what the cluster makes of it may differ. "
             code { "chaos check DIR" } " judges this record again, " code { "chaos report DIR" } " writes this page again."

@@ -3,7 +3,7 @@
 use chaos::checker::{Verdict, judge};
 use chaos::history::{CommittedChange, Value};
 use chaos::record::{Event, Problem, ProblemKind, Proof, RunRecord, RunState};
-use chaos::report::{HTML_FILE, JSON_FILE, JUNIT_FILE, MARKDOWN_FILE, junit, render};
+use chaos::report::{HTML_FILE, JSON_FILE, JUNIT_FILE, MARKDOWN_FILE, NotBegun, junit, render};
 
 use super::model::{Shape, USUAL, run};
 
@@ -107,9 +107,15 @@ fn text_from_outside_is_never_markup() {
 }
 
 #[test]
-fn several_runs_make_one_junit_report() {
+fn several_runs_make_one_junit_report_and_one_that_could_not_begin_is_in_it() {
     let (good, bad) = (passed(), lost_write());
-    let xml = junit(&[(&good, &judge(&good)), (&bad, &judge(&bad))]).unwrap();
-    assert_eq!(xml.matches("<testsuite ").count(), 2);
+    let not_begun = NotBegun {
+        scenario: "never-run".parse().unwrap(),
+        seed: good.run.seed,
+        error: "port 443 is taken".to_owned(),
+    };
+    let xml = junit(&[(&good, &judge(&good)), (&bad, &judge(&bad))], &[not_begun]).unwrap();
+    assert_eq!(xml.matches("<testsuite ").count(), 3);
     assert!(xml.contains("<failure"));
+    assert!(xml.contains("never-run") && xml.contains("port 443 is taken"), "{xml}");
 }
