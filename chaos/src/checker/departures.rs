@@ -17,13 +17,13 @@ use crate::record::{Event, Phase, PodSample};
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// One pod of a member as the API server showed it.
-struct Pod<'a> {
-    member: &'a str,
+pub(super) struct Pod<'a> {
+    pub(super) member: &'a str,
     uid: &'a str,
     /// When it was first seen on its way out.
-    ending: Option<UnixNanoseconds>,
+    pub(super) ending: Option<UnixNanoseconds>,
     /// Whether it was seen to go, or to be on its way when the run ended.
-    last: &'a PodSample,
+    pub(super) last: &'a PodSample,
 }
 
 /// A member that no fault holds, or held a moment ago, keeps its pod until a linearizable member list no longer holds it: an operator that takes the
@@ -72,7 +72,7 @@ fn is_hit(context: &Context<'_>, member: &str, at: UnixNanoseconds) -> bool {
 }
 
 /// Every pod of every member, in the order in which they were first seen; what is seen during the clean-up does not count.
-fn pods<'a>(context: &Context<'a>) -> Vec<Pod<'a>> {
+pub(super) fn pods<'a>(context: &Context<'a>) -> Vec<Pod<'a>> {
     let mut pods: Vec<Pod<'a>> = Vec::new();
     let mut index: BTreeMap<&str, usize> = BTreeMap::new();
     for line in &context.record.events {

@@ -53,6 +53,12 @@ pub(super) fn of_effect(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack
             }
             _ => None,
         }),
+        Fault::Roll => first(proofs, "the changed declaration", |proof| match proof {
+            Proof::RestartDeclared { generation, .. } => {
+                Some(Ok(format!("generation {generation} declares what every member must restart for")))
+            }
+            _ => None,
+        }),
         Fault::VolumeDeletionStuck { .. } => first(proofs, "the claim being held", |proof| match proof {
             Proof::VolumeHeld { claim } => Some(Ok(format!("{} was held while under deletion", claim.name))),
             _ => None,
@@ -88,6 +94,7 @@ pub(super) fn of_end(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack> {
         | Fault::DeleteObject { .. }
         | Fault::Intrude { .. }
         | Fault::Resize { .. }
+        | Fault::Roll
         | Fault::OperatorKill => Ok(String::new()),
     }
 }

@@ -26,6 +26,7 @@ pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
         assertions.push(fidelity::as_planned(context, story));
         assertions.extend(repaired(story));
         assertions.extend(resized(context, story));
+        assertions.extend(rolled(context, story));
         assertions.push(loaded(context, story));
     }
     assertions
@@ -134,19 +135,7 @@ fn ended(story: &Story<'_>) -> Assertion {
 
 /// What the harness changed, added or deleted must be put back, later, by the operator.
 fn repaired(story: &Story<'_>) -> Option<Assertion> {
-    let object = match &story.step.fault {
-        Fault::Corrupt { object, .. } | Fault::DeleteObject { object } | Fault::Intrude { object } => *object,
-        Fault::PodKill { .. }
-        | Fault::ProcessKill
-        | Fault::ProcessPause { .. }
-        | Fault::DiskLost
-        | Fault::DirectoryWiped
-        | Fault::Partition { .. }
-        | Fault::Resize { .. }
-        | Fault::OperatorKill
-        | Fault::OperatorPause { .. }
-        | Fault::VolumeDeletionStuck { .. } => return None,
-    };
+    let object = story.step.fault.traits().repaired?;
     let mut check = Check::of_fault(Rule::DriftRepaired, &story.step.name);
     let broken: Vec<&Proof> =
         story.proofs.iter().map(|(_, _, proof)| *proof).filter(|proof| is_broken(proof)).collect();
@@ -248,7 +237,7 @@ fn recreated_object(
 
 fn resized(context: &Context<'_>, story: &Story<'_>) -> Option<Assertion> {
     let Fault::Resize { size } = story.step.fault else { return None };
-    let mut check = Check::of_fault(Rule::ResizeCarriedOut, &story.step.name);
+    let mut check = Check::of_fault(Rule::ChangeCarriedOut, &story.step.name);
     let Some(declared) = story.injected else {
         return Some(check.not_checked("the size was not changed"));
     };
@@ -271,6 +260,36 @@ fn resized(context: &Context<'_>, story: &Story<'_>) -> Option<Assertion> {
             Some(check.conclude(format!("size {size} was declared")))
         }
         None => Some(check.not_checked("the run ended before the size was reached")),
+    }
+}
+
+/// Every member that is declared to restart runs in another pod.
+fn rolled(context: &Context<'_>, story: &Story<'_>) -> Option<Assertion> {
+    if story.step.fault != Fault::Roll {
+        return None;
+    }
+    let mut check = Check::of_fault(Rule::ChangeCarriedOut, &story.step.name);
+    let Some(declared) = story.injected else {
+        return Some(check.not_checked("nothing was declared"));
+    };
+    let seen = story.proofs.iter().find_map(|(at, _, proof)| match proof {
+        Proof::RestartsSeen { members } => Some((*at, *members)),
+        _ => None,
+    });
+    let size = context.timeline.size_at(declared).members() as u64;
+    match seen {
+        Some((at, members)) if members == size => {
+            let took = human::duration(at.since(declared));
+            Some(
+                check.conclude(format!("all {size} members ran in another pod {took} after the declaration")),
+            )
+        }
+        Some(_) | None if context.is_complete() => {
+            let bound = context.record.schedule.expect.repair_within;
+            check.wrong(story.injected, || format!("not every member ran in another pod within {bound}"));
+            Some(check.conclude("what every member must restart for was declared"))
+        }
+        Some(_) | None => Some(check.not_checked("the run ended before every member had restarted")),
     }
 }
 

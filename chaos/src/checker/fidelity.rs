@@ -266,6 +266,8 @@ fn shows_effect(proof: &Proof) -> bool {
         | Proof::ObjectStillBroken { .. }
         | Proof::SizeDeclared { .. }
         | Proof::SizeReached { .. }
+        | Proof::RestartDeclared { .. }
+        | Proof::RestartsSeen { .. }
         | Proof::VolumeReleased { .. } => false,
     }
 }
@@ -327,7 +329,9 @@ fn contradiction(
         | Proof::ObjectRecreated { .. }
         | Proof::ObjectStillBroken { .. }
         | Proof::SizeDeclared { .. }
-        | Proof::SizeReached { .. } => None,
+        | Proof::SizeReached { .. }
+        | Proof::RestartDeclared { .. }
+        | Proof::RestartsSeen { .. } => None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::departures;
+use super::disruptions;
 use super::findings::Check;
 use super::human;
 use super::judgement::Assertion;
@@ -13,6 +14,7 @@ use super::recovery;
 use super::removals;
 use super::restarts;
 use super::rule::Rule;
+use super::service;
 use super::serving;
 use super::timeline::Round;
 use crate::history::{ClusterId, HashRound, MemberId, Outcome, Revision, UnixNanoseconds};
@@ -28,6 +30,8 @@ pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
     assertions.push(departures::leave_first(context));
     assertions.push(removals::healthy_voters_kept(context));
     assertions.push(restarts::explained(context));
+    assertions.extend(disruptions::check(context));
+    assertions.push(service::reaches_all(context));
     assertions
         .extend(context.timeline.faults.iter().filter_map(|story| departures::lost_replaced(context, story)));
     assertions

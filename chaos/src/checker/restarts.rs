@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::context::Context;
+use super::disruptions;
 use super::findings::Check;
 use super::human;
 use super::judgement::Assertion;
 use super::rule::Rule;
 use crate::history::UnixNanoseconds;
 use crate::record::{Event, Phase, ProcessIdentity};
-use crate::scenario::Fault;
 
 /// An operator may lose its lease on a slow API server, and then ends; twice is no accident.
 const OPERATOR_MAY: usize = 1;
@@ -48,6 +48,14 @@ pub(super) fn explained(context: &Context<'_>) -> Assertion {
                 format!("etcd in pod {} started again, and no fault had hit it", restart.pod)
             });
         }
+    }
+    for disruption in disruptions::unasked(context) {
+        check.wrong(Some(disruption.at), || {
+            format!(
+                "pod {} of {} was ended and made anew, and neither a fault nor a declaration asked for it",
+                disruption.pod, disruption.member
+            )
+        });
     }
     let crashes: u32 = of_operator.iter().map(|restart| restart.times).sum();
     if crashes as usize > OPERATOR_MAY {
@@ -112,7 +120,7 @@ fn is_explained(context: &Context<'_>, restart: &Restart<'_>) -> bool {
             && !over
             && (story.hit_nobody_knows()
                 || hits(story.targets.unwrap_or_default(), restart)
-                || shakes(&story.step.fault, restart))
+                || (restart.member.is_none() && story.step.fault.traits().stops_operator))
     })
 }
 
@@ -129,22 +137,4 @@ fn hits(targets: &[crate::record::TargetedPod], restart: &Restart<'_>) -> bool {
     targets.iter().any(|target| {
         target.uid == restart.uid || (restart.member.is_some() && target.member.as_deref() == restart.member)
     })
-}
-
-/// Whether a fault ends processes that are not its targets: the operator is paused while an object is corrupted, and loses its
-/// lease by that.
-fn shakes(fault: &Fault, restart: &Restart<'_>) -> bool {
-    match fault {
-        Fault::Corrupt { .. } | Fault::OperatorKill | Fault::OperatorPause { .. } => restart.member.is_none(),
-        Fault::PodKill { .. }
-        | Fault::ProcessKill
-        | Fault::ProcessPause { .. }
-        | Fault::DiskLost
-        | Fault::DirectoryWiped
-        | Fault::Partition { .. }
-        | Fault::DeleteObject { .. }
-        | Fault::Intrude { .. }
-        | Fault::Resize { .. }
-        | Fault::VolumeDeletionStuck { .. } => false,
-    }
 }

@@ -53,10 +53,16 @@ pub enum Rule {
     VersionAsDeclared,
     /// No process of etcd, and none of the operator more than once, ended without a fault that explains it.
     RestartsExplained,
+    /// No pod was ended without a fault while its member led.
+    LeaderMovedFirst,
+    /// No pod was ended without a fault while another one that was ended so was still away.
+    OneAtATime,
+    /// Each member that served all the time answered calls through the Service.
+    ServiceReachesAll,
     /// The operator put back what was changed, deleted or added.
     DriftRepaired,
-    /// A change of the declared size was carried out.
-    ResizeCarriedOut,
+    /// A change of what is declared was carried out.
+    ChangeCarriedOut,
     /// The status did not say Ready, Available or healthy for longer than the bound while the probes saw otherwise.
     StatusHonest,
     /// At the end the status says that the cluster is ready.
@@ -96,7 +102,7 @@ const fn words(id: &'static str, statement: &'static str, complaint: &'static st
 
 impl Rule {
     /// Every rule, in order.
-    pub const ALL: [Rule; 38] = [
+    pub const ALL: [Rule; 41] = [
         Rule::AcknowledgedWritesKept,
         Rule::RefusedWritesAbsent,
         Rule::LogExplained,
@@ -121,8 +127,11 @@ impl Rule {
         Rule::NoAlarms,
         Rule::VersionAsDeclared,
         Rule::RestartsExplained,
+        Rule::LeaderMovedFirst,
+        Rule::OneAtATime,
+        Rule::ServiceReachesAll,
         Rule::DriftRepaired,
-        Rule::ResizeCarriedOut,
+        Rule::ChangeCarriedOut,
         Rule::StatusHonest,
         Rule::StatusReadyAtEnd,
         Rule::FaultProved,
@@ -260,15 +269,30 @@ impl Rule {
                 "Every restart has a fault that explains it",
                 "A process ended that no fault had hit",
             ),
+            Rule::LeaderMovedFirst => words(
+                "leader-moved-first",
+                "Leadership moves before a leader is restarted on purpose",
+                "A leader was restarted on purpose without moving its leadership",
+            ),
+            Rule::OneAtATime => words(
+                "one-at-a-time",
+                "Members are restarted on purpose one at a time",
+                "Two members were restarted on purpose at once",
+            ),
+            Rule::ServiceReachesAll => words(
+                "service-reaches-all",
+                "The Service leads to every member that serves",
+                "The Service led to some members only",
+            ),
             Rule::DriftRepaired => words(
                 "drift-repaired",
                 "The operator repaired what was broken",
                 "The operator did not repair what was broken",
             ),
-            Rule::ResizeCarriedOut => words(
-                "resize-carried-out",
-                "The operator carried out the new size",
-                "The operator did not carry out the new size",
+            Rule::ChangeCarriedOut => words(
+                "change-carried-out",
+                "The operator carried out what was declared",
+                "The operator did not carry out what was declared",
             ),
             Rule::StatusHonest => {
                 words("status-honest", "The status never lied for long", "The operator's status lied")
@@ -347,9 +371,12 @@ impl Rule {
             }
             Rule::MembersLeaveFirst
             | Rule::RestartsExplained
+            | Rule::ServiceReachesAll
+            | Rule::LeaderMovedFirst
+            | Rule::OneAtATime
             | Rule::StatusHonest
             | Rule::StatusReadyAtEnd
-            | Rule::ResizeCarriedOut
+            | Rule::ChangeCarriedOut
             | Rule::DriftRepaired => {
                 "run again, and see whether the API server could be watched from where chaos ran; `chaos doctor` names missing rights"
             }

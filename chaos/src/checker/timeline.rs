@@ -270,6 +270,11 @@ impl<'a> Pods<'a> {
         self.pods.get(uid) == Some(&pod)
     }
 
+    /// The identity that member lists give to a name; the last one, if a name was ever used twice.
+    pub fn id_of(&self, name: &str) -> Option<MemberId> {
+        self.names.iter().rev().find(|(_, known)| *known == name).map(|(id, _)| *id)
+    }
+
     /// The name that member lists give to an identity.
     pub fn name_of(&self, id: MemberId) -> Option<&str> {
         self.names.get(&id).map(String::as_str)

@@ -13,6 +13,7 @@ mod partition;
 mod pause;
 mod pod;
 mod resize;
+mod roll;
 pub mod volume;
 mod wipe;
 
@@ -20,7 +21,7 @@ use anyhow::Result;
 
 pub use case::{Case, FaultContext, Victims};
 
-use crate::scenario::{Fault, Target};
+use crate::scenario::{Aim, Fault, Target};
 
 /// Carries one fault out, from injection to the last proof. Returns once the fault is over and its end was seen, or
 /// early, with the fault ended, when [`FaultContext::ending`] is cancelled.
@@ -47,6 +48,7 @@ pub async fn carry_out(case: &Case<'_>, victims: &Victims) -> Result<()> {
         Fault::DeleteObject { object } => delete_object::carry_out(case, victims, *object).await,
         Fault::Intrude { object } => intrude::carry_out(case, victims, *object).await,
         Fault::Resize { size } => resize::carry_out(case, *size).await,
+        Fault::Roll => roll::carry_out(case).await,
         Fault::VolumeDeletionStuck { lasting } => {
             volume::carry_out(case, victims, lasting.as_duration()).await
         }
@@ -56,7 +58,7 @@ pub async fn carry_out(case: &Case<'_>, victims: &Victims) -> Result<()> {
 /// The victims with the claims that the fault takes away: only their uids tell a lost volume from the one that follows.
 async fn with_claims(case: &Case<'_>, victims: &Victims) -> Result<Victims> {
     let mut victims = victims.clone();
-    if matches!(case.step.fault, Fault::DiskLost | Fault::VolumeDeletionStuck { .. }) {
+    if case.step.fault.traits().takes_claims {
         victims.claims = volume::claims(case, &victims).await?;
     }
     Ok(victims)
@@ -65,18 +67,5 @@ async fn with_claims(case: &Case<'_>, victims: &Victims) -> Result<Victims> {
 /// Whether the fault is aimed at the operator's pod: some kinds say so by themselves.
 #[must_use]
 pub fn aims_at_operator(fault: &Fault, target: &Target) -> bool {
-    match fault {
-        Fault::OperatorKill | Fault::OperatorPause { .. } => true,
-        Fault::PodKill { .. }
-        | Fault::ProcessKill
-        | Fault::ProcessPause { .. }
-        | Fault::DiskLost
-        | Fault::DirectoryWiped
-        | Fault::Partition { .. }
-        | Fault::Corrupt { .. }
-        | Fault::DeleteObject { .. }
-        | Fault::Intrude { .. }
-        | Fault::Resize { .. }
-        | Fault::VolumeDeletionStuck { .. } => *target == Target::Operator,
-    }
+    fault.traits().aim == Aim::Operator || *target == Target::Operator
 }

@@ -13,7 +13,8 @@ use super::configuration::Configuration;
 use super::pins::Pins;
 use crate::history::{ClientId, SentTo};
 
-/// How often a pinned client looks whether its member is still there.
+/// How often a pinned client looks whether its member is still there, and another one connects to the Service anew: a connection
+/// stays with the member that it first came to.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How a connection chooses its endpoint.
@@ -81,14 +82,18 @@ impl Connection {
     /// # Errors
     /// When the endpoint is not a URL.
     pub(super) async fn client(&mut self) -> (SentTo, Result<Client, Error>) {
-        let look = self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_INTERVAL);
-        if let Some((destination, client)) = &self.client
-            && !(look && matches!(self.route, Route::Member { .. }))
-        {
+        let looks = match self.route {
+            Route::Service | Route::Member { .. } => {
+                self.looked.is_none_or(|at| at.elapsed() >= LOOK_INTERVAL)
+            }
+            Route::Anybody { .. } => false,
+        };
+        if let Some((destination, client)) = self.client.as_ref().filter(|_| !looks) {
             return (destination.sent_to(), Ok(client.clone()));
         }
         let destination = self.destination().await;
-        if let Some((_, client)) = self.client.as_ref().filter(|(before, _)| *before == destination) {
+        let stays = |before: &Destination| *before == destination && destination != Destination::Service;
+        if let Some((_, client)) = self.client.as_ref().filter(|(before, _)| stays(before)) {
             return (destination.sent_to(), Ok(client.clone()));
         }
         let endpoint = match destination {

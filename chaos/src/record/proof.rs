@@ -226,6 +226,18 @@ pub enum Proof {
         /// So many.
         voters: u64,
     },
+    /// What is declared was changed so that every member must restart.
+    RestartDeclared {
+        /// `metadata.generation` after it.
+        generation: i64,
+        /// Where.
+        resource_version: String,
+    },
+    /// Every member runs in another pod than before.
+    RestartsSeen {
+        /// So many.
+        members: u64,
+    },
     /// The claim was seen with a deletion time and still there.
     VolumeHeld {
         /// The claim.

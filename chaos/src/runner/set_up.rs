@@ -81,8 +81,7 @@ async fn refuse_unfit(cluster: &Cluster, schedule: &Schedule) -> Result<()> {
 /// An operator that the run did not install is harmed only if its owner has allowed that.
 async fn refuse_foreign_operator(cluster: &Cluster, schedule: &Schedule) -> Result<()> {
     let harmful = schedule.steps.iter().find(|step| {
-        crate::faults::aims_at_operator(&step.fault, &step.target)
-            || matches!(step.fault, crate::scenario::Fault::Corrupt { .. })
+        crate::faults::aims_at_operator(&step.fault, &step.target) || step.fault.traits().stops_operator
     });
     match harmful {
         Some(step) if !operator::is_allowed(&cluster.client).await? => bail!(
@@ -125,11 +124,14 @@ async fn create_subject(client: &Client, namespace: &str, subject: &Subject) -> 
     let Subject::Cluster(cluster) = subject else {
         bail!("subject.selector is not built yet: use subject.cluster");
     };
-    let spec = json!({
+    let mut spec = json!({
         "size": cluster.size,
         "version": cluster.version,
         "storage": { "size": cluster.storage },
     });
+    if let Some(soak) = cluster.soak {
+        spec["rollout"] = json!({ "soakSeconds": soak.as_duration().as_secs() });
+    }
     etcd::create(client, namespace, SUBJECT_NAME, &spec).await.map(drop)
 }
 

@@ -60,6 +60,8 @@ pub enum Fault {
         /// The new size.
         size: ClusterSize,
     },
+    /// What is declared is changed so that every member must restart: the operator does that, one after the other.
+    Roll,
     /// The operator's process gets SIGKILL.
     OperatorKill,
     /// The operator's process is stopped for a while.
@@ -74,71 +76,6 @@ pub enum Fault {
         #[serde(rename = "for")]
         lasting: Period,
     },
-}
-
-impl Fault {
-    /// The word for this kind in scenario files.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Fault::PodKill { .. } => "pod-kill",
-            Fault::ProcessKill => "process-kill",
-            Fault::ProcessPause { .. } => "process-pause",
-            Fault::DiskLost => "disk-lost",
-            Fault::DirectoryWiped => "directory-wiped",
-            Fault::Partition { .. } => "partition",
-            Fault::Corrupt { .. } => "corrupt",
-            Fault::DeleteObject { .. } => "delete-object",
-            Fault::Intrude { .. } => "intrude",
-            Fault::Resize { .. } => "resize",
-            Fault::OperatorKill => "operator-kill",
-            Fault::OperatorPause { .. } => "operator-pause",
-            Fault::VolumeDeletionStuck { .. } => "volume-deletion-stuck",
-        }
-    }
-
-    /// How long the fault is kept up; nothing for a fault that is over once it happened.
-    pub fn lasting(&self) -> Option<Period> {
-        match self {
-            Fault::ProcessPause { lasting }
-            | Fault::Partition { lasting, .. }
-            | Fault::Corrupt { lasting, .. }
-            | Fault::OperatorPause { lasting }
-            | Fault::VolumeDeletionStuck { lasting } => Some(*lasting),
-            Fault::PodKill { .. }
-            | Fault::ProcessKill
-            | Fault::DiskLost
-            | Fault::DirectoryWiped
-            | Fault::DeleteObject { .. }
-            | Fault::Intrude { .. }
-            | Fault::Resize { .. }
-            | Fault::OperatorKill => None,
-        }
-    }
-
-    /// Whether the targets stop serving, so that they count against the quorum.
-    pub fn stops_members(&self) -> bool {
-        match self {
-            Fault::PodKill { .. }
-            | Fault::ProcessKill
-            | Fault::ProcessPause { .. }
-            | Fault::DiskLost
-            | Fault::DirectoryWiped
-            | Fault::Partition { .. } => true,
-            // These restart their target to make the corruption felt.
-            Fault::Corrupt { object, .. } => object.belongs_to_member(),
-            Fault::DeleteObject { object } => object.belongs_to_member(),
-            Fault::Intrude { .. }
-            | Fault::Resize { .. }
-            | Fault::OperatorKill
-            | Fault::OperatorPause { .. }
-            | Fault::VolumeDeletionStuck { .. } => false,
-        }
-    }
-
-    /// Whether a target's data is gone for good.
-    pub fn destroys_data(&self) -> bool {
-        matches!(self, Fault::DiskLost | Fault::DirectoryWiped)
-    }
 }
 
 /// Which packets a partition drops, seen from the target.

@@ -1,58 +1,28 @@
-//! What each kind of fault knows: its fields, its objects, whom it can hit. Tables, exhaustively matched.
+//! What may be said about each kind of fault: its word, its fields, its objects, whom it can hit. Tables, exhaustively matched.
 
 use super::raw::{RawEvent, RawKind};
-use super::{ClusterObject, Condition, Fault, Peers, Subject, Target};
-
-/// What a kind of fault is aimed at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Aims {
-    Members,
-    Operator,
-    Cluster,
-}
-
-/// What a fault is aimed at.
-pub(super) fn aims_of(fault: &Fault) -> Aims {
-    match fault {
-        Fault::PodKill { .. }
-        | Fault::ProcessKill
-        | Fault::ProcessPause { .. }
-        | Fault::DiskLost
-        | Fault::DirectoryWiped
-        | Fault::Partition { .. }
-        | Fault::VolumeDeletionStuck { .. } => Aims::Members,
-        Fault::Corrupt { object, .. } | Fault::DeleteObject { object } | Fault::Intrude { object } => {
-            if object.belongs_to_member() {
-                Aims::Members
-            } else {
-                Aims::Cluster
-            }
-        }
-        Fault::Resize { .. } => Aims::Cluster,
-        Fault::OperatorKill | Fault::OperatorPause { .. } => Aims::Operator,
-    }
-}
+use super::{Aim, ClusterObject, Condition, Fault, Peers, Subject, Target};
 
 /// Why a target cannot be hit, if so.
-pub(super) fn impossible(fault: &Fault, aims: Aims, target: &Target, subject: &Subject) -> Option<String> {
+pub(super) fn impossible(fault: &Fault, aim: Aim, target: &Target, subject: &Subject) -> Option<String> {
     let kind = fault.kind();
     let fits = match target {
-        Target::Operator => aims == Aims::Operator,
-        Target::Cluster => aims == Aims::Cluster,
+        Target::Operator => aim == Aim::Operator,
+        Target::Cluster => aim == Aim::Cluster,
         Target::Leader
         | Target::Follower
         | Target::Member
         | Target::Minority
         | Target::All
-        | Target::SameAs(_) => aims == Aims::Members,
+        | Target::SameAs(_) => aim == Aim::Members,
     };
     if !fits {
-        return Some(match aims {
-            Aims::Members => {
+        return Some(match aim {
+            Aim::Members => {
                 format!("`{kind}` hits members: write leader, follower, member, minority or all")
             }
-            Aims::Operator => format!("`{kind}` hits the operator: leave `target` out"),
-            Aims::Cluster => format!("this `{kind}` hits the cluster as a whole: leave `target` out"),
+            Aim::Operator => format!("`{kind}` hits the operator: leave `target` out"),
+            Aim::Cluster => format!("this `{kind}` hits the cluster as a whole: leave `target` out"),
         });
     }
     let size = subject.size();
@@ -85,69 +55,64 @@ pub(super) fn event_of(event: RawEvent) -> Condition {
     }
 }
 
-/// The fields that a kind has beyond those of all faults.
-pub(super) fn fields_of(kind: RawKind) -> &'static [&'static str] {
-    match kind {
-        RawKind::PodKill => &["grace"],
-        RawKind::ProcessKill | RawKind::DiskLost | RawKind::DirectoryWiped | RawKind::OperatorKill => &[],
-        RawKind::ProcessPause | RawKind::OperatorPause | RawKind::VolumeDeletionStuck => &["for"],
-        RawKind::Partition => &["for", "direction", "peers"],
-        RawKind::Corrupt => &["for", "object"],
-        RawKind::DeleteObject | RawKind::Intrude => &["object"],
-        RawKind::Resize => &["size"],
-    }
+/// What a kind is called, and what may be said about it.
+pub(super) struct Grammar {
+    /// The word for it.
+    pub(super) word: &'static str,
+    /// The fields that it has beyond those of all faults.
+    pub(super) fields: &'static [&'static str],
+    /// The objects that it can be done to.
+    pub(super) objects: &'static [ClusterObject],
 }
 
-/// The objects that a kind can be done to.
-pub(super) fn objects_of(kind: RawKind) -> &'static [ClusterObject] {
-    match kind {
-        RawKind::Corrupt => &[
-            ClusterObject::StatefulSetTemplate,
-            ClusterObject::StatefulSetScale,
-            ClusterObject::ServiceSelector,
-            ClusterObject::DisruptionBudget,
-            ClusterObject::ClusterRecord,
-        ],
-        RawKind::DeleteObject => &[
-            ClusterObject::StatefulSet,
-            ClusterObject::ClientService,
-            ClusterObject::PeerService,
-            ClusterObject::DisruptionBudget,
-        ],
-        RawKind::Intrude => &[
-            ClusterObject::StatefulSetTemplate,
-            ClusterObject::ServiceSelector,
-            ClusterObject::ClientService,
-            ClusterObject::DisruptionBudget,
-        ],
-        RawKind::PodKill
-        | RawKind::ProcessKill
-        | RawKind::ProcessPause
-        | RawKind::DiskLost
-        | RawKind::DirectoryWiped
-        | RawKind::Partition
-        | RawKind::Resize
-        | RawKind::OperatorKill
-        | RawKind::OperatorPause
-        | RawKind::VolumeDeletionStuck => &[],
-    }
+const fn plain(word: &'static str, fields: &'static [&'static str]) -> Grammar {
+    Grammar { word, fields, objects: &[] }
 }
 
-/// The word for a kind in scenario files.
-pub(super) fn word(kind: RawKind) -> &'static str {
+/// The grammar of each kind.
+pub(super) fn grammar(kind: RawKind) -> Grammar {
     match kind {
-        RawKind::PodKill => "pod-kill",
-        RawKind::ProcessKill => "process-kill",
-        RawKind::ProcessPause => "process-pause",
-        RawKind::DiskLost => "disk-lost",
-        RawKind::DirectoryWiped => "directory-wiped",
-        RawKind::Partition => "partition",
-        RawKind::Corrupt => "corrupt",
-        RawKind::DeleteObject => "delete-object",
-        RawKind::Intrude => "intrude",
-        RawKind::Resize => "resize",
-        RawKind::OperatorKill => "operator-kill",
-        RawKind::OperatorPause => "operator-pause",
-        RawKind::VolumeDeletionStuck => "volume-deletion-stuck",
+        RawKind::PodKill => plain("pod-kill", &["grace"]),
+        RawKind::ProcessKill => plain("process-kill", &[]),
+        RawKind::ProcessPause => plain("process-pause", &["for"]),
+        RawKind::DiskLost => plain("disk-lost", &[]),
+        RawKind::DirectoryWiped => plain("directory-wiped", &[]),
+        RawKind::Partition => plain("partition", &["for", "direction", "peers"]),
+        RawKind::Corrupt => Grammar {
+            word: "corrupt",
+            fields: &["for", "object"],
+            objects: &[
+                ClusterObject::StatefulSetTemplate,
+                ClusterObject::StatefulSetScale,
+                ClusterObject::ServiceSelector,
+                ClusterObject::DisruptionBudget,
+                ClusterObject::ClusterRecord,
+            ],
+        },
+        RawKind::DeleteObject => Grammar {
+            word: "delete-object",
+            fields: &["object"],
+            objects: &[
+                ClusterObject::StatefulSet,
+                ClusterObject::ClientService,
+                ClusterObject::PeerService,
+                ClusterObject::DisruptionBudget,
+            ],
+        },
+        RawKind::Intrude => Grammar {
+            word: "intrude",
+            fields: &["object"],
+            objects: &[
+                ClusterObject::StatefulSetTemplate,
+                ClusterObject::ServiceSelector,
+                ClusterObject::ClientService,
+                ClusterObject::DisruptionBudget,
+            ],
+        },
+        RawKind::Resize => plain("resize", &["size"]),
+        RawKind::Roll => plain("roll", &[]),
+        RawKind::OperatorKill => plain("operator-kill", &[]),
+        RawKind::OperatorPause => plain("operator-pause", &["for"]),
+        RawKind::VolumeDeletionStuck => plain("volume-deletion-stuck", &["for"]),
     }
 }

@@ -17,6 +17,7 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod traits;
 mod validate;
 mod validate_fault;
 
@@ -34,6 +35,7 @@ pub use parse::{LARGEST_FILE, Unavailable, parse, refusal};
 pub use plan::{schedule, schedule_json, stream};
 pub use schedule::{SCHEDULE_FORMAT, SCHEDULE_FORMAT_BEFORE, Schedule, Step, Trigger};
 pub use timeline::{due, timeline};
+pub use traits::{Aim, Traits};
 
 /// Reads a scenario file and parses it; returns its text too, because a pipe can be read only once. The only function here
 /// that touches a disk.

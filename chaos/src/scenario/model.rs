@@ -91,6 +91,9 @@ pub struct SubjectCluster {
     pub version: EtcdVersion,
     /// `spec.storage.size`, a Kubernetes quantity.
     pub storage: String,
+    /// `spec.rollout.soakSeconds`; the operator's default if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soak: Option<Period>,
 }
 
 /// Where to find an etcd that somebody else runs.

@@ -44,6 +44,8 @@ pub(super) struct RawCluster {
     pub(super) version: Option<At<String>>,
     #[serde(default)]
     pub(super) storage: Option<At<String>>,
+    #[serde(default)]
+    pub(super) soak: Option<At<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -113,6 +115,7 @@ pub(super) enum RawKind {
     DeleteObject,
     Intrude,
     Resize,
+    Roll,
     OperatorKill,
     OperatorPause,
     VolumeDeletionStuck,

@@ -72,7 +72,8 @@ fn what(fault: &Fault) -> String {
             format!(" {object}")
         }
         Fault::Resize { size } => format!(" to {size}"),
-        Fault::ProcessKill
+        Fault::Roll
+        | Fault::ProcessKill
         | Fault::ProcessPause { .. }
         | Fault::DiskLost
         | Fault::DirectoryWiped

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use super::error::{ScenarioError, Source};
 use super::raw::{At, RawAllow, RawCluster, RawExpect, RawLoad, RawScenario, RawSelector, RawSubject};
 use super::{
-    Allow, ClusterSize, EtcdVersion, Expect, Load, Mix, Period, QuorumLoss, Scenario, Seed, Subject,
-    SubjectCluster, SubjectSelector, model, validate_fault,
+    Allow, ClusterSize, EtcdVersion, Expect, Fault, Load, Mix, Period, PlannedFault, QuorumLoss, Scenario,
+    Seed, Subject, SubjectCluster, SubjectSelector, model, validate_fault,
 };
 
 /// The seed of a scenario that names none.
@@ -23,15 +23,46 @@ const SUPPORTED: [(u16, u16, u16); 3] = [(3, 5, 32), (3, 6, 11), (3, 7, 0)];
 pub(super) fn validate(source: &Source<'_>, raw: &RawScenario) -> Result<Scenario, ScenarioError> {
     let fields = Fields::of(source);
     let subject = subject(&fields, &raw.subject)?;
+    let faults = validate_fault::faults(&fields, raw, &subject)?;
+    let load = load(&fields, &raw.load)?;
+    enough_clients(&fields, raw, &load, largest_size(&subject, &faults))?;
     Ok(Scenario {
         name: fields.parsed("name", &raw.name)?,
         seed: raw.seed.map_or(DEFAULT_SEED, Seed),
-        load: load(&fields, &raw.load)?,
-        faults: validate_fault::faults(&fields, raw, &subject)?,
+        load,
+        faults,
         expect: expect(&fields, &raw.expect)?,
         allow: allow(&fields, &raw.allow)?,
         subject,
     })
+}
+
+fn largest_size(subject: &Subject, faults: &[PlannedFault]) -> ClusterSize {
+    let resizes = faults.iter().filter_map(|planned| match planned.fault {
+        Fault::Resize { size } => Some(size),
+        _ => None,
+    });
+    resizes.fold(subject.size(), ClusterSize::max)
+}
+
+/// Some client always asks each member, so that a member is asked while it is cut off; and one asks the Service.
+fn enough_clients(
+    fields: &Fields<'_>,
+    raw: &RawScenario,
+    load: &Load,
+    size: ClusterSize,
+) -> Result<(), ScenarioError> {
+    let needed = size.members() as u64 + 1;
+    match &raw.load.clients {
+        Some(at) if u64::from(load.clients) < needed => {
+            let message = format!(
+                "{} are too few: each of {size} members has a client of its own, and one asks the Service: write {needed} or more",
+                load.clients
+            );
+            Err(fields.error("load.clients", at, message))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Reads single fields and says where they are wrong.
@@ -148,7 +179,12 @@ fn cluster_of(fields: &Fields<'_>, raw: &RawCluster) -> Result<SubjectCluster, S
         }
         None => DEFAULT_STORAGE.to_owned(),
     };
-    Ok(SubjectCluster { size: fields.size("subject.cluster.size", &raw.size)?, version, storage })
+    let most = Period::from_seconds(3600);
+    let soak = match &raw.soak {
+        Some(at) => Some(fields.period("subject.cluster.soak", at, Period::default()..=most)?),
+        None => None,
+    };
+    Ok(SubjectCluster { size: fields.size("subject.cluster.size", &raw.size)?, version, storage, soak })
 }
 
 fn is_supported(version: &EtcdVersion) -> bool {

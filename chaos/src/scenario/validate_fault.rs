@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::error::ScenarioError;
-use super::kinds::{Aims, aims_of, event_of, fields_of, impossible, objects_of, word};
+use super::kinds::{event_of, grammar, impossible};
 use super::raw::{At, RawDirection, RawFault, RawKind, RawScenario, RawTarget, RawWhen};
 use super::validate::Fields;
 use super::{
-    ClusterObject, Condition, Direction, Fault, FaultName, Peers, Period, PlannedFault, Subject, Target,
+    Aim, ClusterObject, Condition, Direction, Fault, FaultName, Peers, Period, PlannedFault, Subject, Target,
     Timing,
 };
 
@@ -80,7 +80,7 @@ impl OneFault<'_> {
     }
 
     fn missing(&self, name: &str) -> ScenarioError {
-        let kind = word(self.raw.kind.value);
+        let kind = grammar(self.raw.kind.value).word;
         self.error(name, &self.raw.kind, format!("`{kind}` needs the field `{name}`"))
     }
 
@@ -88,7 +88,7 @@ impl OneFault<'_> {
     fn no_foreign_fields(&self) -> Result<(), ScenarioError> {
         let kind = self.raw.kind.value;
         let raw = self.raw;
-        let known = fields_of(kind);
+        let known = grammar(kind).fields;
         let given = [
             ("for", raw.lasting.as_ref().map(|at| at.referenced)),
             ("grace", raw.grace.as_ref().map(|at| at.referenced)),
@@ -100,7 +100,7 @@ impl OneFault<'_> {
         for (name, place) in given {
             if let Some(place) = place.filter(|_| !known.contains(&name)) {
                 let at = At::new((), place, place);
-                return Err(self.error(name, &at, format!("`{}` has no field `{name}`", word(kind))));
+                return Err(self.error(name, &at, format!("`{}` has no field `{name}`", grammar(kind).word)));
             }
         }
         Ok(())
@@ -134,6 +134,7 @@ impl OneFault<'_> {
                 let at = self.raw.size.as_ref().ok_or_else(|| self.missing("size"))?;
                 Fault::Resize { size: self.fields.size(&self.field("size"), at)? }
             }
+            RawKind::Roll => Fault::Roll,
             RawKind::OperatorKill => Fault::OperatorKill,
             RawKind::OperatorPause => Fault::OperatorPause { lasting: self.lasting()? },
             RawKind::VolumeDeletionStuck => Fault::VolumeDeletionStuck { lasting: self.lasting()? },
@@ -163,33 +164,19 @@ impl OneFault<'_> {
     fn object(&self) -> Result<ClusterObject, ScenarioError> {
         let at = self.raw.object.as_ref().ok_or_else(|| self.missing("object"))?;
         let kind = self.raw.kind.value;
-        let known = objects_of(kind);
+        let known = grammar(kind).objects;
         if known.contains(&at.value) {
             return Ok(at.value);
         }
         let words: Vec<String> = known.iter().map(|object| format!("`{object}`")).collect();
         let message =
-            format!("`{}` cannot be done to `{}`: write {}", word(kind), at.value, words.join(", "));
+            format!("`{}` cannot be done to `{}`: write {}", grammar(kind).word, at.value, words.join(", "));
         Err(self.error("object", at, message))
     }
 
     fn needs_operator(&self, fault: &Fault, subject: &Subject) -> Result<(), ScenarioError> {
         let ours = matches!(subject, Subject::Cluster(_));
-        let needed = match fault {
-            Fault::Corrupt { .. }
-            | Fault::DeleteObject { .. }
-            | Fault::Intrude { .. }
-            | Fault::Resize { .. }
-            | Fault::OperatorKill
-            | Fault::OperatorPause { .. }
-            | Fault::VolumeDeletionStuck { .. } => true,
-            Fault::PodKill { .. }
-            | Fault::ProcessKill
-            | Fault::ProcessPause { .. }
-            | Fault::DiskLost
-            | Fault::DirectoryWiped
-            | Fault::Partition { .. } => false,
-        };
+        let needed = fault.traits().needs_operator;
         if ours || !needed {
             return Ok(());
         }
@@ -289,23 +276,23 @@ impl OneFault<'_> {
     }
 
     fn target(&self, fault: &Fault, subject: &Subject) -> Result<Target, ScenarioError> {
-        let aims = aims_of(fault);
+        let aim = fault.traits().aim;
         if let Some(at) = &self.raw.same_target_as {
             if let Some(target) = &self.raw.target {
                 return Err(self.error("target", target, "`target` and `sameTargetAs` exclude each other"));
             }
             let name = self.earlier_fault("sameTargetAs", at)?;
-            let same = self.earlier.get(&name).map(aims_of);
-            if aims != Aims::Members || same != Some(Aims::Members) {
+            let same = self.earlier.get(&name).map(|earlier| earlier.traits().aim);
+            if aim != Aim::Members || same != Some(Aim::Members) {
                 return Err(self.error("sameTargetAs", at, "only faults of members can share their target"));
             }
             return Ok(Target::SameAs(name));
         }
         let Some(at) = &self.raw.target else {
-            return match aims {
-                Aims::Operator => Ok(Target::Operator),
-                Aims::Cluster => Ok(Target::Cluster),
-                Aims::Members => Err(self.missing("target")),
+            return match aim {
+                Aim::Operator => Ok(Target::Operator),
+                Aim::Cluster => Ok(Target::Cluster),
+                Aim::Members => Err(self.missing("target")),
             };
         };
         let target = match at.value {
@@ -317,7 +304,7 @@ impl OneFault<'_> {
             RawTarget::Operator => Target::Operator,
             RawTarget::Cluster => Target::Cluster,
         };
-        match impossible(fault, aims, &target, subject) {
+        match impossible(fault, aim, &target, subject) {
             None => Ok(target),
             Some(message) => Err(self.error("target", at, message)),
         }

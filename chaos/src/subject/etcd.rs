@@ -54,6 +54,16 @@ pub async fn resize(client: &Client, namespace: &str, name: &str, size: u32) -> 
     patched.with_context(|| format!("setting the size of {namespace}/{name} to {size}"))
 }
 
+/// Changes what the members' containers ask for by so little that no node can tell, and so that each of them must restart.
+pub async fn declare_restart(client: &Client, namespace: &str, name: &str) -> Result<DynamicObject> {
+    let before = api(client, namespace).get(name).await.context("reading the EtcdCluster")?;
+    let cpu = before.data.pointer("/spec/resources/requests/cpu").and_then(Value::as_str);
+    let other = if cpu == Some("11m") { "12m" } else { "11m" };
+    let patch = Patch::Merge(json!({ "spec": { "resources": { "requests": { "cpu": other } } } }));
+    let patched = api(client, namespace).patch(name, &PatchParams::default(), &patch).await;
+    patched.with_context(|| format!("changing the resources of {namespace}/{name}"))
+}
+
 /// The headless Service of a cluster, as its members' pods name it: the harness does not form names after the operator.
 pub async fn peers_service(client: &Client, namespace: &str, name: &str) -> Result<String> {
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);

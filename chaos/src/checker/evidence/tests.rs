@@ -115,8 +115,13 @@ fn other_faults() -> Vec<Row> {
     vec![
         (
             Fault::Corrupt { object, lasting: LASTING },
-            vec![changed("nobody"), noticed.clone()],
-            vec![vec![changed("voter"), noticed], vec![changed("nobody")]],
+            vec![changed("nobody"), noticed.clone(), stopped(3, 3)],
+            vec![
+                vec![changed("voter"), noticed.clone(), stopped(3, 3)],
+                vec![changed("nobody"), stopped(3, 3)],
+                vec![changed("nobody"), noticed.clone()],
+                vec![changed("nobody"), noticed, stopped(3, 3), stopped(2, 3)],
+            ],
         ),
         (Fault::Intrude { object }, vec![changed("nobody")], vec![vec![changed("voter")]]),
         (
@@ -129,6 +134,11 @@ fn other_faults() -> Vec<Row> {
             Fault::OperatorKill,
             vec![processes("a", "b")],
             vec![vec![processes("a", "a")], vec![pods("a", "a")]],
+        ),
+        (
+            Fault::Roll,
+            vec![Proof::RestartDeclared { generation: 2, resource_version: "5".into() }],
+            vec![vec![Proof::RestartsSeen { members: 3 }]],
         ),
         (Fault::OperatorPause { lasting: LASTING }, vec![stopped(5, 5)], vec![vec![stopped(4, 5)]]),
         (

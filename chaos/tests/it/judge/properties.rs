@@ -13,7 +13,7 @@ fn violated(judgement: &Judgement) -> Vec<Rule> {
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
-    (1_u32..12, 1_u32..20, 20_u64..400).prop_map(|(clients, keys, pause)| Shape {
+    (4_u32..12, 1_u32..20, 20_u64..400).prop_map(|(clients, keys, pause)| Shape {
         clients,
         keys,
         pause,

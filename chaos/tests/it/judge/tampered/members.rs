@@ -1,7 +1,7 @@
 //! What members said of themselves and of each other was not what members of one healthy cluster say.
 
 use chaos::checker::Rule;
-use chaos::history::{AlarmKind, ClusterId, MemberId, Observation, Outcome, Revision};
+use chaos::history::{AlarmKind, ClusterId, MemberId, Observation, Outcome, Revision, SentTo};
 use chaos::record::RunRecord;
 
 use super::view::{SECOND, injected, later_statuses, lost, on_load, on_probe, statuses};
@@ -18,6 +18,21 @@ pub(super) const RECIPES: &[Recipe] = &[
             let paused = target_of(record, "leader-stands-still");
             assert_ne!(cut, paused, "the record has another member to choose");
             member_silent(record, paused, from, from + 6 * SECOND);
+        },
+    },
+    Recipe {
+        story: "The Service led to one member only.",
+        right: Right::Fail,
+        broken: &[Rule::ServiceReachesAll],
+        tamper: |record| {
+            let cut = target_of(record, "follower-cut-off");
+            for operation in
+                record.load.operations.iter_mut().filter(|one| one.sent_to == Some(SentTo::Service))
+            {
+                if let Outcome::Acknowledged(answer) = &mut operation.outcome {
+                    answer.member_id = cut;
+                }
+            }
         },
     },
     Recipe {

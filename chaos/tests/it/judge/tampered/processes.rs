@@ -41,6 +41,32 @@ pub(super) const RECIPES: &[Recipe] = &[
         },
     },
     Recipe {
+        story: "The leader's pod was ended and made anew before any fault, with its leadership.",
+        right: Right::Fail,
+        broken: &[Rule::LeaderMovedFirst, Rule::RestartsExplained],
+        tamper: |record| {
+            let at = injecting(record, "leader-process-killed") - 600 * MILLISECOND;
+            let leader = target_member(record, "leader-process-killed");
+            made_anew(record, &leader, at);
+        },
+    },
+    Recipe {
+        story: "Two members were restarted within a tenth of a second.",
+        right: Right::Fail,
+        broken: &[Rule::OneAtATime],
+        tamper: |record| {
+            let at = injecting(record, "leader-process-killed") - 600 * MILLISECOND;
+            let one = target_member(record, "leader-process-killed");
+            let members = record.events.iter().filter_map(|line| match &line.event {
+                Event::Pod(sample) => sample.member.clone(),
+                _ => None,
+            });
+            let other = members.into_iter().find(|member| *member != one).unwrap();
+            made_anew(record, &one, at);
+            made_anew(record, &other, at + 100 * MILLISECOND);
+        },
+    },
+    Recipe {
         story: "etcd in a pod that no fault had hit started again.",
         right: Right::Fail,
         broken: &[Rule::RestartsExplained],
@@ -82,6 +108,30 @@ fn sample(pod: &str, uid: &str, member: Option<&str>, restarts: u32) -> PodSampl
             restart_count: restarts,
         }),
     }
+}
+
+fn target_member(record: &RunRecord, fault: &str) -> String {
+    let fault = super::view::name(fault);
+    let member = record.events.iter().find_map(|line| match &line.event {
+        Event::FaultInjecting { fault: named, targets } if *named == fault => targets[0].member.clone(),
+        _ => None,
+    });
+    member.expect("the fault has a member as its target")
+}
+
+/// A member's pod is told to end, and another one follows.
+fn made_anew(record: &mut RunRecord, member: &str, at: u64) {
+    let mut samples = record.events.iter().filter_map(|line| match &line.event {
+        Event::Pod(sample) if sample.member.as_deref() == Some(member) && sample.process.is_some() => {
+            Some(sample)
+        }
+        _ => None,
+    });
+    let pod = samples.next().expect("the member's pod was seen").clone();
+    let next = sample(&pod.pod, &format!("uid-after-{member}"), Some(member), 0);
+    add(record, at, Event::Pod(PodSample { deleting: true, ..pod.clone() }));
+    add(record, at + 200 * MILLISECOND, Event::Pod(PodSample { deleting: true, gone: true, ..pod }));
+    add(record, at + 300 * MILLISECOND, Event::Pod(next));
 }
 
 /// A member's pod as it was first seen running.

@@ -1,0 +1,37 @@
+//! What is declared is changed a little, so that every member must restart: no damage by itself, but the operator has to take every
+//! member down. In force from the declaration; over at once; seen through when every member runs in another pod.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+use kube::ResourceExt as _;
+
+use super::case::{Case, Owed};
+use crate::record::Proof;
+use crate::subject::etcd;
+
+pub(super) async fn carry_out(case: &Case<'_>) -> Result<()> {
+    let context = case.context;
+    let before = pods(case);
+    let after = etcd::declare_restart(&context.client, &context.namespace, &context.cluster).await?;
+    let generation = after.metadata.generation.context("the EtcdCluster has no generation")?;
+    let resource_version = after.resource_version().unwrap_or_default();
+    case.prove(None, Proof::RestartDeclared { generation, resource_version });
+    case.injected();
+    case.healed();
+    let replaced = async || {
+        let now = pods(case);
+        let whole = context.board.borrow().is_whole(tokio::time::Instant::now());
+        Ok((whole && now.len() == before.len() && now.is_disjoint(&before)).then_some(now.len()))
+    };
+    if let Owed::Paid(members) = case.wait_for_operator("another pod of every member", replaced).await {
+        case.prove(None, Proof::RestartsSeen { members: members as u64 });
+    }
+    Ok(())
+}
+
+/// The uids of the members' pods as they were last seen.
+fn pods(case: &Case<'_>) -> BTreeSet<String> {
+    let board = case.context.board.borrow();
+    board.view.members.iter().filter_map(|member| member.pod.as_ref().map(|pod| pod.uid.clone())).collect()
+}
