@@ -12,17 +12,18 @@ pub mod scenario;
 
 // Runs inside pods of the chaos image.
 pub mod agent;
+pub mod in_pod;
 pub mod load;
 pub mod probe;
-pub mod recorder;
 
 // Runs where the user is: talks to Kubernetes and carries the schedule out.
 pub mod cluster;
 pub mod doctor;
 pub mod faults;
 pub mod image;
+pub mod live;
 pub mod progress;
 pub mod rights;
 pub mod runner;
 pub mod subject;
-pub mod target;
+pub mod targeting;

@@ -5,8 +5,8 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 use chaos::cluster::{ClusterKind, SandboxImages, images};
+use chaos::in_pod::ClockOffset;
 use chaos::progress::Display;
-use chaos::recorder::ClockOffset;
 use chaos::runner::{self, Assignment, Settings};
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;

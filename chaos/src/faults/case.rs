@@ -13,15 +13,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::volume;
 use crate::agent::client::{AgentTarget, DataVolume, EphemeralAgent};
+use crate::live::board::BoardSender;
+use crate::live::event_log::EventLog;
+use crate::live::journal::Journal;
+use crate::live::samples;
 use crate::progress::Display;
 use crate::record::{Event, ObjectIdentity, Proof, TargetRole, TargetedPod};
-use crate::runner::board::BoardSender;
-use crate::runner::journal::Journal;
-use crate::runner::recorder::Recorder;
-use crate::runner::samples;
 use crate::scenario::Step;
 use crate::subject::{etcd, operator};
-use crate::target::{SeenMember, View};
+use crate::targeting::{SeenMember, View};
 
 /// How long a fault waits for a proof that Kubernetes has to bring about (a new pod, a new process).
 pub(super) const PROOF_PATIENCE: Duration = Duration::from_secs(60);
@@ -45,7 +45,7 @@ pub struct FaultContext {
     /// What is known now.
     pub board: BoardSender,
     /// The record.
-    pub recorder: Recorder,
+    pub recorder: EventLog,
     /// What `chaos heal` must undo if this process dies.
     pub journal: Journal,
     /// Cancelled when all faults shall end at once.

@@ -7,8 +7,8 @@ use futures::future::try_join_all;
 use super::agents;
 use super::case::{Case, Entered, PROOF_PATIENCE, Victims};
 use crate::agent::protocol::AgentFault;
+use crate::live::samples;
 use crate::record::{ProcessIdentity, Proof};
-use crate::runner::samples;
 
 pub(super) async fn carry_out(case: &Case<'_>, victims: &Victims) -> Result<()> {
     let targets = case.entered(victims);

@@ -10,8 +10,8 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::case::{Case, FaultContext, PROOF_PATIENCE, Victims};
+use crate::live::journal::Undo;
 use crate::record::{ObjectIdentity, Proof};
-use crate::runner::journal::Undo;
 use crate::subject::etcd;
 
 /// The finalizer that holds a claim.

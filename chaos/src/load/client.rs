@@ -17,7 +17,7 @@ use super::pins::Pins;
 use crate::history::{
     Call, ClientId, Comparison, Expected, Line, Operation, Outcome, Revision, TransactionCall,
 };
-use crate::recorder::{Clock, Recorder};
+use crate::in_pod::{Clock, Recorder};
 
 /// What all clients of a load share.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::configuration::Configuration;
 use super::connection::Connection;
 use crate::history::{ClusterId, CommittedChange, CommittedEvent, FinalRead, Key, Line, Revision, Value};
-use crate::recorder::Clock;
+use crate::in_pod::Clock;
 
 /// How long the dump may take, attempts included. The cluster is healed by then.
 const DUMP_LIMIT: Duration = Duration::from_secs(60);

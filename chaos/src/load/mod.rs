@@ -33,7 +33,7 @@ use pins::Pins;
 use service::Service;
 
 use crate::history::{ClientId, Writer};
-use crate::recorder::{self, Histories, HistoryFile};
+use crate::in_pod::{self, Histories, HistoryFile};
 
 /// The port of the load's HTTP server.
 pub const PORT: u16 = 8079;
@@ -56,7 +56,7 @@ pub struct Arguments {
     pub listen: std::net::SocketAddr,
     /// How wrong the clock is.
     #[command(flatten)]
-    pub offset: recorder::ClockOffset,
+    pub offset: in_pod::ClockOffset,
 }
 
 impl Arguments {
@@ -68,7 +68,7 @@ impl Arguments {
         let configuration: Configuration =
             serde_json::from_str(&self.config).context("reading --config of the load")?;
         configuration.check().context("checking --config of the load")?;
-        let (listener, histories) = recorder::open(self.listen, &self.history, self.offset).await?;
+        let (listener, histories) = in_pod::open(self.listen, &self.history, self.offset).await?;
         let (stop, stopped) = watch::channel(false);
         let counters = Arc::new(Counters::default());
         let directory = histories.directory().to_owned();
@@ -90,7 +90,7 @@ impl Arguments {
             };
             load_then_dump(shared, file, &histories, &service).await
         };
-        recorder::run(listener, service.clone(), work).await
+        in_pod::run(listener, service.clone(), work).await
     }
 }
 

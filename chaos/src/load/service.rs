@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::counters::Counters;
 use super::progress::StateReport;
-use crate::recorder::{Answer, Clock, Handler, Question, digest, history_piece, json, not_found};
+use crate::in_pod::{Answer, Clock, Handler, Question, digest, history_piece, json, not_found};
 
 /// The load as the harness sees it.
 pub(super) struct Service {

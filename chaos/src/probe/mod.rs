@@ -22,7 +22,7 @@ use rounds::Prober;
 use service::Service;
 
 use crate::history::Writer;
-use crate::recorder;
+use crate::in_pod;
 
 /// The port of the probe's HTTP server.
 pub const PORT: u16 = 8078;
@@ -53,7 +53,7 @@ pub struct Arguments {
     pub listen: std::net::SocketAddr,
     /// How wrong the clock is.
     #[command(flatten)]
-    pub offset: recorder::ClockOffset,
+    pub offset: in_pod::ClockOffset,
 }
 
 impl Arguments {
@@ -70,7 +70,7 @@ impl Arguments {
             (10..=60_000).contains(&self.call_limit_milliseconds),
             "--call-limit-milliseconds must be 10 to 60000"
         );
-        let (listener, histories) = recorder::open(self.listen, &self.history, self.offset).await?;
+        let (listener, histories) = in_pod::open(self.listen, &self.history, self.offset).await?;
         let header = histories.header(Writer::Probe, "");
         let file = histories.create(PROBE_FILE, header.clone())?;
         let prober = Arc::new(Prober::new(
@@ -86,6 +86,6 @@ impl Arguments {
             let failed = service.sample_for_ever(interval, file).await;
             failed.with_context(|| format!("writing {}", histories.directory().join(PROBE_FILE).display()))
         };
-        recorder::run(listener, service.clone(), work).await
+        in_pod::run(listener, service.clone(), work).await
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::history::{
     AlarmKind, ClusterId, ListedMember, MemberHash, MemberId, MemberStatus, Observation, QuorumRead, Revision,
 };
-use crate::recorder::Clock;
+use crate::in_pod::Clock;
 
 /// `Maintenance.Status`.
 pub(super) async fn status(mut client: Client, limit: Duration) -> Observation<MemberStatus> {

@@ -9,8 +9,8 @@ use futures::future::join_all;
 use super::members::Members;
 use super::questions;
 use crate::history::{Observation, ProbeRound, ProbedMember};
+use crate::in_pod::Clock;
 use crate::load::resolve;
-use crate::recorder::Clock;
 
 /// Asks members.
 pub(super) struct Prober {

@@ -17,7 +17,7 @@ use super::hashes::hash_all;
 use super::rounds::Prober;
 use super::samples::Window;
 use crate::history::{Header, Line, ProbeRound};
-use crate::recorder::{
+use crate::in_pod::{
     Answer, Handler, HistoryFile, Question, Recorder, digest, history_piece, json, not_found,
 };
 

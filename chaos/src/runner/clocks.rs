@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use kube::Client;
 
-use super::recorder::Recorder;
 use crate::history::Writer;
+use crate::in_pod::ClockFace;
+use crate::live::event_log::EventLog;
 use crate::record::{ClockReading, Event};
-use crate::recorder::ClockFace;
 use crate::subject::pods;
 use crate::subject::proxy::PodPort;
 
@@ -16,7 +16,7 @@ use crate::subject::proxy::PodPort;
 pub(super) const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Reads each clock once. One that does not answer is left out: the judge sees what is missing.
-pub(super) async fn read(client: &Client, namespace: &str, recorder: &Recorder) {
+pub(super) async fn read(client: &Client, namespace: &str, recorder: &EventLog) {
     for (writer, port) in
         [(Writer::Load, pods::load_port(namespace)), (Writer::Probe, pods::probe_port(namespace))]
     {
@@ -30,7 +30,7 @@ async fn read_one(
     client: &Client,
     port: &PodPort,
     writer: Writer,
-    recorder: &Recorder,
+    recorder: &EventLog,
 ) -> Option<ClockReading> {
     let asked = recorder.now();
     let face = port.get_json::<ClockFace>(client, "clock").await;

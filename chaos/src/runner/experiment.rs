@@ -8,16 +8,16 @@ use anyhow::{Context as _, Result, anyhow};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::board::{Board, BoardSender};
 use super::directory::RunDirectory;
-use super::journal::Journal;
-use super::recorder::Recorder;
 use super::set_up::{self, Prepared};
 use super::watchers::Watching;
 use super::{Assignment, SUBJECT_NAME, Settings, Stop, collect, recover, walk};
 use crate::agent::client::EphemeralAgent;
 use crate::cluster::Cluster;
 use crate::faults::FaultContext;
+use crate::live::board::{Board, BoardSender};
+use crate::live::event_log::EventLog;
+use crate::live::journal::Journal;
 use crate::progress::Display;
 use crate::record::{Event, Phase, Run};
 use crate::subject::namespace;
@@ -30,7 +30,7 @@ pub(super) struct Experiment<'a> {
     pub(super) assignment: &'a Assignment,
     pub(super) settings: &'a Settings,
     pub(super) directory: &'a RunDirectory,
-    pub(super) recorder: &'a Recorder,
+    pub(super) recorder: &'a EventLog,
     pub(super) interrupt: &'a CancellationToken,
     pub(super) display: &'a Display,
     pub(super) board: BoardSender,
@@ -40,7 +40,7 @@ pub(super) async fn carry_out(
     assignment: &Assignment,
     settings: &Settings,
     directory: &RunDirectory,
-    recorder: &Recorder,
+    recorder: &EventLog,
     head: &mut Run,
     interrupt: &CancellationToken,
     display: &Display,

@@ -2,16 +2,12 @@
 //!
 //! Whatever happens on the way, the record is closed, judged and reported, and what the run made is removed.
 
-pub mod board;
 mod clocks;
 mod collect;
 pub mod directory;
 mod experiment;
-pub mod journal;
 mod judge;
-pub mod recorder;
 mod recover;
-pub mod samples;
 mod set_up;
 mod walk;
 mod watchers;
@@ -24,13 +20,13 @@ use tokio_util::sync::CancellationToken;
 use crate::checker::{Judgement, Verdict};
 use crate::cluster::{ClusterChoice, SandboxImages};
 use crate::history::UnixNanoseconds;
+use crate::in_pod::{Clock, ClockOffset};
 use crate::progress::Display;
 use crate::record::{Event, RUN_FORMAT, Run, RunRecord, RunState, Versions};
-use crate::recorder::{Clock, ClockOffset};
 use crate::scenario::{Schedule, Subject};
 
+use crate::live::event_log::EventLog;
 use directory::RunDirectory;
-use recorder::Recorder;
 
 pub use judge::{judge, judge_and_report};
 
@@ -123,7 +119,7 @@ pub async fn run(
     let mut head = head(assignment, settings, clock.wall_at_zero());
     directory.write_run(&head)?;
     directory.write_schedule(&assignment.schedule)?;
-    let recorder = Recorder::create(directory.path(), clock)?;
+    let recorder = EventLog::create(directory.path(), clock)?;
 
     let outcome =
         experiment::carry_out(assignment, settings, &directory, &recorder, &mut head, interrupt, display)

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use tokio::time::{Instant, sleep};
 
-use super::board::Board;
 use super::experiment::Experiment;
+use crate::live::board::Board;
 
 /// Fewer acknowledged writes than this before the first fault, and nothing is known about normal times.
 const WRITES_BEFORE_FAULTS: u64 = 20;

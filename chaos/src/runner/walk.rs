@@ -15,7 +15,7 @@ use crate::faults::{self, Case, FaultContext, Victims};
 use crate::record::Event;
 use crate::scenario::{Condition, FaultName, Schedule, Step, Trigger};
 use crate::subject::operator;
-use crate::target::{permit, resolve};
+use crate::targeting::{permit, resolve};
 
 /// How long a fault waits for a target to be there and for the quorum to allow it: an earlier fault may still be mending.
 const TARGET_PATIENCE: Duration = Duration::from_secs(30);
@@ -169,7 +169,7 @@ impl Walk {
         let mut board = self.context.board.subscribe();
         let began = |name: &FaultName| {
             let name = name.clone();
-            move |board: &super::board::Board| {
+            move |board: &crate::live::board::Board| {
                 board.faults.get(&name).is_some_and(|fault| fault.began.is_some())
             }
         };

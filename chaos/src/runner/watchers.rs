@@ -13,10 +13,10 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::board::BoardSender;
 use super::clocks;
-use super::recorder::Recorder;
-use super::samples;
+use crate::live::board::BoardSender;
+use crate::live::event_log::EventLog;
+use crate::live::samples;
 use crate::load::Progress;
 use crate::probe::Samples;
 use crate::record::Event;
@@ -42,7 +42,7 @@ pub(super) struct Watching {
     /// Where it is written for the others.
     pub board: BoardSender,
     /// Where it is written for the judge.
-    pub recorder: Recorder,
+    pub recorder: EventLog,
 }
 
 impl Watching {

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::etcd;
 use super::proxy::PodPort;
+use crate::in_pod::ClockOffset;
 use crate::load;
 use crate::probe;
-use crate::recorder::ClockOffset;
 use crate::scenario::{ClusterSize, Load, Mix, Schedule};
 
 /// The pod that holds all clients.

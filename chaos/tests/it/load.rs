@@ -10,9 +10,9 @@ use chaos::history::{
     Acknowledgement, Call, CommittedChange, CommittedEvent, Key, Line, Operation, Outcome, Reply, Revision,
     Value, read_lines,
 };
+use chaos::in_pod::Digest;
 use chaos::load::configuration::Mix;
 use chaos::load::{Configuration, Progress, StateReport};
-use chaos::recorder::Digest;
 use nix::sys::signal::Signal;
 
 use crate::support::agent::CHAOS;

@@ -4,6 +4,7 @@
 
 mod plan;
 mod status;
+mod timing;
 mod world;
 
 use std::str::FromStr;
@@ -25,6 +26,16 @@ pub enum Mutant {
     ReadyWithoutLooking,
     /// Shrinks by deleting pods before the members are removed from etcd.
     ShrinkPodsFirst,
+    /// Waits for minutes before it replaces a member whose disk is lost.
+    HealsLate,
+    /// Restarts the leader without moving its leadership first.
+    MovesNoLeader,
+    /// Restarts two members at once.
+    RestartsTwo,
+    /// Restarts a healthy follower now and then.
+    Restless,
+    /// Leads clients to one member only.
+    OneEndpoint,
 }
 
 /// The name is none of [`Mutant::ALL`].
@@ -34,12 +45,17 @@ pub struct UnknownMutant(pub String);
 
 impl Mutant {
     /// Every mutant, in the order of their names in the documentation.
-    pub const ALL: [Mutant; 5] = [
+    pub const ALL: [Mutant; 10] = [
         Mutant::SecondPermit,
         Mutant::RemovesHealthyFirst,
         Mutant::IgnoresService,
         Mutant::ReadyWithoutLooking,
         Mutant::ShrinkPodsFirst,
+        Mutant::HealsLate,
+        Mutant::MovesNoLeader,
+        Mutant::RestartsTwo,
+        Mutant::Restless,
+        Mutant::OneEndpoint,
     ];
 
     /// The value of `ETCD_OPERATOR_MUTANT` that chooses it.
@@ -50,6 +66,11 @@ impl Mutant {
             Mutant::IgnoresService => "ignores-service",
             Mutant::ReadyWithoutLooking => "ready-without-looking",
             Mutant::ShrinkPodsFirst => "shrink-pods-first",
+            Mutant::HealsLate => "heals-late",
+            Mutant::MovesNoLeader => "moves-no-leader",
+            Mutant::RestartsTwo => "restarts-two",
+            Mutant::Restless => "restless",
+            Mutant::OneEndpoint => "one-endpoint",
         }
     }
 
@@ -60,7 +81,12 @@ impl Mutant {
             Mutant::RemovesHealthyFirst
             | Mutant::IgnoresService
             | Mutant::ReadyWithoutLooking
-            | Mutant::ShrinkPodsFirst => observed,
+            | Mutant::ShrinkPodsFirst
+            | Mutant::HealsLate
+            | Mutant::MovesNoLeader
+            | Mutant::RestartsTwo
+            | Mutant::Restless
+            | Mutant::OneEndpoint => observed,
         }
     }
 
@@ -70,6 +96,11 @@ impl Mutant {
             Mutant::RemovesHealthyFirst => plan::remove_a_healthy_voter_instead(observed, plan),
             Mutant::IgnoresService => plan::without_repairs_of_services(plan),
             Mutant::ShrinkPodsFirst => plan::delete_objects_instead_of_removing(observed, plan),
+            Mutant::HealsLate => timing::wait_before_healing(observed, plan),
+            Mutant::MovesNoLeader => timing::restart_instead_of_moving(observed, plan),
+            Mutant::RestartsTwo => timing::restart_two(observed, plan),
+            Mutant::Restless => timing::restart_for_no_reason(observed, plan),
+            Mutant::OneEndpoint => timing::lead_to_one_member(observed, plan),
             Mutant::SecondPermit | Mutant::ReadyWithoutLooking => plan,
         }
     }
@@ -81,7 +112,12 @@ impl Mutant {
             Mutant::SecondPermit
             | Mutant::RemovesHealthyFirst
             | Mutant::IgnoresService
-            | Mutant::ShrinkPodsFirst => status,
+            | Mutant::ShrinkPodsFirst
+            | Mutant::HealsLate
+            | Mutant::MovesNoLeader
+            | Mutant::RestartsTwo
+            | Mutant::Restless
+            | Mutant::OneEndpoint => status,
         }
     }
 }

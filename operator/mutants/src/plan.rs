@@ -70,7 +70,7 @@ fn deletions(member: &Member<'_>) -> Vec<Planned> {
     all.into_iter().flatten().map(delete).collect()
 }
 
-fn target(kind: Kind, object: &impl Resource) -> Target {
+pub(crate) fn target(kind: Kind, object: &impl Resource) -> Target {
     Target {
         kind,
         namespace: object.namespace().unwrap_or_default(),

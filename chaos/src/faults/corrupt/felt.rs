@@ -14,7 +14,7 @@ use super::super::pod;
 use super::Changed;
 use crate::record::Proof;
 use crate::scenario::ClusterObject;
-use crate::target::{SeenMember, permit};
+use crate::targeting::{SeenMember, permit};
 
 pub(super) async fn make_felt(case: &Case<'_>, victims: &Victims, changed: &[Changed]) -> Result<()> {
     for changed in changed {

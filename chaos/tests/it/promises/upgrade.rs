@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use chaos::cluster::images::{CHAOS_IMAGE, OPERATOR_IMAGE};
+use chaos::in_pod::ClockOffset;
 use chaos::load::{Configuration, Progress};
-use chaos::recorder::ClockOffset;
 use chaos::subject::{etcd, operator, pods};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use chaos::agent::client::{Agent as _, AgentTarget, EphemeralAgent};
 use chaos::agent::protocol::AgentFault;
 use chaos::cluster::images::CHAOS_IMAGE;
-use chaos::runner::samples;
+use chaos::live::samples;
 use chaos::subject::etcd;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::api::events::v1::Event;

@@ -15,10 +15,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 /// The most that one answer carries of a file.
 const PIECE_BYTES: u64 = 4 * 1024 * 1024;
 const HEADER_LIMIT: Duration = Duration::from_secs(30);
+/// A connection that could not be accepted is tried again after this long: most likely there are too many open files.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// An answer.
 pub type Answer = Response<Full<Bytes>>;
@@ -49,7 +52,17 @@ pub trait Handler: Send + Sync + 'static {
 
 /// Serves until it is dropped; connections end with it.
 pub(super) async fn serve(listener: TcpListener, handler: Arc<dyn Handler>) {
-    sandbox::connections::serve_each(listener, |stream| serve_connection(stream, handler.clone())).await;
+    let mut connections = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(connections.spawn(serve_connection(stream, handler.clone()))),
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection");
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
 }
 
 async fn serve_connection(connection: TcpStream, handler: Arc<dyn Handler>) {

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, Result, anyhow};
 
 use crate::history::UnixNanoseconds;
+use crate::in_pod::Clock;
 use crate::record::{EVENTS_FILE, EVENTS_FORMAT, Event, EventLine};
-use crate::recorder::Clock;
 
 /// A handle on the run's event file; clones write to the same file, one whole line at a time.
 #[derive(Clone)]
-pub struct Recorder {
+pub struct EventLog {
     state: Arc<Mutex<State>>,
 }
 
@@ -25,18 +25,18 @@ struct State {
     failure: Option<std::io::Error>,
 }
 
-impl Recorder {
+impl EventLog {
     /// Creates the file in a run's directory and opens the record.
-    pub fn create(directory: &Path, clock: Clock) -> Result<Recorder> {
+    pub fn create(directory: &Path, clock: Clock) -> Result<EventLog> {
         let path = directory.join(EVENTS_FILE);
         let file = File::create_new(&path).with_context(|| format!("creating {}", path.display()))?;
         let state = State { clock, file: BufWriter::new(file), lines: 0, failure: None };
-        let recorder = Recorder { state: Arc::new(Mutex::new(state)) };
+        let recorder = EventLog { state: Arc::new(Mutex::new(state)) };
         recorder.record(Event::Opened { format: EVENTS_FORMAT.to_owned() });
         Ok(recorder)
     }
 
-    /// Writes one event with the time of now. A failure to write is kept and told by [`Recorder::close`].
+    /// Writes one event with the time of now. A failure to write is kept and told by [`EventLog::close`].
     pub fn record(&self, event: Event) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // The clock is read under the lock, so that the times of the file never go back between lines.

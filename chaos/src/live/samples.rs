@@ -11,7 +11,7 @@ use crate::record::{
     ConditionSample, KubernetesEvent, PodSample, ProcessIdentity, StatusMember, StatusSample,
 };
 use crate::subject::etcd;
-use crate::target::MemberPod;
+use crate::targeting::MemberPod;
 
 /// A pod of the subject or of the operator. `container` is the one whose process counts.
 #[must_use]

@@ -11,7 +11,7 @@ use crate::history::{MemberId, ProbeRound};
 use crate::load::Progress;
 use crate::record::ProcessIdentity;
 use crate::scenario::{Condition, FaultName};
-use crate::target::{MemberPod, View};
+use crate::targeting::{MemberPod, View};
 
 /// A probe round older than this says nothing about now.
 pub const ROUND_IS_STALE_AFTER: Duration = Duration::from_secs(5);
