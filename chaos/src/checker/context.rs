@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::answers::Quorum;
 use super::judgement::CallSketch;
 use super::ledger::{self, Ledger};
 use super::log::Log;
-use super::quorum::Quorum;
+
 use super::timeline::Timeline;
 use crate::history::{Elapsed, Operation, UnixNanoseconds};
 use crate::record::{EVENTS_FILE, FINAL_FILE, LOAD_FILE, PROBE_FILE, RUN_FORMAT, RunRecord, RunState};
@@ -47,7 +48,7 @@ impl<'a> Context<'a> {
             events_whole: whole(EVENTS_FILE),
             probes_whole: whole(PROBE_FILE),
         };
-        context.quorum = Quorum::new(&context);
+        context.quorum = Quorum::new(record, &context.timeline);
         context
     }
 

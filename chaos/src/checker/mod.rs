@@ -6,6 +6,7 @@
 //!
 //! Nothing here believes what was merely asked for. What cannot be checked is said to be so and never counted as held.
 
+mod answers;
 mod calls;
 mod clocks;
 mod context;

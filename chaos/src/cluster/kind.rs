@@ -10,7 +10,7 @@ use sandbox::Lifetime;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use super::local::{Progress, Start};
+use super::start::{Progress, Start};
 use super::{ClusterChoice, SandboxImages};
 use crate::image::{self, WrongOperators};
 

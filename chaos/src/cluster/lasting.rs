@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use sandbox::Lifetime;
 
-use super::local::{self, LocalCluster, Progress, Start};
+use super::local::{self, LocalCluster};
+use super::start::{Progress, Start};
 use super::{Cluster, ClusterChoice, ClusterKind, SandboxImages, cache, not_ours};
 
 /// How long a cluster whose start was broken off may take to end.

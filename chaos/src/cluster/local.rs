@@ -5,41 +5,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use kube::config::Kubeconfig;
-use sandbox::{Lifetime, Sandbox, TreeConfig};
+use sandbox::{Lifetime, Sandbox};
 
 use super::bare::{self, Bare};
 use super::kind::{self, Kind};
+use super::start::{Progress, Start};
 use super::{Cluster, ClusterChoice, ClusterKind, SandboxImages, not_ours, sandboxed};
-
-/// Hears how far a start has come.
-pub type Progress<'a> = &'a (dyn Fn(&str) + Sync);
 
 /// A running cluster of this machine. Dropping one that lives with its parent ends it; a lasting one goes on.
 pub(super) enum LocalCluster {
     Sandbox(Sandbox),
     Bare(Bare),
     Kind(Kind),
-}
-
-/// How to start one.
-pub(super) struct Start<'a> {
-    pub(super) choice: &'a ClusterChoice,
-    pub(super) images: &'a SandboxImages,
-    /// Everything that the cluster writes lies below this directory.
-    pub(super) state: &'a Path,
-    pub(super) name: &'a str,
-    pub(super) lifetime: Lifetime,
-    pub(super) progress: Progress<'a>,
-}
-
-impl Start<'_> {
-    /// The same for a tree of processes; the state directory is made.
-    pub(super) fn tree(&self) -> Result<TreeConfig> {
-        std::fs::create_dir_all(self.state).with_context(|| format!("making {}", self.state.display()))?;
-        let state = self.state.canonicalize();
-        let state_directory = state.with_context(|| format!("resolving {}", self.state.display()))?;
-        Ok(TreeConfig { state_directory, listen: self.choice.listen, lifetime: self.lifetime })
-    }
 }
 
 /// Whether such a cluster can be started here, as far as that shows before anything is made.

@@ -8,6 +8,7 @@ mod kind;
 mod lasting;
 mod local;
 mod sandboxed;
+mod start;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ pub use crate::record::ClusterKind;
 pub use bare::NodeCount;
 pub use images::SandboxImages;
 pub use lasting::{ClusterName, LastingCluster, LastingStatus, bring_down, bring_up, status, which};
-pub use local::Progress;
+pub use start::Progress;
 
 /// Bounds one plain call to the API server; watches and followed logs use a client without this bound.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);

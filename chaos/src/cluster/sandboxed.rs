@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use nix::sched::{CloneFlags, unshare};
 use sandbox::{Sandbox, SandboxConfig};
 
-use super::local::Start;
+use super::start::Start;
 
 /// Starts a sandbox, unless it is interrupted first: then nothing of it runs.
 pub(super) async fn launch(start: &Start<'_>, interrupted: impl Future<Output = ()>) -> Result<Sandbox> {

@@ -11,7 +11,6 @@ use kube::{Client, ResourceExt as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::volume;
 use crate::agent::client::{AgentTarget, DataVolume, EphemeralAgent};
 use crate::live::board::BoardSender;
 use crate::live::event_log::EventLog;
@@ -99,7 +98,7 @@ impl Victims {
                 uid: pod.uid.clone(),
                 member: Some(member.name.clone()),
                 member_id: Some(member.id),
-                claim: self.claims.iter().find(|claim| claim.name == volume::claim_of(&member.name)).cloned(),
+                claim: self.claims.iter().find(|claim| claim.name == etcd::claim_of(&member.name)).cloned(),
                 role,
             })
         });

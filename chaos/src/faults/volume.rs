@@ -81,17 +81,12 @@ pub fn api(context: &FaultContext) -> Api<PersistentVolumeClaim> {
 pub(super) async fn claims(case: &Case<'_>, victims: &Victims) -> Result<Vec<ObjectIdentity>> {
     let mut claims = Vec::new();
     for member in &victims.members {
-        let name = claim_of(&member.name);
+        let name = etcd::claim_of(&member.name);
         let claim = api(case.context).get(&name).await;
         let claim = claim.with_context(|| format!("reading the volume claim {name}"))?;
         claims.push(ObjectIdentity { uid: claim.uid().unwrap_or_default(), name });
     }
     Ok(claims)
-}
-
-/// The name of a member's claim.
-pub(super) fn claim_of(member: &str) -> String {
-    format!("data-{member}")
 }
 
 /// Every claim of the cluster.

@@ -1,57 +1,17 @@
 //! The archive around an image: an OCI image layout in one tar, with Docker's `manifest.json` beside it. The layer is made
 //! twice, once to know its digest and once to write it, so that no image is ever held in memory.
 
-use std::fmt;
 use std::io::{self, Write};
 
 use anyhow::{Context as _, Result, bail};
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
+use super::blob::{Blob, Digest};
 use super::{Image, documents, layer};
 
 /// The mode of the archive's own files.
 const MODE: u32 = 0o644;
-
-/// A digest as the OCI image specification writes it: `sha256:` and 64 hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
-pub struct Digest(String);
-
-impl Digest {
-    fn of(hash: Sha256) -> Digest {
-        let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Digest(format!("sha256:{hex}"))
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-/// Something that the archive holds by its digest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Blob {
-    pub(super) digest: Digest,
-    /// In bytes.
-    pub(super) size: u64,
-}
-
-impl Blob {
-    fn of(bytes: &[u8]) -> Blob {
-        let mut hash = Sha256::new();
-        hash.update(bytes);
-        Blob { digest: Digest::of(hash), size: bytes.len() as u64 }
-    }
-
-    /// Where it lies in the archive.
-    pub(super) fn path(&self) -> String {
-        format!("blobs/{}", self.digest.0.replacen(':', "/", 1))
-    }
-}
 
 /// What an archive turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]

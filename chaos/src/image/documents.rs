@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::archive::{Blob, Digest};
+use super::blob::{Blob, Digest};
 use super::{Architecture, Image};
 
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";

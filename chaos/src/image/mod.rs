@@ -6,6 +6,7 @@
 
 mod archive;
 mod binary;
+mod blob;
 mod build;
 mod documents;
 mod layer;
@@ -16,8 +17,9 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use archive::{Digest, Written, write};
+pub use archive::{Written, write};
 pub use binary::{Architecture, Program};
+pub use blob::Digest;
 pub use build::{ArchiveFile, WrongOperators, created_seconds, from_source, save};
 pub use name::ImageName;
 

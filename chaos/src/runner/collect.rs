@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::clocks;
 use super::directory::RunDirectory;
-use super::experiment::Experiment;
+use super::shared::Experiment;
 use crate::cluster::Cluster;
 use crate::load::StateReport;
 use crate::record::{FINAL_FILE, LOAD_FILE, PROBE_FILE};

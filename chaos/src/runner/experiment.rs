@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::directory::RunDirectory;
 use super::set_up::{self, Prepared};
+use super::shared::Experiment;
 use super::watchers::Watching;
 use super::{Assignment, SUBJECT_NAME, Settings, Stop, collect, recover, walk};
 use crate::agent::client::EphemeralAgent;
@@ -19,22 +20,11 @@ use crate::live::board::{Board, BoardSender};
 use crate::live::event_log::EventLog;
 use crate::live::journal::Journal;
 use crate::progress::Display;
-use crate::record::{Event, Phase, Run};
+use crate::record::{Phase, Run};
 use crate::subject::namespace;
 
 /// How long the removal of the run's namespace may take.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(90);
-
-/// Everything that the parts of a run share.
-pub(super) struct Experiment<'a> {
-    pub(super) assignment: &'a Assignment,
-    pub(super) settings: &'a Settings,
-    pub(super) directory: &'a RunDirectory,
-    pub(super) recorder: &'a EventLog,
-    pub(super) interrupt: &'a CancellationToken,
-    pub(super) display: &'a Display,
-    pub(super) board: BoardSender,
-}
 
 pub(super) async fn carry_out(
     assignment: &Assignment,
@@ -79,21 +69,6 @@ pub(super) async fn carry_out(
 }
 
 impl Experiment<'_> {
-    /// A part of the run begins.
-    pub(super) fn begin(&self, phase: Phase) {
-        self.recorder.record(Event::Phase { phase });
-        self.display.state(&format!("{phase}…"));
-    }
-
-    /// Does one thing unless the user wants to stop first.
-    pub(super) async fn interruptible<T>(&self, doing: impl Future<Output = Result<T>>) -> Result<T, Stop> {
-        tokio::select! {
-            biased;
-            () = self.interrupt.cancelled() => Err(Stop::Interrupted),
-            done = doing => done.map_err(Stop::Failed),
-        }
-    }
-
     async fn on_cluster(&self, cluster: &Cluster, head: &mut Run) -> Result<(), Stop> {
         let made =
             self.interruptible(set_up::make_namespace(self, cluster, head)).await.map_err(not_begun)?;

@@ -9,6 +9,7 @@ mod experiment;
 mod judge;
 mod recover;
 mod set_up;
+mod shared;
 mod walk;
 mod watchers;
 

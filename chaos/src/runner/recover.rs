@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use tokio::time::{Instant, sleep};
 
-use super::experiment::Experiment;
+use super::shared::Experiment;
 use crate::live::board::Board;
 
 /// Fewer acknowledged writes than this before the first fault, and nothing is known about normal times.

@@ -11,7 +11,7 @@ use kube::api::Api;
 use serde_json::json;
 
 use super::SUBJECT_NAME;
-use super::experiment::Experiment;
+use super::shared::Experiment;
 use crate::cluster::Cluster;
 use crate::doctor;
 use crate::record::Run;

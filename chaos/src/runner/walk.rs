@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Stop;
-use super::experiment::Experiment;
+use super::shared::Experiment;
 use crate::faults::{self, Case, FaultContext, Victims};
 use crate::record::Event;
 use crate::scenario::{Condition, FaultName, Schedule, Step, Trigger};

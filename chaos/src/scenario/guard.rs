@@ -4,8 +4,8 @@
 //! wait for a fact are judged again by the runner, against the members that are there.
 
 use super::error::{ScenarioError, Source};
+use super::fields::Fields;
 use super::raw::{At, RawFault, RawScenario};
-use super::validate::Fields;
 use super::{ClusterSize, Fault, Period, Scenario, Target, Timing};
 
 /// How long a member is taken to be away after its process was killed: a restart with its probes.

@@ -6,6 +6,7 @@ mod duration;
 mod error;
 mod fault;
 mod field;
+mod fields;
 mod guard;
 mod kinds;
 mod model;

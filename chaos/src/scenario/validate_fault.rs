@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::error::ScenarioError;
+use super::fields::Fields;
 use super::kinds::{event_of, grammar, impossible};
 use super::raw::{At, RawDirection, RawFault, RawKind, RawScenario, RawTarget, RawWhen};
-use super::validate::Fields;
 use super::{
     Aim, ClusterObject, Condition, Direction, Fault, FaultName, Peers, Period, PlannedFault, Subject, Target,
     Timing,

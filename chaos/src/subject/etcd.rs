@@ -73,6 +73,12 @@ pub async fn peers_service(client: &Client, namespace: &str, name: &str) -> Resu
     named.with_context(|| format!("no pod of {namespace}/{name} names a Service"))
 }
 
+/// The name of the volume claim that a member uses, as the operator names it.
+#[must_use]
+pub fn claim_of(member: &str) -> String {
+    format!("data-{member}")
+}
+
 /// Whether the status carries the condition with the value `True` for the present generation.
 #[must_use]
 pub fn condition_is_true(cluster: &DynamicObject, kind: &str) -> bool {

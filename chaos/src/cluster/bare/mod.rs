@@ -34,7 +34,7 @@ use sandbox::tree::{self, Tree};
 
 pub use config::NodeCount;
 
-use super::local::Start;
+use super::start::Start;
 use config::{BareConfig, Files};
 use control_groups::Hierarchies;
 
