@@ -96,10 +96,11 @@ impl Place {
         Assignment { file: plan.file.clone(), text: plan.text.clone(), schedule, out }
     }
 
-    /// Where the JUnit of several runs goes, under a name that no other command takes; nothing for a single run, which has its own.
+    /// Where the JUnit of several runs goes, under a name that no other command takes; nothing for a single run, which has its own,
+    /// and where nothing was run.
     pub(super) fn junit(&self, outcomes: &Outcomes) -> Option<PathBuf> {
         let parent = self.out.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_PARENT));
-        (!self.single || outcomes.finished.is_empty())
-            .then(|| parent.join(format!("junit-{}.xml", self.time)))
+        let several = !self.single && !outcomes.finished.is_empty();
+        several.then(|| parent.join(format!("junit-{}.xml", self.time)))
     }
 }

@@ -39,7 +39,9 @@ fn write_junit(outcomes: &Outcomes, path: &Path) -> Result<()> {
 /// Exit code 2 has two meanings; which one it has is said.
 fn show_error(outcomes: &Outcomes) {
     let (invalid, failed) = (outcomes.count(Verdict::Invalid), outcomes.count(Verdict::Fail));
-    if failed > 0 || (invalid == 0 && outcomes.not_begun.is_empty() && !outcomes.cut_short) {
+    let whole = invalid == 0 && outcomes.not_begun.is_empty() && !outcomes.cut_short;
+    // Where nothing was run at all, the errors have said so.
+    if failed > 0 || whole || outcomes.finished.is_empty() {
         return;
     }
     let mut why = Vec::new();

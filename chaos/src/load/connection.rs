@@ -13,9 +13,10 @@ use super::configuration::Configuration;
 use super::pins::Pins;
 use crate::history::{ClientId, SentTo};
 
-/// How often a pinned client looks whether its member is still there, and another one connects to the Service anew: a connection
-/// stays with the member that it first came to.
+/// How often a pinned client looks whether its member is still there.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// How often another one connects to the Service anew: a connection stays with the member that it first came to.
+const SERVICE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How a connection chooses its endpoint.
 enum Route {
@@ -82,12 +83,12 @@ impl Connection {
     /// # Errors
     /// When the endpoint is not a URL.
     pub(super) async fn client(&mut self) -> (SentTo, Result<Client, Error>) {
-        let looks = match self.route {
-            Route::Service | Route::Member { .. } => {
-                self.looked.is_none_or(|at| at.elapsed() >= LOOK_INTERVAL)
-            }
-            Route::Anybody { .. } => false,
+        let interval = match self.route {
+            Route::Service => Some(SERVICE_INTERVAL),
+            Route::Member { .. } => Some(LOOK_INTERVAL),
+            Route::Anybody { .. } => None,
         };
+        let looks = interval.is_some_and(|interval| self.looked.is_none_or(|at| at.elapsed() >= interval));
         if let Some((destination, client)) = self.client.as_ref().filter(|_| !looks) {
             return (destination.sent_to(), Ok(client.clone()));
         }

@@ -1,6 +1,7 @@
 //! Arguments that cannot be followed.
 
 use super::place::{GOOD, Place};
+use crate::support::agent::CHAOS;
 
 #[test]
 fn arguments_that_cannot_be_followed_are_refused_before_anything_starts() {
@@ -20,7 +21,9 @@ fn arguments_that_cannot_be_followed_are_refused_before_anything_starts() {
         (&["run", "--seed", "many", "good.yaml"], "invalid value 'many' for '--seed <N>'"),
         (&["run", "--listen", "here", "good.yaml"], "invalid value 'here' for '--listen <ADDRESS>'"),
         (&["run", "--unknown", "good.yaml"], "unexpected argument '--unknown'"),
-        (&["plan", "good.yaml", "good.yaml"], "unexpected argument 'good.yaml'"),
+        (&["plan"], "<FILE>"),
+        (&["run", "--repeat", "0", "good.yaml"], "invalid value '0' for '--repeat <N>'"),
+        (&["run", "--until", "noon", "good.yaml"], "invalid value 'noon' for '--until <WHAT>'"),
         (&["cluster", "up", "--cluster", "current"], "it is not ours to bring up or down"),
         (&["heal"], "a cluster without a name ends with its run"),
         (&["frobnicate"], "unrecognized subcommand 'frobnicate'"),
@@ -55,6 +58,33 @@ fn a_place_for_the_record_that_is_taken_is_refused() {
     place.write("run.json", "{}");
     let said = place.refused(&["run", "--out", ".", "good.yaml"]);
     assert!(said.contains(". holds a run already: name another with --out"), "{said}");
+}
+
+#[test]
+fn a_plan_is_a_timeline_for_people_and_json_for_programs_of_as_many_files_as_are_named() {
+    let place = Place::new();
+    place.write("good.yaml", GOOD);
+    place.write("other.yaml", GOOD.replace("name: good", "name: other"));
+    let answer = place.chaos(&["plan", "good.yaml", "other.yaml", "--seed", "7"]);
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    insta::assert_snapshot!(answer.stdout);
+    let answer = place.chaos(&["plan", "--json", "good.yaml", "other.yaml"]);
+    let documents = serde_json::Deserializer::from_str(&answer.stdout).into_iter::<serde_json::Value>();
+    let names: Vec<_> = documents.map(|document| document.unwrap()["scenario"].clone()).collect();
+    assert_eq!(names, ["good", "other"]);
+}
+
+#[test]
+fn a_scenario_that_cannot_begin_is_in_the_junit_of_all() {
+    let place = Place::new();
+    place.write("good.yaml", GOOD);
+    place.write("file", "");
+    let arguments =
+        ["run", "--operator-binary", CHAOS, "--out", "file/out", "--junit", "reports/all.xml", "good.yaml"];
+    let answer = place.chaos(&arguments);
+    assert_eq!(answer.code, Some(2), "{answer:?}");
+    let junit = std::fs::read_to_string(place.work().join("reports/all.xml")).unwrap();
+    assert!(junit.contains("errors=\"1\"") && junit.contains("run-begun"), "{junit}");
 }
 
 #[test]

@@ -71,13 +71,43 @@ fn a_run_of_a_newer_format_is_refused_by_its_format_even_if_it_has_other_fields(
     let place = Place::new();
     let run = recorded_run(&place);
     edit(&run.join("run.json"), |text| {
-        text.replace("etcd-chaos/run/v1", "etcd-chaos/run/v2").replacen('{', "{\"weather\": \"fine\",", 1)
+        text.replace("etcd-chaos/run/v2", "etcd-chaos/run/v3").replacen('{', "{\"weather\": \"fine\",", 1)
     });
     both_refuse(
         &place,
         "run",
-        "run.json has the format `etcd-chaos/run/v2`; this build reads `etcd-chaos/run/v1`",
+        "run.json has the format `etcd-chaos/run/v3`; this build reads `etcd-chaos/run/v2`",
     );
+}
+
+#[test]
+fn a_record_of_the_format_before_is_judged_as_far_as_it_reaches_and_never_passes() {
+    let place = Place::new();
+    let run = recorded_run(&place);
+    for file in FILES {
+        edit(&run.join(file), |text| {
+            ["run", "schedule", "events", "history"].iter().fold(text, |text, kind| {
+                text.replace(&format!("etcd-chaos/{kind}/v2"), &format!("etcd-chaos/{kind}/v1"))
+            })
+        });
+    }
+    let answer = place.chaos(&["check", "run"]);
+    assert_invalid(&answer, "records of this format do not say");
+    assert!(answer.stdout.contains("what to do: run again with this build"), "{}", answer.stdout);
+}
+
+#[test]
+fn checking_changes_nothing_that_is_there() {
+    let place = Place::new();
+    let run = recorded_run(&place);
+    fs::write(run.join("report.json"), "mine").unwrap();
+    let all = || FILES.map(|file| fs::read(run.join(file)).unwrap());
+    let before = all();
+    let answer = place.chaos(&["check", "run"]);
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert!(before == all(), "the record is as it was");
+    assert_eq!(fs::read_to_string(run.join("report.json")).unwrap(), "mine");
+    assert!(run.join("report.html").is_file(), "a report that was missing is added");
 }
 
 #[test]
