@@ -91,14 +91,230 @@ pub enum Rule {
 
 /// The words for one rule.
 struct Words {
+    rule: Rule,
     id: &'static str,
     complaint: &'static str,
     statement: &'static str,
 }
 
-const fn words(id: &'static str, statement: &'static str, complaint: &'static str) -> Words {
-    Words { id, complaint, statement }
+const fn words(rule: Rule, id: &'static str, statement: &'static str, complaint: &'static str) -> Words {
+    Words { rule, id, complaint, statement }
 }
+
+/// One row for each rule, in the order of [`Rule::ALL`]: its word, what it asserts, what is wrong if it does not hold.
+const WORDS: [Words; Rule::ALL.len()] = [
+    words(
+        Rule::AcknowledgedWritesKept,
+        "acknowledged-writes-kept",
+        "Every acknowledged write is there, with its revision",
+        "An acknowledged write was lost or changed",
+    ),
+    words(
+        Rule::RefusedWritesAbsent,
+        "refused-writes-absent",
+        "No refused write took effect",
+        "A refused write took effect",
+    ),
+    words(
+        Rule::LogExplained,
+        "log-explained",
+        "Every committed change is a write of the load, made once",
+        "The committed log holds what no client wrote, or lacks what one did",
+    ),
+    words(
+        Rule::ReadsNotStale,
+        "reads-not-stale",
+        "No read is older than a write acknowledged before it",
+        "A read was stale",
+    ),
+    words(
+        Rule::ReadsNotInvented,
+        "reads-not-invented",
+        "No read shows a value that was never written",
+        "A read showed a value that was never written",
+    ),
+    words(
+        Rule::ReadsMatchLog,
+        "reads-match-log",
+        "Every read shows the committed state at its revision",
+        "A read showed what was never committed at its revision",
+    ),
+    words(
+        Rule::RevisionsMonotone,
+        "revisions-monotone",
+        "Revisions follow real time",
+        "Revisions went backwards in real time",
+    ),
+    words(
+        Rule::ProbeReadsFresh,
+        "probe-reads-fresh",
+        "No linearizable read of the probe is older than one before it",
+        "A linearizable read of the probe was stale",
+    ),
+    words(
+        Rule::TransactionsConsistent,
+        "transactions-consistent",
+        "Transactions are consistent with the committed log",
+        "A transaction did not do what its comparisons demand",
+    ),
+    words(
+        Rule::MembersAgree,
+        "members-agree",
+        "All members hold the same data",
+        "Members hold different data",
+    ),
+    words(
+        Rule::OneCluster,
+        "one-cluster",
+        "There was one cluster ID throughout",
+        "There was more than one cluster",
+    ),
+    words(
+        Rule::MembersNeverGoBack,
+        "members-never-go-back",
+        "No member goes back behind what it had reached",
+        "A member went back behind what it had reached",
+    ),
+    words(
+        Rule::OneLeaderPerTerm,
+        "one-leader-per-term",
+        "Every term has one leader",
+        "A term had more than one leader",
+    ),
+    words(
+        Rule::LostMembersReplaced,
+        "lost-members-replaced",
+        "A member that lost its data is replaced, never revived",
+        "A member that lost its data was not replaced",
+    ),
+    words(
+        Rule::HealthyVotersKept,
+        "healthy-voters-kept",
+        "No healthy voter was removed without need",
+        "A healthy voter was removed without need",
+    ),
+    words(
+        Rule::MembersLeaveFirst,
+        "members-leave-first",
+        "Members leave the list before their pods go",
+        "A member's pod was ended for good while the member still had a vote",
+    ),
+    words(Rule::QuorumBack, "quorum-back", "Quorum was back in time", "Quorum was not back in time"),
+    words(
+        Rule::Recovered,
+        "recovered",
+        "All members were healthy again in time",
+        "The members were not all healthy again in time",
+    ),
+    words(
+        Rule::OutageBounded,
+        "outage-bounded",
+        "A quorum served all the time, but for an election",
+        "No quorum served for too long",
+    ),
+    words(
+        Rule::MembersServe,
+        "members-serve",
+        "Every voter that no fault was aimed at kept answering",
+        "A member that no fault was aimed at answered nobody for too long",
+    ),
+    words(
+        Rule::MembersMatchSpec,
+        "members-match-spec",
+        "The member list equals the spec",
+        "The member list is not what the spec declares",
+    ),
+    words(Rule::NoAlarms, "no-alarms", "No member reports an alarm", "A member reported an alarm"),
+    words(
+        Rule::VersionAsDeclared,
+        "version-as-declared",
+        "Every member runs the declared version",
+        "A member runs another version than declared",
+    ),
+    words(
+        Rule::RestartsExplained,
+        "restarts-explained",
+        "Every restart has a fault that explains it",
+        "A process ended that no fault had hit",
+    ),
+    words(
+        Rule::LeaderMovedFirst,
+        "leader-moved-first",
+        "Leadership moves before a leader is restarted on purpose",
+        "A leader was restarted on purpose without moving its leadership",
+    ),
+    words(
+        Rule::OneAtATime,
+        "one-at-a-time",
+        "Members are restarted on purpose one at a time",
+        "Two members were restarted on purpose at once",
+    ),
+    words(
+        Rule::ServiceReachesAll,
+        "service-reaches-all",
+        "The Service leads to every member that serves",
+        "The Service led to some members only",
+    ),
+    words(
+        Rule::DriftRepaired,
+        "drift-repaired",
+        "The operator repaired what was broken",
+        "The operator did not repair what was broken",
+    ),
+    words(
+        Rule::ChangeCarriedOut,
+        "change-carried-out",
+        "The operator carried out what was declared",
+        "The operator did not carry out what was declared",
+    ),
+    words(
+        Rule::StatusHonest,
+        "status-honest",
+        "The status never lied for long",
+        "The operator's status lied",
+    ),
+    words(
+        Rule::StatusReadyAtEnd,
+        "status-ready-at-end",
+        "The status says ready at the end",
+        "The operator's status is not ready at the end",
+    ),
+    words(Rule::FaultProved, "fault-proved", "The fault took effect", "A fault had no measured effect"),
+    words(Rule::FaultEnded, "fault-ended", "The fault ended", "A fault was not seen to end"),
+    words(
+        Rule::FaultAsPlanned,
+        "fault-as-planned",
+        "The fault was the one that was planned",
+        "A fault was not the one that was planned",
+    ),
+    words(
+        Rule::LoadDuringFault,
+        "load-during-fault",
+        "Clients called the target and others during the fault",
+        "There was too little load during a fault",
+    ),
+    words(Rule::LoadEnough, "load-enough", "There was enough load", "There was too little load"),
+    words(
+        Rule::ScheduleKept,
+        "schedule-kept",
+        "The faults are those of the scenario",
+        "The faults are not those of the scenario",
+    ),
+    words(
+        Rule::ProbeKeptWatch,
+        "probe-kept-watch",
+        "The probe watched all the time",
+        "The probe did not watch all the time",
+    ),
+    words(
+        Rule::ClocksKnown,
+        "clocks-known",
+        "The clocks of load and probe are known",
+        "A clock cannot be trusted",
+    ),
+    words(Rule::RunComplete, "run-complete", "The run came to its end", "The run did not come to its end"),
+    words(Rule::RecordWhole, "record-whole", "The record is whole", "The record is not whole"),
+];
 
 impl Rule {
     /// Every rule, in order.
@@ -161,180 +377,10 @@ impl Rule {
         self.words().statement
     }
 
-    fn words(self) -> Words {
-        match self {
-            Rule::AcknowledgedWritesKept => words(
-                "acknowledged-writes-kept",
-                "Every acknowledged write is there, with its revision",
-                "An acknowledged write was lost or changed",
-            ),
-            Rule::RefusedWritesAbsent => {
-                words("refused-writes-absent", "No refused write took effect", "A refused write took effect")
-            }
-            Rule::LogExplained => words(
-                "log-explained",
-                "Every committed change is a write of the load, made once",
-                "The committed log holds what no client wrote, or lacks what one did",
-            ),
-            Rule::ReadsNotStale => words(
-                "reads-not-stale",
-                "No read is older than a write acknowledged before it",
-                "A read was stale",
-            ),
-            Rule::ReadsNotInvented => words(
-                "reads-not-invented",
-                "No read shows a value that was never written",
-                "A read showed a value that was never written",
-            ),
-            Rule::ReadsMatchLog => words(
-                "reads-match-log",
-                "Every read shows the committed state at its revision",
-                "A read showed what was never committed at its revision",
-            ),
-            Rule::RevisionsMonotone => words(
-                "revisions-monotone",
-                "Revisions follow real time",
-                "Revisions went backwards in real time",
-            ),
-            Rule::ProbeReadsFresh => words(
-                "probe-reads-fresh",
-                "No linearizable read of the probe is older than one before it",
-                "A linearizable read of the probe was stale",
-            ),
-            Rule::TransactionsConsistent => words(
-                "transactions-consistent",
-                "Transactions are consistent with the committed log",
-                "A transaction did not do what its comparisons demand",
-            ),
-            Rule::MembersAgree => {
-                words("members-agree", "All members hold the same data", "Members hold different data")
-            }
-            Rule::OneCluster => {
-                words("one-cluster", "There was one cluster ID throughout", "There was more than one cluster")
-            }
-            Rule::MembersNeverGoBack => words(
-                "members-never-go-back",
-                "No member goes back behind what it had reached",
-                "A member went back behind what it had reached",
-            ),
-            Rule::OneLeaderPerTerm => {
-                words("one-leader-per-term", "Every term has one leader", "A term had more than one leader")
-            }
-            Rule::LostMembersReplaced => words(
-                "lost-members-replaced",
-                "A member that lost its data is replaced, never revived",
-                "A member that lost its data was not replaced",
-            ),
-            Rule::HealthyVotersKept => words(
-                "healthy-voters-kept",
-                "No healthy voter was removed without need",
-                "A healthy voter was removed without need",
-            ),
-            Rule::MembersLeaveFirst => words(
-                "members-leave-first",
-                "Members leave the list before their pods go",
-                "A member's pod was ended for good while the member still had a vote",
-            ),
-            Rule::QuorumBack => {
-                words("quorum-back", "Quorum was back in time", "Quorum was not back in time")
-            }
-            Rule::Recovered => words(
-                "recovered",
-                "All members were healthy again in time",
-                "The members were not all healthy again in time",
-            ),
-            Rule::OutageBounded => words(
-                "outage-bounded",
-                "A quorum served all the time, but for an election",
-                "No quorum served for too long",
-            ),
-            Rule::MembersServe => words(
-                "members-serve",
-                "Every voter that no fault was aimed at kept answering",
-                "A member that no fault was aimed at answered nobody for too long",
-            ),
-            Rule::MembersMatchSpec => words(
-                "members-match-spec",
-                "The member list equals the spec",
-                "The member list is not what the spec declares",
-            ),
-            Rule::NoAlarms => words("no-alarms", "No member reports an alarm", "A member reported an alarm"),
-            Rule::VersionAsDeclared => words(
-                "version-as-declared",
-                "Every member runs the declared version",
-                "A member runs another version than declared",
-            ),
-            Rule::RestartsExplained => words(
-                "restarts-explained",
-                "Every restart has a fault that explains it",
-                "A process ended that no fault had hit",
-            ),
-            Rule::LeaderMovedFirst => words(
-                "leader-moved-first",
-                "Leadership moves before a leader is restarted on purpose",
-                "A leader was restarted on purpose without moving its leadership",
-            ),
-            Rule::OneAtATime => words(
-                "one-at-a-time",
-                "Members are restarted on purpose one at a time",
-                "Two members were restarted on purpose at once",
-            ),
-            Rule::ServiceReachesAll => words(
-                "service-reaches-all",
-                "The Service leads to every member that serves",
-                "The Service led to some members only",
-            ),
-            Rule::DriftRepaired => words(
-                "drift-repaired",
-                "The operator repaired what was broken",
-                "The operator did not repair what was broken",
-            ),
-            Rule::ChangeCarriedOut => words(
-                "change-carried-out",
-                "The operator carried out what was declared",
-                "The operator did not carry out what was declared",
-            ),
-            Rule::StatusHonest => {
-                words("status-honest", "The status never lied for long", "The operator's status lied")
-            }
-            Rule::StatusReadyAtEnd => words(
-                "status-ready-at-end",
-                "The status says ready at the end",
-                "The operator's status is not ready at the end",
-            ),
-            Rule::FaultProved => {
-                words("fault-proved", "The fault took effect", "A fault had no measured effect")
-            }
-            Rule::FaultEnded => words("fault-ended", "The fault ended", "A fault was not seen to end"),
-            Rule::FaultAsPlanned => words(
-                "fault-as-planned",
-                "The fault was the one that was planned",
-                "A fault was not the one that was planned",
-            ),
-            Rule::LoadDuringFault => words(
-                "load-during-fault",
-                "Clients called the target and others during the fault",
-                "There was too little load during a fault",
-            ),
-            Rule::LoadEnough => words("load-enough", "There was enough load", "There was too little load"),
-            Rule::ScheduleKept => words(
-                "schedule-kept",
-                "The faults are those of the scenario",
-                "The faults are not those of the scenario",
-            ),
-            Rule::ProbeKeptWatch => words(
-                "probe-kept-watch",
-                "The probe watched all the time",
-                "The probe did not watch all the time",
-            ),
-            Rule::ClocksKnown => {
-                words("clocks-known", "The clocks of load and probe are known", "A clock cannot be trusted")
-            }
-            Rule::RunComplete => {
-                words("run-complete", "The run came to its end", "The run did not come to its end")
-            }
-            Rule::RecordWhole => words("record-whole", "The record is whole", "The record is not whole"),
-        }
+    fn words(self) -> &'static Words {
+        let row = &WORDS[self as usize];
+        debug_assert_eq!(row.rule, self, "rows stand in the order of the rules");
+        row
     }
 
     /// What to do if it could not be checked.
@@ -396,5 +442,22 @@ impl Rule {
 impl Serialize for Rule {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.id())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_rule_has_its_own_row_and_its_own_word() {
+        for (index, rule) in Rule::ALL.into_iter().enumerate() {
+            assert_eq!(rule.words().rule, rule);
+            assert_eq!(WORDS[index].rule, rule);
+        }
+        let ids: BTreeSet<&str> = Rule::ALL.iter().map(|rule| rule.id()).collect();
+        assert_eq!(ids.len(), Rule::ALL.len());
     }
 }

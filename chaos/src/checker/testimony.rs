@@ -103,17 +103,15 @@ fn never_back(context: &Context<'_>) -> Assertion {
             let back = before.filter(|before| before.at < round.start && value < before.value);
             match back {
                 Some(_) if restarted(context, status.member_id, round.start) => {}
-                Some(before) => {
-                    if told.insert(key) {
-                        check.wrong(Some(round.start), || {
-                            format!(
-                                "member {} said that it had reached {what} {value}, after it had said {}",
-                                status.member_id, before.value
-                            )
-                        });
-                    }
+                Some(before) if told.insert(key) => {
+                    check.wrong(Some(round.start), || {
+                        format!(
+                            "member {} said that it had reached {what} {value}, after it had said {}",
+                            status.member_id, before.value
+                        )
+                    });
                 }
-                None => {}
+                Some(_) | None => {}
             }
             if before.is_none_or(|before| before.value <= value) {
                 reached.insert(key, Reached { value, at: round.end });

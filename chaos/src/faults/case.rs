@@ -22,8 +22,6 @@ use crate::scenario::Step;
 use crate::subject::{etcd, operator};
 use crate::targeting::{SeenMember, View};
 
-/// How long a fault waits for a proof that Kubernetes has to bring about (a new pod, a new process).
-pub(super) const PROOF_PATIENCE: Duration = Duration::from_secs(60);
 /// How often the API is asked while something is waited for.
 pub(super) const POLL: Duration = Duration::from_millis(100);
 /// Where a member's volume is mounted, as the operator mounts it.
@@ -55,7 +53,7 @@ pub struct FaultContext {
     pub display: Display,
     /// An address that no partition cuts: the API server's Service.
     pub api_server: SocketAddrV4,
-    /// How long the operator may take to do what it owes.
+    /// How long Kubernetes and the operator may take to do what they owe after a fault.
     pub repair_within: Duration,
 }
 

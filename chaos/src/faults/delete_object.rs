@@ -5,7 +5,7 @@ use futures::future::join_all;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 
-use super::case::{Case, Owed, PROOF_PATIENCE, Victims};
+use super::case::{Case, Owed, Victims};
 use super::objects::{Located, identity, last_manager};
 use crate::record::Proof;
 use crate::scenario::ClusterObject;
@@ -46,7 +46,7 @@ async fn delete(
     let before = located.get().await?.with_context(|| format!("{object} {} is not there", located.name))?;
     located.delete(&before).await?;
     let what = format!("the end of {object} {}", located.name);
-    case.wait_for(&what, PROOF_PATIENCE, async || {
+    case.wait_for(&what, case.context.repair_within, async || {
         let now = located.get().await?;
         Ok(now.is_none_or(|now| now.uid() != before.uid()).then_some(()))
     })
@@ -68,7 +68,7 @@ async fn prove_recreated(
         Owed::Paid(now) => {
             Proof::ObjectRecreated { object, identity: identity(&now), manager: last_manager(object, &now) }
         }
-        Owed::Missing => Proof::still_broken(object, identity(before), PROOF_PATIENCE),
+        Owed::Missing => Proof::still_broken(object, identity(before), case.context.repair_within),
         Owed::Untold => return,
     };
     case.prove(pod, proof);

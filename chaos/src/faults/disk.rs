@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{Api, DeleteParams, Preconditions};
 
-use super::case::{Case, Entered, Owed, PROOF_PATIENCE, Victims};
+use super::case::{Case, Entered, Owed, Victims};
 use super::{pod, volume};
 use crate::record::{ObjectIdentity, Proof};
 
@@ -46,7 +46,7 @@ async fn prove_replaced(
 ) -> Result<()> {
     let what = format!("the end of the volume claim {}", claim.name);
     let gone = async || Ok(volume::is_gone(case.context, claim).await?.then_some(()));
-    case.wait_for(&what, PROOF_PATIENCE, gone).await?;
+    case.wait_for(&what, case.context.repair_within, gone).await?;
     let new = async || {
         let now = volume::all(case.context).await?;
         Ok(now.into_iter().find(|now| known.iter().all(|known| known.uid != now.uid)))

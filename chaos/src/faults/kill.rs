@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use futures::future::try_join_all;
 
 use super::agents;
-use super::case::{Case, Entered, PROOF_PATIENCE, Victims};
+use super::case::{Case, Entered, Victims};
 use crate::agent::protocol::AgentFault;
 use crate::live::samples;
 use crate::record::{ProcessIdentity, Proof};
@@ -29,8 +29,9 @@ pub(super) async fn prove_replaced(
     before: &ProcessIdentity,
 ) -> Result<()> {
     let what = format!("another process in pod {}", target.pod);
-    let after =
-        case.wait_for(&what, PROOF_PATIENCE, async || process_after(case, target, before).await).await?;
+    let after = case
+        .wait_for(&what, case.context.repair_within, async || process_after(case, target, before).await)
+        .await?;
     case.prove(Some(&target.pod), Proof::ProcessReplaced { before: before.clone(), after });
     Ok(())
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use futures::future::try_join_all;
 use kube::api::{DeleteParams, Preconditions};
 
-use super::case::{Case, Entered, PROOF_PATIENCE, Victims};
+use super::case::{Case, Entered, Victims};
 use crate::record::{ObjectIdentity, Proof};
 use crate::subject::operator;
 
@@ -33,7 +33,8 @@ pub(super) async fn delete(case: &Case<'_>, target: &Entered, grace: Duration) -
 /// Waits for another pod in this one's place and records it.
 pub(super) async fn prove_replaced(case: &Case<'_>, target: &Entered) -> Result<()> {
     let what = format!("another pod in the place of {}", target.pod);
-    let after = case.wait_for(&what, PROOF_PATIENCE, async || successor(case, target).await).await?;
+    let after =
+        case.wait_for(&what, case.context.repair_within, async || successor(case, target).await).await?;
     let before = ObjectIdentity { name: target.pod.clone(), uid: target.uid.clone() };
     case.prove(Some(&target.pod), Proof::PodReplaced { before, after });
     Ok(())

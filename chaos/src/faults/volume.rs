@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::json;
 
-use super::case::{Case, FaultContext, PROOF_PATIENCE, Victims};
+use super::case::{Case, FaultContext, Victims};
 use crate::live::journal::Undo;
 use crate::record::{ObjectIdentity, Proof};
 use crate::subject::etcd;
@@ -36,7 +36,7 @@ pub(super) async fn carry_out(case: &Case<'_>, victims: &Victims, lasting: Durat
     for (claim, pod) in claims.iter().zip(&pods) {
         let what = format!("the end of the volume claim {}", claim.name);
         let gone = async || Ok(is_gone(case.context, claim).await?.then_some(()));
-        case.wait_for(&what, PROOF_PATIENCE, gone).await?;
+        case.wait_for(&what, case.context.repair_within, gone).await?;
         case.prove(Some(pod), Proof::VolumeReleased { claim: claim.clone() });
     }
     Ok(())

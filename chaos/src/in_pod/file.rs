@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::history::{UnixNanoseconds, Writer as WriterKind, read_lines};
 
-    #[tokio::test]
+    #[test_log::test(tokio::test)]
     async fn a_closed_file_ends_with_the_count_of_its_lines() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("load.jsonl");

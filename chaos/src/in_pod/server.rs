@@ -199,7 +199,7 @@ mod tests {
         Question { method: Method::GET, path: path.to_owned(), query: query.to_owned() }
     }
 
-    #[tokio::test]
+    #[test_log::test(tokio::test)]
     async fn a_history_is_read_on_from_any_byte_and_its_size_is_told() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("load.jsonl"), b"0123456789").unwrap();

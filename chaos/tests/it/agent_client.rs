@@ -144,7 +144,7 @@ fn whole(text: String) -> Reading {
     Reading { text, breaks: false }
 }
 
-#[tokio::test]
+#[test_log::test(tokio::test)]
 async fn a_log_that_breaks_in_the_middle_of_a_line_is_read_again_without_loss_or_repetition() {
     let log = whole_log();
     let cut = |bytes| Reading { text: log[..bytes].to_owned(), breaks: true };
@@ -158,7 +158,7 @@ async fn a_log_that_breaks_in_the_middle_of_a_line_is_read_again_without_loss_or
     assert_eq!(proof.gaps(), []);
 }
 
-#[tokio::test]
+#[test_log::test(tokio::test)]
 async fn an_agent_that_dies_with_its_target_leaves_the_proof_that_it_wrote() {
     let process = || Observation::Process {
         process: Some(chaos::agent::protocol::ProcessState {
@@ -184,7 +184,7 @@ async fn an_agent_that_dies_with_its_target_leaves_the_proof_that_it_wrote() {
     assert_eq!(proof.gaps(), []);
 }
 
-#[tokio::test]
+#[test_log::test(tokio::test)]
 async fn a_pod_that_is_replaced_ends_the_reading_by_name_of_its_uid() {
     let bench = Bench::new(vec![whole(String::new())]).await;
     let mut handle = bench.agent.apply(&bench.target, AgentFault::Kill).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_pod_that_is_replaced_ends_the_reading_by_name_of_its_uid() {
     assert!(matches!(later, Err(AgentError::PodGone { .. })));
 }
 
-#[tokio::test]
+#[test_log::test(tokio::test)]
 async fn two_agents_in_one_pod_have_names_of_their_own_and_only_what_their_faults_need() {
     let bench = Bench::new(vec![whole(String::new())]).await;
     let wipe = WipeFault { path: "/var/lib/etcd/data".into(), then_kill: true };
@@ -221,7 +221,7 @@ async fn two_agents_in_one_pod_have_names_of_their_own_and_only_what_their_fault
     assert_eq!(wipe["command"][1], "agent");
 }
 
-#[tokio::test]
+#[test_log::test(tokio::test)]
 async fn a_fault_that_makes_no_sense_is_refused_before_the_pod_is_touched() {
     let bench = Bench::new(vec![whole(String::new())]).await;
     let wipe = WipeFault { path: "/var/lib/../etc".into(), then_kill: false };

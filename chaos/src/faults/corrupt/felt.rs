@@ -9,7 +9,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, ListParams};
 
-use super::super::case::{Case, Entered, POLL, PROOF_PATIENCE, Victims};
+use super::super::case::{Case, Entered, POLL, Victims};
 use super::super::pod;
 use super::Changed;
 use crate::record::Proof;
@@ -55,7 +55,7 @@ async fn restart(case: &Case<'_>, member: &SeenMember) -> Result<Pod> {
         let pod = case.pods(&case.context.namespace).get_opt(&own.pod).await.context("reading the pod")?;
         Ok(pod.filter(|pod| pod.metadata.uid.as_deref() != Some(own.uid.as_str()) && is_ready(pod)))
     };
-    case.wait_for(&what, PROOF_PATIENCE, ready).await
+    case.wait_for(&what, case.context.repair_within, ready).await
 }
 
 fn is_ready(pod: &Pod) -> bool {
@@ -120,7 +120,7 @@ async fn scaled_away(case: &Case<'_>, victims: &Victims, changed: &Changed) -> R
         let pod = case.pods(&case.context.namespace).get_opt(&own.pod).await.context("reading the pod")?;
         Ok(pod.is_none_or(|pod| pod.metadata.uid.as_deref() != Some(own.uid.as_str())).then_some(()))
     };
-    case.wait_for(&what, PROOF_PATIENCE, gone).await?;
+    case.wait_for(&what, case.context.repair_within, gone).await?;
     Ok(format!("pod {} is gone and none came in its place", own.pod))
 }
 
@@ -132,7 +132,7 @@ async fn no_endpoints(case: &Case<'_>, service: &str) -> Result<String> {
         let slices = slices.list(&labels).await.context("listing endpoint slices")?;
         Ok(slices.items.iter().all(|slice| slice.endpoints.is_empty()).then_some(()))
     };
-    case.wait_for(&what, PROOF_PATIENCE, empty).await?;
+    case.wait_for(&what, case.context.repair_within, empty).await?;
     Ok(format!("Service {service} had no endpoints"))
 }
 
@@ -147,6 +147,7 @@ async fn budget_protects_nobody(case: &Case<'_>) -> Result<String> {
         let current = status.observed_generation == generation;
         Ok((current && status.desired_healthy == 0).then_some(status.disruptions_allowed))
     };
-    let allowed = case.wait_for("a PodDisruptionBudget that protects nobody", PROOF_PATIENCE, open).await?;
+    let allowed =
+        case.wait_for("a PodDisruptionBudget that protects nobody", case.context.repair_within, open).await?;
     Ok(format!("the PodDisruptionBudget allowed {allowed} evictions at once"))
 }

@@ -13,7 +13,7 @@ use super::members::Demo;
 const EVERYWHERE: &str = include_str!("../../../../operator/deploy/install.yaml");
 const ONE_NAMESPACE: &str = include_str!("../../../../operator/deploy/install-namespaced.yaml");
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 async fn principle_1_one_manifest_installs_an_operator_that_heals_and_its_removal_leaves_nothing_but_etcd() {
     let arena = Arena::open("install").await;
     let objects = apply(&arena.client, "install.yaml", EVERYWHERE).await;
@@ -24,7 +24,7 @@ async fn principle_1_one_manifest_installs_an_operator_that_heals_and_its_remova
     uninstall(&arena, objects, operator::NAMESPACE, &demo).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 async fn an_operator_for_one_namespace_heals_there_and_leaves_others_alone() {
     let arena = Arena::open("install-one").await;
     namespace::create(&arena.client, "etcd", "test").await.unwrap();

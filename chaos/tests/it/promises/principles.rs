@@ -16,7 +16,7 @@ use serde_json::json;
 use super::arena::{Arena, until};
 use super::members::Demo;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 async fn principle_5_clusters_restart_and_keep_their_data_while_the_operator_is_gone() {
     let arena = Arena::open("principle-5").await;
     arena.install().await;

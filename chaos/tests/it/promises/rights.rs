@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::arena::{Arena, chaos};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 async fn the_rights_that_are_printed_carry_a_scenario_and_the_doctor_names_one_that_is_missing() {
     let arena = Arena::open("rights").await;
     arena.install().await;

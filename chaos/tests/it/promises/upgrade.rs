@@ -17,7 +17,7 @@ use serde_json::json;
 use super::arena::{Arena, PATIENCE, PREVIOUS_IMAGE, until};
 use super::members::{Demo, Life};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 async fn an_upgrade_of_the_operator_restarts_no_member_and_each_keeps_its_gate_until_its_next_restart() {
     let arena = Arena::open("upgrade").await;
     arena.install_previous().await;

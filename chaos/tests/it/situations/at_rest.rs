@@ -52,7 +52,7 @@ async fn versions(demo: &Subject<'_>) -> BTreeMap<String, String> {
     versions
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn nothing_is_written_while_a_cluster_rests() {
     let ground = Ground::open("rest").await;
@@ -97,7 +97,7 @@ fn tracks(object: &impl ResourceExt) -> Vec<String> {
     keys.filter(|key| tracking.iter().any(|prefix| key.starts_with(prefix))).cloned().collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn no_claim_bears_what_gitops_tools_prune_by_and_an_old_one_loses_it() {
     let ground = Ground::open("gitops").await;
@@ -134,7 +134,7 @@ fn is_spent(claim: &PersistentVolumeClaim) -> bool {
     ours.map(|(key, value)| format!("{key}={value}").to_lowercase()).any(|text| text.contains("spent"))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn a_permit_leaves_the_pod_once_its_member_runs_the_claim_records_it_as_spent_and_it_never_returns() {
     let ground = Ground::open("permits").await;

@@ -17,7 +17,7 @@ async fn serves(demo: &Subject<'_>) -> Result<(), String> {
     ensure(picture.hold("QuorumUnknown").is_none(), || picture.describe())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 async fn authentication_that_a_user_turns_on_is_said_and_never_taken_for_a_lost_quorum() {
     let ground = Ground::open("auth").await;
     let demo = Subject::create(&ground, "demo", json!({})).await;

@@ -40,7 +40,7 @@ async fn is_followed(demo: &Subject<'_>, memory: &str) {
     assert_eq!(pods.len(), 3);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 async fn a_change_of_resources_reaches_members_that_came_by_scaling_and_by_replacement_and_ready_waits_for_it()
  {
     let ground = Ground::open("followed").await;
@@ -60,7 +60,7 @@ async fn a_change_of_resources_reaches_members_that_came_by_scaling_and_by_repla
     demo.every_member_has(3, "key", "value").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn limits_without_requests_which_the_api_server_fills_in_are_followed_and_come_to_rest() {
     let ground = Ground::open("limits-alone").await;

@@ -47,7 +47,7 @@ async fn one_may_go(ground: &Ground) {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn a_drain_of_a_cluster_of_one_ends_and_its_data_is_back() {
     let ground = Ground::open("drain-one").await;
@@ -67,7 +67,7 @@ async fn a_drain_of_a_cluster_of_one_ends_and_its_data_is_back() {
     demo.every_member_has(1, "key", "value").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn a_second_eviction_is_refused_until_the_first_member_serves_again() {
     let ground = Ground::open("drain-two").await;
@@ -131,7 +131,7 @@ async fn look_on(demo: &Subject<'_>, done: &AtomicBool) -> Seen {
     seen
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn planned_restarts_go_through_the_budget_so_that_a_drain_beside_them_takes_no_second_member() {
     let ground = Ground::open("drain-restarts").await;
@@ -164,7 +164,7 @@ async fn planned_restarts_go_through_the_budget_so_that_a_drain_beside_them_take
     demo.every_member_has(3, "key", "value").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn a_serving_voter_is_restarted_by_eviction_and_not_by_deletion() {
     let ground = Ground::open("restart-evicts").await;

@@ -24,7 +24,7 @@ pub(super) async fn forms_once_corrected(demo: &Subject<'_>, spec: Value) {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn a_cluster_with_a_misspelled_image_quotes_the_failing_pull_and_forms_once_it_is_corrected() {
     let ground = Ground::open("no-image").await;
@@ -38,7 +38,7 @@ async fn a_cluster_with_a_misspelled_image_quotes_the_failing_pull_and_forms_onc
     forms_once_corrected(&demo, json!({ "image": null })).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn a_cluster_with_a_storage_class_that_is_not_there_names_it_and_forms_once_it_is_corrected() {
     let ground = Ground::open("no-class").await;
@@ -51,7 +51,7 @@ async fn a_cluster_with_a_storage_class_that_is_not_there_names_it_and_forms_onc
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn a_cluster_of_a_version_that_nobody_built_forms_once_another_is_named() {
     let ground = Ground::open("no-version").await;
@@ -60,7 +60,7 @@ async fn a_cluster_of_a_version_that_nobody_built_forms_once_another_is_named() 
     forms_once_corrected(&demo, json!({ "version": "3.6.16" })).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn a_pod_that_no_node_takes_is_quoted_with_the_schedulers_words_and_keeps_its_member() {
     let ground = Ground::alone("no-node").await;

@@ -31,7 +31,7 @@ async fn take_labels(ground: &Ground) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 async fn labels_taken_from_all_pods_come_back_without_a_restart_while_the_status_stays_right() {
     let ground = Ground::open("labels").await;
     let demo = Subject::create(&ground, "demo", json!({})).await;
@@ -54,7 +54,7 @@ async fn labels_taken_from_all_pods_come_back_without_a_restart_while_the_status
     demo.every_member_has(3, "key", "value").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn labels_come_back_without_a_quorum_too_and_the_survivors_volume_stays() {
     let ground = Ground::open("labels-no-quorum").await;

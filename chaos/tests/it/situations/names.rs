@@ -51,7 +51,7 @@ async fn users_objects(ground: &Ground) -> Vec<Value> {
     ]
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 async fn a_users_service_and_budget_of_the_clusters_name_stay_theirs_while_it_forms_heals_and_goes() {
     let ground = Ground::open("taken").await;
     make_users_objects(&ground).await;
@@ -80,7 +80,7 @@ async fn a_users_service_and_budget_of_the_clusters_name_stay_theirs_while_it_fo
     assert_eq!(ground.api::<Service>().get("demo").await.unwrap().resource_version(), version);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn clusters_called_demo_and_demo_peers_live_side_by_side_and_each_service_leads_to_its_own_members() {
     let ground = Ground::open("side-by-side").await;

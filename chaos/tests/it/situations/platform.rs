@@ -27,7 +27,7 @@ async fn a_pod_of(demo: &Subject<'_>) -> Pod {
     until("a pod is made", async || Ok(demo.pods().await.into_iter().next())).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn pods_ask_for_no_user_where_the_platform_chooses_and_for_a_fixed_one_elsewhere() {
     let ground = Ground::open("platform").await;

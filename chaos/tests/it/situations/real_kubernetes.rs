@@ -40,7 +40,7 @@ fn small() -> Value {
     json!({ "requests": { "cpu": "50m", "memory": "64Mi" }, "limits": { "cpu": "1", "memory": "256Mi" } })
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "needs real Kubernetes: CHAOS_TEST_CLUSTER=bare, see the module's documentation"]
 async fn members_with_resources_start_under_a_quota_of_compute() {
     let ground = Ground::real("quota").await;
@@ -49,7 +49,7 @@ async fn members_with_resources_start_under_a_quota_of_compute() {
     demo.is_ready(3).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "needs real Kubernetes: CHAOS_TEST_CLUSTER=bare, see the module's documentation"]
 async fn a_quota_that_refuses_members_without_resources_is_quoted_and_resources_are_enough_to_form() {
     let ground = Ground::real("quota-refuses").await;
@@ -59,7 +59,7 @@ async fn a_quota_that_refuses_members_without_resources_is_quoted_and_resources_
     forms_once_corrected(&demo, json!({ "resources": small() })).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "needs real Kubernetes: CHAOS_TEST_CLUSTER=bare, see the module's documentation"]
 async fn a_quota_that_refuses_services_and_budgets_is_said_and_stops_no_replacement() {
     let ground = Ground::real("quota-services").await;
@@ -74,7 +74,7 @@ async fn a_quota_that_refuses_services_and_budgets_is_said_and_stops_no_replacem
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "needs real Kubernetes: CHAOS_TEST_CLUSTER=bare, see the module's documentation"]
 async fn requests_that_no_node_can_meet_are_quoted_and_smaller_ones_are_enough_to_form() {
     let ground = Ground::real("too-large").await;
@@ -97,7 +97,7 @@ fn ends(pod: &Pod) -> Vec<String> {
     ended.filter_map(|terminated| terminated.reason).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "needs real Kubernetes: CHAOS_TEST_CLUSTER=bare, see the module's documentation"]
 async fn a_memory_limit_that_kills_the_first_member_is_quoted_and_stops_there_and_going_back_heals() {
     let ground = Ground::real("memory").await;
@@ -164,7 +164,7 @@ async fn root_owned_volumes(ground: &Ground) -> (String, Vec<super::ground::Afte
     (class, afterwards)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "needs real Kubernetes: CHAOS_TEST_CLUSTER=bare, see the module's documentation"]
 async fn a_volume_that_belongs_to_root_is_named_as_not_writable_and_no_trail_of_claims_follows() {
     let ground = Ground::real("root-owned").await;

@@ -10,7 +10,7 @@ use super::ground::Ground;
 use super::subject::{Subject, object};
 use crate::promises::arena::until;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 async fn requests_above_limits_are_refused_when_they_are_applied_with_a_message_that_names_them() {
     let ground = Ground::open("above").await;
     let clusters = chaos::subject::etcd::api(&ground.client, &ground.namespace);
@@ -81,7 +81,7 @@ pub(super) async fn are_said_and_stop_no_replacement(
     demo.says("nothing is refused any more", |picture| picture.hold("Refused").is_none()).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn rights_that_were_taken_away_are_said_in_the_servers_words_and_stop_no_replacement() {
     let ground = Ground::alone("no-rights").await;

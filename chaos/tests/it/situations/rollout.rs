@@ -66,7 +66,7 @@ async fn each_is_watched_before_the_next(demo: &Subject<'_>, memory: &str) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn a_new_memory_limit_goes_from_member_to_member_no_faster_than_the_soak_and_says_what_it_waits_for() {
     let ground = Ground::open("soak").await;
@@ -83,7 +83,7 @@ async fn a_new_memory_limit_goes_from_member_to_member_no_faster_than_the_soak_a
     demo.every_member_has(3, "key", "value").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn a_restart_of_the_operator_does_not_shorten_the_soak() {
     let ground = Ground::alone("soak-restart").await;
@@ -96,7 +96,7 @@ async fn a_restart_of_the_operator_does_not_shorten_the_soak() {
     each_is_watched_before_the_next(&demo, "512Mi").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn a_container_that_restarts_on_the_new_template_stops_the_rollout_and_going_back_in_the_spec_goes_back()
  {
@@ -151,7 +151,7 @@ async fn is_stopped(
     ensure(!picture.is("Ready"), || "it calls itself Ready".to_owned())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn a_soak_delays_no_repair() {
     let ground = Ground::open("soak-repair").await;

@@ -103,7 +103,7 @@ async fn set_finalizers(ground: &Ground, pods: &BTreeMap<String, String>, finali
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 async fn a_cluster_applied_again_while_old_pods_end_takes_nothing_and_forms_empty_once_bootstrap_says_new() {
     let ground = Ground::open("anew").await;
     let old = Subject::create(&ground, "demo", json!({})).await;
@@ -157,7 +157,7 @@ async fn adopting_is_refused(new: &Subject<'_>, remains: &Remains) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn what_a_deletion_without_its_dependents_left_running_is_neither_taken_nor_disturbed() {
     let ground = Ground::open("orphaned").await;

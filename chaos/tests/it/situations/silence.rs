@@ -46,7 +46,7 @@ fn waits_for(pod: &Pod) -> Option<String> {
     containers.filter_map(|container| container.state.as_ref()?.waiting.as_ref()?.reason.clone()).next()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "takes more than six minutes, since it outwaits the operator's grace; see the module's documentation"]
 async fn pods_that_cannot_pull_or_find_no_node_for_longer_than_the_grace_are_no_lost_members() {
     let ground = Ground::alone("not-started").await;
@@ -104,7 +104,7 @@ async fn is_left_alone(
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "takes more than six minutes, since it outwaits the operator's grace; see the module's documentation"]
 async fn a_learner_that_finds_no_node_for_longer_than_the_grace_leaves_no_trail_of_claims() {
     let ground = Ground::alone("no-learner").await;

@@ -36,7 +36,7 @@ async fn is_replaced_by_the_same_kind(demo: &Subject<'_>) {
     assert_eq!(asks_for(new[0]), wanted, "the new claim asks for what the old one did");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn a_class_or_size_of_volume_that_is_changed_later_is_held_and_no_new_member_gets_it() {
     let ground = Ground::open("storage").await;
@@ -76,7 +76,7 @@ async fn has_a_successor(demo: &Subject<'_>, pod: &str) {
     assert!(others >= 3, "{pod} was touched while only these voted: {list:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn a_member_whose_volume_is_ending_is_not_restarted_before_another_has_its_vote_and_no_write_is_lost() {
     let ground = Ground::open("ending").await;
