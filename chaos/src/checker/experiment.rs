@@ -65,6 +65,14 @@ fn record_whole(context: &Context<'_>) -> Assertion {
     for problem in &context.record.problems {
         check.wrong(None, || problem.to_string());
     }
+    let last_answer = context.ledger.acknowledged().map(|(write, _)| write.operation.end).max();
+    if let (Some(read), Some(last)) = (&context.record.final_read, last_answer)
+        && read.at < last
+    {
+        check.wrong(context.wall(read.at), || {
+            "the final read was taken before the last write was acknowledged".to_owned()
+        });
+    }
     for gap in calls::gaps(context) {
         check.wrong(None, || gap);
     }

@@ -72,6 +72,14 @@ pub(super) fn as_planned(context: &Context<'_>, story: &Story<'_>) -> Assertion 
     for target in targets.iter().filter(|target| !context.timeline.pods.was_seen(&target.uid, &target.pod)) {
         check.wrong(Some(injecting), || format!("nobody saw its target {} (uid {})", target.pod, target.uid));
     }
+    if let Some(target) = story.unfelt {
+        check.wrong(Some(injected), || {
+            format!(
+                "the probe saw {} serve all the time while it was to be away: somebody else was hit",
+                target.pod
+            )
+        });
+    }
     number(context, &mut check, story, targets, injecting);
     roles(context, &mut check, story, targets, injecting);
     duration(&mut check, story, injected);

@@ -2,6 +2,7 @@
 //! clients of all others would call that an outage.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::context::Context;
 use super::findings::Check;
@@ -9,6 +10,10 @@ use super::human;
 use super::judgement::Assertion;
 use super::rule::Rule;
 use crate::history::{MemberId, Outcome, UnixNanoseconds};
+use crate::scenario::{ONE_ELECTION, Period};
+
+/// A kubelet may report a start so much later than it was.
+const TOLD_LATE: Duration = Duration::from_secs(5);
 
 /// A time in which one member answered nothing that needs a quorum.
 struct Gap {
@@ -19,7 +24,7 @@ struct Gap {
 /// From the first fault to the last call each voter that no fault is aimed at answers, but for an election.
 pub(super) fn members_serve(context: &Context<'_>) -> Assertion {
     let mut check = Check::new(Rule::MembersServe);
-    let bound = context.record.schedule.expect.longest_outage;
+    let bound = bound(context);
     let (Some(began), Some(last)) = (context.timeline.faults_began(), context.timeline.last_seen()) else {
         return check.not_checked("no fault was injected, or the probe saw nothing");
     };
@@ -43,6 +48,11 @@ pub(super) fn members_serve(context: &Context<'_>) -> Assertion {
         check.undecided("the record of clients or probes is not whole");
     }
     check.conclude(format!("{} followed (bound {bound})", human::plural(answers.len(), "member")))
+}
+
+/// One election, unless the scenario expects outages that are longer.
+fn bound(context: &Context<'_>) -> Period {
+    context.record.schedule.expect.longest_outage.max(ONE_ELECTION)
 }
 
 /// When each member answered something that needs a quorum, ascending.
@@ -83,8 +93,11 @@ fn is_excused(context: &Context<'_>, id: MemberId, gap: &Gap) -> bool {
         };
         story.hit_nobody_knows() || story.targets.unwrap_or_default().iter().any(its)
     });
-    let started = timeline.starts_of(id).any(|start| gap.since <= start && start <= gap.until);
     let margin = context.clock_error();
+    // The API server tells of a start a little later than it was.
+    let started = timeline
+        .starts_of(id)
+        .any(|start| gap.since <= start.plus(margin) && start <= gap.until.plus(margin + TOLD_LATE));
     let mut told = timeline.rounds.iter().filter(|round| {
         gap.since.plus(margin) < round.start
             && round.end < gap.until.plus(margin)

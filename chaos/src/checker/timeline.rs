@@ -6,12 +6,17 @@ use std::time::Duration;
 use super::clocks::Clocks;
 use crate::history::{Elapsed, ListedMember, MemberId, ProbeRound, UnixNanoseconds};
 use crate::record::{Event, EventLine, Proof, RunRecord, StatusSample, TargetedPod};
-use crate::scenario::{ClusterSize, Fault, FaultName, Step, Target};
+use crate::scenario::{ClusterSize, Fault, FaultName, Peers, Step, Target};
 
 /// Rounds of the probe come four times a second; further apart than this, nobody watched in between.
 const MOST_APART: Duration = Duration::from_secs(3);
 /// So long after all members were healthy for the first time, something of a fault may still come: it is not yet steady.
 const AFTER_RECOVERY: Duration = Duration::from_secs(5);
+
+/// A follower that was just cut off may answer a read that was under way, and an old leader one or two that its lease covers.
+const SETTLING: Duration = Duration::from_millis(1_500);
+/// With fewer rounds of the probe nothing can be said about a fault's effect.
+const ROUNDS_THAT_TELL: usize = 4;
 
 /// The run by the wall clock.
 pub struct Timeline<'a> {
@@ -59,6 +64,8 @@ pub struct Story<'a> {
     pub failed: Vec<&'a str>,
     /// What was measured, with the pod it was measured in.
     pub proofs: Vec<(UnixNanoseconds, Option<&'a str>, &'a Proof)>,
+    /// A target that the probe saw serving all the time while it was to be away: whoever was hit, it was not this one.
+    pub unfelt: Option<&'a TargetedPod>,
     /// How often it was said to be injected, or to be over: more than once is no fault of this schedule.
     pub told: usize,
     /// Until when what it hit may still be away: a little after all members were healthy again, for the first time after its end and
@@ -101,10 +108,30 @@ impl<'a> Timeline<'a> {
         let mut timeline = Timeline { rounds, statuses: statuses.collect(), faults, clocks, pods, sizes };
         let excused: Vec<Option<UnixNanoseconds>> =
             timeline.faults.iter().map(|story| timeline.excused_until(story)).collect();
-        for (story, until) in timeline.faults.iter_mut().zip(excused) {
+        let unfelt: Vec<Option<&TargetedPod>> =
+            timeline.faults.iter().map(|story| timeline.unfelt(story)).collect();
+        for ((story, until), unfelt) in timeline.faults.iter_mut().zip(excused).zip(unfelt) {
             story.excused_until = until;
+            story.unfelt = unfelt;
         }
         timeline
+    }
+
+    /// A target that answered linearizable reads throughout, though it stood still or was cut off from a quorum.
+    fn unfelt(&self, story: &Story<'a>) -> Option<&'a TargetedPod> {
+        let cuts_quorum = match story.step.fault {
+            Fault::ProcessPause { .. } => true,
+            Fault::Partition { peers, .. } => peers != Peers::Leader,
+            _ => false,
+        };
+        let (from, until) = (story.injected?.plus(SETTLING), story.healed?);
+        let rounds: Vec<&Round<'_>> =
+            self.rounds.iter().filter(|round| from <= round.start && round.end <= until).collect();
+        let served = |target: &&TargetedPod| {
+            target.member_id.is_some_and(|id| rounds.iter().all(|round| round.answers(id)))
+        };
+        let enough = rounds.len() >= ROUNDS_THAT_TELL;
+        story.targets?.iter().find(|target| cuts_quorum && enough && served(target))
     }
 
     fn excused_until(&self, story: &Story<'_>) -> Option<UnixNanoseconds> {
@@ -231,9 +258,9 @@ impl Story<'_> {
         self.proofs.iter().map(|(at, ..)| *at).max()
     }
 
-    /// Whether it was to hit members, and the record does not say which: anybody may have felt it.
+    /// Whether it was to hit members, and the record does not say which, or is wrong about it: anybody may have felt it.
     pub fn hit_nobody_knows(&self) -> bool {
-        let unknown = self.targets.unwrap_or_default().is_empty();
+        let unknown = self.targets.unwrap_or_default().is_empty() || self.unfelt.is_some();
         unknown && !matches!(self.step.target, Target::Cluster | Target::Operator)
     }
 
@@ -407,6 +434,7 @@ impl<'a> Story<'a> {
             refused: None,
             failed: Vec::new(),
             proofs: Vec::new(),
+            unfelt: None,
             told: 0,
             excused_until: None,
         }

@@ -76,8 +76,7 @@ fn reason(
             let longest = Duration::from_nanos(statistics.longest_outage_nanoseconds);
             let (longest, survived) = (human::duration(longest), human::plural(faults, "fault"));
             format!(
-                "{survived} survived: all {writes} acknowledged writes are there, and there was never no quorum for longer than \
-                 {longest}."
+                "{survived} survived: all {writes} acknowledged writes are there, and the longest time without a quorum was {longest}."
             )
         }
         Verdict::Fail => worst(assertions, Outcome::Violated),

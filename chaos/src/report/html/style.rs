@@ -64,7 +64,7 @@ table { width: 100%; border-collapse: collapse; font-size: .92rem; }
 th { text-align: left; font-size: .78rem; color: var(--quiet); font-weight: 600; padding: .3rem .6rem; border-bottom: 1px solid var(--line); }
 td { vertical-align: top; padding: .5rem .6rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 td.tight { white-space: nowrap; }
-.faults td:first-child { min-width: 9.5rem; } .faults td:nth-child(2) { min-width: 7.5rem; }
+.faults td:first-child { min-width: 9.5rem; } .faults td:nth-child(2), .faults td:last-child { min-width: 7.5rem; }
 .mark { display: inline-block; min-width: 6.6em; text-align: center; font-size: .74rem; font-weight: 700; border-radius: .3rem; padding: .1rem .4rem; color: var(--on); background: var(--pass); white-space: nowrap; }
 .mark.violated { background: var(--fail); } .mark.proves-nothing, .mark.not-checked { background: var(--invalid); }
 .findings { margin: .35rem 0 0; padding-left: 1.1rem; }

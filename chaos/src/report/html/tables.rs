@@ -67,7 +67,7 @@ fn fault(judgement: &Judgement, story: &Story<'_>, span: &Span) -> Markup {
                 @if let Some(times) = times { (calls_during(times)) }
             }
             td data-label="End" { (words(of(Rule::FaultEnded))) }
-            td.tight data-label="Longest silence" { (silence(times)) }
+            td data-label="Longest silence" { (silence(times)) }
         }
     }
 }

@@ -184,6 +184,14 @@ impl Model {
         self.plan(until, Next::End, client);
     }
 
+    /// Who answers: the member that was asked, or one of those that serve, by turns.
+    fn answerer(&self, now: u64, client: u32, sequence: u64) -> usize {
+        let turn = usize::try_from(u64::from(client) + sequence).unwrap_or_default();
+        let serves = |index: &usize| state(now / MILLISECOND).0 != Some(*index);
+        let by_turns: Vec<usize> = (0..MEMBERS.len()).filter(serves).collect();
+        self.pin(client).unwrap_or(by_turns[turn % by_turns.len()])
+    }
+
     /// The member that a client always asks: half of the clients have one.
     fn pin(&self, client: u32) -> Option<usize> {
         let pinned = (self.shape.clients / 2).max(3.min(self.shape.clients.saturating_sub(1)));
@@ -258,7 +266,7 @@ impl Model {
         let outcome = match pending.reply {
             Some((revision, reply)) if pending.answered => {
                 self.learn(client, &pending.call, revision, &reply);
-                let member_id = MemberId(0x10 + u64::from(client % 3));
+                let member_id = MemberId(MEMBERS[self.answerer(now, client, pending.sequence)].1);
                 Outcome::Acknowledged(Acknowledgement { revision, cluster_id: CLUSTER, member_id, reply })
             }
             _ if pending.refused => Outcome::Failed { error: "etcdserver: no leader".to_owned() },

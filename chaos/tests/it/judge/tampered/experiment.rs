@@ -111,6 +111,12 @@ pub(super) const RECIPES: &[Recipe] = &[
         },
     },
     Recipe {
+        story: "The final read was taken while clients still wrote.",
+        right: Right::Invalid,
+        broken: &[Rule::RecordWhole],
+        tamper: |record| record.final_read.as_mut().unwrap().at.0 /= 2,
+    },
+    Recipe {
         story: "Nobody saw a pod.",
         right: Right::Invalid,
         broken: &[Rule::RestartsExplained, Rule::MembersLeaveFirst],

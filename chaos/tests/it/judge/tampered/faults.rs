@@ -46,6 +46,12 @@ pub(super) const RECIPES: &[Recipe] = &[
         },
     },
     Recipe {
+        story: "Another follower was cut off than the record says.",
+        right: Right::Invalid,
+        broken: &[Rule::FaultAsPlanned],
+        tamper: another_follower,
+    },
+    Recipe {
         story: "Two members were hit where one was meant.",
         right: Right::Invalid,
         broken: &[Rule::FaultAsPlanned],
@@ -182,6 +188,30 @@ fn targets(
             && *named == fault
         {
             change(targets);
+        }
+    }
+}
+
+/// The target of the cut is said to be the member that lost its process first, which followed by then; its measurements too.
+fn another_follower(record: &mut RunRecord) {
+    let mut others = Vec::new();
+    for fault in ["leader-process-killed", "leader-stands-still", "disk-lost"] {
+        targets(record, fault, |targets| others.push(targets[0].clone()));
+    }
+    let mut cut = None;
+    targets(record, "follower-cut-off", |targets| cut = Some(targets[0].clone()));
+    let cut = cut.expect("a follower was cut off");
+    let leader = others.iter().find(|other| other.role == TargetRole::Leader && other.pod != cut.pod);
+    let other =
+        others.iter().find(|other| other.pod != cut.pod && Some(&other.pod) != leader.map(|one| &one.pod));
+    let mut other = other.or(leader).expect("there is another member").clone();
+    other.role = TargetRole::Follower;
+    targets(record, "follower-cut-off", |targets| targets[0] = other.clone());
+    for line in &mut record.events {
+        if let Event::FaultProof { pod, .. } = &mut line.event
+            && pod.as_ref() == Some(&cut.pod)
+        {
+            *pod = Some(other.pod.clone());
         }
     }
 }
