@@ -61,6 +61,14 @@ impl Display {
         }
     }
 
+    /// A step of a start: replaced by the next on a live line; piped, each stays, for it may be the last one for minutes.
+    pub fn step(&self, text: &str) {
+        match &self.inner.bar {
+            Some(bar) => bar.set_message(text.to_owned()),
+            None => self.say(text),
+        }
+    }
+
     /// Takes the live line away.
     pub fn finish(&self) {
         if let Some(bar) = &self.inner.bar {

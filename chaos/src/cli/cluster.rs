@@ -89,6 +89,10 @@ fn status(arguments: &WhichArguments) -> Result<u8> {
             anstream::println!("{name} runs{process}, kubeconfig {}", kubeconfig.display());
             Ok(0)
         }
+        LastingStatus::Starting => {
+            anstream::println!("{name} is still being started");
+            Ok(super::EXIT_ERROR)
+        }
         LastingStatus::Dead => {
             anstream::println!("{name} no longer runs; clear it with `chaos cluster down {which}`");
             Ok(super::EXIT_ERROR)

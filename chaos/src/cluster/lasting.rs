@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use sandbox::Lifetime;
 
-use super::local::{self, LocalCluster};
+use super::local::{self, LocalCluster, Stage};
 use super::start::{Progress, Start};
 use super::{Cluster, ClusterChoice, ClusterKind, SandboxImages, cache, not_ours};
 
@@ -53,7 +53,9 @@ pub enum LastingStatus {
         /// The file that clients read.
         kubeconfig: PathBuf,
     },
-    /// Its state is there but its process is gone; `down` clears it.
+    /// Somebody starts it; nobody can use it yet.
+    Starting,
+    /// Its state is there but it does not run; `down` clears it.
     Dead,
     /// There is no such cluster.
     Absent,
@@ -62,21 +64,21 @@ pub enum LastingStatus {
 impl LastingCluster {
     /// Finds a running cluster by kind and name.
     pub fn find(kind: ClusterKind, name: &ClusterName) -> Result<LastingCluster> {
-        let directory = directory(kind, name)?;
         let which = which(kind, name);
-        match LocalCluster::find(kind, &directory)? {
-            Some(cluster) => Ok(LastingCluster { cluster }),
-            None if directory.exists() => {
+        let found = look(kind, &directory(kind, name)?)?;
+        let name = name.as_str();
+        match found {
+            Found::Cluster(cluster, Stage::Running) => Ok(LastingCluster { cluster: *cluster }),
+            Found::Cluster(_, Stage::Starting) => {
                 bail!(
-                    "the lasting cluster {} no longer runs; clear it with `chaos cluster down {which}`",
-                    name.as_str()
+                    "the lasting cluster {name} is still being started; `chaos cluster status {which}` says when it runs"
                 )
             }
-            None => {
-                bail!(
-                    "there is no lasting cluster {}; make it with `chaos cluster up {which}`",
-                    name.as_str()
-                )
+            Found::Cluster(_, Stage::BrokenOff) | Found::Remains => {
+                bail!("the lasting cluster {name} no longer runs; clear it with `chaos cluster down {which}`")
+            }
+            Found::Nothing => {
+                bail!("there is no lasting cluster {name}; make it with `chaos cluster up {which}`")
             }
         }
     }
@@ -93,6 +95,24 @@ impl LastingCluster {
         cluster.lasting = Some(self.cluster);
         Ok(cluster)
     }
+}
+
+/// What a state directory leads to.
+enum Found {
+    Cluster(Box<LocalCluster>, Stage),
+    Remains,
+    Nothing,
+}
+
+fn look(kind: ClusterKind, directory: &Path) -> Result<Found> {
+    Ok(match LocalCluster::find(kind, directory)? {
+        Some(cluster) => {
+            let stage = cluster.stage()?;
+            Found::Cluster(Box::new(cluster), stage)
+        }
+        None if directory.exists() => Found::Remains,
+        None => Found::Nothing,
+    })
 }
 
 /// The arguments by which a command finds the cluster.
@@ -116,12 +136,16 @@ pub async fn bring_up(
     progress: Progress<'_>,
 ) -> Result<LastingCluster> {
     let state = directory(choice.kind, name)?;
-    if let Some(running) = find_settled(choice.kind, &state).await? {
-        let kubeconfig = running.kubeconfig();
-        if running.is_starting() {
-            bail!("the lasting cluster {} is being started by somebody else", name.as_str());
+    match find_settled(choice.kind, &state).await? {
+        Found::Cluster(_, Stage::Starting) => {
+            bail!("the lasting cluster {} is being started by somebody else", name.as_str())
         }
-        bail!("the lasting cluster {} runs already; kubeconfig: {}", name.as_str(), kubeconfig.display());
+        Found::Cluster(running, Stage::Running) => {
+            let kubeconfig = running.kubeconfig().display();
+            bail!("the lasting cluster {} runs already; kubeconfig: {kubeconfig}", name.as_str())
+        }
+        Found::Cluster(remains, Stage::BrokenOff) => remains.stop().await?,
+        Found::Remains | Found::Nothing => {}
     }
     local::check(choice)?;
     local::clear_remains(choice.kind, &state).await?;
@@ -138,11 +162,11 @@ pub async fn bring_up(
 
 /// Finds the running cluster. One that nobody can use yet may be a start that was broken off a moment ago: it is given time to
 /// end.
-async fn find_settled(kind: ClusterKind, state: &Path) -> Result<Option<LocalCluster>> {
+async fn find_settled(kind: ClusterKind, state: &Path) -> Result<Found> {
     let deadline = Instant::now() + ENDING_PATIENCE;
     loop {
-        match LocalCluster::find(kind, state)? {
-            Some(cluster) if cluster.is_starting() && Instant::now() < deadline => {
+        match look(kind, state)? {
+            Found::Cluster(_, Stage::Starting) if Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             found => return Ok(found),
@@ -162,15 +186,22 @@ pub async fn bring_down(kind: ClusterKind, name: &ClusterName) -> Result<bool> {
 
 /// Whether a lasting cluster is there and runs.
 pub fn status(kind: ClusterKind, name: &ClusterName) -> Result<LastingStatus> {
-    let directory = directory(kind, name)?;
-    Ok(match LocalCluster::find(kind, &directory)? {
-        Some(cluster) => LastingStatus::Running {
+    Ok(match look(kind, &directory(kind, name)?)? {
+        Found::Cluster(cluster, Stage::Running) => LastingStatus::Running {
             process_id: cluster.process_id(),
             kubeconfig: cluster.kubeconfig().to_owned(),
         },
-        None if directory.exists() => LastingStatus::Dead,
-        None => LastingStatus::Absent,
+        Found::Cluster(_, Stage::Starting) => LastingStatus::Starting,
+        Found::Cluster(_, Stage::BrokenOff) | Found::Remains => LastingStatus::Dead,
+        Found::Nothing => LastingStatus::Absent,
     })
+}
+
+/// The name and the state directory of a cluster that belongs to the run of this process and may outlive it.
+pub(super) fn of_this_process(kind: ClusterKind) -> Result<(String, PathBuf)> {
+    let name = ClusterName(format!("run-{}", std::process::id()));
+    let state = directory(kind, &name)?;
+    Ok((name.0, state))
 }
 
 fn directory(kind: ClusterKind, name: &ClusterName) -> Result<PathBuf> {

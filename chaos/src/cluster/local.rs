@@ -10,13 +10,24 @@ use sandbox::{Lifetime, Sandbox};
 use super::bare::{self, Bare};
 use super::kind::{self, Kind};
 use super::start::{Progress, Start};
-use super::{Cluster, ClusterChoice, ClusterKind, SandboxImages, not_ours, sandboxed};
+use super::{Cluster, ClusterChoice, ClusterKind, SandboxImages, lasting, not_ours, sandboxed};
 
 /// A running cluster of this machine. Dropping one that lives with its parent ends it; a lasting one goes on.
 pub(super) enum LocalCluster {
     Sandbox(Sandbox),
     Bare(Bare),
     Kind(Kind),
+}
+
+/// How far a cluster has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Somebody starts it; nobody can use it yet.
+    Starting,
+    /// It can be used.
+    Running,
+    /// Its start ended in the middle, and nobody goes on with it.
+    BrokenOff,
 }
 
 /// Whether such a cluster can be started here, as far as that shows before anything is made.
@@ -74,13 +85,17 @@ impl LocalCluster {
         }
     }
 
-    /// Whether nobody can use it yet.
-    pub(super) fn is_starting(&self) -> bool {
-        match self {
-            LocalCluster::Sandbox(_) | LocalCluster::Bare(_) => !self.kubeconfig().exists(),
-            // kind names a cluster when it is there.
-            LocalCluster::Kind(_) => false,
+    /// How far it has come. Its kubeconfig appears when it can be used.
+    pub(super) fn stage(&self) -> Result<Stage> {
+        if self.kubeconfig().exists() {
+            return Ok(Stage::Running);
         }
+        let is_being_made = match self {
+            // Their processes end with whoever starts them.
+            LocalCluster::Sandbox(_) | LocalCluster::Bare(_) => true,
+            LocalCluster::Kind(kind) => kind.is_being_made()?,
+        };
+        Ok(if is_being_made { Stage::Starting } else { Stage::BrokenOff })
     }
 
     /// Connects to it.
@@ -105,7 +120,7 @@ impl LocalCluster {
         }
     }
 
-    async fn stop(self) -> Result<()> {
+    pub(super) async fn stop(self) -> Result<()> {
         match self {
             LocalCluster::Sandbox(sandbox) => sandbox.stop().await.context("stopping the sandbox"),
             LocalCluster::Bare(bare) => bare.stop().await,
@@ -154,7 +169,12 @@ pub(super) async fn start(
 ) -> Result<Cluster> {
     check(choice)?;
     let lifetime = Lifetime::WithParent;
-    let start = Start { choice, images, state: &state, name: "chaos", lifetime, progress };
+    let (name, state) = match choice.kind {
+        // It can outlive a run that is killed: then it is found by its name, like a lasting one.
+        ClusterKind::Kind => lasting::of_this_process(choice.kind)?,
+        ClusterKind::Sandbox | ClusterKind::Bare | ClusterKind::Current => ("chaos".to_owned(), state),
+    };
+    let start = Start { choice, images, state: &state, name: &name, lifetime, progress };
     let own = match LocalCluster::launch(start, interrupted).await {
         Ok(cluster) => OwnCluster { cluster, state },
         Err(error) => {
@@ -194,7 +214,7 @@ pub(super) async fn clear_remains(kind: ClusterKind, state: &Path) -> Result<()>
             vacated().await?;
             bare::clear_remains(state).await?;
         }
-        // Its engine has said that it is gone.
+        // Its engine has said that it is gone, and whoever made it has ended.
         ClusterKind::Kind | ClusterKind::Current => {}
     }
     remove(state)

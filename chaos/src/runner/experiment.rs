@@ -40,7 +40,7 @@ pub(super) async fn carry_out(
     let experiment = Experiment { assignment, settings, directory, recorder, interrupt, display, board };
 
     experiment.begin(Phase::Prepare);
-    let progress = |step: &str| display.state(&format!("the cluster: {step}"));
+    let progress = |step: &str| display.step(&format!("the cluster: {step}"));
     let state = directory.sandbox_state();
     let opened =
         Cluster::open(&settings.cluster, &settings.images, state, interrupt.cancelled(), &progress).await;

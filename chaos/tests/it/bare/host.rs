@@ -42,7 +42,8 @@ pub(super) fn host() -> Host {
     let parameters = ["kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "net/ipv4/ip_forward"];
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     Host {
-        rules: said("nft", &["list", "ruleset"]),
+        // Without counters and the elements that other programs' sets learn by themselves.
+        rules: said("nft", &["--stateless", "list", "ruleset"]),
         links: said("ip", &["-o", "link", "show"])
             .lines()
             .filter_map(|line| line.split(' ').nth(1))

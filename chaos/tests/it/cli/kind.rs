@@ -16,19 +16,30 @@ use crate::support::{Process, wait_until};
 /// Until the harness has noticed and acted, on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A `kind` that keeps the names of its clusters in a file and every call in another. Creating waits while `$PLACE/hold` exists,
-/// loading fails while `$PLACE/refuse` exists.
+/// A `kind` that keeps the names of its clusters, one for each node, in a file and every call in another. As with Docker, a node
+/// that was asked for appears a moment after the asker is gone. Creating waits while `$PLACE/hold` exists; it and loading fail,
+/// with as much around the reason as kind prints, while `$PLACE/refuse-CALL` exists.
 const KIND: &str = r#"#!/bin/sh
 echo "$*" >> "$PLACE/calls"
+refuse() {
+    [ ! -e "$PLACE/refuse-$1" ] && return
+    printf 'Loading ...\nERROR: no space left\n\nStack Trace: \nruntime.goexit\n\truntime/asm_amd64.s:1700\n' >&2
+    exit 1
+}
 case "$1 $2" in
-    "get clusters") cat "$PLACE/clusters" 2>/dev/null ;;
+    "get clusters") sort -u "$PLACE/clusters" 2>/dev/null ;;
+    "get nodes") printf '%s\n' "$5-control-plane" "$5-worker" "$5-worker2" ;;
     "create cluster")
         cat > "$PLACE/configuration"
-        while [ -e "$PLACE/hold" ]; do sleep 0.1; done
-        echo "$4" > "$PLACE/clusters" ;;
+        setsid sh -c 'sleep 0.7; echo "$0" >> "$PLACE/clusters"' "$4" >/dev/null 2>&1 &
+        sh -c 'while [ -e "$PLACE/hold" ]; do sleep 0.1; done; echo "$0" >> "$PLACE/clusters"' "$4" &
+        wait
+        refuse create
+        echo config > "${10}" ;;
     "load image-archive")
-        [ ! -e "$PLACE/refuse" ] || { echo "ERROR: no space left" >&2; exit 1; }
-        tar -xOf "$5" manifest.json >> "$PLACE/loaded" ;;
+        refuse load
+        shift 6
+        for archive; do tar -xOf "$archive" manifest.json >> "$PLACE/loaded"; done ;;
     "delete cluster") rm -f "$PLACE/clusters" ;;
 esac
 exit 0
@@ -129,6 +140,10 @@ fn a_cluster_is_made_filled_with_images_found_again_and_ended() {
     for name in ["etcd-operator:v", "chaos:v", "quay.io/coreos/etcd:v"] {
         assert!(loaded.contains(&format!("\"RepoTags\":[\"{name}")), "{loaded}");
     }
+    assert!(
+        calls.contains("load image-archive --name chaos-mine --nodes chaos-mine-worker,chaos-mine-worker2 "),
+        "nothing of ours may run on the control plane: {calls}"
+    );
     assert!(!state(&place).join("archives").exists(), "archives are of no use once they are loaded");
 
     let status = chaos(&place, &STATUS);
@@ -144,29 +159,82 @@ fn a_cluster_is_made_filled_with_images_found_again_and_ended() {
 }
 
 #[test]
-fn a_cluster_that_could_not_be_filled_is_taken_away_again() {
-    let place = place(&[("kind", KIND), ("docker", ENGINE)]);
-    fs::write(place.path().join("refuse"), "").unwrap();
-    let up = chaos(&place, &UP);
-    assert_eq!(up.code, Some(2), "{up:?}");
-    assert!(up.stderr.contains("loading the image") && up.stderr.contains("no space left"), "{up:?}");
-    assert!(read(&place, "calls").contains("delete cluster --name chaos-mine"));
-    assert_eq!(read(&place, "clusters"), "");
-    assert!(!state(&place).exists());
+fn a_cluster_that_could_not_be_made_or_filled_is_taken_away_again_and_all_that_was_said_is_kept() {
+    for (call, doing) in [("create", "making a cluster with kind"), ("load", "loading the images")] {
+        let place = place(&[("kind", KIND), ("docker", ENGINE)]);
+        fs::write(place.path().join(format!("refuse-{call}")), "").unwrap();
+        let up = chaos(&place, &UP);
+        assert_eq!(up.code, Some(2), "{up:?}");
+        assert!(up.stderr.contains(doing) && up.stderr.contains(": no space left"), "{up:?}");
+        assert!(!up.stderr.contains("asm_amd64"), "a stack trace is not for the screen: {up:?}");
+        let log = place.cache().join("kind/chaos-mine.log");
+        assert!(up.stderr.contains(log.to_str().unwrap()), "{up:?}");
+        assert!(fs::read_to_string(log).unwrap().contains("asm_amd64"));
+        assert!(read(&place, "calls").contains("delete cluster --name chaos-mine"));
+        assert_eq!(read(&place, "clusters"), "");
+        assert!(!state(&place).exists());
+    }
+}
+
+/// A start whose nodes are being made.
+fn starting(place: &Place) -> Process {
+    fs::write(place.path().join("hold"), "").unwrap();
+    let up = Process::start(&mut command(place, &UP, ":/usr/bin:/bin"));
+    wait_until("the cluster is being made", PATIENCE, || read(place, "configuration").contains("worker"));
+    up
+}
+
+fn send(process: &Process, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(process.id()).unwrap()), signal).unwrap();
+}
+
+/// Nothing of the cluster is there, and nothing that would still make it.
+fn is_gone(place: &Place) {
+    fs::remove_file(place.path().join("hold")).unwrap();
+    wait_until("nothing of it runs", PATIENCE, || place.leavings().is_empty());
+    assert_eq!(read(place, "clusters"), "", "nodes that were still being made are left");
+    assert!(!state(place).exists());
 }
 
 #[test]
-fn a_start_that_is_interrupted_leaves_no_cluster() {
+fn a_start_that_is_interrupted_leaves_no_cluster_and_nobody_who_makes_one() {
     let place = place(&[("kind", KIND), ("docker", ENGINE)]);
-    fs::write(place.path().join("hold"), "").unwrap();
-    let up = Process::start(&mut command(&place, &UP, ":/usr/bin:/bin"));
-    wait_until("the cluster is being made", PATIENCE, || read(&place, "configuration").contains("worker"));
-    kill(Pid::from_raw(i32::try_from(up.id()).unwrap()), Signal::SIGINT).unwrap();
-    wait_until("it is taken away", PATIENCE, || {
-        read(&place, "calls").contains("delete cluster --name chaos-mine")
-    });
+    let up = starting(&place);
+    send(&up, Signal::SIGINT);
     wait_until("nothing of it is kept", PATIENCE, || !state(&place).exists());
-    fs::remove_file(place.path().join("hold")).unwrap();
     drop(up);
-    wait_until("nothing of it runs", PATIENCE, || place.leavings().is_empty());
+    is_gone(&place);
+}
+
+#[test]
+fn a_start_that_is_killed_goes_on_and_is_found_and_ended_by_name() {
+    let place = place(&[("kind", KIND), ("docker", ENGINE)]);
+    let up = starting(&place);
+    send(&up, Signal::SIGKILL);
+    drop(up);
+    let status = chaos(&place, &STATUS);
+    assert_eq!((status.code, status.stdout.trim()), (Some(2), "mine is still being started"));
+    let run = chaos(&place, &["run", "--cluster", "kind", "--name", "mine", "good.yaml"]);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.stderr.contains("the lasting cluster mine is still being started"), "{run:?}");
+
+    let down = chaos(&place, &DOWN);
+    assert_eq!(down.code, Some(0), "{down:?}");
+    is_gone(&place);
+}
+
+#[test]
+fn a_start_that_was_killed_and_ended_by_itself_is_no_running_cluster_and_makes_way_for_the_next() {
+    let place = place(&[("kind", KIND), ("docker", ENGINE)]);
+    let up = starting(&place);
+    send(&up, Signal::SIGKILL);
+    drop(up);
+    fs::remove_file(place.path().join("hold")).unwrap();
+    wait_until("the call of kind has ended", PATIENCE, || {
+        chaos(&place, &STATUS).stdout.contains("mine no longer runs")
+    });
+    let up = chaos(&place, &UP);
+    assert_eq!(up.code, Some(0), "{up:?}");
+    assert_eq!(chaos(&place, &STATUS).code, Some(0));
+    assert_eq!(chaos(&place, &DOWN).code, Some(0));
 }

@@ -90,8 +90,11 @@ pub(super) fn spawn<T: Trunk>(role: Role, arguments: &Arguments<T>) -> Result<Pi
     Ok(Pid::from_raw(i32::try_from(child.id()).context("reading a process number")?))
 }
 
-/// Lets a descriptor survive the next exec.
-pub(super) fn keep_open(descriptor: BorrowedFd<'_>) -> nix::Result<()> {
+/// Lets a descriptor survive the next exec, and so be inherited by programs that are started from then on.
+///
+/// # Errors
+/// The kernel's.
+pub fn keep_open(descriptor: BorrowedFd<'_>) -> nix::Result<()> {
     fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty())).map(drop)
 }
 

@@ -10,8 +10,8 @@ mod state;
 mod tree;
 
 pub use config::{Lifetime, TreeConfig};
-pub use init::Handed;
-pub use state::StartAnswer;
+pub use init::{Handed, keep_open};
+pub use state::{StartAnswer, lock};
 pub use tree::{StartError, StopError, Tree, vacated};
 
 use serde::Serialize;

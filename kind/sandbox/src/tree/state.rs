@@ -80,11 +80,11 @@ impl GuardianRecord {
     }
 }
 
-/// Takes the state directory for this process and those that inherit the lock.
+/// Takes the state directory for this process and those that inherit the lock, see [`super::keep_open`].
 ///
 /// # Errors
-/// `WouldBlock` when another tree holds it.
-pub(super) fn lock(state_directory: &Path) -> io::Result<Flock<File>> {
+/// `WouldBlock` when somebody else holds it, `NotFound` when there is no such directory.
+pub fn lock(state_directory: &Path) -> io::Result<Flock<File>> {
     let file = File::options().create(true).truncate(false).write(true).open(state_directory.join("lock"))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| io::Error::from(error))
 }
