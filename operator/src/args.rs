@@ -51,6 +51,10 @@ pub enum Command {
         /// own, for EtcdClusters everywhere
         #[arg(long, value_name = "NAMESPACE", value_parser = crate::manifest::parse_namespace)]
         namespace: Option<String>,
+        /// The operator's image in your registry, with a tag or a digest. Nodes must be able to pull it, or have it
+        #[arg(long, value_name = "IMAGE", default_value = crate::manifest::DEFAULT_IMAGE,
+            value_parser = crate::manifest::parse_image)]
+        image: String,
     },
     /// Print the names of the deliberately wrong operators that this build can be; fails in a build that has none.
     #[command(hide = true)]

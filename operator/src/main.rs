@@ -11,7 +11,7 @@ fn main() -> ExitCode {
         Command::Gate { configuration } => etcd_operator::gate::run(&configuration),
         Command::InstallGate { destination } => etcd_operator::gate::install(&destination),
         Command::Crd => etcd_operator::manifest::print_resource_types(),
-        Command::Manifest { namespace } => etcd_operator::manifest::print_install(namespace),
+        Command::Manifest { namespace, image } => etcd_operator::manifest::print_install(namespace, image),
         Command::Mutants => etcd_operator::run::print_mutants(),
     };
     match outcome {

@@ -138,7 +138,7 @@ fn health(observed: &Observed, plan: &Plan, status: &EtcdClusterStatus) -> Clust
         voters: i64::try_from(voters).unwrap_or(i64::MAX),
         healthy: i64::from(status.ready_members),
         has_quorum,
-        holds: plan.holds.iter().map(|hold| hold.reason().to_owned()).collect(),
+        holds: plan.holds.iter().map(|hold| hold.reason().as_str().to_owned()).collect(),
     }
 }
 

@@ -82,8 +82,9 @@ fn of_delete(delete: &Delete) -> (Severity, &'static str, &'static str) {
 /// hold begins, and not at each look.
 pub fn of_new_holds(observed: &Observed, plan: &Plan) -> Vec<Event> {
     let shown = observed.cluster.status.as_ref().map(|status| status.holds.as_slice()).unwrap_or_default();
-    let is_shown =
-        |hold: &Hold| shown.iter().any(|shown| shown.reason == hold.reason() && shown.about == hold.about());
+    let is_shown = |hold: &Hold| {
+        shown.iter().any(|shown| shown.reason == hold.reason().as_str() && shown.about == hold.about())
+    };
     plan.holds.iter().filter(|hold| !is_shown(hold)).map(of_hold).collect()
 }
 
@@ -96,5 +97,5 @@ fn of_hold(hold: &Hold) -> Event {
             hold.about().unwrap_or_default()
         }
     };
-    Event { severity, reason: hold.reason(), action: "Hold", fact: about, note: hold.to_string() }
+    Event { severity, reason: hold.reason().as_str(), action: "Hold", fact: about, note: hold.to_string() }
 }

@@ -19,6 +19,7 @@
 pub mod api;
 pub mod desired;
 pub mod events;
+pub mod explained;
 pub mod gate;
 pub mod memory;
 pub mod names;

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 
 use crate::names::MemberName;
 use crate::observed::WarnedKind;
-use crate::plan::{Action, Concern, Hold, Plan, Planned, Setback, SetbackKind};
+use crate::plan::{Action, Concern, Hold, HoldReason, Plan, Planned, Setback, SetbackKind};
 
 /// Looks that are further apart than this do not prove that nothing happened in between.
 const LONGEST_GAP: Duration = Duration::from_secs(30);
@@ -90,7 +90,7 @@ struct Change {
 /// A plan that has stayed the same.
 #[derive(Clone, Debug)]
 struct Unchanged {
-    holds: Vec<(&'static str, Option<String>)>,
+    holds: Vec<(HoldReason, Option<String>)>,
     since: Duration,
 }
 

@@ -1,6 +1,6 @@
 //! The objects of the manifests, in the order in which they must be applied.
 
-use super::{Scope, network, rights, workload};
+use super::{Installation, Scope, network, rights, workload};
 use serde_json::{Value, json};
 
 /// The namespace of an operator that serves all namespaces.
@@ -11,7 +11,8 @@ pub(super) const NAME: &str = "etcd-operator";
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// Everything that has to exist before the operator runs; the rest it registers itself.
-pub(super) fn objects(scope: &Scope) -> Vec<Value> {
+pub(super) fn objects(installation: &Installation) -> Vec<Value> {
+    let scope = &installation.scope;
     let place = Place::of(scope);
     let mut objects = match scope {
         Scope::Everywhere => vec![namespace(), priority()],
@@ -25,7 +26,11 @@ pub(super) fn objects(scope: &Scope) -> Vec<Value> {
         json!({ "spec": network::policy(scope) }),
     ));
     objects.push(place.inside("v1", "Service", json!({ "spec": workload::metrics_service() })));
-    objects.push(place.inside("apps/v1", "Deployment", json!({ "spec": workload::deployment(scope) })));
+    objects.push(place.inside(
+        "apps/v1",
+        "Deployment",
+        json!({ "spec": workload::deployment(installation) }),
+    ));
     objects
 }
 

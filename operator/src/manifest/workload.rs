@@ -3,24 +3,22 @@
 //! There is no PodDisruptionBudget: etcd needs no operator to keep running, so the absence of both replicas for a moment
 //! is no reason to stand in the way of a drain.
 
-use super::Scope;
 use super::install::{NAME, labels, selector};
+use super::{Installation, Scope};
 use serde_json::{Value, json};
 
-const IMAGE: &str = concat!("etcd-operator:v", env!("CARGO_PKG_VERSION"));
-
-pub(super) fn deployment(scope: &Scope) -> Value {
+pub(super) fn deployment(installation: &Installation) -> Value {
     json!({
         // One acts, by its Lease; the other takes over within seconds when the first ends, its node included.
         "replicas": 2,
         "selector": { "matchLabels": selector() },
         // The next operator waits for the Lease anyway, so it may as well be there before the old one goes.
         "strategy": { "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 } },
-        "template": { "metadata": { "labels": labels() }, "spec": pod(scope) },
+        "template": { "metadata": { "labels": labels() }, "spec": pod(installation) },
     })
 }
 
-fn pod(scope: &Scope) -> Value {
+fn pod(installation: &Installation) -> Value {
     let mut spec = json!({
         "serviceAccountName": NAME,
         "automountServiceAccountToken": true,
@@ -34,9 +32,9 @@ fn pod(scope: &Scope) -> Value {
             "runAsNonRoot": true,
             "seccompProfile": { "type": "RuntimeDefault" },
         },
-        "containers": [container(scope)],
+        "containers": [container(installation)],
     });
-    match scope {
+    match installation.scope {
         Scope::Everywhere => spec["priorityClassName"] = NAME.into(),
         // Priority classes belong to the whole cluster, which this installation leaves alone.
         Scope::Namespace(_) => {}
@@ -53,22 +51,22 @@ fn spread(topology_key: &str) -> Value {
     })
 }
 
-fn container(scope: &Scope) -> Value {
+fn container(installation: &Installation) -> Value {
     let from_pod =
         |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
     let mut variables = vec![
         from_pod("POD_NAME", "metadata.name"),
         from_pod("POD_UID", "metadata.uid"),
         from_pod("POD_NAMESPACE", "metadata.namespace"),
-        json!({ "name": "OPERATOR_IMAGE", "value": IMAGE }),
+        json!({ "name": "OPERATOR_IMAGE", "value": installation.image }),
     ];
-    match scope {
+    match installation.scope {
         Scope::Everywhere => {}
         Scope::Namespace(_) => variables.push(from_pod("WATCH_NAMESPACE", "metadata.namespace")),
     }
     json!({
         "name": NAME,
-        "image": IMAGE,
+        "image": installation.image,
         "imagePullPolicy": "IfNotPresent",
         "args": ["run"],
         "env": variables,

@@ -41,7 +41,7 @@ use super::{Amount, EtcdClusterStatus, ResourcesSpec};
     validation = Rule::new("self.metadata.name.size() <= 46")
         .message("the name may have 46 characters at most, because members' names are formed from it"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
-        .message("the name must be a DNS label that begins with a letter, because Services bear it"),
+        .message("the name must be a DNS label that begins with a letter, because Services are named after it"),
 )]
 // The supported versions as `EtcdVersion::is_supported` knows them. A test compares the two.
 #[x_kube(validation = Rule::new("self.allowUnsupportedVersion || self.version.matches(\

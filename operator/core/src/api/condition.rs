@@ -1,5 +1,7 @@
 //! Condition types and their reasons as enums, so that no bare string travels. Never builds a condition.
 
+use crate::explained::explained;
+
 /// The kinds of condition in an `EtcdCluster`'s status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionType {
@@ -29,54 +31,47 @@ impl ConditionType {
     }
 }
 
-/// Why a condition is what it is. A held action brings its own reason, see [`crate::plan::Hold::reason`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConditionReason {
-    /// The first members have not formed a cluster yet.
-    Forming,
-    /// A quorum answered a linearizable read.
-    QuorumServes,
-    /// Members answered, but no linearizable read went through.
-    QuorumLost,
-    /// No member runs.
-    NoMemberRuns,
-    /// The members could not be asked: this says nothing about them.
-    MembersUnreachable,
-    /// What was seen is too old to speak of the present.
-    ProbeTooOld,
-    /// Every member is healthy.
-    AllMembersHealthy,
-    /// At least one member is not healthy.
-    MemberUnhealthy,
-    /// The number of voters is not the size.
-    SizeDiffers,
-    /// The volume of a member that still runs is being deleted, which cannot be undone.
-    VolumeEnding,
-    /// The cluster's objects could not be read: this says nothing about them.
-    ObservationFailed,
-    /// Something is being changed.
-    Changing,
-    /// All is as the spec says.
-    AsSpecified,
-}
-
-impl ConditionReason {
-    /// The word in `.status.conditions[].reason`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ConditionReason::Forming => "Forming",
-            ConditionReason::QuorumServes => "QuorumServes",
-            ConditionReason::QuorumLost => "QuorumLost",
-            ConditionReason::NoMemberRuns => "NoMemberRuns",
-            ConditionReason::MembersUnreachable => "MembersUnreachable",
-            ConditionReason::ProbeTooOld => "ProbeTooOld",
-            ConditionReason::AllMembersHealthy => "AllMembersHealthy",
-            ConditionReason::MemberUnhealthy => "MemberUnhealthy",
-            ConditionReason::SizeDiffers => "SizeDiffers",
-            ConditionReason::VolumeEnding => "VolumeEnding",
-            ConditionReason::ObservationFailed => "ObservationFailed",
-            ConditionReason::Changing => "Changing",
-            ConditionReason::AsSpecified => "AsSpecified",
-        }
+explained! {
+    /// Why a condition is what it is. What is held back brings its own reason, see [`crate::plan::HoldReason`].
+    ConditionReason {
+        Forming, Itself,
+            "the first members have not formed a cluster yet",
+            "if it lasts, read `holds` and `members[].message`";
+        QuorumServes, Nobody,
+            "a quorum answered a linearizable read",
+            "nothing";
+        QuorumLost, Person,
+            "members answered, but no linearizable read succeeded",
+            "bring back members until a majority runs; see [below](#quorumunknown)";
+        NoMemberRuns, Person,
+            "no member is running",
+            "read `members[].message`: it says what keeps each pod or container from starting";
+        MembersUnreachable, Person,
+            "the operator could not ask any member, which says nothing about the members",
+            "look for a NetworkPolicy between the operator and port 2379 of the members, or for nodes that are down";
+        ProbeTooOld, Itself,
+            "the last answer is too old to describe the present",
+            "nothing";
+        AllMembersHealthy, Nobody,
+            "every member is healthy",
+            "nothing";
+        MemberUnhealthy, Itself,
+            "at least one member is not healthy",
+            "if it lasts, read the message: it names each of them and why";
+        SizeDiffers, Itself,
+            "the number of voting members is not `size`",
+            "if it lasts, read `holds`: something keeps the operator from adding or removing a member";
+        VolumeEnding, Itself,
+            "the volume of a member that still runs is being deleted, which cannot be undone",
+            "nothing; a successor is added first, and then the member is removed";
+        ObservationFailed, Person,
+            "the cluster's objects could not be read for five seconds, which says nothing about the cluster",
+            "read the message: the API server is away, or the operator lacks a permission";
+        Changing, Itself,
+            "the operator is changing something",
+            "nothing; the message says what";
+        AsSpecified, Nobody,
+            "everything is as the spec says",
+            "nothing";
     }
 }

@@ -26,7 +26,7 @@ pub use action::{
     Action, Concern, Delete, Evict, Kind, Object, Patch, PatchOperation, PatchPurpose, Planned, PlannedOn,
     Target,
 };
-pub use hold::{Hold, Notice, ObjectHold, QuorumHold, SpecHold, Wait};
+pub use hold::{Hold, HoldReason, Notice, ObjectHold, QuorumHold, SpecHold, Wait};
 pub(crate) use rollout::time_until_proven;
 pub use setback::{Setback, SetbackKind};
 pub use unchanged::of_invalid;

@@ -28,7 +28,7 @@ pub(super) fn on_claims(context: &Context<'_>, plan: &mut Plan) -> Flow {
             Some(_) if !is_ours && !proven => {
                 plan.hold(Hold::Object(ObjectHold::VolumeConflict {
                     claim: member.name.claim(),
-                    message: "it bears the name of a member, but records another cluster object".to_owned(),
+                    message: "it has the name of a member, but records another cluster object".to_owned(),
                 }));
                 continue;
             }

@@ -179,7 +179,7 @@ pub(super) fn reason_to_wait(context: &Context<'_>, member: &Member<'_>) -> Opti
         return Some(format!("the volume of {} is being deleted, and it is replaced first", ending.name));
     }
     if world.listed().any(is_ending) || cleanup::is_cleaning(context) {
-        return Some("a pod still ends".to_owned());
+        return Some("a pod is still terminating".to_owned());
     }
     (!safety::may_restart(context, member)).then(|| "the others are no quorum".to_owned())
 }

@@ -105,7 +105,7 @@ fn available(world: &World<'_>) -> Finding {
     }
     if world.has_quorum() {
         let message =
-            "a quorum confirmed a linearizable read, which etcd then refused for want of credentials";
+            "a quorum confirmed a linearizable read, which etcd then refused because it requires credentials";
         return finding(Truth::True, ConditionReason::QuorumServes, message);
     }
     if !world.formed {
@@ -143,7 +143,7 @@ fn ready(world: &World<'_>, plan: &Plan, status: &EtcdClusterStatus) -> Finding 
     }
     let held = |hold: &&Hold| hold.keeps_from_ready() && hold.wants_a_person();
     if let Some(hold) = plan.holds.iter().find(held) {
-        return Finding { status: Truth::False, reason: hold.reason(), message: hold.to_string() };
+        return Finding { status: Truth::False, reason: hold.reason().as_str(), message: hold.to_string() };
     }
     if is_forming {
         return available;
@@ -158,7 +158,7 @@ fn ready(world: &World<'_>, plan: &Plan, status: &EtcdClusterStatus) -> Finding 
         return finding(Truth::False, ConditionReason::VolumeEnding, message);
     }
     if let Some(hold) = plan.holds.iter().find(|hold| hold.keeps_from_ready()) {
-        return Finding { status: Truth::False, reason: hold.reason(), message: hold.to_string() };
+        return Finding { status: Truth::False, reason: hold.reason().as_str(), message: hold.to_string() };
     }
     if let Some(action) = plan.actions.first() {
         return finding(Truth::False, ConditionReason::Changing, action.to_string());
@@ -196,13 +196,15 @@ fn unhealthy(status: &EtcdClusterStatus) -> Option<String> {
 
 fn progressing(plan: &Plan) -> Finding {
     if let Some(hold) = plan.holds.iter().find(|hold| hold.wants_a_person()) {
-        return Finding { status: Truth::False, reason: hold.reason(), message: hold.to_string() };
+        return Finding { status: Truth::False, reason: hold.reason().as_str(), message: hold.to_string() };
     }
     if let Some(action) = plan.actions.first() {
         return finding(Truth::True, ConditionReason::Changing, action.to_string());
     }
     match plan.holds.iter().find(|hold| matches!(hold, Hold::Wait(_))) {
-        Some(hold) => Finding { status: Truth::True, reason: hold.reason(), message: hold.to_string() },
+        Some(hold) => {
+            Finding { status: Truth::True, reason: hold.reason().as_str(), message: hold.to_string() }
+        }
         None => finding(Truth::False, ConditionReason::AsSpecified, "nothing is left to do"),
     }
 }

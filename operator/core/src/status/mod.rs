@@ -76,7 +76,7 @@ fn database_quota(world: &World<'_>) -> Option<String> {
 
 fn holds(plan: &Plan) -> Vec<HoldStatus> {
     let shown = |hold: &plan::Hold| HoldStatus {
-        reason: hold.reason().to_owned(),
+        reason: hold.reason().as_str().to_owned(),
         about: hold.about(),
         message: hold.to_string(),
     };

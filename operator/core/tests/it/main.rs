@@ -4,6 +4,7 @@
 
 mod api;
 mod converge;
+mod documents;
 mod identity;
 mod memory;
 mod model;

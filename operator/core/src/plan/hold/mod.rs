@@ -3,6 +3,7 @@
 
 mod object;
 mod quorum;
+mod reason;
 mod spec;
 mod wait;
 
@@ -10,6 +11,7 @@ use std::fmt;
 
 pub use object::{Notice, ObjectHold};
 pub use quorum::QuorumHold;
+pub use reason::HoldReason;
 pub use spec::SpecHold;
 pub use wait::Wait;
 
@@ -31,8 +33,8 @@ pub enum Hold {
 }
 
 impl Hold {
-    /// One CamelCase word: the reason in conditions, in `.status.holds` and of Events.
-    pub fn reason(&self) -> &'static str {
+    /// Why, in the word that conditions, `.status.holds` and Events share.
+    pub fn reason(&self) -> HoldReason {
         match self {
             Hold::Wait(wait) => wait.reason(),
             Hold::Spec(hold) => hold.reason(),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::HoldReason;
 use crate::plan::Kind;
 
 /// What is not done to an object, and why.
@@ -41,13 +42,13 @@ pub enum ObjectHold {
 }
 
 impl ObjectHold {
-    pub(super) fn reason(&self) -> &'static str {
+    pub(super) fn reason(&self) -> HoldReason {
         match self {
-            ObjectHold::VolumeConflict { .. } => "VolumeConflict",
-            ObjectHold::NameTaken { .. } => "NameTaken",
-            ObjectHold::RetainedVolumes { .. } => "RetainedVolumes",
-            ObjectHold::Refused { .. } => "Refused",
-            ObjectHold::Overridden { .. } => "Overridden",
+            ObjectHold::VolumeConflict { .. } => HoldReason::VolumeConflict,
+            ObjectHold::NameTaken { .. } => HoldReason::NameTaken,
+            ObjectHold::RetainedVolumes { .. } => HoldReason::RetainedVolumes,
+            ObjectHold::Refused { .. } => HoldReason::Refused,
+            ObjectHold::Overridden { .. } => HoldReason::Overridden,
         }
     }
 
@@ -120,11 +121,11 @@ pub enum Notice {
 }
 
 impl Notice {
-    pub(super) fn reason(&self) -> &'static str {
+    pub(super) fn reason(&self) -> HoldReason {
         match self {
-            Notice::VolumeKept { .. } => "VolumeKept",
-            Notice::OthersClaim { .. } => "OthersClaim",
-            Notice::BesideRetainedVolumes { .. } => "BesideRetainedVolumes",
+            Notice::VolumeKept { .. } => HoldReason::VolumeKept,
+            Notice::OthersClaim { .. } => HoldReason::OthersClaim,
+            Notice::BesideRetainedVolumes { .. } => HoldReason::BesideRetainedVolumes,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::list;
+use super::{HoldReason, list};
 use crate::gate::GateHoldReason;
 use crate::names::{ClusterId, MemberName};
 
@@ -26,7 +26,7 @@ pub enum QuorumHold {
         /// Its ID and peer URLs.
         description: String,
     },
-    /// A member is to be replaced or removed, and the others could not bear it.
+    /// A member is to be replaced or removed, and removing it would break quorum.
     AtRisk {
         /// The member.
         member: MemberName,
@@ -64,17 +64,17 @@ pub enum QuorumHold {
 }
 
 impl QuorumHold {
-    pub(super) fn reason(&self) -> &'static str {
+    pub(super) fn reason(&self) -> HoldReason {
         match self {
-            QuorumHold::Unknown { .. } => "QuorumUnknown",
-            QuorumHold::ClusterIdMismatch { .. } => "ClusterIdMismatch",
-            QuorumHold::UnknownMember { .. } => "UnknownMember",
-            QuorumHold::AtRisk { .. } => "QuorumAtRisk",
-            QuorumHold::SeveralGatesRefuse { .. } => "SeveralGatesRefuse",
-            QuorumHold::GateRefuses { .. } => "GateRefuses",
-            QuorumHold::ReplacementsFail { .. } => "ReplacementsFail",
-            QuorumHold::Alarm { .. } => "AlarmRaised",
-            QuorumHold::AuthenticationEnabled => "AuthenticationEnabled",
+            QuorumHold::Unknown { .. } => HoldReason::QuorumUnknown,
+            QuorumHold::ClusterIdMismatch { .. } => HoldReason::ClusterIdMismatch,
+            QuorumHold::UnknownMember { .. } => HoldReason::UnknownMember,
+            QuorumHold::AtRisk { .. } => HoldReason::QuorumAtRisk,
+            QuorumHold::SeveralGatesRefuse { .. } => HoldReason::SeveralGatesRefuse,
+            QuorumHold::GateRefuses { .. } => HoldReason::GateRefuses,
+            QuorumHold::ReplacementsFail { .. } => HoldReason::ReplacementsFail,
+            QuorumHold::Alarm { .. } => HoldReason::AlarmRaised,
+            QuorumHold::AuthenticationEnabled => HoldReason::AuthenticationEnabled,
         }
     }
 
@@ -107,7 +107,10 @@ impl fmt::Display for QuorumHold {
                 "the member list holds a member that this operator did not add: {description}"
             ),
             QuorumHold::AtRisk { member, message } => {
-                write!(formatter, "{member} is not removed, because the others could not bear it: {message}")
+                write!(
+                    formatter,
+                    "{member} is not removed, because removing it would break quorum: {message}"
+                )
             }
             QuorumHold::SeveralGatesRefuse { members } => write!(
                 formatter,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::HoldReason;
 use crate::names::MemberName;
 
 /// What of the spec is not carried out, and why.
@@ -38,13 +39,13 @@ pub enum SpecHold {
 }
 
 impl SpecHold {
-    pub(super) fn reason(&self) -> &'static str {
+    pub(super) fn reason(&self) -> HoldReason {
         match self {
-            SpecHold::Invalid { .. } => "InvalidSpec",
-            SpecHold::UpgradeNotSupported { .. } => "UpgradeNotSupported",
-            SpecHold::StorageChangeNotSupported { .. } => "StorageChangeNotSupported",
-            SpecHold::SuspendNotSupported => "SuspendNotSupported",
-            SpecHold::RolloutStopped { .. } => "RolloutStopped",
+            SpecHold::Invalid { .. } => HoldReason::InvalidSpec,
+            SpecHold::UpgradeNotSupported { .. } => HoldReason::UpgradeNotSupported,
+            SpecHold::StorageChangeNotSupported { .. } => HoldReason::StorageChangeNotSupported,
+            SpecHold::SuspendNotSupported => HoldReason::SuspendNotSupported,
+            SpecHold::RolloutStopped { .. } => HoldReason::RolloutStopped,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::list;
+use super::{HoldReason, list};
 use crate::names::MemberName;
 
 /// What is waited for.
@@ -62,7 +62,7 @@ pub enum Wait {
         /// How long it takes.
         message: String,
     },
-    /// A pod still ends.
+    /// A pod is still terminating.
     Pod {
         /// The member.
         member: MemberName,
@@ -77,19 +77,19 @@ pub enum Wait {
 }
 
 impl Wait {
-    pub(super) fn reason(&self) -> &'static str {
+    pub(super) fn reason(&self) -> HoldReason {
         match self {
-            Wait::BeingDeleted => "BeingDeleted",
-            Wait::Forming { .. } => "Forming",
-            Wait::SilentMember { .. } => "WaitingForSilentMember",
-            Wait::Cleanup { .. } => "WaitingForCleanup",
-            Wait::Learner { .. } => "WaitingForLearner",
-            Wait::Health { .. } => "WaitingForHealth",
-            Wait::Restart { .. } => "WaitingToRestart",
-            Wait::Turn { .. } => "WaitingToUpdate",
-            Wait::Soak { .. } => "WaitingForSoak",
-            Wait::Pod { .. } => "WaitingForPod",
-            Wait::Server { .. } => "WaitingForServer",
+            Wait::BeingDeleted => HoldReason::BeingDeleted,
+            Wait::Forming { .. } => HoldReason::Forming,
+            Wait::SilentMember { .. } => HoldReason::WaitingForSilentMember,
+            Wait::Cleanup { .. } => HoldReason::WaitingForCleanup,
+            Wait::Learner { .. } => HoldReason::WaitingForLearner,
+            Wait::Health { .. } => HoldReason::WaitingForHealth,
+            Wait::Restart { .. } => HoldReason::WaitingToRestart,
+            Wait::Turn { .. } => HoldReason::WaitingToUpdate,
+            Wait::Soak { .. } => HoldReason::WaitingForSoak,
+            Wait::Pod { .. } => HoldReason::WaitingForPod,
+            Wait::Server { .. } => HoldReason::WaitingForServer,
         }
     }
 

@@ -15,7 +15,7 @@ use etcd_operator_core::gate::Stamp;
 use etcd_operator_core::memory::Memory;
 use etcd_operator_core::names::{ClusterIdentity, Entropy, MemberName, Naming, PermitId};
 use etcd_operator_core::observed::{Observed, Places, Settings, WarnedKind};
-use etcd_operator_core::plan::{self, Concern, Plan, Setback};
+use etcd_operator_core::plan::{self, Concern, HoldReason, Plan, Setback};
 use etcd_operator_core::status;
 use etcd_operator_core::world::World;
 use etcd_operator_mutants::Mutant;
@@ -297,7 +297,7 @@ impl Model {
             if plan == Plan::default() && self.plan() == Plan::default() {
                 return pass;
             }
-            if plan.holds.iter().any(|hold| hold.reason() == "WaitingForSoak") {
+            if plan.holds.iter().any(|hold| hold.reason() == HoldReason::WaitingForSoak) {
                 self.advance(20);
             }
         }
@@ -321,6 +321,6 @@ impl Model {
 /// A plan as goldens show it.
 pub(crate) fn lines(plan: &Plan) -> Vec<String> {
     let actions = plan.actions.iter().map(|one| format!("do    {one}"));
-    let holds = plan.holds.iter().map(|hold| format!("hold  {}: {hold}", hold.reason()));
+    let holds = plan.holds.iter().map(|hold| format!("hold  {}: {hold}", hold.reason().as_str()));
     actions.chain(holds).collect()
 }

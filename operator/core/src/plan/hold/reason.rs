@@ -1,0 +1,108 @@
+//! Every reason for which something is held back, with what it means and what to do. Never decides.
+
+use crate::explained::explained;
+
+explained! {
+    /// Why something is held back: the word in `.status.holds`, in conditions, in Events and in the metrics.
+    HoldReason {
+        BeingDeleted, Itself,
+            "the cluster object is being deleted; its volumes are kept",
+            "nothing";
+        Forming, Itself,
+            "the first members are starting",
+            "if it lasts, read `members[].message` and correct the spec";
+        WaitingForSilentMember, Itself,
+            "a member does not answer, and is not considered lost yet, or cannot be, because its container never started",
+            "read the message; if its volume is gone for good, delete the claim `data-MEMBER`";
+        WaitingForCleanup, Itself,
+            "objects of a removed member still exist",
+            "if it lasts, look for a finalizer on them";
+        WaitingForLearner, Itself,
+            "a new member has not caught up, or does not start",
+            "if it lasts, read the message";
+        WaitingForHealth, Itself,
+            "adding, promoting or removing a member waits until the others are healthy",
+            "look at the members that it names";
+        WaitingToRestart, Itself,
+            "a pod that was made from an outdated template waits for its turn",
+            "nothing, or what the message names";
+        WaitingToUpdate, Itself,
+            "a change of the spec waits for its turn at this member",
+            "nothing, or what the message names";
+        WaitingForSoak, Itself,
+            "the member that was changed last must first be healthy for `rollout.soakSeconds`",
+            "nothing";
+        WaitingForPod, Itself,
+            "a pod is still terminating, or Kubernetes has not said yet which template it was made from",
+            "if it lasts, look at the pod's node";
+        WaitingForServer, Itself,
+            "the API server or etcd could not do it now; also, a disruption budget allows no eviction at the moment",
+            "nothing; it is retried";
+        InvalidSpec, Person,
+            "the spec cannot be carried out; a cluster that has formed keeps running as it is, and is repaired as it was",
+            "correct the field that the message names";
+        UpgradeNotSupported, Person,
+            "a cluster that has formed is asked to run another version",
+            "set `version` back";
+        StorageChangeNotSupported, Person,
+            "a cluster that has formed is asked for volumes of another size or class",
+            "set `storage` back";
+        SuspendNotSupported, Person,
+            "`suspend` is set; the members keep running",
+            "unset it";
+        RolloutStopped, Person,
+            "the container of a changed member was restarted, so no other member is changed",
+            "correct the spec, or set it back";
+        QuorumUnknown, Person,
+            "no linearizable read succeeds, so nothing is done that could cost data",
+            "bring back nodes and volumes until a majority of the members runs; see [below](#quorumunknown)";
+        ClusterIdMismatch, Person,
+            "members answer for different clusters; no member is changed",
+            "find out which volume each member has";
+        UnknownMember, Person,
+            "the member list has a member that the operator did not add; no member is changed",
+            "`etcdctl member remove` it, if nobody needs it";
+        QuorumAtRisk, Person,
+            "a member should be removed, and removing it would break quorum",
+            "bring back the other members that are not healthy";
+        SeveralGatesRefuse, Person,
+            "several members refuse to start on their disks, which has one common cause; none of them is replaced",
+            "find the cause; if the data is gone for good, delete claim and pod of all of them but one, one at a time";
+        GateRefuses, Person,
+            "a member refuses to start on its disk: the data is not known to be its own (`foreign`), or its pod is fenced off (`fenced`)",
+            "put the right volume back, or delete claim and pod to have the member replaced";
+        ReplacementsFail, Person,
+            "a member does not answer, and three replacements before it have failed",
+            "find out why; to have it tried again, delete the claims that they left (`VolumeKept`)";
+        AlarmRaised, Person,
+            "etcd has raised an alarm; planned restarts wait",
+            "`NOSPACE`: compact, defragment, then `etcdctl alarm disarm`. `CORRUPT`: delete claim and pod of that member to have it replaced";
+        AuthenticationEnabled, Person,
+            "etcd requires credentials, which the operator does not have; no member is added, removed or restarted",
+            "`etcdctl auth disable`";
+        VolumeConflict, Person,
+            "a volume may hold somebody's data, and is neither used nor deleted; `Ready` does not wait for it",
+            "look at it, and delete the claim if nobody needs it";
+        NameTaken, Person,
+            "a Service or disruption budget that is not this cluster's has a name that the cluster needs; it is left alone, and the rest goes on",
+            "rename or delete it";
+        RetainedVolumes, Person,
+            "volumes of an earlier cluster of this name exist, and no cluster is formed",
+            "delete the claims, or set `bootstrap: new` for an empty cluster beside them";
+        Refused, Person,
+            "the API server refused a write, in its own words; whatever does not depend on it goes on",
+            "change the quota, webhook, permission or field that it names; it is retried within 30 seconds";
+        Overridden, Person,
+            "the operator restored something several times in a row, and somebody undoes it each time, such as an admission webhook",
+            "make that leave the object alone; it is retried within 30 seconds";
+        VolumeKept, Nobody,
+            "the volume of a removed member that may have been healthy is kept until as many members vote as `size` asks for",
+            "nothing";
+        OthersClaim, Nobody,
+            "an unused claim of another cluster object is passed over",
+            "delete it, if nobody needs it";
+        BesideRetainedVolumes, Nobody,
+            "volumes of an earlier cluster of this name are left as they are",
+            "delete the claims once nobody needs them";
+    }
+}
