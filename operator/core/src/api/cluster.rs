@@ -50,11 +50,14 @@ use super::{Amount, EtcdClusterStatus, ResourcesSpec};
     .field_path(".version"))]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdClusterSpec {
-    /// Number of voting members: 1, 3, 5 or 7. An even number bears no more losses than the odd one below it.
+    /// Number of voting members: 1, 3, 5 or 7. A cluster of 3 tolerates the failure of 1 member, 5 of 2,
+    /// 7 of 3; an even number would tolerate no more failures than the odd one below it. Changed one member at a time, new ones as
+    /// learners first.
     #[x_kube(validation = Rule::new("self in [1, 3, 5, 7]").message("size must be 1, 3, 5 or 7"))]
     #[serde(default = "default_size")]
     pub size: i32,
-    /// The etcd version, for example `3.6.16`. Supported are 3.5.32 and later, 3.6.11 and later, 3.7.
+    /// The etcd version, for example `3.6.16`. Supported versions are 3.5.32 and later, 3.6.11 and later, and 3.7.
+    /// Cannot be changed yet once the cluster has formed.
     #[x_kube(validation = Rule::new("self.matches('^(0|[1-9][0-9]*)[.](0|[1-9][0-9]*)[.](0|[1-9][0-9]*)$')")
         .message("version must be three numbers, for example 3.6.16"))]
     #[schemars(length(max = 32))]
@@ -62,10 +65,10 @@ pub struct EtcdClusterSpec {
     /// Accepts a version outside the supported ones, whose known defects can lose data.
     #[serde(default)]
     pub allow_unsupported_version: bool,
-    /// The volume of each member.
+    /// The volume of each member. Cannot be changed yet once the cluster has formed. Volumes outlive the cluster.
     #[serde(default)]
     pub storage: StorageSpec,
-    /// Requests and limits of the etcd container. No request may be above its limit.
+    /// Requests and limits of the etcd container. No request may be above its limit. A change restarts one member at a time.
     #[x_kube(validation = Rule::new("!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits) || \
         quantity(string(self.requests[name])).compareTo(quantity(string(self.limits[name]))) <= 0)")
         .message("a request must not be above its limit"))]
@@ -77,8 +80,8 @@ pub struct EtcdClusterSpec {
     /// Stops all members and keeps the size and the volumes. Reserved: this build refuses it with a reason.
     #[serde(default)]
     pub suspend: bool,
-    /// What to do where volumes of an earlier cluster of this name are still there: `new` forms an empty cluster beside them,
-    /// which stay untouched. Without it the operator forms no cluster until they are gone. `adopt` is reserved.
+    /// What to do if volumes of an earlier cluster of this name still exist: `new` forms an empty cluster beside them, and leaves
+    /// them untouched. Without it, no cluster is formed until they are gone. `adopt` is reserved.
     #[x_kube(validation = Rule::new("self != 'adopt'")
         .message("retained volumes cannot be adopted yet: set bootstrap to new for an empty cluster beside them, or delete them"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,11 +104,11 @@ pub enum BootstrapMode {
     Adopt,
 }
 
-/// How changes reach the members: one after the other, and each must prove itself.
+/// How changes reach the members: one at a time, and each must prove itself before the next one is changed.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutSpec {
-    /// How long a changed member must be well before the next one is changed, in seconds.
+    /// How long a changed member must be healthy before the next one is changed, in seconds.
     #[schemars(range(min = 0, max = 86400))]
     #[serde(default = "default_soak_seconds")]
     pub soak_seconds: i64,
@@ -156,10 +159,10 @@ fn default_size() -> i32 {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct StorageSpec {
-    /// How much each member's volume holds.
+    /// How much each member's volume holds. etcd's database may grow to a quarter of it, at least 16 MiB and at most 8 GiB.
     #[serde(default = "default_storage_size")]
     pub size: Amount,
-    /// The StorageClass; the cluster's default class if absent.
+    /// The StorageClass of the volumes; the default class of the Kubernetes cluster if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class_name: Option<String>,
 }
@@ -179,7 +182,7 @@ fn default_storage_size() -> Amount {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageSpec {
-    /// The repository, without a tag.
+    /// The repository, without tag or digest, for example a mirror in your own registry.
     #[x_kube(validation = Rule::new("self.matches('^([^/]*/)*[^/:@ ]+$')")
         .message("the repository must have neither tag nor digest"))]
     #[schemars(length(max = 255))]

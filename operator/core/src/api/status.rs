@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EtcdClusterStatus {
-    /// The generation of the spec that this status speaks of.
+    /// The generation of the spec that this status is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Whether the cluster has ever had a quorum. Once true it stays true, and no member starts as of a new cluster.
@@ -20,7 +20,7 @@ pub struct EtcdClusterStatus {
     /// The etcd version that the members run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Name of the member that leads, if one was seen to lead.
+    /// The name of the leader, if a leader was seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leader: Option<String>,
     /// Voting members that answered the last probe as healthy.
@@ -60,16 +60,16 @@ pub struct MemberStatus {
     pub learner: bool,
     /// What the last probe found.
     pub health: MemberHealth,
-    /// Why, in a sentence, unless it is healthy.
+    /// Why it is not healthy, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Since when it has not answered. Absent while it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silent_since: Option<Time>,
-    /// Since when it has been well without interruption.
+    /// Since when it has been healthy without interruption.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub well_since: Option<Time>,
-    /// A digest of what it runs, once it has been well with that for ten times the soak, and ten minutes at least.
+    /// A digest of what it runs, once it has been healthy with that for ten times the soak, and for ten minutes at least.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proven_target: Option<String>,
     /// How often its container has been restarted in its present pod.
@@ -78,7 +78,7 @@ pub struct MemberStatus {
     /// Size of its database, rounded up, so that growth alone is no news.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_size: Option<String>,
-    /// A change of the operator's own making that reaches it with its next planned restart.
+    /// What its next planned restart brings, because a newer operator renders it differently.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending: Option<String>,
 }
@@ -92,7 +92,7 @@ fn is_zero(number: &i32) -> bool {
 pub enum MemberHealth {
     /// It answered, knows a leader, and reports no error.
     Healthy,
-    /// It answered and is not well, or Kubernetes says that it does not run.
+    /// It answered that it is not healthy, or Kubernetes says that it does not run.
     Unhealthy,
     /// Nobody could be asked, or the answer is too old.
     #[default]
