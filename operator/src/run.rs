@@ -41,12 +41,16 @@ pub fn run(arguments: Run) -> anyhow::Result<()> {
     crate::telemetry::start();
     // The first user of TLS in a process installs the provider for all; another one being there would do as well.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start a runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start a runtime")?;
     runtime.block_on(operate(arguments))
 }
 
 async fn operate(arguments: Run) -> anyhow::Result<()> {
+    // Before anybody can know that it runs: a first process that has no handler yet does not hear that it is told to end.
+    let told_to_end = told_to_end()?;
     let distortion = distortion()?;
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
@@ -62,7 +66,7 @@ async fn operate(arguments: Run) -> anyhow::Result<()> {
     let controller = controller(&arguments, distortion, &clients, &clock, &metrics, elector.leadership());
     let ended = tokio::select! {
         biased;
-        ended = told_to_end() => ended,
+        () = told_to_end => Ok(()),
         ended = server.join_next() => Err(anyhow!("the HTTP server ended: {ended:?}")),
         ended = lead(&mut elector, &clients, &controller) => ended,
     };
@@ -73,8 +77,11 @@ async fn operate(arguments: Run) -> anyhow::Result<()> {
 /// The address that was given, or else all that the pod has.
 async fn listen(given: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
     match given {
-        Some(address) => TcpListener::bind(address).await.with_context(|| format!("listen on {address}")),
-        None => listen_everywhere(DEFAULT_PORT).with_context(|| format!("listen on port {DEFAULT_PORT}")),
+        Some(address) => {
+            TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address}"))
+        }
+        None => listen_everywhere(DEFAULT_PORT)
+            .with_context(|| format!("failed to listen on port {DEFAULT_PORT}")),
     }
 }
 
@@ -97,15 +104,17 @@ async fn work(clients: &Clients, controller: &Controller) {
     controller.run().await;
 }
 
-async fn told_to_end() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    tokio::select! {
-        biased;
-        _ = terminate.recv() => tracing::info!("told to end"),
-        _ = interrupt.recv() => tracing::info!("interrupted"),
-    }
-    Ok(())
+/// Listens from now on for being told to end; what it gives waits for that.
+fn told_to_end() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => tracing::info!("told to end"),
+            _ = interrupt.recv() => tracing::info!("interrupted"),
+        }
+    })
 }
 
 /// What the plans are told of this operator.
@@ -118,12 +127,13 @@ fn distortion() -> anyhow::Result<Distortion> {
     let variable = distortion::VARIABLE;
     match std::env::var(variable) {
         Ok(name) => {
-            let distortion = Distortion::named(&name).with_context(|| format!("understand {variable}"))?;
+            let distortion =
+                Distortion::named(&name).with_context(|| format!("failed to parse {variable}"))?;
             tracing::warn!(mutant = name, "this operator is deliberately wrong");
             Ok(distortion)
         }
         Err(std::env::VarError::NotPresent) => Ok(Distortion::default()),
-        Err(error) => Err(error).with_context(|| format!("read {variable}")),
+        Err(error) => Err(error).with_context(|| format!("failed to read {variable}")),
     }
 }
 
