@@ -64,5 +64,26 @@ need_kind() {
     PATH="$cache/tools/kind-$version:$PATH"
 }
 
+# need_crane: what talks to registries, built once into the cache; its path is $crane then.
+need_crane() {
+    local version=v0.20.6
+    crane="$cache/tools/crane-$version/crane"
+    [ -x "$crane" ] && return 0
+    need_command go "install Go 1.26 or newer (https://go.dev/dl)"
+    GOBIN="$(dirname "$crane")" CGO_ENABLED=0 go install -trimpath "github.com/google/go-containerregistry/cmd/crane@$version"
+}
+
+# release_tag: the version of the workspace, as the tag of its images.
+release_tag() { sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/v\1/p' "$repository/Cargo.toml"; }
+
+# image_architecture: this machine's processor, as images call it.
+image_architecture() {
+    case "$(uname -m)" in
+        x86_64) echo amd64 ;;
+        aarch64) echo arm64 ;;
+        *) fail "no image is made for $(uname -m)" ;;
+    esac
+}
+
 # seconds_since START: whole seconds since a value of $SECONDS.
 seconds_since() { echo $((SECONDS - $1)); }
