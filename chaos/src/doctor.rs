@@ -110,12 +110,12 @@ async fn may(client: &Client, right: &Right, verb: &str) -> Result<bool> {
             "namespace": namespace, "name": name,
         } },
     }))
-    .context("building an access review")?;
+    .context("failed to build an access review")?;
     let reviews = Api::<SelfSubjectAccessReview>::all(client.clone());
     let answer = reviews
         .create(&PostParams::default(), &review)
         .await
-        .context("asking for the rights of this user")?;
+        .context("failed to ask for the rights of this user")?;
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
@@ -123,7 +123,7 @@ async fn may(client: &Client, right: &Right, verb: &str) -> Result<bool> {
 async fn closed_operator(client: &Client) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let own = Api::<Namespace>::all(client.clone()).get_opt(operator::NAMESPACE).await;
-    let own = own.context("reading the operator's namespace")?;
+    let own = own.context("failed to read the operator's namespace")?;
     let level = own.as_ref().and_then(|own| own.labels().get(POD_SECURITY_LABEL)).map(String::as_str);
     if let Some(level) = level.filter(|level| *level != AGENT_LEVEL) {
         findings.push(Finding {
@@ -162,7 +162,7 @@ async fn run_image(client: &Client, namespace: &str, image: &str) -> Result<Opti
             }],
         },
     }))
-    .context("building the pod that tries the image")?;
+    .context("failed to build the pod that tries the image")?;
     let refused =
         |what: String, remedy: &str| Finding { what, remedy: remedy.to_owned(), operator_faults_only: false };
     match pods.create(&PostParams::default(), &pod).await {
@@ -174,11 +174,11 @@ async fn run_image(client: &Client, namespace: &str, image: &str) -> Result<Opti
                 "exempt namespaces with the label etcd.operators.rs/chaos-run from that policy",
             )));
         }
-        Err(error) => return Err(error).context("making the pod that tries the image"),
+        Err(error) => return Err(error).context("failed to make the pod that tries the image"),
     }
     let deadline = tokio::time::Instant::now() + IMAGE_PATIENCE;
     loop {
-        let seen = pods.get("image").await.context("reading the pod that tries the image")?;
+        let seen = pods.get("image").await.context("failed to read the pod that tries the image")?;
         let status = seen.status.unwrap_or_default();
         let container = status.container_statuses.unwrap_or_default().into_iter().next();
         let waiting =

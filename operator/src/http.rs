@@ -150,13 +150,13 @@ pub enum GetError {
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
     /// The connection was refused or broke.
-    #[error("connect")]
+    #[error("failed to connect")]
     Connect(#[source] std::io::Error),
     /// The other side does not speak HTTP, or hung up.
-    #[error("speak HTTP")]
+    #[error("failed to speak HTTP")]
     Protocol(#[source] hyper::Error),
     /// The body was cut or longer than any of ours.
-    #[error("read the body")]
+    #[error("failed to read the body")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The address is not one.
     #[error("address {0:?} has no host")]

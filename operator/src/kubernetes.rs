@@ -33,15 +33,16 @@ impl Clients {
     /// kube's own retries are off: they can hold one call for minutes and repeat a POST that had succeeded. A failed
     /// reconcile is repeated as a whole instead, from a fresh look at the world.
     pub async fn connect() -> anyhow::Result<Self> {
-        let mut config = Config::infer().await.context("find the Kubernetes API server")?;
+        let mut config = Config::infer().await.context("failed to find the Kubernetes API server")?;
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(5));
         config.read_timeout = Some(READ_TIMEOUT);
         config.reset_reader_on_write = true;
         let mut watch_config = config.clone();
         watch_config.read_timeout = Some(WATCH_READ_TIMEOUT);
-        let calls = Client::try_from(config).context("connect to the Kubernetes API server")?;
-        let watches = Client::try_from(watch_config).context("connect to the Kubernetes API server")?;
+        let calls = Client::try_from(config).context("failed to connect to the Kubernetes API server")?;
+        let watches =
+            Client::try_from(watch_config).context("failed to connect to the Kubernetes API server")?;
         Ok(Self { calls, watches })
     }
 }

@@ -49,10 +49,10 @@ pub enum Next {
 #[derive(Debug, Error)]
 pub enum ReconcileError {
     /// The world could not be seen.
-    #[error("observe the cluster")]
+    #[error("failed to observe the cluster")]
     Observe(#[from] ObserveError),
     /// The user was not told.
-    #[error("report on the cluster")]
+    #[error("failed to report on the cluster")]
     Report(#[from] ReportError),
 }
 

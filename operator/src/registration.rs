@@ -23,7 +23,7 @@ const ESTABLISHED_POLL: Duration = Duration::from_millis(100);
 #[derive(Debug, Error)]
 pub enum RegistrationError {
     /// The definition could not be read.
-    #[error("read the CustomResourceDefinition {name}")]
+    #[error("failed to read the CustomResourceDefinition {name}")]
     Read {
         /// Its name.
         name: String,
@@ -32,7 +32,7 @@ pub enum RegistrationError {
         source: kube::Error,
     },
     /// The definition could not be written.
-    #[error("write the CustomResourceDefinition {name}")]
+    #[error("failed to write the CustomResourceDefinition {name}")]
     Write {
         /// Its name.
         name: String,

@@ -25,10 +25,10 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum ReportError {
     /// The status is not JSON: a bug of ours.
-    #[error("write the status as JSON")]
+    #[error("failed to write the status as JSON")]
     Json(#[from] serde_json::Error),
     /// The API server failed or refused.
-    #[error("write the status")]
+    #[error("failed to write the status")]
     Write(#[source] kube::Error),
 }
 

@@ -28,7 +28,7 @@ use protocol::{AgentFault, AgentRequest, ProofEvent};
 /// # Errors
 /// When the kernel does not tell; it asks for CAP_NET_ADMIN.
 pub fn has_left_a_table() -> anyhow::Result<bool> {
-    nft::is_present().context("looking for our nftables table")
+    nft::is_present().context("failed to look for our nftables table")
 }
 
 /// The arguments of `chaos agent`, which the harness runs inside pods.
@@ -54,7 +54,7 @@ impl Arguments {
 }
 
 async fn carry_out(request: &str) -> anyhow::Result<()> {
-    let request: AgentRequest = serde_json::from_str(request).context("reading the request")?;
+    let request: AgentRequest = serde_json::from_str(request).context("failed to read the request")?;
     request.check()?;
     let fault = request.fault;
     output::write(ProofEvent::Started { fault: fault.clone(), boot_id: proc_files::boot_id()? })?;

@@ -10,10 +10,10 @@ use super::protocol::{Observation, PROTOCOL_FORMAT, ProofEvent, ProofLine};
 /// Writes one line of proof.
 pub(super) fn write(event: ProofEvent) -> anyhow::Result<()> {
     let line = ProofLine { format: PROTOCOL_FORMAT, at_unix_nanoseconds: unix_nanoseconds(), event };
-    let mut text = serde_json::to_vec(&line).context("encoding a line of proof")?;
+    let mut text = serde_json::to_vec(&line).context("failed to encode a line of proof")?;
     text.push(b'\n');
     let mut output = std::io::stdout().lock();
-    output.write_all(&text).and_then(|()| output.flush()).context("writing a line of proof")
+    output.write_all(&text).and_then(|()| output.flush()).context("failed to write a line of proof")
 }
 
 /// Writes what was measured before anything was changed.

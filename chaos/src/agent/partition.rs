@@ -77,7 +77,7 @@ async fn observe_expired(fault: &PartitionFault, end: Instant) -> anyhow::Result
 /// A later fault may have replaced our table by its own, which must stay as long as it cuts anything.
 fn remove_if_expired() -> anyhow::Result<()> {
     if nft::cut_addresses()?.is_empty() {
-        nft::remove().context("removing the expired table")?;
+        nft::remove().context("failed to remove the expired table")?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ struct Stat {
 
 /// The identity of the machine's boot.
 pub(super) fn boot_id() -> anyhow::Result<String> {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("reading the boot id")?;
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("failed to read the boot id")?;
     Ok(text.trim().to_owned())
 }
 
@@ -51,14 +51,14 @@ pub(super) fn thread_ids(process_id: i32) -> anyhow::Result<Vec<i32>> {
     let entries = match fs::read_dir(&directory) {
         Ok(entries) => entries,
         Err(error) if is_gone(&error) => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(|| format!("reading {directory}")),
+        Err(error) => return Err(error).with_context(|| format!("failed to read {directory}")),
     };
     let mut threads = Vec::new();
     for entry in entries {
         let name = match entry {
             Ok(entry) => entry.file_name(),
             Err(error) if is_gone(&error) => continue,
-            Err(error) => return Err(error).with_context(|| format!("reading {directory}")),
+            Err(error) => return Err(error).with_context(|| format!("failed to read {directory}")),
         };
         threads.extend(name.to_str().and_then(|name| name.parse::<i32>().ok()));
     }
@@ -75,9 +75,11 @@ fn wait_channel(thread_directory: &str) -> Option<String> {
 fn stat(directory: &Path) -> anyhow::Result<Option<Stat>> {
     let path = directory.join("stat");
     match fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(parse_stat(&text).with_context(|| format!("understanding {}", path.display()))?)),
+        Ok(text) => {
+            Ok(Some(parse_stat(&text).with_context(|| format!("failed to parse {}", path.display()))?))
+        }
         Err(error) if is_gone(&error) => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+        Err(error) => Err(error).with_context(|| format!("failed to read {}", path.display())),
     }
 }
 

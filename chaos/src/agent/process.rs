@@ -72,13 +72,15 @@ fn die() -> ! {
 }
 
 fn observe() -> anyhow::Result<Observation> {
-    Ok(Observation::Process { process: process_state(TARGET).context("looking at the target process")? })
+    Ok(Observation::Process {
+        process: process_state(TARGET).context("failed to look at the target process")?,
+    })
 }
 
 fn observe_continued() -> anyhow::Result<Observation> {
     let limit = Instant::now() + CONTINUE_LIMIT;
     loop {
-        let process = process_state(TARGET).context("looking at the target process")?;
+        let process = process_state(TARGET).context("failed to look at the target process")?;
         let stopped = |state: &ProcessState| state.threads_by_state.contains_key(&'t');
         if !process.as_ref().is_some_and(stopped) || Instant::now() >= limit {
             return Ok(Observation::Process { process });

@@ -26,7 +26,7 @@ const STOP_INTERVAL: Duration = Duration::from_millis(2);
 /// one that waits for a disk can be killed too.
 pub(super) fn doom(process_id: i32) -> anyhow::Result<()> {
     ptrace::seize(Pid::from_raw(process_id), Options::PTRACE_O_EXITKILL)
-        .with_context(|| format!("seizing process {process_id} (needs CAP_SYS_PTRACE)"))
+        .with_context(|| format!("failed to seize process {process_id} (needs CAP_SYS_PTRACE)"))
 }
 
 /// What becomes of the process when its holder dies.
@@ -88,7 +88,7 @@ impl Hold {
             match ptrace::detach(Pid::from_raw(*id), signal) {
                 // A thread may have been killed from outside while it stood still.
                 Ok(()) | Err(Errno::ESRCH) => {}
-                Err(error) => return Err(error).with_context(|| format!("releasing thread {id}")),
+                Err(error) => return Err(error).with_context(|| format!("failed to release thread {id}")),
             }
         }
         Ok(())
@@ -106,7 +106,8 @@ impl Hold {
                 // A thread that a seized thread has made is ours already, and starts by standing still.
                 Err(Errno::EPERM) if self.is_traced_by_us(id) => {}
                 Err(error) => {
-                    return Err(error).with_context(|| format!("seizing thread {id} (needs CAP_SYS_PTRACE)"));
+                    return Err(error)
+                        .with_context(|| format!("failed to seize thread {id} (needs CAP_SYS_PTRACE)"));
                 }
             }
             self.threads.insert(id, Thread::Running);
@@ -139,7 +140,9 @@ impl Hold {
                 }
                 Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(Errno::ECHILD) => ended.push(*id),
                 Ok(WaitStatus::Continued(_)) => {}
-                Err(error) => return Err(error).with_context(|| format!("waiting for thread {id} to stop")),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("failed to wait for thread {id} to stop"));
+                }
             }
         }
         for id in ended {
@@ -161,6 +164,6 @@ impl Hold {
 fn interrupt(id: i32) -> anyhow::Result<()> {
     match ptrace::interrupt(Pid::from_raw(id)) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("interrupting thread {id}")),
+        Err(error) => Err(error).with_context(|| format!("failed to interrupt thread {id}")),
     }
 }

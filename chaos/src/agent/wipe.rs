@@ -39,17 +39,17 @@ pub(super) fn measure(directory: &Path) -> anyhow::Result<Content> {
 /// Removes everything in a directory and makes that durable.
 pub(super) fn empty_directory(directory: &Path) -> anyhow::Result<()> {
     let kind = fs::symlink_metadata(directory)
-        .with_context(|| format!("looking at the directory to wipe, {}", directory.display()))?;
+        .with_context(|| format!("failed to look at the directory to wipe, {}", directory.display()))?;
     ensure!(kind.is_dir(), "what should be wiped, {}, is not a directory", directory.display());
-    for entry in fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))? {
-        let entry = entry.with_context(|| format!("reading {}", directory.display()))?;
+    for entry in fs::read_dir(directory).with_context(|| format!("failed to read {}", directory.display()))? {
+        let entry = entry.with_context(|| format!("failed to read {}", directory.display()))?;
         let path = entry.path();
         let removed = match entry.file_type() {
             Ok(kind) if kind.is_dir() => fs::remove_dir_all(&path),
             Ok(_) => fs::remove_file(&path),
             Err(error) => Err(error),
         };
-        removed.with_context(|| format!("removing {}", path.display()))?;
+        removed.with_context(|| format!("failed to remove {}", path.display()))?;
     }
     sync(directory)?;
     directory.parent().map_or(Ok(()), sync)
@@ -57,7 +57,7 @@ pub(super) fn empty_directory(directory: &Path) -> anyhow::Result<()> {
 
 fn sync(directory: &Path) -> anyhow::Result<()> {
     let synced = File::open(directory).and_then(|directory| directory.sync_all());
-    synced.with_context(|| format!("making the wipe of {} durable", directory.display()))
+    synced.with_context(|| format!("failed to make the wipe of {} durable", directory.display()))
 }
 
 #[cfg(test)]

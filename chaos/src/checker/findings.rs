@@ -65,6 +65,8 @@ impl Check {
     }
 
     /// Ends a rule about the cluster: what is wrong is a violation.
+    ///
+    /// `evidence` says what was looked at, and never how it turned out: it stands beside violations too.
     pub(super) fn conclude(self, evidence: impl Into<String>) -> Assertion {
         self.end(Outcome::Violated, evidence.into())
     }

@@ -80,7 +80,7 @@ fn members_agree(context: &Context<'_>) -> Assertion {
             "in none of {rounds} rounds did each member answer once, and all at one revision"
         )),
         (Some((revision, members)), _) => {
-            check.conclude(format!("{members} members gave the same hash at revision {revision}"))
+            check.conclude(format!("the hashes of {members} members compared at revision {revision}"))
         }
     }
 }

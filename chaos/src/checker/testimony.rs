@@ -172,7 +172,7 @@ fn one_leader(context: &Context<'_>) -> Assertion {
     if leaders.is_empty() {
         return check.not_checked("no member named a leader");
     }
-    check.conclude(format!("{} with a leader, each with one", human::plural(leaders.len(), "term")))
+    check.conclude(format!("the leaders of {} compared", human::plural(leaders.len(), "term")))
 }
 
 fn no_alarms(context: &Context<'_>) -> Assertion {
@@ -192,7 +192,7 @@ fn no_alarms(context: &Context<'_>) -> Assertion {
     if count == 0 {
         return check.not_checked("no member said anything about itself");
     }
-    check.conclude(format!("no alarm in {} answers", human::count(count)))
+    check.conclude(format!("{} answers looked at for alarms", human::count(count)))
 }
 
 /// Members run what the cluster declares; nothing is declared for a subject that somebody else runs.
@@ -212,5 +212,5 @@ fn version_declared(context: &Context<'_>) -> Option<Assertion> {
     if count == 0 {
         return Some(check.not_checked("no member said which version it runs"));
     }
-    Some(check.conclude(format!("etcd {declared} in {} answers", human::count(count))))
+    Some(check.conclude(format!("etcd {declared} is declared; {} answers compared", human::count(count))))
 }

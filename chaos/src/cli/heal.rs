@@ -40,7 +40,7 @@ pub(super) async fn heal(arguments: &HealArguments) -> Result<u8> {
 
 async fn release_claims(cluster: &Cluster, namespace: &str) -> Result<u32> {
     let api: Api<PersistentVolumeClaim> = Api::namespaced(cluster.client.clone(), namespace);
-    let claims = api.list(&ListParams::default()).await.context("listing the volume claims")?;
+    let claims = api.list(&ListParams::default()).await.context("failed to list the volume claims")?;
     let mut healed = 0;
     for claim in claims {
         let name = claim.name_any();

@@ -72,7 +72,8 @@ fn labels(name: &ImageName) -> BTreeMap<String, String> {
 }
 
 fn show(name: &ImageName, saved: &ArchiveFile) -> Result<()> {
-    let path = saved.path.canonicalize().with_context(|| format!("resolving {}", saved.path.display()))?;
+    let path =
+        saved.path.canonicalize().with_context(|| format!("failed to resolve {}", saved.path.display()))?;
     let written = &saved.written;
     anstream::println!("{} {} {name}@{}", path.display(), written.layer_size, written.manifest);
     Ok(())

@@ -188,7 +188,7 @@ pub(crate) fn carry_out(arguments: Arguments) -> ExitCode {
     let done = rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("another TLS provider is installed"))
-        .and_then(|()| tokio::runtime::Runtime::new().context("starting the runtime"))
+        .and_then(|()| tokio::runtime::Runtime::new().context("failed to start the runtime"))
         .and_then(|runtime| {
             let done = runtime.block_on(dispatch(arguments.command));
             // What is still blocked on the disk or in a name look-up must not hold the exit up.

@@ -162,7 +162,7 @@ fn check_mutant(mutant: &str, operator_binary: Option<&Path>) -> Result<()> {
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output();
-    let output = asked.with_context(|| format!("asking {} for its mutants", binary.display()))?;
+    let output = asked.with_context(|| format!("failed to ask {} for its mutants", binary.display()))?;
     if !output.status.success() {
         bail!(
             "{} knows no mutants: build it with `cargo build -p etcd-operator --features mutants`",

@@ -27,11 +27,12 @@ pub(super) fn show(outcomes: &Outcomes, junit: Option<&Path>) -> Result<()> {
 /// One JUnit file for all runs of the command.
 fn write_junit(outcomes: &Outcomes, path: &Path) -> Result<()> {
     let runs: Vec<_> = outcomes.finished.iter().map(|run| (&run.record, &run.judgement)).collect();
-    let text = chaos::report::junit(&runs, &outcomes.not_begun).context("writing the JUnit of all runs")?;
+    let text =
+        chaos::report::junit(&runs, &outcomes.not_begun).context("failed to write the JUnit of all runs")?;
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        std::fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+        std::fs::create_dir_all(parent).with_context(|| format!("failed to make {}", parent.display()))?;
     }
-    std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
+    std::fs::write(path, text).with_context(|| format!("failed to write {}", path.display()))?;
     anstream::println!("JUnit of all runs: {}", path.display());
     Ok(())
 }

@@ -16,8 +16,8 @@ pub(super) fn watch(
     first: impl Fn(),
     second: impl Fn(),
 ) -> Result<impl Future<Output = ()>> {
-    let mut interrupts = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
-    let mut terminations = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupts = signal(SignalKind::interrupt()).context("failed to listen for Ctrl-C")?;
+    let mut terminations = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
     Ok(async move {
         loop {
             tokio::select! {

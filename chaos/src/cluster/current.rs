@@ -10,8 +10,8 @@ pub(super) fn check(choice: &ClusterChoice) -> Result<(Kubeconfig, &str)> {
     let Some(context) = choice.context.as_deref() else {
         bail!("--cluster current needs --context NAME: a chaos run never guesses which cluster it may break");
     };
-    let kubeconfig =
-        Kubeconfig::read().context("reading the kubeconfig that $KUBECONFIG or ~/.kube/config names")?;
+    let kubeconfig = Kubeconfig::read()
+        .context("failed to read the kubeconfig that $KUBECONFIG or ~/.kube/config names")?;
     if !kubeconfig.contexts.iter().any(|named| named.name == context) {
         let known: Vec<&str> = kubeconfig.contexts.iter().map(|named| named.name.as_str()).collect();
         bail!("the kubeconfig has no context {context:?}; it has: {}", known.join(", "));
@@ -23,7 +23,7 @@ pub(super) async fn open(choice: &ClusterChoice) -> Result<Cluster> {
     let (kubeconfig, context) = check(choice)?;
     let mut cluster = Cluster::from_kubeconfig(kubeconfig, Some(context), ClusterKind::Current).await?;
     let version = cluster.client.apiserver_version().await;
-    version.with_context(|| format!("asking {} for its version", cluster.server))?;
+    version.with_context(|| format!("failed to ask {} for its version", cluster.server))?;
     cluster.operator_is_ours = false;
     Ok(cluster)
 }

@@ -77,7 +77,7 @@ pub fn default_operator_binary() -> Result<PathBuf> {
 }
 
 fn this_program() -> Result<PathBuf> {
-    std::env::current_exe().context("finding this program's own file")
+    std::env::current_exe().context("failed to find this program's own file")
 }
 
 fn single_binary(on_host: &Path, in_container: &str) -> Result<ImageSource> {
@@ -119,7 +119,7 @@ fn etcd_versions() -> Result<BTreeMap<String, PathBuf>> {
         return Ok(versions);
     };
     for entry in entries {
-        let entry = entry.with_context(|| format!("reading {}", directory.display()))?;
+        let entry = entry.with_context(|| format!("failed to read {}", directory.display()))?;
         let name = entry.file_name();
         let version = name.to_str().and_then(|name| name.strip_prefix('v'));
         let complete = ETCD_BINARIES.iter().all(|binary| entry.path().join(binary).is_file());

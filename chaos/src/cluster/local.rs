@@ -58,7 +58,7 @@ impl LocalCluster {
     pub(super) fn find(kind: ClusterKind, state: &Path) -> Result<Option<LocalCluster>> {
         match kind {
             ClusterKind::Sandbox => {
-                let found = Sandbox::find(state).context("looking for the cluster")?;
+                let found = Sandbox::find(state).context("failed to look for the cluster")?;
                 Ok(found.map(LocalCluster::Sandbox))
             }
             ClusterKind::Bare => Ok(Bare::find(state)?.map(LocalCluster::Bare)),
@@ -106,14 +106,14 @@ impl LocalCluster {
             LocalCluster::Kind(_) => ClusterKind::Kind,
         };
         let kubeconfig =
-            Kubeconfig::read_from(self.kubeconfig()).context("reading the cluster's kubeconfig")?;
+            Kubeconfig::read_from(self.kubeconfig()).context("failed to read the cluster's kubeconfig")?;
         Cluster::from_kubeconfig(kubeconfig, None, kind).await
     }
 
     /// Returns when it has ended, whoever ended it; an error if it cannot be watched.
     pub(super) async fn ended(&self) -> Result<()> {
         match self {
-            LocalCluster::Sandbox(sandbox) => sandbox.ended().await.context("watching the sandbox"),
+            LocalCluster::Sandbox(sandbox) => sandbox.ended().await.context("failed to watch the sandbox"),
             LocalCluster::Bare(bare) => bare.ended().await,
             // Nobody here can tell; failing calls do.
             LocalCluster::Kind(_) => std::future::pending().await,
@@ -122,7 +122,7 @@ impl LocalCluster {
 
     pub(super) async fn stop(self) -> Result<()> {
         match self {
-            LocalCluster::Sandbox(sandbox) => sandbox.stop().await.context("stopping the sandbox"),
+            LocalCluster::Sandbox(sandbox) => sandbox.stop().await.context("failed to stop the sandbox"),
             LocalCluster::Bare(bare) => bare.stop().await,
             LocalCluster::Kind(kind) => kind.stop().await,
         }
@@ -146,7 +146,7 @@ impl OwnCluster {
             LocalCluster::Sandbox(_) => {
                 let from = self.state.join("sandbox.log");
                 let copied = std::fs::copy(&from, to.join("sandbox.log"));
-                copied.map(drop).with_context(|| format!("copying {}", from.display()))
+                copied.map(drop).with_context(|| format!("failed to copy {}", from.display()))
             }
             LocalCluster::Bare(bare) => bare.keep_logs(&to.join("cluster")),
             LocalCluster::Kind(kind) => kind.keep_logs(&to.join("cluster")),
@@ -206,7 +206,7 @@ pub(super) async fn end(kind: ClusterKind, state: &Path) -> Result<()> {
 pub(super) async fn clear_remains(kind: ClusterKind, state: &Path) -> Result<()> {
     let vacated = async || {
         let waited = sandbox::tree::vacated(state).await;
-        waited.with_context(|| format!("waiting for the last process that uses {}", state.display()))
+        waited.with_context(|| format!("failed to wait for the last process that uses {}", state.display()))
     };
     match kind {
         ClusterKind::Sandbox => vacated().await?,
@@ -224,6 +224,6 @@ fn remove(directory: &Path) -> Result<()> {
     match std::fs::remove_dir_all(directory) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("removing {}", directory.display())),
+        Err(error) => Err(error).with_context(|| format!("failed to remove {}", directory.display())),
     }
 }

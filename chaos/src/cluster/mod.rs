@@ -128,15 +128,16 @@ impl Cluster {
         kind: ClusterKind,
     ) -> Result<Cluster> {
         let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
-        let mut config =
-            Config::from_custom_kubeconfig(kubeconfig, &options).await.context("reading the kubeconfig")?;
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .context("failed to read the kubeconfig")?;
         // kube repeats a call up to fifteen times on 503, which pods/proxy answers for every pod that is down.
         config.default_retry = false;
         let server = config.cluster_url.to_string();
-        let watching = Client::try_from(config.clone()).context("building a Kubernetes client")?;
+        let watching = Client::try_from(config.clone()).context("failed to build a Kubernetes client")?;
         config.read_timeout = Some(CALL_TIMEOUT);
         config.connect_timeout = Some(CALL_TIMEOUT);
-        let client = Client::try_from(config).context("building a Kubernetes client")?;
+        let client = Client::try_from(config).context("failed to build a Kubernetes client")?;
         Ok(Cluster { client, watching, kind, server, operator_is_ours: true, owned: None, lasting: None })
     }
 }

@@ -15,7 +15,7 @@ pub(super) async fn launch(start: &Start<'_>, interrupted: impl Future<Output = 
         tree: start.tree()?,
         images: start.images.sources.clone(),
     };
-    Sandbox::start_unless(configuration, interrupted).await.context("starting the sandbox")
+    Sandbox::start_unless(configuration, interrupted).await.context("failed to start the sandbox")
 }
 
 /// Whether a sandbox can be started here: the kernel lets us make its namespaces, and the address is free. Asked by trying,

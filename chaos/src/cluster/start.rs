@@ -24,9 +24,10 @@ pub(super) struct Start<'a> {
 impl Start<'_> {
     /// The same for a tree of processes; the state directory is made.
     pub(super) fn tree(&self) -> Result<TreeConfig> {
-        std::fs::create_dir_all(self.state).with_context(|| format!("making {}", self.state.display()))?;
+        std::fs::create_dir_all(self.state)
+            .with_context(|| format!("failed to make {}", self.state.display()))?;
         let state = self.state.canonicalize();
-        let state_directory = state.with_context(|| format!("resolving {}", self.state.display()))?;
+        let state_directory = state.with_context(|| format!("failed to resolve {}", self.state.display()))?;
         Ok(TreeConfig { state_directory, listen: self.choice.listen, lifetime: self.lifetime })
     }
 }

@@ -22,7 +22,9 @@ pub(super) async fn apply(case: &Case<'_>, faults: Vec<(Entered, AgentFault)>) -
         handle.applied().await?;
         Ok::<_, crate::agent::client::AgentError>(handle)
     });
-    try_join_all(started).await.with_context(|| format!("injecting {} through the agent", case.step.name))
+    try_join_all(started)
+        .await
+        .with_context(|| format!("failed to inject {} through the agent", case.step.name))
 }
 
 /// Waits until every agent is done and records what it measured.
@@ -55,7 +57,7 @@ pub(super) async fn heal_early(case: &Case<'_>, targets: Vec<Entered>) -> Result
         error.map_or(Ok(()), Err)
     });
     let healed = tokio::time::timeout(Duration::from_secs(30), try_join_all(healing)).await;
-    healed.context("healing early took too long")?.map(drop).context("healing early")
+    healed.context("failed to heal early took too long")?.map(drop).context("failed to heal early")
 }
 
 /// What of an agent's lines the record keeps.

@@ -256,7 +256,7 @@ impl Case<'_> {
         let mut processes = BTreeMap::new();
         for target in entered {
             let pod = self.pods(&target.namespace).get(&target.pod).await;
-            let pod = pod.with_context(|| format!("reading pod {}", target.pod))?;
+            let pod = pod.with_context(|| format!("failed to read pod {}", target.pod))?;
             let process = samples::process(&pod, target.container).with_context(|| {
                 format!("pod {} runs no container {} that could be hit", target.pod, target.container)
             })?;

@@ -34,7 +34,7 @@ async fn delete_claim(case: &Case<'_>, claim: &ObjectIdentity) -> Result<()> {
     let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
     let api: Api<PersistentVolumeClaim> = volume::api(case.context);
     let deleted = api.delete(&claim.name, &parameters).await;
-    deleted.map(drop).with_context(|| format!("deleting the volume claim {}", claim.name))
+    deleted.map(drop).with_context(|| format!("failed to delete the volume claim {}", claim.name))
 }
 
 /// Waits until the claim is gone and a claim that was not there before stands in for it.

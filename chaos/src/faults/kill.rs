@@ -49,7 +49,7 @@ async fn process_after(
     if let Some(after) = seen.into_iter().find(is_after) {
         return Ok(Some(after));
     }
-    let pod = case.pods(&target.namespace).get_opt(&target.pod).await.context("reading the pod")?;
+    let pod = case.pods(&target.namespace).get_opt(&target.pod).await.context("failed to read the pod")?;
     let pod = pod.filter(|pod| pod.metadata.uid.as_deref() == Some(target.uid.as_str()));
     Ok(pod.and_then(|pod| samples::process(&pod, target.container)).filter(is_after))
 }

@@ -50,7 +50,10 @@ impl Located {
 
     /// The object as it is now; nothing if it is not there.
     pub async fn get(&self) -> Result<Option<DynamicObject>> {
-        self.api.get_opt(&self.name).await.with_context(|| format!("reading {} {}", self.object, self.name))
+        self.api
+            .get_opt(&self.name)
+            .await
+            .with_context(|| format!("failed to read {} {}", self.object, self.name))
     }
 
     /// Sets one field by a JSON patch, only if nobody has written the object since `seen` was read.
@@ -59,7 +62,7 @@ impl Located {
             { "op": "test", "path": "/metadata/resourceVersion", "value": seen.resource_version() },
             { "op": "add", "path": field.pointer, "value": value },
         ]))
-        .context("building a patch")?;
+        .context("failed to build a patch")?;
         let patch = Patch::Json::<()>(patch);
         let parameters =
             PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
@@ -67,7 +70,7 @@ impl Located {
             Some(_status) => self.api.patch_status(&self.name, &parameters, &patch).await,
             None => self.api.patch(&self.name, &parameters, &patch).await,
         };
-        patched.with_context(|| format!("changing {} of {}", field.name, self.name))
+        patched.with_context(|| format!("failed to change {} of {}", field.name, self.name))
     }
 
     /// Deletes this very object.
@@ -75,7 +78,7 @@ impl Located {
         let preconditions = kube::api::Preconditions { uid: seen.uid(), resource_version: None };
         let parameters = kube::api::DeleteParams { preconditions: Some(preconditions), ..Default::default() };
         let deleted = self.api.delete(&self.name, &parameters).await;
-        deleted.map(drop).with_context(|| format!("deleting {} {}", self.object, self.name))
+        deleted.map(drop).with_context(|| format!("failed to delete {} {}", self.object, self.name))
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn delete(case: &Case<'_>, target: &Entered, grace: Duration) -
         ..DeleteParams::default()
     };
     let deleted = case.pods(&target.namespace).delete(&target.pod, &parameters).await;
-    deleted.map(drop).with_context(|| format!("deleting pod {}", target.pod))
+    deleted.map(drop).with_context(|| format!("failed to delete pod {}", target.pod))
 }
 
 /// Waits for another pod in this one's place and records it.
@@ -45,7 +45,8 @@ async fn successor(case: &Case<'_>, target: &Entered) -> Result<Option<ObjectIde
     let candidates = if target.container == operator::NAME {
         operator::pods(&case.context.client).await?
     } else {
-        let pod = case.pods(&target.namespace).get_opt(&target.pod).await.context("reading the pod")?;
+        let pod =
+            case.pods(&target.namespace).get_opt(&target.pod).await.context("failed to read the pod")?;
         pod.into_iter().collect()
     };
     let other = candidates.into_iter().find(|pod| pod.metadata.uid.as_deref() != Some(target.uid.as_str()));

@@ -83,7 +83,7 @@ pub(super) async fn claims(case: &Case<'_>, victims: &Victims) -> Result<Vec<Obj
     for member in &victims.members {
         let name = etcd::claim_of(&member.name);
         let claim = api(case.context).get(&name).await;
-        let claim = claim.with_context(|| format!("reading the volume claim {name}"))?;
+        let claim = claim.with_context(|| format!("failed to read the volume claim {name}"))?;
         claims.push(ObjectIdentity { uid: claim.uid().unwrap_or_default(), name });
     }
     Ok(claims)
@@ -92,7 +92,7 @@ pub(super) async fn claims(case: &Case<'_>, victims: &Victims) -> Result<Vec<Obj
 /// Every claim of the cluster.
 pub(super) async fn all(context: &FaultContext) -> Result<Vec<ObjectIdentity>> {
     let parameters = ListParams::default().labels(&format!("{}={}", etcd::CLUSTER_LABEL, context.cluster));
-    let claims = api(context).list(&parameters).await.context("listing the volume claims")?;
+    let claims = api(context).list(&parameters).await.context("failed to list the volume claims")?;
     let identity = |claim: PersistentVolumeClaim| ObjectIdentity {
         name: claim.name_any(),
         uid: claim.uid().unwrap_or_default(),
@@ -102,12 +102,12 @@ pub(super) async fn all(context: &FaultContext) -> Result<Vec<ObjectIdentity>> {
 
 /// Whether this very claim is no longer there.
 pub async fn is_gone(context: &FaultContext, claim: &ObjectIdentity) -> Result<bool> {
-    let now = api(context).get_opt(&claim.name).await.context("reading the volume claim")?;
+    let now = api(context).get_opt(&claim.name).await.context("failed to read the volume claim")?;
     Ok(now.is_none_or(|now| now.metadata.uid.as_deref() != Some(claim.uid.as_str())))
 }
 
 async fn is_held(context: &FaultContext, claim: &ObjectIdentity) -> Result<Option<()>> {
-    let now = api(context).get_opt(&claim.name).await.context("reading the volume claim")?;
+    let now = api(context).get_opt(&claim.name).await.context("failed to read the volume claim")?;
     let held = now.is_some_and(|now| {
         now.metadata.uid.as_deref() == Some(claim.uid.as_str()) && now.metadata.deletion_timestamp.is_some()
     });
@@ -115,7 +115,7 @@ async fn is_held(context: &FaultContext, claim: &ObjectIdentity) -> Result<Optio
 }
 
 async fn hold(api: &Api<PersistentVolumeClaim>, claim: &ObjectIdentity) -> Result<()> {
-    let mut finalizers = api.get(&claim.name).await.context("reading the volume claim")?;
+    let mut finalizers = api.get(&claim.name).await.context("failed to read the volume claim")?;
     let resource_version = finalizers.resource_version();
     let finalizers = finalizers.finalizers_mut();
     finalizers.push(FINALIZER.to_owned());
@@ -123,14 +123,16 @@ async fn hold(api: &Api<PersistentVolumeClaim>, claim: &ObjectIdentity) -> Resul
         "uid": claim.uid, "resourceVersion": resource_version, "finalizers": finalizers,
     } });
     let patched = api.patch(&claim.name, &PatchParams::default(), &Patch::Merge(patch)).await;
-    patched.map(drop).with_context(|| format!("putting our finalizer on the volume claim {}", claim.name))
+    patched
+        .map(drop)
+        .with_context(|| format!("failed to put our finalizer on the volume claim {}", claim.name))
 }
 
 /// Takes our finalizer off a claim; one that is gone or does not carry it is fine.
 pub async fn release(api: &Api<PersistentVolumeClaim>, name: &str) -> Result<bool> {
     for _ in 0..20 {
         let Some(mut claim) =
-            api.get_opt(name).await.with_context(|| format!("reading the volume claim {name}"))?
+            api.get_opt(name).await.with_context(|| format!("failed to read the volume claim {name}"))?
         else {
             return Ok(false);
         };
@@ -147,7 +149,7 @@ pub async fn release(api: &Api<PersistentVolumeClaim>, name: &str) -> Result<boo
             Err(kube::Error::Api(status)) if status.code == 409 => {}
             Err(error) => {
                 return Err(error)
-                    .with_context(|| format!("taking our finalizer off the volume claim {name}"));
+                    .with_context(|| format!("failed to take our finalizer off the volume claim {name}"));
             }
         }
     }

@@ -30,14 +30,14 @@ pub struct Written {
 pub fn write(image: &Image, to: impl Write) -> Result<Written> {
     let layer = measure_layer(image)?;
     let configuration =
-        documents::configuration(image, &layer).context("writing the image's configuration")?;
+        documents::configuration(image, &layer).context("failed to write the image's configuration")?;
     let configuration_blob = Blob::of(&configuration);
     let manifest =
-        documents::manifest(&configuration_blob, &layer).context("writing the image's manifest")?;
+        documents::manifest(&configuration_blob, &layer).context("failed to write the image's manifest")?;
     let manifest_blob = Blob::of(&manifest);
-    let index = documents::index(image, &manifest_blob).context("writing the index")?;
-    let docker =
-        documents::docker_manifest(image, &configuration_blob, &layer).context("writing manifest.json")?;
+    let index = documents::index(image, &manifest_blob).context("failed to write the index")?;
+    let docker = documents::docker_manifest(image, &configuration_blob, &layer)
+        .context("failed to write manifest.json")?;
 
     let created = u64::from(image.created_seconds);
     let mut archive = Builder::new(Counted::new(to));
@@ -47,7 +47,7 @@ pub fn write(image: &Image, to: impl Write) -> Result<Written> {
     append(&mut archive, &manifest_blob.path(), &manifest, created)?;
     append(&mut archive, &configuration_blob.path(), &configuration, created)?;
     append_layer(&mut archive, image, &layer)?;
-    let counted = archive.into_inner().context("ending the archive")?;
+    let counted = archive.into_inner().context("failed to end the archive")?;
     Ok(Written {
         manifest: manifest_blob.digest,
         archive_size: counted.size,
@@ -57,7 +57,7 @@ pub fn write(image: &Image, to: impl Write) -> Result<Written> {
 }
 
 fn measure_layer(image: &Image) -> Result<Blob> {
-    let counted = layer::write(image, Counted::new(io::sink())).context("measuring the layer")?;
+    let counted = layer::write(image, Counted::new(io::sink())).context("failed to measure the layer")?;
     Ok(Blob { size: counted.size, digest: Digest::of(counted.hash) })
 }
 
@@ -65,8 +65,8 @@ fn measure_layer(image: &Image) -> Result<Blob> {
 fn append_layer<W: Write>(archive: &mut Builder<Counted<W>>, image: &Image, expected: &Blob) -> Result<()> {
     let header = header(&expected.path(), expected.size, u64::from(image.created_seconds))?;
     let out = archive.get_mut();
-    out.write_all(header.as_bytes()).context("writing the head of the layer")?;
-    let counted = layer::write(image, Counted::new(&mut *out)).context("writing the layer")?;
+    out.write_all(header.as_bytes()).context("failed to write the head of the layer")?;
+    let counted = layer::write(image, Counted::new(&mut *out)).context("failed to write the layer")?;
     let (size, digest) = (counted.size, Digest::of(counted.hash));
     if size != expected.size || digest != expected.digest {
         bail!("a file of the image changed while the archive was written: try again");
@@ -78,12 +78,12 @@ fn append_layer<W: Write>(archive: &mut Builder<Counted<W>>, image: &Image, expe
 
 fn append<W: Write>(archive: &mut Builder<W>, path: &str, content: &[u8], created: u64) -> Result<()> {
     let header = header(path, content.len() as u64, created)?;
-    archive.append(&header, content).with_context(|| format!("writing {path}"))
+    archive.append(&header, content).with_context(|| format!("failed to write {path}"))
 }
 
 fn header(path: &str, size: u64, created: u64) -> Result<Header> {
     let mut header = Header::new_ustar();
-    header.set_path(path).with_context(|| format!("naming {path}"))?;
+    header.set_path(path).with_context(|| format!("failed to name {path}"))?;
     header.set_entry_type(EntryType::Regular);
     header.set_mode(MODE);
     header.set_size(size);

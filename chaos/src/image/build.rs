@@ -39,9 +39,9 @@ pub fn created_seconds() -> Result<u32> {
     match std::env::var(TIME_VARIABLE) {
         Ok(text) => text
             .parse()
-            .with_context(|| format!("reading {TIME_VARIABLE}={text:?} as whole seconds since 1970")),
+            .with_context(|| format!("failed to read {TIME_VARIABLE}={text:?} as whole seconds since 1970")),
         Err(std::env::VarError::NotPresent) => Ok(0),
-        Err(error) => Err(error).with_context(|| format!("reading {TIME_VARIABLE}")),
+        Err(error) => Err(error).with_context(|| format!("failed to read {TIME_VARIABLE}")),
     }
 }
 
@@ -79,7 +79,7 @@ pub fn from_source(
 
 fn inspect(file: &Path, wrong_operators: WrongOperators) -> Result<Program> {
     let shown = file.display();
-    let bytes = std::fs::read(file).with_context(|| format!("reading {shown}"))?;
+    let bytes = std::fs::read(file).with_context(|| format!("failed to read {shown}"))?;
     let program = Program::read(&bytes)
         .map_err(|reason| anyhow::anyhow!("{shown} cannot go into an image: {reason}"))?;
     if !program.is_static {
@@ -97,7 +97,7 @@ fn inspect(file: &Path, wrong_operators: WrongOperators) -> Result<Program> {
 
 /// Writes the archive of `image` into `directory` under its own name. The file appears whole or not at all.
 pub fn save(image: &Image, directory: &Path) -> Result<ArchiveFile> {
-    std::fs::create_dir_all(directory).with_context(|| format!("making {}", directory.display()))?;
+    std::fs::create_dir_all(directory).with_context(|| format!("failed to make {}", directory.display()))?;
     let path = directory.join(image.name.file_name());
     let partial = directory.join(format!(".{}.{}", image.name.file_name(), std::process::id()));
     let saved = save_as(image, &partial, &path);
@@ -105,14 +105,14 @@ pub fn save(image: &Image, directory: &Path) -> Result<ArchiveFile> {
         // What could not be written is of no use; if it cannot be removed either, the first error says more.
         let _ = std::fs::remove_file(&partial);
     }
-    saved.with_context(|| format!("writing the image {} to {}", image.name, path.display()))
+    saved.with_context(|| format!("failed to write the image {} to {}", image.name, path.display()))
 }
 
 fn save_as(image: &Image, partial: &Path, path: &Path) -> Result<ArchiveFile> {
-    let file = File::create(partial).with_context(|| format!("making {}", partial.display()))?;
+    let file = File::create(partial).with_context(|| format!("failed to make {}", partial.display()))?;
     let mut file = BufWriter::with_capacity(1 << 20, file);
     let written = super::write(image, &mut file)?;
-    file.flush().context("writing the last bytes")?;
-    std::fs::rename(partial, path).with_context(|| format!("naming it {}", path.display()))?;
+    file.flush().context("failed to write the last bytes")?;
+    std::fs::rename(partial, path).with_context(|| format!("failed to name it {}", path.display()))?;
     Ok(ArchiveFile { path: path.to_owned(), written })
 }

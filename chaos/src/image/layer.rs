@@ -24,18 +24,19 @@ pub(super) fn write<W: Write>(image: &Image, to: W) -> Result<W> {
         let path = format!("{}/", folder.display());
         layer
             .append_data(&mut header, &path, std::io::empty())
-            .with_context(|| format!("adding the folder {path}"))?;
+            .with_context(|| format!("failed to add the folder {path}"))?;
     }
     for (path, file) in &image.files {
-        append(&mut layer, path, file, created).with_context(|| format!("adding {}", path.display()))?;
+        append(&mut layer, path, file, created)
+            .with_context(|| format!("failed to add {}", path.display()))?;
     }
-    layer.into_inner().context("ending the layer")
+    layer.into_inner().context("failed to end the layer")
 }
 
 fn append<W: Write>(layer: &mut Builder<W>, path: &Path, file: &ImageFile, created: u64) -> Result<()> {
     let source = file.source.display();
-    let content = File::open(&file.source).with_context(|| format!("opening {source}"))?;
-    let data = content.metadata().with_context(|| format!("reading the size of {source}"))?;
+    let content = File::open(&file.source).with_context(|| format!("failed to open {source}"))?;
+    let data = content.metadata().with_context(|| format!("failed to read the size of {source}"))?;
     if !data.is_file() {
         bail!("{source} is not a file: an image is made of files");
     }
@@ -43,7 +44,7 @@ fn append<W: Write>(layer: &mut Builder<W>, path: &Path, file: &ImageFile, creat
     let mut content = content.take(data.len());
     layer
         .append_data(&mut header, relative(path)?, &mut content)
-        .with_context(|| format!("reading {source}"))?;
+        .with_context(|| format!("failed to read {source}"))?;
     if content.limit() > 0 {
         bail!("{source} became shorter while it was read");
     }

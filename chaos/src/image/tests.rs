@@ -173,7 +173,10 @@ fn a_missing_file_is_named() {
     let image = image(folder.path());
     std::fs::remove_file(folder.path().join("tool")).unwrap();
     let error = write(&image, std::io::sink()).unwrap_err();
-    assert!(format!("{error:#}").contains("opening") && format!("{error:#}").contains("tool"), "{error:#}");
+    assert!(
+        format!("{error:#}").contains("failed to open") && format!("{error:#}").contains("tool"),
+        "{error:#}"
+    );
 }
 
 #[test]

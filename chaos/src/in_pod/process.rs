@@ -36,7 +36,7 @@ impl Histories {
     /// When it cannot be made.
     pub fn create(&self, name: &str, header: Header) -> Result<HistoryFile> {
         let path = self.directory.join(name);
-        HistoryFile::create(&path, header).with_context(|| format!("making {}", path.display()))
+        HistoryFile::create(&path, header).with_context(|| format!("failed to make {}", path.display()))
     }
 }
 
@@ -49,10 +49,11 @@ pub async fn open(
     directory: &Path,
     offset: ClockOffset,
 ) -> Result<(TcpListener, Histories)> {
-    let listener =
-        TcpListener::bind(listen).await.with_context(|| format!("listening on {listen} for the harness"))?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("failed to listen on {listen} for the harness"))?;
     std::fs::create_dir_all(directory)
-        .with_context(|| format!("making the history directory {}", directory.display()))?;
+        .with_context(|| format!("failed to make the history directory {}", directory.display()))?;
     Ok((listener, Histories { directory: directory.to_owned(), clock: Clock::start(offset) }))
 }
 
@@ -67,7 +68,7 @@ pub async fn run(
 ) -> Result<()> {
     tokio::select! {
         biased;
-        ended = until_told_to_end() => ended.context("waiting for the signal to end"),
+        ended = until_told_to_end() => ended.context("failed to wait for the signal to end"),
         () = serve(listener, service) => Ok(()),
         failed = work => failed.map(|never| match never {}),
     }

@@ -29,7 +29,7 @@ impl EventLog {
     /// Creates the file in a run's directory and opens the record.
     pub fn create(directory: &Path, clock: Clock) -> Result<EventLog> {
         let path = directory.join(EVENTS_FILE);
-        let file = File::create_new(&path).with_context(|| format!("creating {}", path.display()))?;
+        let file = File::create_new(&path).with_context(|| format!("failed to create {}", path.display()))?;
         let state = State { clock, file: BufWriter::new(file), lines: 0, failure: None };
         let recorder = EventLog { state: Arc::new(Mutex::new(state)) };
         recorder.record(Event::Opened { format: EVENTS_FORMAT.to_owned() });
@@ -61,7 +61,7 @@ impl EventLog {
         state.write(&line);
         match state.failure.take() {
             None => Ok(()),
-            Some(error) => Err(anyhow!(error).context(format!("writing {EVENTS_FILE}"))),
+            Some(error) => Err(anyhow!(error).context(format!("failed to write {EVENTS_FILE}"))),
         }
     }
 }

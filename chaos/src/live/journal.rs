@@ -53,7 +53,7 @@ impl Journal {
     pub fn create(directory: &Path) -> Result<Journal> {
         let path = directory.join(JOURNAL_FILE);
         let file = OpenOptions::new().create(true).append(true).open(&path);
-        let file = file.with_context(|| format!("opening {}", path.display()))?;
+        let file = file.with_context(|| format!("failed to open {}", path.display()))?;
         Ok(Journal { file: Arc::new(Mutex::new(file)) })
     }
 
@@ -68,9 +68,9 @@ impl Journal {
     }
 
     fn write(&self, line: &Line<'_>) -> Result<()> {
-        let mut text = serde_json::to_string(line).context("writing the journal")?;
+        let mut text = serde_json::to_string(line).context("failed to write the journal")?;
         text.push('\n');
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).context("writing the journal")
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).context("failed to write the journal")
     }
 }

@@ -66,8 +66,8 @@ impl Arguments {
     /// When the configuration cannot be read, the port is taken, or the history cannot be written.
     pub async fn run(self) -> anyhow::Result<()> {
         let configuration: Configuration =
-            serde_json::from_str(&self.config).context("reading --config of the load")?;
-        configuration.check().context("checking --config of the load")?;
+            serde_json::from_str(&self.config).context("failed to read --config of the load")?;
+        configuration.check().context("failed to check --config of the load")?;
         let (listener, histories) = in_pod::open(self.listen, &self.history, self.offset).await?;
         let (stop, stopped) = watch::channel(false);
         let counters = Arc::new(Counters::default());
@@ -75,7 +75,7 @@ impl Arguments {
         let service = Arc::new(Service::new(directory, histories.clock, counters.clone(), stop));
         let work = async {
             let first = dump::first_revision(&configuration, histories.clock).await;
-            let first = first.context("reading the store's revision before the first call")?;
+            let first = first.context("failed to read the store's revision before the first call")?;
             let mut header = histories.header(Writer::Load, &configuration.prefix);
             header.first_revision = Some(first);
             let file = histories.create(LOAD_FILE, header)?;
@@ -113,17 +113,17 @@ async fn until_dumped(
     service: &Service,
 ) -> anyhow::Result<StateReport> {
     run_clients(&shared).await;
-    file.close(shared.clock.now()).await.context("writing the history of the clients")?;
+    file.close(shared.clock.now()).await.context("failed to write the history of the clients")?;
     service.dumping();
     let dump = dump::take(&shared.configuration, shared.first, shared.clock);
-    let dump = dump.await.context("taking the final dump")?;
+    let dump = dump.await.context("failed to take the final dump")?;
     let (revision, events) = (dump.read.revision.0, dump.events.len());
     let mut header = histories.header(Writer::FinalRead, &shared.configuration.prefix);
     header.first_revision = Some(shared.first);
     let file = histories.create(FINAL_FILE, header)?;
     let recorder = file.recorder();
     dump.into_lines().for_each(|line| recorder.record(line));
-    file.close(shared.clock.now()).await.context("writing the final dump")?;
+    file.close(shared.clock.now()).await.context("failed to write the final dump")?;
     Ok(StateReport::Done { revision, events: u64::try_from(events).unwrap_or(u64::MAX) })
 }
 

@@ -84,7 +84,9 @@ impl Arguments {
         let interval = Duration::from_millis(self.interval_milliseconds);
         let work = async {
             let failed = service.sample_for_ever(interval, file).await;
-            failed.with_context(|| format!("writing {}", histories.directory().join(PROBE_FILE).display()))
+            failed.with_context(|| {
+                format!("failed to write {}", histories.directory().join(PROBE_FILE).display())
+            })
         };
         in_pod::run(listener, service.clone(), work).await
     }

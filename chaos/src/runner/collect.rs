@@ -30,7 +30,7 @@ const SALVAGE_PATIENCE: Duration = Duration::from_secs(20);
 /// Stops the clients, takes the final dump and the hashes, closes the probe's file and fetches everything.
 pub(super) async fn finish(experiment: &Experiment<'_>, client: &Client, namespace: &str) -> Result<()> {
     let (load, probe) = (pods::load_port(namespace), pods::probe_port(namespace));
-    load.post(client, "stop").await.context("stopping the load")?;
+    load.post(client, "stop").await.context("failed to stop the load")?;
     let state = wait_done(client, &load).await?;
     if let StateReport::Failed { error } = &state {
         experiment.recorder.note(format!("the load could not complete its history: {error}"));
@@ -40,7 +40,7 @@ pub(super) async fn finish(experiment: &Experiment<'_>, client: &Client, namespa
         experiment.recorder.note(format!("the members' hashes could not be taken: {error:#}"));
     }
     clocks::read(client, namespace, experiment.recorder).await;
-    probe.post(client, "stop").await.context("stopping the probe")?;
+    probe.post(client, "stop").await.context("failed to stop the probe")?;
     fetch_all(experiment.directory, client, &load, &probe).await
 }
 
@@ -81,7 +81,7 @@ async fn wait_done(client: &Client, load: &PodPort) -> Result<StateReport> {
                 "the load is not done {} s after it was told to stop: {state:?}",
                 DUMP_PATIENCE.as_secs()
             ),
-            Err(error) => return Err(error.context("waiting for the load's final dump")),
+            Err(error) => return Err(error.context("failed to wait for the load's final dump")),
         }
         sleep(Duration::from_millis(100)).await;
     }
@@ -121,9 +121,9 @@ async fn fetch(directory: &RunDirectory, client: &Client, port: &PodPort, file: 
     if !bytes.is_empty() {
         directory.write(file, &bytes)?;
     }
-    fetched.with_context(|| format!("fetching {name} of pod {}", port.pod))?;
+    fetched.with_context(|| format!("failed to fetch {name} of pod {}", port.pod))?;
     let digest: FileDigest =
-        port.get_json(client, &format!("digest/{name}")).await.context("asking for the digest")?;
+        port.get_json(client, &format!("digest/{name}")).await.context("failed to ask for the digest")?;
     let sha256 = hexadecimal(&Sha256::digest(&bytes));
     if digest.bytes != bytes.len() as u64 || digest.sha256 != sha256 {
         bail!(

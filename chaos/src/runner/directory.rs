@@ -42,8 +42,8 @@ impl RunDirectory {
         made.reverse();
         let history = path.join("history");
         fs::create_dir_all(&history)
-            .with_context(|| format!("making the run's directory {}", path.display()))?;
-        let path = path.canonicalize().with_context(|| format!("resolving {}", path.display()))?;
+            .with_context(|| format!("failed to make the run's directory {}", path.display()))?;
+        let path = path.canonicalize().with_context(|| format!("failed to resolve {}", path.display()))?;
         Ok(RunDirectory { path, made })
     }
 
@@ -53,7 +53,7 @@ impl RunDirectory {
             let path = self.path.join(name);
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("removing {}", path.display()));
+                    return Err(error).with_context(|| format!("failed to remove {}", path.display()));
                 }
                 Ok(()) | Err(_) => {}
             }
@@ -69,7 +69,7 @@ impl RunDirectory {
 
     /// The directory of an earlier run.
     pub fn open(path: &Path) -> Result<RunDirectory> {
-        let path = path.canonicalize().with_context(|| format!("resolving {}", path.display()))?;
+        let path = path.canonicalize().with_context(|| format!("failed to resolve {}", path.display()))?;
         Ok(RunDirectory { path, made: Vec::new() })
     }
 
@@ -111,12 +111,12 @@ impl RunDirectory {
         });
         written
             .and_then(|()| fs::rename(&temporary, &path))
-            .with_context(|| format!("writing {}", path.display()))?;
+            .with_context(|| format!("failed to write {}", path.display()))?;
         Ok(path)
     }
 
     fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
-        let mut text = serde_json::to_vec_pretty(value).with_context(|| format!("writing {name}"))?;
+        let mut text = serde_json::to_vec_pretty(value).with_context(|| format!("failed to write {name}"))?;
         text.push(b'\n');
         self.write(name, &text).map(drop)
     }

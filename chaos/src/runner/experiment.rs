@@ -59,13 +59,13 @@ pub(super) async fn carry_out(
         outcome = experiment.on_cluster(&cluster, head) => outcome,
     };
     if let Err(stop @ Stop::NotBegun(_)) = outcome {
-        cluster.close().await.context("removing the run's cluster").map_err(Stop::Failed)?;
+        cluster.close().await.context("failed to remove the run's cluster").map_err(Stop::Failed)?;
         return Err(stop);
     }
     collect::logs(&cluster, &head.namespace, directory).await;
     let closed = cluster.close().await;
     outcome?;
-    closed.context("removing the run's cluster").map_err(Stop::Failed)
+    closed.context("failed to remove the run's cluster").map_err(Stop::Failed)
 }
 
 impl Experiment<'_> {

@@ -147,7 +147,7 @@ pub async fn run(
         (state, _) => state,
     };
     directory.write_run(&head)?;
-    judge_and_report(directory.path()).context("judging the run")
+    judge_and_report(directory.path()).context("failed to judge the run")
 }
 
 /// What is known about a run before it starts.

@@ -36,7 +36,7 @@ pub(super) async fn make_namespace(
     head: &mut Run,
 ) -> Result<Namespace> {
     let version =
-        cluster.client.apiserver_version().await.context("asking the API server for its version")?;
+        cluster.client.apiserver_version().await.context("failed to ask the API server for its version")?;
     head.versions.kubernetes = version.git_version;
     experiment.directory.write_run(head)?;
     experiment
@@ -139,7 +139,7 @@ async fn wait_formed(experiment: &Experiment<'_>, client: &Client, namespace: &s
     let clusters = etcd::api(client, namespace);
     let deadline = Instant::now() + FORM_PATIENCE;
     loop {
-        let cluster = clusters.get(SUBJECT_NAME).await.context("reading the EtcdCluster")?;
+        let cluster = clusters.get(SUBJECT_NAME).await.context("failed to read the EtcdCluster")?;
         if etcd::condition_is_true(&cluster, "Ready") {
             return Ok(());
         }
@@ -157,7 +157,7 @@ async fn wait_formed(experiment: &Experiment<'_>, client: &Client, namespace: &s
 /// The Service of the API server: an address that every pod can reach and that no partition cuts.
 async fn api_server(client: &Client) -> Result<SocketAddrV4> {
     let services: Api<Service> = Api::namespaced(client.clone(), "default");
-    let service = services.get("kubernetes").await.context("reading the API server's Service")?;
+    let service = services.get("kubernetes").await.context("failed to read the API server's Service")?;
     let spec = service.spec.context("the API server's Service is empty")?;
     let address = spec.cluster_ip.context("the API server's Service has no address")?;
     let port = spec.ports.as_deref().unwrap_or_default().first().map_or(443, |port| port.port);

@@ -44,31 +44,32 @@ pub fn api(client: &Client, namespace: &str) -> Api<DynamicObject> {
 pub async fn create(client: &Client, namespace: &str, name: &str, spec: &Value) -> Result<DynamicObject> {
     let object = DynamicObject::new(name, &resource()).within(namespace).data(json!({ "spec": spec }));
     let created = api(client, namespace).create(&PostParams::default(), &object).await;
-    created.with_context(|| format!("creating the EtcdCluster {namespace}/{name}"))
+    created.with_context(|| format!("failed to create the EtcdCluster {namespace}/{name}"))
 }
 
 /// Changes the number of members that the cluster shall have.
 pub async fn resize(client: &Client, namespace: &str, name: &str, size: u32) -> Result<DynamicObject> {
     let patch = Patch::Merge(json!({ "spec": { "size": size } }));
     let patched = api(client, namespace).patch(name, &PatchParams::default(), &patch).await;
-    patched.with_context(|| format!("setting the size of {namespace}/{name} to {size}"))
+    patched.with_context(|| format!("failed to set the size of {namespace}/{name} to {size}"))
 }
 
 /// Changes what the members' containers ask for by so little that no node can tell, and so that each of them must restart.
 pub async fn declare_restart(client: &Client, namespace: &str, name: &str) -> Result<DynamicObject> {
-    let before = api(client, namespace).get(name).await.context("reading the EtcdCluster")?;
+    let before = api(client, namespace).get(name).await.context("failed to read the EtcdCluster")?;
     let cpu = before.data.pointer("/spec/resources/requests/cpu").and_then(Value::as_str);
     let other = if cpu == Some("11m") { "12m" } else { "11m" };
     let patch = Patch::Merge(json!({ "spec": { "resources": { "requests": { "cpu": other } } } }));
     let patched = api(client, namespace).patch(name, &PatchParams::default(), &patch).await;
-    patched.with_context(|| format!("changing the resources of {namespace}/{name}"))
+    patched.with_context(|| format!("failed to change the resources of {namespace}/{name}"))
 }
 
 /// The headless Service of a cluster, as its members' pods name it: the harness does not form names after the operator.
 pub async fn peers_service(client: &Client, namespace: &str, name: &str) -> Result<String> {
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     let own = ListParams::default().labels(&format!("{CLUSTER_LABEL}={name}"));
-    let list = pods.list(&own).await.with_context(|| format!("listing the pods of {namespace}/{name}"))?;
+    let list =
+        pods.list(&own).await.with_context(|| format!("failed to list the pods of {namespace}/{name}"))?;
     let named = list.items.into_iter().find_map(|pod| pod.spec?.subdomain);
     named.with_context(|| format!("no pod of {namespace}/{name} names a Service"))
 }

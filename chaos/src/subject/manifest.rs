@@ -12,9 +12,11 @@ use super::FIELD_MANAGER;
 pub fn documents(name: &str, text: &str) -> Result<Vec<DynamicObject>> {
     let options = serde_saphyr::options! { legacy_octal_numbers: true };
     let values: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
-        .with_context(|| format!("parsing the manifest {name}"))?;
+        .with_context(|| format!("failed to parse the manifest {name}"))?;
     let objects = values.into_iter().filter(|value| !value.is_null()).map(DynamicObject::deserialize);
-    objects.collect::<Result<_, _>>().with_context(|| format!("reading the objects of the manifest {name}"))
+    objects
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("failed to read the objects of the manifest {name}"))
 }
 
 /// Writes one object by server-side apply and takes over fields that others own.
@@ -23,7 +25,7 @@ pub async fn apply(client: &Client, object: &DynamicObject) -> Result<DynamicObj
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
     let name = object.name_any();
     let applied = api.patch(&name, &parameters, &Patch::Apply(object)).await;
-    applied.with_context(|| format!("applying {} {name}", kind(object)))
+    applied.with_context(|| format!("failed to apply {} {name}", kind(object)))
 }
 
 fn api_of(client: &Client, object: &DynamicObject) -> Result<Api<DynamicObject>> {

@@ -19,10 +19,10 @@ pub async fn create(client: &Client, name: &str, run: &str) -> Result<Namespace>
         "kind": "Namespace",
         "metadata": { "name": name, "labels": { RUN_LABEL: run, POD_SECURITY_LABEL: AGENT_LEVEL } },
     }))
-    .context("building the run's namespace")?;
+    .context("failed to build the run's namespace")?;
     let created = Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await;
     created.with_context(|| {
-        format!("making the run's namespace {name}: does this context have the right to do that?")
+        format!("failed to make the run's namespace {name}: does this context have the right to do that?")
     })
 }
 
@@ -36,7 +36,7 @@ pub async fn delete(client: &Client, namespace: &Namespace, patience: Duration) 
     match api.delete(&name, &parameters).await {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-        Err(error) => return Err(error).with_context(|| format!("deleting the namespace {name}")),
+        Err(error) => return Err(error).with_context(|| format!("failed to delete the namespace {name}")),
     }
     let gone = async {
         loop {
@@ -56,5 +56,5 @@ pub async fn delete(client: &Client, namespace: &Namespace, patience: Duration) 
 pub async fn of_runs(client: &Client) -> Result<Vec<Namespace>> {
     let parameters = kube::api::ListParams::default().labels(RUN_LABEL);
     let list = Api::<Namespace>::all(client.clone()).list(&parameters).await;
-    Ok(list.context("listing the namespaces of chaos runs")?.items)
+    Ok(list.context("failed to list the namespaces of chaos runs")?.items)
 }

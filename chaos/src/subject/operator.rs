@@ -104,7 +104,8 @@ pub async fn wait_ready(client: &Client, patience: Duration) -> Result<()> {
 
 async fn missing(client: &Client) -> Result<Option<String>> {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
-    let Some(deployment) = deployments.get_opt(NAME).await.context("reading the operator's Deployment")?
+    let Some(deployment) =
+        deployments.get_opt(NAME).await.context("failed to read the operator's Deployment")?
     else {
         return Ok(Some(format!(
             "there is no Deployment {NAMESPACE}/{NAME}; install it with `kubectl apply -f operator/deploy/install.yaml`"
@@ -149,14 +150,14 @@ async fn describe_pods(client: &Client) -> String {
 pub async fn pods(client: &Client) -> Result<Vec<Pod>> {
     let parameters = ListParams::default().labels(&format!("app.kubernetes.io/name={NAME}"));
     let pods = Api::<Pod>::namespaced(client.clone(), NAMESPACE).list(&parameters).await;
-    let pods = pods.context("listing the operator's pods")?.items;
+    let pods = pods.context("failed to list the operator's pods")?.items;
     Ok(pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
 }
 
 /// Whether the harness may harm an operator that it did not install.
 pub async fn is_allowed(client: &Client) -> Result<bool> {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
-    let deployment = deployments.get_opt(NAME).await.context("reading the operator's Deployment")?;
+    let deployment = deployments.get_opt(NAME).await.context("failed to read the operator's Deployment")?;
     let labels = deployment.map(|deployment| deployment.labels().clone()).unwrap_or_default();
     Ok(labels.get(ALLOWED_LABEL).is_some_and(|value| value == "allowed"))
 }

@@ -83,7 +83,8 @@ pub async fn start_load(
     configuration: &load::Configuration,
     offset: ClockOffset,
 ) -> Result<()> {
-    let configuration = serde_json::to_string(configuration).context("writing the load's configuration")?;
+    let configuration =
+        serde_json::to_string(configuration).context("failed to write the load's configuration")?;
     let arguments = ["load".to_owned(), "--config".to_owned(), configuration, offset_argument(offset)];
     create(client, namespace, LOAD_POD, image, &arguments, load::PORT).await
 }
@@ -114,10 +115,10 @@ async fn create(
     port: u16,
 ) -> Result<()> {
     let pod: Pod = serde_json::from_value(manifest(namespace, name, image, arguments, port))
-        .with_context(|| format!("building the pod {name}"))?;
+        .with_context(|| format!("failed to build the pod {name}"))?;
     let created =
         Api::<Pod>::namespaced(client.clone(), namespace).create(&PostParams::default(), &pod).await;
-    created.map(drop).with_context(|| format!("creating the pod {namespace}/{name}"))
+    created.map(drop).with_context(|| format!("failed to create the pod {namespace}/{name}"))
 }
 
 fn manifest(namespace: &str, name: &str, image: &str, arguments: &[String], port: u16) -> Value {

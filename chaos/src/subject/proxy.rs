@@ -36,7 +36,7 @@ impl PodPort {
     pub async fn get_json<T: DeserializeOwned>(&self, client: &Client, path: &str) -> Result<T> {
         let answer = self.call(client, http::Method::GET, path).await?;
         serde_json::from_slice(&answer.body)
-            .with_context(|| format!("parsing the answer of {}/{path}", self.pod))
+            .with_context(|| format!("failed to parse the answer of {}/{path}", self.pod))
     }
 
     /// `GET`s raw bytes.
@@ -61,7 +61,7 @@ impl PodPort {
         let request = http::Request::builder().method(method).uri(uri).body(Body::empty())?;
         let response = client.send(request).await?;
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.context("reading the body")?.to_bytes();
+        let body = body.collect().await.context("failed to read the body")?.to_bytes();
         if !parts.status.is_success() {
             bail!("status {}: {}", parts.status, String::from_utf8_lossy(&body[..body.len().min(300)]));
         }

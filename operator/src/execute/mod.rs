@@ -34,13 +34,13 @@ pub enum ExecuteError {
         source: kube::Error,
     },
     /// The API server could not do it now, or did not answer.
-    #[error("ask the API server")]
+    #[error("failed to ask the API server")]
     Kubernetes(#[source] kube::Error),
     /// An object can't be written.
-    #[error("write the request")]
+    #[error("failed to write the request")]
     Request(#[source] serde_json::Error),
     /// etcd failed or refused.
-    #[error("ask etcd")]
+    #[error("failed to ask etcd")]
     Etcd(#[source] EtcdError),
     /// No member that could be asked has answered.
     #[error("no member answered that could be asked")]

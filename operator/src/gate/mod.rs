@@ -41,14 +41,16 @@ pub fn run(argument: &str) -> anyhow::Result<()> {
 
 fn start_etcd(argument: &str, paths: &Paths) -> anyhow::Result<()> {
     let configuration = parse(argument)?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to start a runtime")?;
     let Some((lock, start)) = runtime.block_on(wait_for_start(&configuration, paths))? else {
         tracing::info!("told to end before etcd was started");
         return Ok(());
     };
     drop(runtime);
-    let listen = listen_family().context("find out which addresses this pod has")?;
+    let listen = listen_family().context("failed to find out which addresses this pod has")?;
     start::prepare(&configuration, paths, &start, &listen)?;
     start::become_etcd(paths, lock)
 }
@@ -64,18 +66,18 @@ fn with_last_words(paths: &Paths, work: impl FnOnce() -> anyhow::Result<()>) -> 
 }
 
 fn copy_to(destination: &Path) -> anyhow::Result<()> {
-    let own = std::env::current_exe().context("find this binary")?;
+    let own = std::env::current_exe().context("failed to find this binary")?;
     let partial = destination.with_extension("partial");
     std::fs::copy(&own, &partial)
-        .with_context(|| format!("copy {} to {}", own.display(), partial.display()))?;
+        .with_context(|| format!("failed to copy {} to {}", own.display(), partial.display()))?;
     std::fs::rename(&partial, destination)
-        .with_context(|| format!("rename {} to {}", partial.display(), destination.display()))
+        .with_context(|| format!("failed to rename {} to {}", partial.display(), destination.display()))
 }
 
 /// The gate's argument. A format that this build would misunderstand is refused: guessing could start etcd wrongly.
 fn parse(argument: &str) -> anyhow::Result<GateConfiguration> {
-    let configuration: GateConfiguration =
-        serde_json::from_str(argument).context("read the gate's configuration (its only argument)")?;
+    let configuration: GateConfiguration = serde_json::from_str(argument)
+        .context("failed to read the gate's configuration (its only argument)")?;
     ensure!(
         is_understood(configuration.oldest_reader),
         "the gate's configuration has format {}, which no gate before format {} understands; this build knows {FORMAT}",
@@ -91,8 +93,8 @@ async fn wait_for_start(
     configuration: &GateConfiguration,
     paths: &Paths,
 ) -> anyhow::Result<Option<(Flock<File>, Box<Start>)>> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
     let decided = async {
         let lock = lock(paths).await?;
         let start = hold_until_start(configuration, paths).await?;
@@ -142,8 +144,9 @@ async fn hold_until_start(configuration: &GateConfiguration, paths: &Paths) -> a
                 match &mut holding {
                     Some(holding) => holding.update(report),
                     None => {
-                        let listener = listen_everywhere(METRICS_PORT)
-                            .with_context(|| format!("listen on port {METRICS_PORT} while holding"))?;
+                        let listener = listen_everywhere(METRICS_PORT).with_context(|| {
+                            format!("failed to listen on port {METRICS_PORT} while holding")
+                        })?;
                         holding = Some(Holding::serve(listener, report)?);
                     }
                 }

@@ -10,14 +10,14 @@ use std::path::Path;
 /// Reads the pod's annotations.
 pub(super) fn annotations(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let text = std::fs::read_to_string(path)
-        .with_context(|| format!("read the pod's annotations from {}", path.display()))?;
+        .with_context(|| format!("failed to read the pod's annotations from {}", path.display()))?;
     Ok(parse(&text))
 }
 
 /// Reads the pod's UID.
 pub(super) fn uid(path: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(path)
-        .with_context(|| format!("read the pod's UID from {}", path.display()))?;
+        .with_context(|| format!("failed to read the pod's UID from {}", path.display()))?;
     Ok(text.trim().to_owned())
 }
 

@@ -51,7 +51,7 @@ pub(super) struct Holding {
 impl Holding {
     /// Serves the report.
     pub(super) fn serve(listener: TcpListener, report: GateReport) -> anyhow::Result<Self> {
-        let address = listener.local_addr().context("find the address listened on")?;
+        let address = listener.local_addr().context("failed to find the address listened on")?;
         tell(&report);
         let report = Arc::new(RwLock::new(report));
         let served = report.clone();

@@ -55,9 +55,9 @@ fn write_stamp(paths: &Paths, start: &Start) -> anyhow::Result<()> {
 ///
 /// The volume's lock goes with it, so that no gate starts a second etcd on the same volume as long as this one runs.
 pub(super) fn become_etcd(paths: &Paths, lock: Flock<File>) -> anyhow::Result<()> {
-    fcntl(&*lock, FcntlArg::F_SETFD(FdFlag::empty())).context("keep the volume's lock for etcd")?;
+    fcntl(&*lock, FcntlArg::F_SETFD(FdFlag::empty())).context("failed to keep the volume's lock for etcd")?;
     let error = command(paths, std::env::vars_os().map(|(name, _)| name)).exec();
-    Err(error).with_context(|| format!("start {}", paths.etcd.display()))
+    Err(error).with_context(|| format!("failed to start {}", paths.etcd.display()))
 }
 
 /// etcd reads `ETCD_*` variables as settings, for example those that Kubernetes injects for a Service named `etcd`; its

@@ -24,11 +24,11 @@ pub(super) fn try_lock(path: &Path) -> anyhow::Result<Option<Flock<File>>> {
         .write(true)
         .open(path)
         .map_err(|error| explained(path, error))
-        .with_context(|| format!("open the volume's lock {}", path.display()))?;
+        .with_context(|| format!("failed to open the volume's lock {}", path.display()))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(Some(lock)),
         Err((_, Errno::EWOULDBLOCK)) => Ok(None),
-        Err((_, error)) => Err(error).with_context(|| format!("lock {}", path.display())),
+        Err((_, error)) => Err(error).with_context(|| format!("failed to lock {}", path.display())),
     }
 }
 
@@ -46,7 +46,8 @@ fn read_stamp(path: &Path) -> anyhow::Result<StampState> {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(StampState::Absent),
         Err(error) => {
-            return Err(explained(path, error)).with_context(|| format!("read the stamp {}", path.display()));
+            return Err(explained(path, error))
+                .with_context(|| format!("failed to read the stamp {}", path.display()));
         }
     };
     Ok(match serde_json::from_slice::<Stamp>(&bytes) {
@@ -73,7 +74,7 @@ fn head(segment: &Path) -> anyhow::Result<Vec<u8>> {
     File::open(segment)
         .and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head))
         .map_err(|error| explained(segment, error))
-        .with_context(|| format!("read the head of {}", segment.display()))?;
+        .with_context(|| format!("failed to read the head of {}", segment.display()))?;
     Ok(head)
 }
 
@@ -81,7 +82,8 @@ fn head(segment: &Path) -> anyhow::Result<Vec<u8>> {
 /// leave behind.
 fn holds_a_file(directory: &Path) -> anyhow::Result<bool> {
     for path in entries(directory)? {
-        let metadata = path.symlink_metadata().with_context(|| format!("look at {}", path.display()))?;
+        let metadata =
+            path.symlink_metadata().with_context(|| format!("failed to look at {}", path.display()))?;
         if !metadata.is_dir() || holds_a_file(&path)? {
             return Ok(true);
         }
@@ -95,13 +97,14 @@ fn entries(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
         Ok(listing) => listing,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => {
-            return Err(explained(directory, error)).with_context(|| format!("list {}", directory.display()));
+            return Err(explained(directory, error))
+                .with_context(|| format!("failed to list {}", directory.display()));
         }
     };
     listing
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<io::Result<_>>()
-        .with_context(|| format!("list {}", directory.display()))
+        .with_context(|| format!("failed to list {}", directory.display()))
 }
 
 /// The permits that this pod has spent. A list that can't be read is an error, never an empty one: it would make a
@@ -110,10 +113,10 @@ pub(super) fn spent_permits(path: &Path) -> anyhow::Result<BTreeSet<PermitId>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
+        Err(error) => return Err(error).with_context(|| format!("failed to read {}", path.display())),
     };
     serde_json::from_slice(&bytes)
-        .with_context(|| format!("understand the spent permits in {}", path.display()))
+        .with_context(|| format!("failed to parse the spent permits in {}", path.display()))
 }
 
 /// Adds a permit to the spent ones.
@@ -125,7 +128,7 @@ pub(super) fn spend(path: &Path, permit: &PermitId) -> anyhow::Result<()> {
 
 /// Replaces a file unless it has the content already, so that what stays the same needs no room on a full disk.
 pub(super) fn write_if_changed<T: Serialize>(path: &Path, content: &T) -> anyhow::Result<()> {
-    let bytes = serde_json::to_vec(content).context("write JSON")?;
+    let bytes = serde_json::to_vec(content).context("failed to write JSON")?;
     match fs::read(path) {
         Ok(before) if before == bytes => Ok(()),
         Ok(_) | Err(_) => write_durably(path, content),
@@ -136,7 +139,7 @@ pub(super) fn write_if_changed<T: Serialize>(path: &Path, content: &T) -> anyhow
 /// after the return surely the new one.
 pub(super) fn write_durably<T: Serialize>(path: &Path, content: &T) -> anyhow::Result<()> {
     let Some(directory) = path.parent() else { bail!("{} is in no directory", path.display()) };
-    let bytes = serde_json::to_vec(content).context("write JSON")?;
+    let bytes = serde_json::to_vec(content).context("failed to write JSON")?;
     let partial = path.with_extension("partial");
     let written = (|| {
         let mut file = File::create(&partial)?;
@@ -145,5 +148,7 @@ pub(super) fn write_durably<T: Serialize>(path: &Path, content: &T) -> anyhow::R
         fs::rename(&partial, path)?;
         File::open(directory)?.sync_all()
     })();
-    written.map_err(|error| explained(&partial, error)).with_context(|| format!("write {}", path.display()))
+    written
+        .map_err(|error| explained(&partial, error))
+        .with_context(|| format!("failed to write {}", path.display()))
 }

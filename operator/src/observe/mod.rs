@@ -27,7 +27,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum ObserveError {
     /// A live read failed; acting on the rest could take an unseen object for an absent one.
-    #[error("read {what}")]
+    #[error("failed to read {what}")]
     Read {
         /// Which objects.
         what: String,
@@ -36,7 +36,7 @@ pub enum ObserveError {
         source: kube::Error,
     },
     /// The cluster object has no name, namespace or UID.
-    #[error("identify the cluster")]
+    #[error("failed to identify the cluster")]
     Identity(#[source] etcd_operator_core::desired::Invalid),
 }
 

@@ -105,7 +105,7 @@ fn a_volume_that_is_not_writable_is_named_with_its_owner_and_who_asked() {
         set_mode(VOLUME_PATH, 0o755);
         assert_eq!(
             last_words(65532, 65533),
-            "The gate ended and etcd was not started: open the volume's lock /var/lib/etcd/lock: /var/lib/etcd belongs \
+            "The gate ended and etcd was not started: failed to open the volume's lock /var/lib/etcd/lock: /var/lib/etcd belongs \
              to user 0 and group 0 with mode 0755, and this process runs as user 65532 with groups 65533; let user \
              65532 own it, or give it one of these groups and let that group read and write there (Kubernetes does \
              so by the pod's fsGroup, if the volume's driver supports it): Permission denied (os error 13)."

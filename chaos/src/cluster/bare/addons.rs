@@ -14,7 +14,7 @@ pub(super) const NAME_SERVER_IMAGE: &str = "coredns:v1";
 /// Applies them.
 pub(super) async fn apply(client: &Client) -> Result<()> {
     for object in manifest::documents("kind/bare/addons.yaml", MANIFEST)? {
-        manifest::apply(client, &object).await.context("preparing names and storage")?;
+        manifest::apply(client, &object).await.context("failed to prepare names and storage")?;
     }
     Ok(())
 }

@@ -47,7 +47,7 @@ fn single(in_image: &str, on_host: &Path, entrypoint: &[&str]) -> ImageSource {
 fn archive(name: &ImageReference, source: &ImageSource, state: &Path) -> Result<PathBuf> {
     let cache = cache::directory()?;
     let real = source.files.values().map(|file| file.canonicalize()).collect::<std::io::Result<Vec<_>>>();
-    let real = real.with_context(|| format!("finding the files of the image {name}"))?;
+    let real = real.with_context(|| format!("failed to find the files of the image {name}"))?;
     let cache_root = cache.canonicalize().unwrap_or_else(|_| cache.clone());
     let stable = real.iter().all(|file| file.starts_with(&cache_root) || file.starts_with("/usr"));
     let directory =
@@ -63,9 +63,10 @@ fn archive(name: &ImageReference, source: &ImageSource, state: &Path) -> Result<
 /// Changes when the image's description or one of its files does.
 fn key(name: &ImageReference, source: &ImageSource) -> Result<String> {
     let mut hash = Sha256::new();
-    hash.update(serde_json::to_vec(&(name, source)).context("describing an image")?);
+    hash.update(serde_json::to_vec(&(name, source)).context("failed to describe an image")?);
     for file in source.files.values() {
-        let data = std::fs::metadata(file).with_context(|| format!("looking at {}", file.display()))?;
+        let data =
+            std::fs::metadata(file).with_context(|| format!("failed to look at {}", file.display()))?;
         for number in [data.size().cast_signed(), data.mtime(), data.mtime_nsec()] {
             hash.update(number.to_le_bytes());
         }

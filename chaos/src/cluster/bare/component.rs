@@ -28,7 +28,7 @@ pub(super) struct Components {
 impl Components {
     /// None yet; their logs will lie in this directory.
     pub(super) fn new(logs: &Path) -> Result<Components> {
-        std::fs::create_dir_all(logs).with_context(|| format!("making {}", logs.display()))?;
+        std::fs::create_dir_all(logs).with_context(|| format!("failed to make {}", logs.display()))?;
         Ok(Components { logs: logs.to_path_buf(), running: Vec::new() })
     }
 
@@ -39,11 +39,11 @@ impl Components {
             .args(&component.arguments)
             .current_dir("/")
             .stdin(Stdio::null())
-            .stdout(log.try_clone().context("sharing a log")?)
+            .stdout(log.try_clone().context("failed to share a log")?)
             .stderr(log)
             .kill_on_drop(true)
             .spawn();
-        let child = child.with_context(|| format!("starting {}", component.program.display()))?;
+        let child = child.with_context(|| format!("failed to start {}", component.program.display()))?;
         self.running.push((component.name, child));
         Ok(())
     }
@@ -56,7 +56,7 @@ impl Components {
     /// An error if one has ended.
     pub(super) fn check(&mut self) -> Result<()> {
         for (name, child) in &mut self.running {
-            if let Some(status) = child.try_wait().with_context(|| format!("watching {name}"))? {
+            if let Some(status) = child.try_wait().with_context(|| format!("failed to watch {name}"))? {
                 bail!(ended(&self.logs, name, status));
             }
         }
@@ -70,7 +70,7 @@ impl Components {
             self.running.iter_mut().map(async |(name, child)| (name.clone(), child.wait().await)).collect();
         match waits.next().await {
             Some((name, status)) => {
-                let status = status.with_context(|| format!("waiting for {name}"))?;
+                let status = status.with_context(|| format!("failed to wait for {name}"))?;
                 bail!(ended(logs, &name, status))
             }
             None => bail!("the cluster has no processes"),
@@ -82,7 +82,7 @@ impl Components {
 pub(super) fn open_log(logs: &Path, name: &str) -> Result<File> {
     let path = logs.join(format!("{name}.log"));
     let file = File::options().create(true).append(true).open(&path);
-    file.with_context(|| format!("opening {}", path.display()))
+    file.with_context(|| format!("failed to open {}", path.display()))
 }
 
 /// What to say of a component that has ended: its last words too.

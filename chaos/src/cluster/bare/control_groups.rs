@@ -31,7 +31,7 @@ pub(super) struct Hierarchies {
 impl Hierarchies {
     /// Reads what this kernel has mounted.
     pub(super) fn read() -> Result<Hierarchies> {
-        let mounts = fs::read_to_string("/proc/self/mounts").context("reading the mounts")?;
+        let mounts = fs::read_to_string("/proc/self/mounts").context("failed to read the mounts")?;
         Hierarchies::parse(&mounts).context(
             "there are no control groups with the controllers `cpu`, `memory` and `pids` mounted below /sys/fs/cgroup: \
              nodes need them; in a container, run it with its own cgroup namespace and write access",
@@ -70,7 +70,7 @@ impl Hierarchies {
         let system = own.join(SYSTEM);
         make(&system)?;
         fs::write(system.join("cgroup.procs"), std::process::id().to_string())
-            .with_context(|| format!("entering {}", system.display()))?;
+            .with_context(|| format!("failed to enter {}", system.display()))?;
         for hierarchy in self.all.iter().filter(|hierarchy| **hierarchy != self.own) {
             let group = hierarchy.join(name);
             make(&group)?;
@@ -96,7 +96,7 @@ impl Hierarchies {
             let group = hierarchy.join(name);
             while let Err(error) = remove_tree(&group) {
                 if Instant::now() > deadline {
-                    return Err(error).with_context(|| format!("removing {}", group.display()));
+                    return Err(error).with_context(|| format!("failed to remove {}", group.display()));
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -109,7 +109,7 @@ impl Hierarchies {
         let mut names: Vec<String> = Vec::new();
         for hierarchy in &self.all {
             let entries =
-                fs::read_dir(hierarchy).with_context(|| format!("reading {}", hierarchy.display()))?;
+                fs::read_dir(hierarchy).with_context(|| format!("failed to read {}", hierarchy.display()))?;
             let found = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
             names.extend(found.filter(|name| name.starts_with(PREFIX)));
         }
@@ -138,7 +138,7 @@ pub(super) fn name(cluster: &str, unique: &str) -> String {
 /// them by it.
 pub(super) fn note(state: &Path, name: &str) -> Result<()> {
     let file = state.join(NOTE);
-    fs::write(&file, name).with_context(|| format!("writing {}", file.display()))
+    fs::write(&file, name).with_context(|| format!("failed to write {}", file.display()))
 }
 
 /// The name that was noted in a state directory, if a start had come that far.
@@ -149,7 +149,7 @@ pub(super) fn noted(state: &Path) -> Result<Option<String>> {
         Ok(name) if name.starts_with(PREFIX) && !name.contains('/') => Ok(Some(name)),
         Ok(name) => bail!("{} names no control group of a cluster: {name:?}", file.display()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
+        Err(error) => Err(error).with_context(|| format!("failed to read {}", file.display())),
     }
 }
 
@@ -157,7 +157,9 @@ fn make(group: &Path) -> Result<()> {
     match fs::create_dir(group) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("making the control group {}", group.display())),
+        Err(error) => {
+            Err(error).with_context(|| format!("failed to make the control group {}", group.display()))
+        }
     }
 }
 
@@ -169,7 +171,7 @@ fn inherit_processors(parent: &Path, group: &Path) -> Result<()> {
             continue;
         }
         fs::write(group.join(file), value)
-            .with_context(|| format!("setting {file} of {}", group.display()))?;
+            .with_context(|| format!("failed to set {file} of {}", group.display()))?;
     }
     Ok(())
 }

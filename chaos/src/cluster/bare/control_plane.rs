@@ -52,7 +52,7 @@ pub(super) fn start_controllers(config: &BareConfig, components: &mut Components
 pub(super) async fn wait_for_api(client: &Client, components: &mut Components) -> Result<()> {
     let deadline = Instant::now() + API_PATIENCE;
     loop {
-        let request = http::Request::get("/readyz").body(Vec::new()).context("building a request")?;
+        let request = http::Request::get("/readyz").body(Vec::new()).context("failed to build a request")?;
         let error = match client.request_text(request).await {
             Ok(_) => return Ok(()),
             Err(error) => error,

@@ -42,8 +42,8 @@ impl Identity<'static> {
 impl Credentials {
     /// Makes the authority and writes its certificate, the API server's, and the key that signs tokens.
     pub(super) fn make(directory: &Path, host_address: IpAddr) -> Result<Credentials> {
-        fs::create_dir_all(directory).with_context(|| format!("making {}", directory.display()))?;
-        let authority = certificates::authority("etcd-chaos-bare").context("making the authority")?;
+        fs::create_dir_all(directory).with_context(|| format!("failed to make {}", directory.display()))?;
+        let authority = certificates::authority("etcd-chaos-bare").context("failed to make the authority")?;
         let credentials = Credentials { directory: directory.to_path_buf(), authority };
         credentials.write("ca.crt", &credentials.authority.pem())?;
         credentials.write_api_server(host_address)?;
@@ -63,7 +63,7 @@ impl Credentials {
     }
 
     fn write_token_keys(&self) -> Result<()> {
-        let key = KeyPair::generate().context("making the key that signs tokens")?;
+        let key = KeyPair::generate().context("failed to make the key that signs tokens")?;
         self.write("tokens.key", &key.serialize_pem())?;
         self.write("tokens.pub", &key.public_key_pem())
     }
@@ -94,14 +94,14 @@ impl Credentials {
     /// Certificate and key, in PEM.
     fn client(&self, identity: Identity<'_>) -> Result<(String, String)> {
         let signed = certificates::sign_client(&self.authority, identity.user, identity.group);
-        let (certificate, key) = signed.with_context(|| format!("signing for {}", identity.user))?;
+        let (certificate, key) = signed.with_context(|| format!("failed to sign for {}", identity.user))?;
         Ok((certificate.pem(), key.serialize_pem()))
     }
 
     /// Certificate and key, in PEM.
     fn server(&self, name: &str, addresses: &[IpAddr], names: &[&str]) -> Result<(String, String)> {
         let signed = certificates::sign_server(&self.authority, name, addresses, names);
-        let (certificate, key) = signed.with_context(|| format!("signing for {name}"))?;
+        let (certificate, key) = signed.with_context(|| format!("failed to sign for {name}"))?;
         Ok((certificate.pem(), key.serialize_pem()))
     }
 
@@ -118,5 +118,5 @@ pub(super) fn write_private(path: &Path, content: &str) -> Result<()> {
         file.write_all(content.as_bytes())?;
         fs::rename(&new, path)
     };
-    write().with_context(|| format!("writing {}", path.display()))
+    write().with_context(|| format!("failed to write {}", path.display()))
 }

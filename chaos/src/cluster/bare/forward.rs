@@ -8,8 +8,9 @@ use tokio::net::TcpStream;
 
 /// Carries connections until the future is dropped, which closes them all.
 pub(super) async fn run(listener: TcpListener, to: SocketAddrV4) -> Result<()> {
-    listener.set_nonblocking(true).context("preparing the listener on the host")?;
-    let listener = tokio::net::TcpListener::from_std(listener).context("using the listener on the host")?;
+    listener.set_nonblocking(true).context("failed to prepare the listener on the host")?;
+    let listener =
+        tokio::net::TcpListener::from_std(listener).context("failed to use the listener on the host")?;
     sandbox::connections::serve_each(listener, |stream| carry(stream, to)).await;
     Ok(())
 }

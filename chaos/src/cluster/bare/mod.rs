@@ -63,7 +63,7 @@ impl Bare {
         (start.progress)("preparing images");
         let (images, place) = (start.images.clone(), tree.state_directory.clone());
         let archives = tokio::task::spawn_blocking(move || archives::prepare(&programs, &images, &place));
-        let archives = archives.await.context("preparing images")??;
+        let archives = archives.await.context("failed to prepare images")??;
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let config = BareConfig {
             name: start.name.to_owned(),
@@ -76,12 +76,12 @@ impl Bare {
         };
         control_groups::note(&config.tree.state_directory, &config.control_group)?;
         let tree = Tree::start_unless(&config, interrupted, |message| (start.progress)(message)).await;
-        Ok(Bare::of(tree.context("starting the bare cluster")?))
+        Ok(Bare::of(tree.context("failed to start the bare cluster")?))
     }
 
     /// Finds the cluster that runs with this state directory, if one does.
     pub(super) fn find(state: &Path) -> Result<Option<Bare>> {
-        Ok(Tree::find(state).context("looking for the bare cluster")?.map(Bare::of))
+        Ok(Tree::find(state).context("failed to look for the bare cluster")?.map(Bare::of))
     }
 
     fn of(tree: Tree<BareConfig>) -> Bare {
@@ -101,26 +101,28 @@ impl Bare {
     /// Copies what the components said, which goes away with the cluster.
     pub(super) fn keep_logs(&self, to: &Path) -> Result<()> {
         let state = self.tree.state_directory();
-        std::fs::create_dir_all(to).with_context(|| format!("making {}", to.display()))?;
+        std::fs::create_dir_all(to).with_context(|| format!("failed to make {}", to.display()))?;
         let logs = Files::of(state).logs();
-        let entries = std::fs::read_dir(&logs).with_context(|| format!("reading {}", logs.display()))?;
+        let entries =
+            std::fs::read_dir(&logs).with_context(|| format!("failed to read {}", logs.display()))?;
         let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         files.push(state.join("bare.log"));
         for file in files {
             let name = file.file_name().unwrap_or_default();
-            std::fs::copy(&file, to.join(name)).with_context(|| format!("copying {}", file.display()))?;
+            std::fs::copy(&file, to.join(name))
+                .with_context(|| format!("failed to copy {}", file.display()))?;
         }
         Ok(())
     }
 
     /// Returns when the cluster has ended, whoever ended it; an error if it cannot be watched.
     pub(super) async fn ended(&self) -> Result<()> {
-        self.tree.ended().await.context("watching the bare cluster")
+        self.tree.ended().await.context("failed to watch the bare cluster")
     }
 
     /// Ends the cluster; when it returns, nothing of it is left but its state directory.
     pub(super) async fn stop(self) -> Result<()> {
-        self.tree.stop().await.context("stopping the bare cluster")
+        self.tree.stop().await.context("failed to stop the bare cluster")
     }
 }
 
@@ -138,5 +140,5 @@ pub(super) async fn clear_remains(state: &Path) -> Result<()> {
         group.iter().try_for_each(|group| hierarchies.remove(group))?;
         hierarchies.sweep()
     });
-    cleared.await.context("removing control groups")?
+    cleared.await.context("failed to remove control groups")?
 }

@@ -30,7 +30,7 @@ pub(super) fn configure_control_plane() -> io::Result<()> {
 /// Makes the wire to a node whose first process is `process`, and the routes to the node and its pods.
 pub(super) fn add_node(node: NodeIndex, process: u32) -> Result<()> {
     let path = format!("/proc/{process}/ns/net");
-    let namespace = File::open(&path).with_context(|| format!("opening {path}"))?;
+    let namespace = File::open(&path).with_context(|| format!("failed to open {path}"))?;
     let connect = || -> io::Result<()> {
         let mut netlink = Netlink::open()?;
         netlink.add_wire(&node.name(), NODE_INTERFACE, namespace.as_raw_fd())?;
@@ -40,7 +40,7 @@ pub(super) fn add_node(node: NodeIndex, process: u32) -> Result<()> {
         netlink.add_route(Route::Wire { address: node.address(), interface, source })?;
         netlink.add_route(Route::Via { network: node.pods(), gateway: node.address(), interface })
     };
-    connect().with_context(|| format!("connecting {}", node.name()))
+    connect().with_context(|| format!("failed to connect {}", node.name()))
 }
 
 /// Configures the namespace of a node, in which this process is, when its wire is there.

@@ -54,19 +54,19 @@ pub(super) struct NodeArguments {
 pub(super) fn run() -> Result<()> {
     let text = std::env::args().nth(2).context("the second argument is missing")?;
     let NodeArguments { config, node } =
-        serde_json::from_str(&text).context("parsing the second argument")?;
+        serde_json::from_str(&text).context("failed to parse the second argument")?;
     unshare(
         CloneFlags::CLONE_NEWNS
             | CloneFlags::CLONE_NEWNET
             | CloneFlags::CLONE_NEWUTS
             | CloneFlags::CLONE_NEWIPC,
     )
-    .context("making the node's namespaces")?;
+    .context("failed to make the node's namespaces")?;
     say(MADE)?;
     wait_for(WIRED)?;
-    nix::unistd::sethostname(node.name()).context("naming the node")?;
-    network::configure_node(node.address()).context("configuring the node's network")?;
-    arrange_mounts(&config, node).context("arranging the node's mounts")?;
+    nix::unistd::sethostname(node.name()).context("failed to name the node")?;
+    network::configure_node(node.address()).context("failed to configure the node's network")?;
+    arrange_mounts(&config, node).context("failed to arrange the node's mounts")?;
     write_files(&config, node)?;
 
     let mut parts = Parts { logs: Files::of(&config.tree.state_directory).logs(), node, running: Vec::new() };
@@ -91,12 +91,12 @@ pub(super) fn run() -> Result<()> {
 
 fn say(line: &str) -> Result<()> {
     let mut output = std::io::stdout();
-    writeln!(output, "{line}").and_then(|()| output.flush()).context("speaking with the server")
+    writeln!(output, "{line}").and_then(|()| output.flush()).context("failed to speak with the server")
 }
 
 fn wait_for(expected: &str) -> Result<()> {
     let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).context("listening to the server")?;
+    std::io::stdin().lock().read_line(&mut line).context("failed to listen to the server")?;
     if line.trim_end() != expected {
         bail!("the server said {line:?} where {expected:?} was expected");
     }
@@ -112,20 +112,21 @@ struct Shown {
 
 impl Shown {
     fn open(source: &Path, target: impl Into<PathBuf>, read_only: bool) -> Result<Shown> {
-        let source = File::open(source).with_context(|| format!("opening {}", source.display()))?;
+        let source = File::open(source).with_context(|| format!("failed to open {}", source.display()))?;
         Ok(Shown { source, target: target.into(), read_only })
     }
 
     fn show(&self) -> Result<()> {
         let shown = self.target.display();
-        if self.source.metadata().with_context(|| format!("looking at what becomes {shown}"))?.is_dir() {
-            std::fs::create_dir_all(&self.target).with_context(|| format!("making {shown}"))?;
+        if self.source.metadata().with_context(|| format!("failed to look at what becomes {shown}"))?.is_dir()
+        {
+            std::fs::create_dir_all(&self.target).with_context(|| format!("failed to make {shown}"))?;
         } else {
-            File::create(&self.target).with_context(|| format!("making {shown}"))?;
+            File::create(&self.target).with_context(|| format!("failed to make {shown}"))?;
         }
         let source = format!("/proc/self/fd/{}", self.source.as_raw_fd());
         mount::bind(Path::new(&source), &self.target, self.read_only)
-            .with_context(|| format!("showing {shown}"))
+            .with_context(|| format!("failed to show {shown}"))
     }
 }
 
@@ -145,15 +146,17 @@ fn arrange_mounts(config: &BareConfig, node: NodeIndex) -> Result<()> {
         [("containerd", "/var/lib/containerd"), ("kubelet", "/var/lib/kubelet"), ("pods", "/var/log/pods")]
     {
         let directory = files.node(node).join(own);
-        std::fs::create_dir_all(&directory).with_context(|| format!("making {}", directory.display()))?;
+        std::fs::create_dir_all(&directory)
+            .with_context(|| format!("failed to make {}", directory.display()))?;
         shown.push(Shown::open(&directory, usual, false)?);
     }
-    mount::make_everything_private().context("making the mounts private")?;
+    mount::make_everything_private().context("failed to make the mounts private")?;
     for hidden in ["/run", "/var/lib", "/var/log"] {
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-        mount::memory(Path::new(hidden), flags, "mode=755").with_context(|| format!("hiding {hidden}"))?;
+        mount::memory(Path::new(hidden), flags, "mode=755")
+            .with_context(|| format!("failed to hide {hidden}"))?;
     }
-    std::fs::create_dir_all(given.join("images")).context("making the place of images")?;
+    std::fs::create_dir_all(given.join("images")).context("failed to make the place of images")?;
     shown.iter().try_for_each(Shown::show)?;
     keep_kernel_parameters()
 }
@@ -174,18 +177,19 @@ const WANTED_BY_KUBELET: [(&str, &str); 6] = [
 fn keep_kernel_parameters() -> Result<()> {
     for place in ["/proc/sys/kernel", "/proc/sys/vm"] {
         let place = Path::new(place);
-        mount::bind(place, place, true).with_context(|| format!("protecting {}", place.display()))?;
+        mount::bind(place, place, true).with_context(|| format!("failed to protect {}", place.display()))?;
     }
     let shown = Path::new(places::GIVEN).join("parameters");
-    std::fs::create_dir_all(&shown).context("making the place of kernel parameters")?;
+    std::fs::create_dir_all(&shown).context("failed to make the place of kernel parameters")?;
     for (name, value) in WANTED_BY_KUBELET {
         let parameter = Path::new("/proc/sys").join(name);
         let file = shown.join(name.replace('/', "."));
-        std::fs::write(&file, format!("{value}\n")).with_context(|| format!("writing {}", file.display()))?;
+        std::fs::write(&file, format!("{value}\n"))
+            .with_context(|| format!("failed to write {}", file.display()))?;
         // A kernel without the parameter has nothing to protect.
         if parameter.exists() {
             mount::bind(&file, &parameter, false)
-                .with_context(|| format!("covering {}", parameter.display()))?;
+                .with_context(|| format!("failed to cover {}", parameter.display()))?;
         }
     }
     Ok(())
@@ -195,7 +199,7 @@ fn write_files(config: &BareConfig, node: NodeIndex) -> Result<()> {
     let own = Path::new(places::OWN);
     let given = Path::new(places::GIVEN);
     std::fs::create_dir_all(given.join("network"))
-        .context("making the place of the network's configuration")?;
+        .context("failed to make the place of the network's configuration")?;
     let files = [
         (own.join("containerd.toml"), node_files::containerd(&config.tools)),
         (own.join("kubelet.yaml"), node_files::kubelet(node, &config.control_group)),
@@ -205,7 +209,7 @@ fn write_files(config: &BareConfig, node: NodeIndex) -> Result<()> {
         (given.join("resolv.conf"), String::new()),
     ];
     for (path, content) in files {
-        std::fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
+        std::fs::write(&path, content).with_context(|| format!("failed to write {}", path.display()))?;
     }
     Ok(())
 }
@@ -229,7 +233,7 @@ fn import_one(config: &BareConfig, number: usize) -> Result<()> {
         .args(["--address", places::CONTAINERD, "--namespace", "k8s.io", "images", "import", &archive])
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("starting {}", config.tools.ctr.display()))?;
+        .with_context(|| format!("failed to start {}", config.tools.ctr.display()))?;
     if !output.status.success() {
         let name = config.archives.get(number).map_or(PAUSE_IMAGE.into(), |path| path.display().to_string());
         bail!("importing {name}: {}", String::from_utf8_lossy(&output.stderr).trim());
@@ -251,10 +255,10 @@ impl Parts {
             .args(arguments)
             .current_dir("/")
             .stdin(Stdio::null())
-            .stdout(log.try_clone().context("sharing a log")?)
+            .stdout(log.try_clone().context("failed to share a log")?)
             .stderr(log)
             .spawn();
-        let child = child.with_context(|| format!("starting {}", program.display()))?;
+        let child = child.with_context(|| format!("failed to start {}", program.display()))?;
         self.running.push((name, child));
         Ok(())
     }
@@ -273,7 +277,7 @@ impl Parts {
 
     fn check(&mut self) -> Result<()> {
         for (name, child) in &mut self.running {
-            if let Some(status) = child.try_wait().with_context(|| format!("watching {name}"))? {
+            if let Some(status) = child.try_wait().with_context(|| format!("failed to watch {name}"))? {
                 bail!(ended(&self.logs, &format!("{}-{name}", self.node.name()), status));
             }
         }
@@ -285,7 +289,7 @@ impl Parts {
         loop {
             match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-                Err(error) => return Err(error).context("waiting for the node's processes"),
+                Err(error) => return Err(error).context("failed to wait for the node's processes"),
             }
             self.check()?;
         }

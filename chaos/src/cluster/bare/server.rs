@@ -41,7 +41,7 @@ impl Trunk for BareConfig {
             .install_default()
             .map_err(|_| anyhow::anyhow!("another TLS provider is installed"))?;
         let Handed { config, listener, lock: _held } = handed;
-        let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+        let runtime = tokio::runtime::Runtime::new().context("failed to start the runtime")?;
         runtime.block_on(serve(config, listener))
     }
 
@@ -51,11 +51,11 @@ impl Trunk for BareConfig {
 }
 
 async fn serve(config: BareConfig, listener: TcpListener) -> Result<()> {
-    let address = listener.local_addr().context("asking where the API is reached on the host")?;
+    let address = listener.local_addr().context("failed to ask where the API is reached on the host")?;
     let files = Files::of(&config.tree.state_directory);
     clear_remains(&files)?;
     enter_control_groups(&config)?;
-    network::configure_control_plane().context("configuring the control plane's network")?;
+    network::configure_control_plane().context("failed to configure the control plane's network")?;
     let credentials = Credentials::make(&files.credentials(), address.ip())?;
     write_access(&config, &credentials)?;
 
@@ -91,8 +91,8 @@ async fn serve(config: BareConfig, listener: TcpListener) -> Result<()> {
     tokio::select! {
         biased;
         result = components.ended() => result,
-        result = forward::run(listener, INSIDE) => result.context("carrying connections from the host"),
-        result = provisioner::run(client.clone(), files.volumes()) => result.context("providing volumes"),
+        result = forward::run(listener, INSIDE) => result.context("failed to carry connections from the host"),
+        result = provisioner::run(client.clone(), files.volumes()) => result.context("failed to provide volumes"),
         result = ready => result,
     }
 }
@@ -111,10 +111,10 @@ fn clear_remains(files: &Files) -> Result<()> {
     for directory in files.remains() {
         match std::fs::remove_dir_all(&directory) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            other => other.with_context(|| format!("removing {}", directory.display()))?,
+            other => other.with_context(|| format!("failed to remove {}", directory.display()))?,
         }
     }
-    std::fs::create_dir_all(files.volumes()).context("making the directory of volumes")
+    std::fs::create_dir_all(files.volumes()).context("failed to make the directory of volumes")
 }
 
 fn enter_control_groups(config: &BareConfig) -> Result<()> {
@@ -145,11 +145,11 @@ fn inside() -> String {
 /// Our own access to the API.
 async fn administrator(credentials: &Credentials) -> Result<Client> {
     let text = credentials.kubeconfig("bare", &inside(), Identity::ADMINISTRATOR)?;
-    let kubeconfig = Kubeconfig::from_yaml(&text).context("reading our own kubeconfig")?;
+    let kubeconfig = Kubeconfig::from_yaml(&text).context("failed to read our own kubeconfig")?;
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-    let mut config = config.context("reading our own kubeconfig")?;
+    let mut config = config.context("failed to read our own kubeconfig")?;
     config.default_retry = false;
-    Client::try_from(config).context("building a Kubernetes client")
+    Client::try_from(config).context("failed to build a Kubernetes client")
 }
 
 /// A node that starts: what we say to it and hear from it.
@@ -162,12 +162,12 @@ struct StartingNode {
 impl StartingNode {
     async fn say(&mut self, line: &str) -> Result<()> {
         let said = self.input.write_all(format!("{line}\n").as_bytes()).await;
-        said.with_context(|| format!("speaking with {}", self.index.name()))
+        said.with_context(|| format!("failed to speak with {}", self.index.name()))
     }
 
     async fn expect(&mut self, expected: &str) -> Result<()> {
         let line = self.output.next_line().await;
-        let line = line.with_context(|| format!("listening to {}", self.index.name()))?;
+        let line = line.with_context(|| format!("failed to listen to {}", self.index.name()))?;
         match line {
             Some(line) if line == expected => Ok(()),
             Some(line) => bail!("{} said {line:?} where {expected:?} was expected", self.index.name()),
@@ -187,7 +187,7 @@ async fn start_node(
     let files = Files::of(&config.tree.state_directory);
     prepare_node(&files, credentials, index)?;
     let arguments = NodeArguments { config: config.clone(), node: index };
-    let arguments = serde_json::to_string(&arguments).context("writing the node's arguments")?;
+    let arguments = serde_json::to_string(&arguments).context("failed to write the node's arguments")?;
     let mut child = Command::new("/proc/self/exe")
         .arg(node::ROLE)
         .arg(arguments)
@@ -196,7 +196,7 @@ async fn start_node(
         .stderr(open_log(&files.logs(), &index.name())?)
         .kill_on_drop(true)
         .spawn()
-        .with_context(|| format!("starting {}", index.name()))?;
+        .with_context(|| format!("failed to start {}", index.name()))?;
     let input = child.stdin.take().context("the node has an input")?;
     let output = BufReader::new(child.stdout.take().context("the node has an output")?).lines();
     let process = child.id().context("the node ended at once")?;
@@ -204,7 +204,7 @@ async fn start_node(
     let mut node = StartingNode { index, input, output };
     tokio::time::timeout(READY_PATIENCE, node.expect(node::MADE))
         .await
-        .with_context(|| format!("waiting for the namespaces of {}", index.name()))??;
+        .with_context(|| format!("failed to wait for the namespaces of {}", index.name()))??;
     network::add_node(index, process)?;
     node.say(node::WIRED).await?;
     Ok(node)
@@ -212,7 +212,7 @@ async fn start_node(
 
 fn prepare_node(files: &Files, credentials: &Credentials, index: NodeIndex) -> Result<()> {
     let directory = files.node(index);
-    std::fs::create_dir_all(&directory).with_context(|| format!("making {}", directory.display()))?;
+    std::fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
     credentials.write_kubelet(index, &directory)?;
     let user = format!("system:node:{}", index.name());
     let kubelet = Identity { user: &user, group: Some("system:nodes") };
@@ -223,7 +223,8 @@ fn prepare_node(files: &Files, credentials: &Credentials, index: NodeIndex) -> R
     let proxy = credentials.kubeconfig("bare", &inside(), Identity::PROXY)?;
     write_private(&directory.join("proxy.kubeconfig"), &proxy)?;
     let authority = files.credentials().join("ca.crt");
-    std::fs::copy(&authority, directory.join("ca.crt")).context("copying the authority's certificate")?;
+    std::fs::copy(&authority, directory.join("ca.crt"))
+        .context("failed to copy the authority's certificate")?;
     Ok(())
 }
 
@@ -244,7 +245,8 @@ async fn wait_until_ready(client: &Client, nodes: usize) -> Result<()> {
 }
 
 async fn missing(client: &Client, expected: usize) -> Result<Option<String>> {
-    let nodes = Api::<Node>::all(client.clone()).list(&Default::default()).await.context("listing nodes")?;
+    let nodes =
+        Api::<Node>::all(client.clone()).list(&Default::default()).await.context("failed to list nodes")?;
     if let Some(node) = nodes.items.iter().find(|node| !is_ready(node)) {
         return Ok(Some(format!("{} is not Ready", node.name_any())));
     }
@@ -252,11 +254,11 @@ async fn missing(client: &Client, expected: usize) -> Result<Option<String>> {
         return Ok(Some(format!("{} of {expected} nodes have registered", nodes.items.len())));
     }
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
-    if accounts.get_opt("default").await.context("reading the default ServiceAccount")?.is_none() {
+    if accounts.get_opt("default").await.context("failed to read the default ServiceAccount")?.is_none() {
         return Ok(Some("there is no ServiceAccount default/default".to_owned()));
     }
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), "kube-system");
-    let names = deployments.get("coredns").await.context("reading the name server's Deployment")?;
+    let names = deployments.get("coredns").await.context("failed to read the name server's Deployment")?;
     let available = names.status.and_then(|status| status.available_replicas).unwrap_or(0);
     Ok((available < 1).then(|| "the name server is not available".to_owned()))
 }

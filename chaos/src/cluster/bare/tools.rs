@@ -51,8 +51,8 @@ fn require_root() -> Result<()> {
 }
 
 fn require_kernel() -> Result<()> {
-    let release =
-        std::fs::read_to_string("/proc/sys/kernel/osrelease").context("reading the kernel's release")?;
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")
+        .context("failed to read the kernel's release")?;
     too_old(release.trim()).map_or(Ok(()), |complaint| bail!(complaint))
 }
 

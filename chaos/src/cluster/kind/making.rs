@@ -42,12 +42,12 @@ impl Making {
         if input.is_some() {
             command.stdin(std::process::Stdio::piped());
         }
-        let mut child = command.spawn().context("starting kind")?;
+        let mut child = command.spawn().context("failed to start kind")?;
         let mut group = Group::new(&self.state, child.id())?;
         if let (Some(text), Some(mut pipe)) = (input, child.stdin.take()) {
-            pipe.write_all(text).await.context("telling kind its configuration")?;
+            pipe.write_all(text).await.context("failed to tell kind its configuration")?;
         }
-        let output = child.wait_with_output().await.context("waiting for kind")?;
+        let output = child.wait_with_output().await.context("failed to wait for kind")?;
         group.has_ended();
         Ok(output)
     }
@@ -59,7 +59,9 @@ pub(super) fn is_making(state: &Path) -> Result<bool> {
         Ok(_free) => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("looking at the lock of {}", state.display())),
+        Err(error) => {
+            Err(error).with_context(|| format!("failed to look at the lock of {}", state.display()))
+        }
     }
 }
 
@@ -69,10 +71,10 @@ pub(super) async fn end(state: &Path) -> Result<bool> {
         return Ok(false);
     }
     if let Some(group) = recorded_group(state)? {
-        kill_group(group).context("ending the start that goes on")?;
+        kill_group(group).context("failed to end the start that goes on")?;
     }
     let waited = tree::vacated(state).await;
-    waited.with_context(|| format!("waiting for the start that goes on in {}", state.display()))?;
+    waited.with_context(|| format!("failed to wait for the start that goes on in {}", state.display()))?;
     Ok(true)
 }
 
@@ -85,11 +87,14 @@ struct Group {
 impl Group {
     /// The group that `leader` began; none if it has ended already.
     fn new(state: &Path, leader: Option<u32>) -> Result<Group> {
-        let id =
-            leader.map(i32::try_from).transpose().context("reading a process number")?.map(Pid::from_raw);
+        let id = leader
+            .map(i32::try_from)
+            .transpose()
+            .context("failed to read a process number")?
+            .map(Pid::from_raw);
         let group = Group { id, file: state.join(GROUP_FILE) };
         if let Some(id) = id {
-            std::fs::write(&group.file, id.to_string()).context("noting kind's process group")?;
+            std::fs::write(&group.file, id.to_string()).context("failed to note kind's process group")?;
         }
         Ok(group)
     }
@@ -112,7 +117,7 @@ fn recorded_group(state: &Path) -> Result<Option<Pid>> {
     match std::fs::read_to_string(state.join(GROUP_FILE)) {
         Ok(text) => Ok(text.trim().parse().ok().map(Pid::from_raw)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).context("reading kind's process group"),
+        Err(error) => Err(error).context("failed to read kind's process group"),
     }
 }
 

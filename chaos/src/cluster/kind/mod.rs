@@ -44,10 +44,11 @@ pub(super) struct Kind {
 impl Kind {
     /// Makes a cluster and loads the images into it, unless it is interrupted first: then nothing of it is left.
     pub(super) async fn launch(start: &Start<'_>, interrupted: impl Future<Output = ()>) -> Result<Kind> {
-        std::fs::create_dir_all(start.state).with_context(|| format!("making {}", start.state.display()))?;
+        std::fs::create_dir_all(start.state)
+            .with_context(|| format!("failed to make {}", start.state.display()))?;
         let making = Making::begin(start.state)?;
         let name = format!("chaos-{}", start.name);
-        std::fs::write(start.state.join(NAME_FILE), &name).context("noting the cluster's name")?;
+        std::fs::write(start.state.join(NAME_FILE), &name).context("failed to note the cluster's name")?;
         let kind = Kind::at(name, start.state)?;
         let made = tokio::select! {
             biased;
@@ -59,7 +60,7 @@ impl Kind {
             Err(error) => {
                 kind.delete(AFTERMATH)
                     .await
-                    .context("removing what was made before this error")
+                    .context("failed to remove what was made before this error")
                     .context(format!("{error:#}"))?;
                 Err(error)
             }
@@ -72,7 +73,7 @@ impl Kind {
         let name = match std::fs::read_to_string(state.join(NAME_FILE)) {
             Ok(name) => name,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).context("reading the cluster's name"),
+            Err(error) => return Err(error).context("failed to read the cluster's name"),
         };
         check()?;
         let kind = Kind::at(name, state)?;
@@ -95,7 +96,7 @@ impl Kind {
         let words = ["export", "logs", "--quiet", "--name", &self.name].map(OsString::from);
         run_now("kind", words.into_iter().chain([to.into()]))
             .map(drop)
-            .context("exporting the logs of kind's nodes")
+            .context("failed to export the logs of kind's nodes")
     }
 
     /// Ends it, and whoever makes it, and returns when it is gone.
@@ -105,7 +106,7 @@ impl Kind {
     }
 
     fn at(name: String, state: &Path) -> Result<Kind> {
-        let state = state.canonicalize().with_context(|| format!("resolving {}", state.display()))?;
+        let state = state.canonicalize().with_context(|| format!("failed to resolve {}", state.display()))?;
         Ok(Kind { name, kubeconfig: state.join("kubeconfig"), state })
     }
 
@@ -125,12 +126,14 @@ impl Kind {
         progress("writing the images");
         let archives = self.write_archives(images).await?;
         progress(&format!("starting the nodes of {}", self.name));
-        self.create(making, choice.node_image.as_deref()).await.context("making a cluster with kind")?;
+        self.create(making, choice.node_image.as_deref())
+            .await
+            .context("failed to make a cluster with kind")?;
         progress("loading the images into the nodes");
-        self.load(making, &archives).await.context("loading the images")?;
-        std::fs::remove_dir_all(self.archives_directory()).context("removing the archives")?;
+        self.load(making, &archives).await.context("failed to load the images")?;
+        std::fs::remove_dir_all(self.archives_directory()).context("failed to remove the archives")?;
         std::fs::rename(self.state.join(UNFINISHED_KUBECONFIG), &self.kubeconfig)
-            .context("publishing the kubeconfig")
+            .context("failed to publish the kubeconfig")
     }
 
     async fn create(&self, making: &Making, node_image: Option<&str>) -> Result<()> {
@@ -159,7 +162,7 @@ impl Kind {
             };
             sources.iter().map(write).collect()
         });
-        written.await.context("writing the images")?
+        written.await.context("failed to write the images")?
     }
 
     /// Into the workers only: nothing of ours may run on the control plane, which is tainted.
@@ -197,9 +200,13 @@ impl Kind {
 
     async fn delete_once(&self) -> Result<()> {
         let mut command = kind(["delete", "cluster", "--name", &self.name]);
-        let output =
-            command.arg("--kubeconfig").arg(&self.kubeconfig).output().await.context("starting kind")?;
+        let output = command
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .output()
+            .await
+            .context("failed to start kind")?;
         succeeded_or_logged("kind", &output, &self.log())
-            .with_context(|| format!("deleting the kind cluster {}", self.name))
+            .with_context(|| format!("failed to delete the kind cluster {}", self.name))
     }
 }

@@ -43,7 +43,8 @@ fn engine() -> String {
 
 /// Whether kind lists a cluster of this name: it does as long as the engine has a container of it.
 pub(super) fn lists(name: &str) -> Result<bool> {
-    let known = run_now("kind", ["get", "clusters", "--quiet"]).context("asking kind for its clusters")?;
+    let known =
+        run_now("kind", ["get", "clusters", "--quiet"]).context("failed to ask kind for its clusters")?;
     Ok(known.lines().any(|line| line.trim() == name))
 }
 
@@ -59,7 +60,7 @@ pub(super) fn kind<'a>(words: impl IntoIterator<Item = &'a str>) -> Command {
 pub(super) fn run_now(program: &str, words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<String> {
     let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
     let output = std::process::Command::new(program).args(words).stdin(Stdio::null()).output();
-    let output = output.with_context(|| format!("starting {program}"))?;
+    let output = output.with_context(|| format!("failed to start {program}"))?;
     succeeded(program, &output)?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -75,7 +76,7 @@ pub(super) fn succeeded(program: &str, output: &Output) -> Result<()> {
 /// The same, and all that it said is kept in `log`, which the error names.
 pub(super) fn succeeded_or_logged(program: &str, output: &Output, log: &Path) -> Result<()> {
     let Err(error) = succeeded(program, output) else { return Ok(()) };
-    std::fs::write(log, &output.stderr).with_context(|| format!("writing {}", log.display()))?;
+    std::fs::write(log, &output.stderr).with_context(|| format!("failed to write {}", log.display()))?;
     Err(error).with_context(|| format!("all that it said is in {}", log.display()))
 }
 

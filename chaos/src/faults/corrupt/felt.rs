@@ -52,7 +52,8 @@ async fn restart(case: &Case<'_>, member: &SeenMember) -> Result<Pod> {
     pod::delete(case, &target, Duration::ZERO).await?;
     let what = format!("pod {} ready again", own.pod);
     let ready = async || {
-        let pod = case.pods(&case.context.namespace).get_opt(&own.pod).await.context("reading the pod")?;
+        let pod =
+            case.pods(&case.context.namespace).get_opt(&own.pod).await.context("failed to read the pod")?;
         Ok(pod.filter(|pod| pod.metadata.uid.as_deref() != Some(own.uid.as_str()) && is_ready(pod)))
     };
     case.wait_for(&what, case.context.repair_within, ready).await
@@ -117,7 +118,8 @@ async fn scaled_away(case: &Case<'_>, victims: &Victims, changed: &Changed) -> R
     let own = member.and_then(|member| member.pod.as_ref()).context("the corrupted member has no pod")?;
     let what = format!("the end of pod {}", own.pod);
     let gone = async || {
-        let pod = case.pods(&case.context.namespace).get_opt(&own.pod).await.context("reading the pod")?;
+        let pod =
+            case.pods(&case.context.namespace).get_opt(&own.pod).await.context("failed to read the pod")?;
         Ok(pod.is_none_or(|pod| pod.metadata.uid.as_deref() != Some(own.uid.as_str())).then_some(()))
     };
     case.wait_for(&what, case.context.repair_within, gone).await?;
@@ -129,7 +131,7 @@ async fn no_endpoints(case: &Case<'_>, service: &str) -> Result<String> {
     let labels = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
     let what = format!("Service {service} without endpoints");
     let empty = async || {
-        let slices = slices.list(&labels).await.context("listing endpoint slices")?;
+        let slices = slices.list(&labels).await.context("failed to list endpoint slices")?;
         Ok(slices.items.iter().all(|slice| slice.endpoints.is_empty()).then_some(()))
     };
     case.wait_for(&what, case.context.repair_within, empty).await?;
@@ -141,7 +143,7 @@ async fn budget_protects_nobody(case: &Case<'_>) -> Result<String> {
         Api::namespaced(case.context.client.clone(), &case.context.namespace);
     let name = &case.context.cluster;
     let open = async || {
-        let budget = budgets.get(name).await.context("reading the PodDisruptionBudget")?;
+        let budget = budgets.get(name).await.context("failed to read the PodDisruptionBudget")?;
         let generation = budget.metadata.generation;
         let status = budget.status.unwrap_or_default();
         let current = status.observed_generation == generation;

@@ -83,13 +83,14 @@ fn key_numbers(judgement: &Judgement, timeline: &Timeline<'_>) -> Markup {
     let nanoseconds = |value: u64| human::duration(std::time::Duration::from_nanos(value));
     let held = judgement.assertions.iter().filter(|assertion| assertion.outcome == Outcome::Held).count();
     let recovery = statistics.recovery.as_ref();
-    let (healthy, ended) = match recovery {
-        Some(times) => (nanoseconds(times.healthy_nanoseconds), nanoseconds(times.ended_nanoseconds)),
-        None => ("–".to_owned(), "–".to_owned()),
+    let recovered = "from the last injection until all members were healthy for good";
+    let (healthy, recovered) = match recovery {
+        Some(times) => {
+            let ended = nanoseconds(times.ended_nanoseconds);
+            (nanoseconds(times.healthy_nanoseconds), format!("{recovered} (the fault ended after {ended})"))
+        }
+        None => ("–".to_owned(), recovered.to_owned()),
     };
-    let recovered = format!(
-        "from the last injection until all members were healthy for good (the fault ended after {ended})"
-    );
     let tiles = [
         (format!("{held} of {}", judgement.assertions.len()), "assertions held"),
         (

@@ -46,7 +46,10 @@ fn a_context_that_is_not_there_is_named_beside_those_that_are() {
     assert!(said.contains("the kubeconfig has no context \"other\"; it has: mine"), "{said}");
     let mut command = place.command(&["run", "--cluster", "current", "--context", "other", "good.yaml"]);
     let said = place.refused_command(command.env("KUBECONFIG", place.work().join("absent")));
-    assert!(said.contains("reading the kubeconfig that $KUBECONFIG or ~/.kube/config names"), "{said}");
+    assert!(
+        said.contains("failed to read the kubeconfig that $KUBECONFIG or ~/.kube/config names"),
+        "{said}"
+    );
 }
 
 #[test]

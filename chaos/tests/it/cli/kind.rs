@@ -160,7 +160,9 @@ fn a_cluster_is_made_filled_with_images_found_again_and_ended() {
 
 #[test]
 fn a_cluster_that_could_not_be_made_or_filled_is_taken_away_again_and_all_that_was_said_is_kept() {
-    for (call, doing) in [("create", "making a cluster with kind"), ("load", "loading the images")] {
+    for (call, doing) in
+        [("create", "failed to make a cluster with kind"), ("load", "failed to load the images")]
+    {
         let place = place(&[("kind", KIND), ("docker", ENGINE)]);
         fs::write(place.path().join(format!("refuse-{call}")), "").unwrap();
         let up = chaos(&place, &UP);

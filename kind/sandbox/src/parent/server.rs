@@ -42,39 +42,39 @@ impl Trunk for SandboxConfig {
 fn start(handed: Handed<SandboxConfig>) -> Result<()> {
     let Handed { config, listener, lock: _held } = handed;
     start_logging();
-    allow_many_files().context("allowing many open files")?;
-    crate::net::root::configure().context("configuring the sandbox's network")?;
+    allow_many_files().context("failed to allow many open files")?;
+    crate::net::root::configure().context("failed to configure the sandbox's network")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .context("starting the runtime")?;
+        .context("failed to start the runtime")?;
     runtime.block_on(serve(config, listener))
 }
 
 /// Starts every part, says that all is ready, and watches the parts.
 async fn serve(config: SandboxConfig, listener: TcpListener) -> Result<()> {
-    let address = listener.local_addr().context("asking where the API server listens")?;
+    let address = listener.local_addr().context("failed to ask where the API server listens")?;
     let certificate = ServerCertificate::generate(&[address.ip(), address::NODE.into()])?;
     let token = uuid::Uuid::new_v4().simple().to_string();
     let api = api_server(&certificate, &token);
-    let inside = TcpListener::bind(INSIDE).with_context(|| format!("listening on {INSIDE}"))?;
+    let inside = TcpListener::bind(INSIDE).with_context(|| format!("failed to listen on {INSIDE}"))?;
 
     let state_directory = &config.tree.state_directory;
-    clear_remains(state_directory).context("clearing the state directory")?;
+    clear_remains(state_directory).context("failed to clear the state directory")?;
     let mut node = Node::start(api.client_of("kubelet"), state_directory, config.images)
         .await
-        .context("registering the node")?;
+        .context("failed to register the node")?;
     api.set_node(Arc::new(node.access()));
     let _controllers = Controllers::start(api.client_of("kube-controller-manager"), Arc::new(SystemClock));
     let file = kubeconfig(&config.name, &format!("https://{address}"), certificate.authority(), &token);
-    write_private(&kubeconfig_path(state_directory), &file).context("writing the kubeconfig")?;
+    write_private(&kubeconfig_path(state_directory), &file).context("failed to write the kubeconfig")?;
     StartAnswer::Ready.send();
     tokio::select! {
         biased;
-        result = api.clone().serve(listener, certificate.again()) => result.context("serving on the host"),
-        result = api.clone().serve(inside, certificate) => result.context("serving inside the sandbox"),
-        result = services::run(api.client(), NAME_SERVER) => result.context("serving names and services"),
+        result = api.clone().serve(listener, certificate.again()) => result.context("failed to serve on the host"),
+        result = api.clone().serve(inside, certificate) => result.context("failed to serve inside the sandbox"),
+        result = services::run(api.client(), NAME_SERVER) => result.context("failed to serve names and services"),
         () = node.failed() => bail!("a part of the node ended"),
     }
 }

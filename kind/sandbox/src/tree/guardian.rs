@@ -28,11 +28,11 @@ pub(super) fn run<T: Trunk>() -> Result<()> {
         }
         Ok(started) => {
             let reason = wait(&config, &started)?;
-            process::signal(started.init, Signal::SIGKILL).context("ending the tree")?;
-            let exit = process::wait_for(started.init).context("waiting for the tree to end")?;
-            config.clear_up(std::process::id()).context("removing what the tree left")?;
+            process::signal(started.init, Signal::SIGKILL).context("failed to end the tree")?;
+            let exit = process::wait_for(started.init).context("failed to wait for the tree to end")?;
+            config.clear_up(std::process::id()).context("failed to remove what the tree left")?;
             GuardianRecord::remove::<T>(&config.tree().state_directory)
-                .context("removing the tree's record")?;
+                .context("failed to remove the tree's record")?;
             match reason {
                 Reason::CallerGone | Reason::Signal => Ok(()),
                 Reason::Ended => bail!("the {} ended by itself: {exit:?}", T::NOUN),
@@ -59,8 +59,8 @@ enum Reason {
 fn read_config<T: Trunk>() -> Result<T> {
     let mut line = String::new();
     // Nothing else is written until we have answered, so the buffer cannot swallow anything else.
-    std::io::stdin().lock().read_line(&mut line).context("reading the configuration")?;
-    serde_json::from_str(&line).context("parsing the configuration")
+    std::io::stdin().lock().read_line(&mut line).context("failed to read the configuration")?;
+    serde_json::from_str(&line).context("failed to parse the configuration")
 }
 
 fn start<T: Trunk>(config: &T) -> Result<Started> {
@@ -69,9 +69,9 @@ fn start<T: Trunk>(config: &T) -> Result<Started> {
         .with_context(|| format!("another {} may be running in {}", T::NOUN, state_directory.display()))?;
     GuardianRecord::own()
         .and_then(|record| record.write::<T>(state_directory))
-        .context("recording the guardian's process")?;
+        .context("failed to record the guardian's process")?;
     let address = config.tree().listen;
-    let listener = TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
+    let listener = TcpListener::bind(address).with_context(|| format!("failed to listen on {address}"))?;
     unshare(
         CloneFlags::CLONE_NEWPID
             | CloneFlags::CLONE_NEWNS
@@ -79,14 +79,15 @@ fn start<T: Trunk>(config: &T) -> Result<Started> {
             | CloneFlags::CLONE_NEWUTS
             | CloneFlags::CLONE_NEWIPC,
     )
-    .context("making namespaces (this needs root, or CAP_SYS_ADMIN)")?;
+    .context("failed to make namespaces (this needs root, or CAP_SYS_ADMIN)")?;
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
-    signals.thread_block().context("blocking signals")?;
-    let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC).context("receiving signals")?;
-    let (read, lifeline) = std::io::pipe().context("making the lifeline")?;
+    signals.thread_block().context("failed to block signals")?;
+    let signals =
+        SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC).context("failed to receive signals")?;
+    let (read, lifeline) = std::io::pipe().context("failed to make the lifeline")?;
     let inherited = [listener.as_fd(), lock.as_fd(), read.as_fd()];
     for descriptor in inherited {
-        init::keep_open(descriptor).context("handing a descriptor to the tree")?;
+        init::keep_open(descriptor).context("failed to hand a descriptor to the tree")?;
     }
     let arguments = init::Arguments {
         config: config.clone(),
@@ -111,7 +112,7 @@ pub(super) async fn let_go(lifeline: &mut ChildStdin) -> std::io::Result<()> {
 /// Waits for a reason to end. A lasting tree too ends with its caller until that lets it go: a caller that ended in the
 /// middle of the start told nobody of the tree.
 fn wait<T: Trunk>(config: &T, started: &Started) -> Result<Reason> {
-    let tree = process::open_process(started.init).context("watching the tree")?;
+    let tree = process::open_process(started.init).context("failed to watch the tree")?;
     let stdin = std::io::stdin();
     let mut watched = vec![
         PollFd::new(tree.as_fd(), PollFlags::POLLIN),
@@ -122,12 +123,12 @@ fn wait<T: Trunk>(config: &T, started: &Started) -> Result<Reason> {
         match poll(&mut watched, PollTimeout::NONE) {
             Ok(_) => {}
             Err(nix::errno::Errno::EINTR) => continue,
-            Err(error) => return Err(error).context("waiting for a reason to end"),
+            Err(error) => return Err(error).context("failed to wait for a reason to end"),
         }
         let ready: Vec<bool> = watched.iter().map(|one| one.any().unwrap_or(false)).collect();
         match ready.as_slice() {
             [true, ..] => return Ok(Reason::Ended),
-            [_, true, ..] => match started.signals.read_signal().context("reading a signal")? {
+            [_, true, ..] => match started.signals.read_signal().context("failed to read a signal")? {
                 Some(signal) if signal.ssi_signo == Signal::SIGHUP as u32 => {}
                 Some(_) | None => return Ok(Reason::Signal),
             },
@@ -143,5 +144,5 @@ fn wait<T: Trunk>(config: &T, started: &Started) -> Result<Reason> {
 /// Whether what arrived is the caller's word, and not the end of the lifeline.
 fn is_let_go(lifeline: BorrowedFd<'_>) -> Result<bool> {
     let mut word = [0; LET_GO.len()];
-    Ok(nix::unistd::read(lifeline, &mut word).context("reading the caller's word")? > 0)
+    Ok(nix::unistd::read(lifeline, &mut word).context("failed to read the caller's word")? > 0)
 }

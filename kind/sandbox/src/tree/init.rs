@@ -38,23 +38,24 @@ pub struct Handed<T> {
 impl<T: Trunk> Arguments<T> {
     fn of_this_process() -> Result<Self> {
         let text = std::env::args().nth(2).context("the second argument is missing")?;
-        serde_json::from_str(&text).context("parsing the second argument")
+        serde_json::from_str(&text).context("failed to parse the second argument")
     }
 }
 
 /// Runs the role.
 pub(super) fn run<T: Trunk>() -> Result<()> {
     let arguments = Arguments::<T>::of_this_process()?;
-    process::die_with_parent().context("tying the tree to its guardian")?;
-    let lifeline = process::inherited_descriptor(arguments.lifeline).context("taking the lifeline")?;
-    close_on_exec(lifeline.as_fd()).context("keeping the lifeline")?;
+    process::die_with_parent().context("failed to tie the tree to its guardian")?;
+    let lifeline =
+        process::inherited_descriptor(arguments.lifeline).context("failed to take the lifeline")?;
+    close_on_exec(lifeline.as_fd()).context("failed to keep the lifeline")?;
     let mut watched = [PollFd::new(lifeline.as_fd(), PollFlags::POLLIN)];
-    if poll(&mut watched, PollTimeout::ZERO).context("looking at the lifeline")? > 0 {
+    if poll(&mut watched, PollTimeout::ZERO).context("failed to look at the lifeline")? > 0 {
         bail!("the guardian was gone before the tree started");
     }
-    mount::make_everything_private().context("making the mounts private")?;
-    mount::process_information(std::path::Path::new("/proc")).context("mounting /proc")?;
-    nix::unistd::sethostname(T::NAME).context("naming the host")?;
+    mount::make_everything_private().context("failed to make the mounts private")?;
+    mount::process_information(std::path::Path::new("/proc")).context("failed to mount /proc")?;
+    nix::unistd::sethostname(T::NAME).context("failed to name the host")?;
     let server = spawn::<T>(Role::Server, &arguments)?;
     let exit = process::reap_until(server).context("reaping")?;
     bail!("the server ended: {exit:?}")
@@ -71,23 +72,24 @@ pub(super) fn serve<T: Trunk>() -> Result<()> {
 
 fn handed<T: Trunk>() -> Result<Handed<T>> {
     let arguments = Arguments::<T>::of_this_process()?;
-    let listener = process::inherited_descriptor(arguments.listener).context("taking the listener")?;
-    let lock = process::inherited_descriptor(arguments.lock).context("taking the lock")?;
-    close_on_exec(&listener).context("keeping the listener")?;
-    close_on_exec(&lock).context("keeping the lock")?;
+    let listener =
+        process::inherited_descriptor(arguments.listener).context("failed to take the listener")?;
+    let lock = process::inherited_descriptor(arguments.lock).context("failed to take the lock")?;
+    close_on_exec(&listener).context("failed to keep the listener")?;
+    close_on_exec(&lock).context("failed to keep the lock")?;
     Ok(Handed { config: arguments.config, listener: TcpListener::from(listener), lock })
 }
 
 /// Starts this program again in a role, with every descriptor that is marked to stay open.
 pub(super) fn spawn<T: Trunk>(role: Role, arguments: &Arguments<T>) -> Result<Pid> {
-    let text = serde_json::to_string(arguments).context("writing the arguments")?;
+    let text = serde_json::to_string(arguments).context("failed to write the arguments")?;
     let child = std::process::Command::new("/proc/self/exe")
         .arg(role.argument::<T>())
         .arg(text)
         .stdin(std::process::Stdio::null())
         .spawn()
-        .with_context(|| format!("starting {}", role.argument::<T>()))?;
-    Ok(Pid::from_raw(i32::try_from(child.id()).context("reading a process number")?))
+        .with_context(|| format!("failed to start {}", role.argument::<T>()))?;
+    Ok(Pid::from_raw(i32::try_from(child.id()).context("failed to read a process number")?))
 }
 
 /// Lets a descriptor survive the next exec, and so be inherited by programs that are started from then on.

@@ -46,12 +46,12 @@ async fn provision(
     let spec = claim.spec.as_ref().context("the claim is empty")?;
     let class_name = spec.storage_class_name.as_deref().context("the claim names no class")?;
     let class = Api::<StorageClass>::all(client.clone()).get(class_name).await;
-    let class = class.with_context(|| format!("reading the class {class_name}"))?;
+    let class = class.with_context(|| format!("failed to read the class {class_name}"))?;
     if spec.volume_mode.as_deref() == Some("Block") {
         bail!("there are only file systems here, no block devices");
     }
     let name = volume_name(claim);
-    std::fs::create_dir_all(directory.join(&name)).context("making the volume's directory")?;
+    std::fs::create_dir_all(directory.join(&name)).context("failed to make the volume's directory")?;
     let volume = json!({
         "apiVersion": "v1",
         "kind": "PersistentVolume",
@@ -73,14 +73,14 @@ async fn provision(
             ] }] } },
         },
     });
-    let volume: PersistentVolume = serde_json::from_value(volume).context("building the volume")?;
+    let volume: PersistentVolume = serde_json::from_value(volume).context("failed to build the volume")?;
     done(volumes.create(&PostParams::default(), &volume).await)
 }
 
 fn remove_directory(directory: &Path) -> Result<()> {
     match std::fs::remove_dir_all(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other.with_context(|| format!("removing {}", directory.display())),
+        other => other.with_context(|| format!("failed to remove {}", directory.display())),
     }
 }
 
@@ -89,6 +89,6 @@ fn done<T>(answer: kube::Result<T>) -> Result<()> {
     match answer {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        Err(error) => Err(error).context("writing to the API"),
+        Err(error) => Err(error).context("failed to write to the API"),
     }
 }

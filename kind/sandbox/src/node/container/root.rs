@@ -22,20 +22,20 @@ const DEVICE_LINKS: [(&str, &str); 4] = [
 /// Assembles the root and makes it the root of the calling process.
 pub(crate) fn assemble(spec: &RootSpec, working_directory: &Path) -> Result<()> {
     let root = spec.directory.as_path();
-    mount::memory(root, MsFlags::empty(), "mode=0755").context("mounting the container's root")?;
+    mount::memory(root, MsFlags::empty(), "mode=0755").context("failed to mount the container's root")?;
     for (target, source) in &spec.image {
         let file = MountSpec { source: source.clone(), target: target.clone(), read_only: true };
-        show(root, &file).context("showing a file of the image")?;
+        show(root, &file).context("failed to show a file of the image")?;
     }
     mount_system(root, spec.privileged)?;
     for volume in &spec.mounts {
-        show(root, volume).context("mounting a volume")?;
+        show(root, volume).context("failed to mount a volume")?;
     }
     make_directory(&below(root, working_directory))?;
     if spec.read_only {
-        mount::remount_read_only(root).context("making the root read-only")?;
+        mount::remount_read_only(root).context("failed to make the root read-only")?;
     }
-    mount::change_root(root).context("changing to the container's root")
+    mount::change_root(root).context("failed to change to the container's root")
 }
 
 /// /proc, /sys and /dev.
@@ -44,12 +44,13 @@ fn mount_system(root: &Path, privileged: bool) -> Result<()> {
     for directory in [&processes, &system, &devices] {
         make_directory(directory)?;
     }
-    mount::process_information(&processes).context("mounting /proc")?;
-    mount::system_information(&system).context("mounting /sys")?;
+    mount::process_information(&processes).context("failed to mount /proc")?;
+    mount::system_information(&system).context("failed to mount /sys")?;
     if !privileged {
         for path in ["sys", "sysrq-trigger", "irq", "bus", "fs"].map(|name| processes.join(name)) {
             if path.exists() {
-                mount::bind(&path, &path, true).with_context(|| format!("protecting {}", path.display()))?;
+                mount::bind(&path, &path, true)
+                    .with_context(|| format!("failed to protect {}", path.display()))?;
             }
         }
     }
@@ -57,17 +58,18 @@ fn mount_system(root: &Path, privileged: bool) -> Result<()> {
 }
 
 fn mount_devices(devices: &Path) -> Result<()> {
-    mount::memory(devices, MsFlags::MS_NOSUID, "mode=0755").context("mounting /dev")?;
+    mount::memory(devices, MsFlags::MS_NOSUID, "mode=0755").context("failed to mount /dev")?;
     for (name, major, minor) in DEVICES {
-        make_device(devices, name, makedev(major, minor)).with_context(|| format!("making /dev/{name}"))?;
+        make_device(devices, name, makedev(major, minor))
+            .with_context(|| format!("failed to make /dev/{name}"))?;
     }
     for (name, target) in DEVICE_LINKS {
-        symlink(target, devices.join(name)).with_context(|| format!("linking /dev/{name}"))?;
+        symlink(target, devices.join(name)).with_context(|| format!("failed to link /dev/{name}"))?;
     }
     let shared = devices.join("shm");
     make_directory(&shared)?;
     mount::memory(&shared, MsFlags::MS_NOSUID | MsFlags::MS_NODEV, "mode=1777,size=64m")
-        .context("mounting /dev/shm")
+        .context("failed to mount /dev/shm")
 }
 
 /// Makes a device of the container's own: what the container does to it, to whom it belongs for example, does not
@@ -97,9 +99,9 @@ fn make_directory(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    std::fs::create_dir_all(path).with_context(|| format!("making directory {}", path.display()))?;
+    std::fs::create_dir_all(path).with_context(|| format!("failed to make directory {}", path.display()))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
-        .with_context(|| format!("opening directory {}", path.display()))
+        .with_context(|| format!("failed to open directory {}", path.display()))
 }
 
 /// A container's path below the root being assembled; `..` never leads out of it.

@@ -16,21 +16,23 @@ use std::path::Path;
 
 /// Runs the role: the specification comes as one line on descriptor 0, events go back on it.
 pub(crate) fn run() -> Result<()> {
-    let socket = UnixStream::from(process::inherited_descriptor(0).context("taking the control socket")?);
-    let control = socket.try_clone().context("moving the control socket out of the way")?;
+    let socket =
+        UnixStream::from(process::inherited_descriptor(0).context("failed to take the control socket")?);
+    let control = socket.try_clone().context("failed to move the control socket out of the way")?;
     let spec = read_spec(&control)?;
-    let null = File::options().read(true).write(true).open("/dev/null").context("opening /dev/null")?;
-    nix::unistd::dup2_stdin(input(&spec, &null)?).context("giving the program its input")?;
+    let null =
+        File::options().read(true).write(true).open("/dev/null").context("failed to open /dev/null")?;
+    nix::unistd::dup2_stdin(input(&spec, &null)?).context("failed to give the program its input")?;
     std::mem::forget(socket);
     let outcome = start(&spec);
-    nix::unistd::dup2_stdin(&null).context("letting go of the program's input")?;
-    nix::unistd::dup2_stdout(&null).context("letting go of the program's output")?;
-    nix::unistd::dup2_stderr(&null).context("letting go of the program's errors")?;
+    nix::unistd::dup2_stdin(&null).context("failed to let go of the program's input")?;
+    nix::unistd::dup2_stdout(&null).context("failed to let go of the program's output")?;
+    nix::unistd::dup2_stderr(&null).context("failed to let go of the program's errors")?;
     match outcome {
         Err(error) => report(&control, &ProcessEvent::Failed { message: format!("{error:#}") }),
         Ok(child) => {
             report(&control, &ProcessEvent::Started { process: child.as_raw() })?;
-            let exit = process::wait_for(child).context("waiting for the program")?;
+            let exit = process::wait_for(child).context("failed to wait for the program")?;
             report(&control, &ProcessEvent::Exited(exit))
         }
     }
@@ -40,30 +42,30 @@ pub(crate) fn run() -> Result<()> {
 fn input(spec: &ProcessSpec, null: &File) -> Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let Some(path) = &spec.stdin else {
-        return null.try_clone().context("giving the program an empty input");
+        return null.try_clone().context("failed to give the program an empty input");
     };
     let mut options = File::options();
     // A terminal is for the program, not for us.
     options.read(true).write(spec.terminal).custom_flags(nix::libc::O_NOCTTY);
-    options.open(path).with_context(|| format!("opening the program's input {}", path.display()))
+    options.open(path).with_context(|| format!("failed to open the program's input {}", path.display()))
 }
 
 fn read_spec(control: &UnixStream) -> Result<ProcessSpec> {
     let mut line = String::new();
-    BufReader::new(control).read_line(&mut line).context("reading the container's specification")?;
-    serde_json::from_str(&line).context("parsing the container's specification")
+    BufReader::new(control).read_line(&mut line).context("failed to read the container's specification")?;
+    serde_json::from_str(&line).context("failed to parse the container's specification")
 }
 
 fn report(mut control: &UnixStream, event: &ProcessEvent) -> Result<()> {
-    let mut line = serde_json::to_string(event).context("writing an event")?;
+    let mut line = serde_json::to_string(event).context("failed to write an event")?;
     line.push('\n');
-    control.write_all(line.as_bytes()).context("reporting to the node")
+    control.write_all(line.as_bytes()).context("failed to report to the node")
 }
 
 /// Forks the program's process and returns once the program has replaced it.
 fn start(spec: &ProcessSpec) -> Result<Pid> {
     enter_namespaces(&spec.place)?;
-    let (mut failure, failed) = std::io::pipe().context("making a pipe for failures")?;
+    let (mut failure, failed) = std::io::pipe().context("failed to make a pipe for failures")?;
     match process::fork_single_threaded().context("forking")? {
         process::Fork::Child => {
             drop(failure);
@@ -76,11 +78,11 @@ fn start(spec: &ProcessSpec) -> Result<Pid> {
         process::Fork::Parent(child) => {
             drop(failed);
             let mut message = String::new();
-            failure.read_to_string(&mut message).context("waiting for the program to start")?;
+            failure.read_to_string(&mut message).context("failed to wait for the program to start")?;
             if message.is_empty() {
                 return Ok(child);
             }
-            process::wait_for(child).context("reaping a program that did not start")?;
+            process::wait_for(child).context("failed to reap a program that did not start")?;
             bail!(message)
         }
     }
@@ -99,7 +101,8 @@ fn enter_namespaces(place: &Place) -> Result<()> {
                 ("mnt", CloneFlags::CLONE_NEWNS),
             ] {
                 let path = process.join("ns").join(name);
-                namespace::enter(&path, kind).with_context(|| format!("entering {}", path.display()))?;
+                namespace::enter(&path, kind)
+                    .with_context(|| format!("failed to enter {}", path.display()))?;
             }
             Ok(())
         }
@@ -107,36 +110,38 @@ fn enter_namespaces(place: &Place) -> Result<()> {
 }
 
 fn enter_pod(container: &NewContainer) -> Result<()> {
-    namespace::enter(&container.network, CloneFlags::CLONE_NEWNET).context("entering the pod's network")?;
+    namespace::enter(&container.network, CloneFlags::CLONE_NEWNET)
+        .context("failed to enter the pod's network")?;
     namespace::enter(&container.hostname, CloneFlags::CLONE_NEWUTS)
-        .context("entering the pod's host name")?;
-    namespace::enter(&container.ipc, CloneFlags::CLONE_NEWIPC).context("entering the pod's IPC")?;
+        .context("failed to enter the pod's host name")?;
+    namespace::enter(&container.ipc, CloneFlags::CLONE_NEWIPC).context("failed to enter the pod's IPC")?;
     match &container.processes {
         Some(target) => {
             namespace::enter(target, CloneFlags::CLONE_NEWPID)
-                .context("entering the target container's processes")?;
+                .context("failed to enter the target container's processes")?;
         }
-        None => unshare(CloneFlags::CLONE_NEWPID).context("making a process namespace")?,
+        None => unshare(CloneFlags::CLONE_NEWPID).context("failed to make a process namespace")?,
     }
-    unshare(CloneFlags::CLONE_NEWNS).context("making a mount namespace")
+    unshare(CloneFlags::CLONE_NEWNS).context("failed to make a mount namespace")
 }
 
 /// In the child: assembles the root, gives up what the container must not have, executes the program.
 fn become_program(spec: &ProcessSpec) -> Result<std::convert::Infallible> {
-    process::die_with_parent().context("tying the program to its monitor")?;
-    nix::unistd::setsid().context("starting a session")?;
+    process::die_with_parent().context("failed to tie the program to its monitor")?;
+    nix::unistd::setsid().context("failed to start a session")?;
     if spec.terminal {
-        process::take_terminal().context("taking the terminal")?;
+        process::take_terminal().context("failed to take the terminal")?;
     }
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     if let Place::New(container) = &spec.place {
-        mount::make_everything_private().context("making the mounts private")?;
+        mount::make_everything_private().context("failed to make the mounts private")?;
         root::assemble(&container.root, &spec.working_directory)?;
     }
     take_identity(spec)?;
-    nix::unistd::chdir(&spec.working_directory)
-        .with_context(|| format!("changing to the working directory {}", spec.working_directory.display()))?;
-    process::reset_signals().context("resetting signals")?;
+    nix::unistd::chdir(&spec.working_directory).with_context(|| {
+        format!("failed to change to the working directory {}", spec.working_directory.display())
+    })?;
+    process::reset_signals().context("failed to reset signals")?;
     execute(spec)
 }
 
@@ -144,18 +149,18 @@ fn take_identity(spec: &ProcessSpec) -> Result<()> {
     let identity = &spec.identity;
     let (user, group) = (Uid::from_raw(identity.user), Gid::from_raw(identity.group));
     for output in [std::io::stdin().as_fd(), std::io::stdout().as_fd(), std::io::stderr().as_fd()] {
-        give_pipe(output, user, group).context("handing its pipes to the program")?;
+        give_pipe(output, user, group).context("failed to hand its pipes to the program")?;
     }
-    capability::limit_bounding_set(identity.capabilities).context("limiting capabilities")?;
+    capability::limit_bounding_set(identity.capabilities).context("failed to limit capabilities")?;
     let groups: Vec<Gid> = identity.supplementary_groups.iter().copied().map(Gid::from_raw).collect();
-    nix::unistd::setgroups(&groups).context("setting supplementary groups")?;
-    nix::unistd::setresgid(group, group, group).with_context(|| format!("becoming group {group}"))?;
-    nix::unistd::setresuid(user, user, user).with_context(|| format!("becoming user {user}"))?;
+    nix::unistd::setgroups(&groups).context("failed to set supplementary groups")?;
+    nix::unistd::setresgid(group, group, group).with_context(|| format!("failed to become group {group}"))?;
+    nix::unistd::setresuid(user, user, user).with_context(|| format!("failed to become user {user}"))?;
     // Changing the user clears this.
-    process::die_with_parent().context("tying the program to its monitor")?;
-    capability::keep_only(identity.capabilities).context("giving up capabilities")?;
+    process::die_with_parent().context("failed to tie the program to its monitor")?;
+    capability::keep_only(identity.capabilities).context("failed to give up capabilities")?;
     if identity.no_new_privileges {
-        nix::sys::prctl::set_no_new_privs().context("forbidding new privileges")?;
+        nix::sys::prctl::set_no_new_privs().context("failed to forbid new privileges")?;
     }
     Ok(())
 }
