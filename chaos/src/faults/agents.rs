@@ -57,7 +57,7 @@ pub(super) async fn heal_early(case: &Case<'_>, targets: Vec<Entered>) -> Result
         error.map_or(Ok(()), Err)
     });
     let healed = tokio::time::timeout(Duration::from_secs(30), try_join_all(healing)).await;
-    healed.context("failed to heal early took too long")?.map(drop).context("failed to heal early")
+    healed.context("early healing took too long")?.map(drop).context("failed to heal early")
 }
 
 /// What of an agent's lines the record keeps.
