@@ -8,7 +8,7 @@ use super::context::Context;
 use super::human;
 use super::judgement::CallCounts;
 use super::timeline::Story;
-use crate::history::{ClientId, Operation, Outcome, SentTo};
+use crate::history::{ClientId, Operation, Outcome, SentTo, is_no_answer};
 
 /// A fault that is over once it happened is in force at least so long: until its victims are gone for their clients.
 const AT_LEAST: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ impl CallCounts {
         match &operation.outcome {
             Outcome::Acknowledged(_) => self.answered += 1,
             Outcome::Failed { .. } => self.refused += 1,
-            Outcome::Unknown { error } if error.starts_with("no answer within") => self.timed_out += 1,
+            Outcome::Unknown { error } if is_no_answer(error) => self.timed_out += 1,
             Outcome::Unknown { .. } => self.unknown += 1,
         }
     }

@@ -31,18 +31,17 @@ pub(super) struct Pod<'a> {
 pub(super) fn leave_first(context: &Context<'_>) -> Assertion {
     let mut check = Check::new(Rule::MembersLeaveFirst);
     let mut departed = 0;
-    for pod in pods(context) {
+    let pods = pods(context);
+    for pod in &pods {
         let Some(ending) = pod.ending.filter(|ending| !is_hit(context, pod.member, *ending)) else {
             continue;
         };
-        if has_successor(context, &pod) {
+        if has_successor(&pods, pod) {
             continue;
         }
         departed += 1;
         let later = context.timeline.rounds.iter().filter(|round| round.start >= ending);
-        if let Some(round) =
-            later.into_iter().find(|round| round.names().values().any(|name| name == pod.member))
-        {
+        if let Some(round) = later.into_iter().find(|round| round.lists_name(pod.member)) {
             let late = round.start.since(ending);
             check.wrong(Some(ending), || {
                 format!(
@@ -54,7 +53,7 @@ pub(super) fn leave_first(context: &Context<'_>) -> Assertion {
             });
         }
     }
-    if pods(context).is_empty() {
+    if pods.is_empty() {
         return check.not_checked("nobody saw a pod of the cluster");
     }
     if !context.events_whole || !context.probes_whole {
@@ -65,10 +64,8 @@ pub(super) fn leave_first(context: &Context<'_>) -> Assertion {
 
 /// Whether a fault was aimed at a member and not yet recovered from: what becomes of it then is for other rules.
 fn is_hit(context: &Context<'_>, member: &str, at: UnixNanoseconds) -> bool {
-    context.timeline.faults.iter().filter(|story| story.may_be_felt(at, at)).any(|story| {
-        let targets = story.targets.unwrap_or_default();
-        targets.iter().any(|target| target.member.as_deref() == Some(member))
-    })
+    let mut felt = context.timeline.faults.iter().filter(|story| story.may_be_felt(at, at));
+    felt.any(|story| story.is_aimed_at(|target| target.member.as_deref() == Some(member)))
 }
 
 /// Every pod of every member, in the order in which they were first seen; what is seen during the clean-up does not count.
@@ -96,8 +93,8 @@ pub(super) fn pods<'a>(context: &Context<'a>) -> Vec<Pod<'a>> {
 }
 
 /// Whether another pod of the same member was seen: then the member only restarted.
-fn has_successor(context: &Context<'_>, pod: &Pod<'_>) -> bool {
-    pods(context).iter().any(|other| other.member == pod.member && other.uid != pod.uid)
+fn has_successor(pods: &[Pod<'_>], pod: &Pod<'_>) -> bool {
+    pods.iter().any(|other| other.member == pod.member && other.uid != pod.uid)
 }
 
 /// A member whose data a fault has destroyed has forgotten what it voted for and what it acknowledged. If its identity
@@ -144,7 +141,7 @@ pub(super) fn lost_replaced(context: &Context<'_>, story: &Story<'_>) -> Option<
 /// Whether the last member list that was told still holds an identity. One that was given its name and its empty disk back
 /// may never get as far as to answer, since the leader knows that it had more; its vote is counted all the same.
 fn listed_at_the_end(context: &Context<'_>, id: MemberId) -> Option<UnixNanoseconds> {
-    let told = context.timeline.rounds.iter().rev().find(|round| round.lists().next().is_some())?;
+    let told = context.timeline.last_told()?;
     let is_listed = told.names().contains_key(&id);
     (is_listed && context.is_complete()).then_some(told.end)
 }

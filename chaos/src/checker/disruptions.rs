@@ -2,12 +2,12 @@
 //! reason. Pure. What harm such a pod would have done shows in time alone: everything comes back, a little later.
 
 use super::context::Context;
-use super::departures::{Pod, pods};
+use super::departures::pods;
 use super::findings::Check;
 use super::human;
 use super::judgement::Assertion;
 use super::rule::Rule;
-use super::timeline::Round;
+use super::timeline::Story;
 use crate::history::UnixNanoseconds;
 use crate::record::{Event, Proof};
 use crate::scenario::Fault;
@@ -26,15 +26,15 @@ pub(super) struct Disruption<'a> {
 
 /// Both rules about the order in which pods are ended.
 pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
-    let all = pods(context);
-    vec![leader_moved_first(context, &all), one_at_a_time(context, &all)]
+    let disruptions = disruptions(context);
+    vec![leader_moved_first(context, &disruptions), one_at_a_time(context, &disruptions)]
 }
 
 /// The pods that no fault ended, of members that were listed then.
-pub(super) fn disruptions<'a>(context: &Context<'a>, all: &[Pod<'a>]) -> Vec<Disruption<'a>> {
-    let ended = all.iter().filter_map(|pod| {
+fn disruptions<'a>(context: &Context<'a>) -> Vec<Disruption<'a>> {
+    let ended = pods(context).into_iter().filter_map(|pod| {
         let at = pod.ending?;
-        let listed = listed_before(context, pod.member, at);
+        let listed = stays_listed(context, pod.member, at);
         (listed && !is_by_a_fault(context, pod.member, at)).then(|| Disruption {
             member: pod.member,
             pod: &pod.last.pod,
@@ -47,30 +47,22 @@ pub(super) fn disruptions<'a>(context: &Context<'a>, all: &[Pod<'a>]) -> Vec<Dis
 
 /// Whether a fault was aimed at the member, or the harness restarted a member itself to make a corruption felt.
 fn is_by_a_fault(context: &Context<'_>, member: &str, at: UnixNanoseconds) -> bool {
-    context.timeline.faults.iter().filter(|story| story.may_be_felt(at, at)).any(|story| {
-        let targets = story.targets.unwrap_or_default();
-        let aimed = targets.iter().any(|target| target.member.as_deref() == Some(member));
-        let by_hand = matches!(story.step.fault, Fault::Corrupt { .. })
-            && story.healed.is_none_or(|healed| at <= healed);
-        aimed || by_hand || story.hit_nobody_knows()
-    })
+    let timeline = &context.timeline;
+    let by_hand = |story: &Story<'_>| {
+        matches!(story.step.fault, Fault::Corrupt { .. })
+            && story.may_be_felt(at, at)
+            && story.healed.is_none_or(|healed| at <= healed)
+    };
+    timeline.may_have_hit(at, at, |target| target.member.as_deref() == Some(member))
+        || timeline.faults.iter().any(by_hand)
 }
 
-/// The last round that told a member list before a moment.
-fn round_before<'a>(context: &'a Context<'_>, at: UnixNanoseconds) -> Option<&'a Round<'a>> {
-    let rounds = &context.timeline.rounds;
-    let until = rounds.partition_point(|round| round.start.plus(context.clock_error()) < at);
-    rounds[..until].iter().rev().find(|round| round.lists().next().is_some())
-}
-
-fn listed_before(context: &Context<'_>, member: &str, at: UnixNanoseconds) -> bool {
-    round_before(context, at).is_some_and(|round| round.names().values().any(|name| name == member))
-        && context
-            .timeline
-            .rounds
-            .iter()
-            .filter(|round| round.start >= at)
-            .any(|round| round.names().values().any(|name| name == member))
+/// Whether a member was listed before a moment, and at some time after it.
+fn stays_listed(context: &Context<'_>, member: &str, at: UnixNanoseconds) -> bool {
+    let timeline = &context.timeline;
+    let before = timeline.last_told_before(at, context.clock_error());
+    let mut after = timeline.rounds.iter().filter(|round| round.start >= at);
+    before.is_some_and(|round| round.lists_name(member)) && after.any(|round| round.lists_name(member))
 }
 
 /// When a member answered again after its pod was ended: once it runs as another process.
@@ -81,11 +73,11 @@ fn back_after(context: &Context<'_>, member: &str, at: UnixNanoseconds) -> Optio
     rounds.into_iter().find(|round| round.answers(id)).map(|round| round.start)
 }
 
-fn leader_moved_first(context: &Context<'_>, all: &[Pod<'_>]) -> Assertion {
+fn leader_moved_first(context: &Context<'_>, disruptions: &[Disruption<'_>]) -> Assertion {
     let mut check = Check::new(Rule::LeaderMovedFirst);
-    let disruptions = disruptions(context, all);
-    for disruption in &disruptions {
-        let Some(round) = round_before(context, disruption.at) else { continue };
+    for disruption in disruptions {
+        let before = context.timeline.last_told_before(disruption.at, context.clock_error());
+        let Some(round) = before else { continue };
         let Some(id) = context.timeline.pods.id_of(disruption.member) else { continue };
         let led = round.seen.members.iter().any(|member| {
             member.status.answer().is_some_and(|status| status.member_id == id && status.leader == Some(id))
@@ -116,9 +108,8 @@ fn said_moved(context: &Context<'_>, disruption: &Disruption<'_>) -> bool {
     })
 }
 
-fn one_at_a_time(context: &Context<'_>, all: &[Pod<'_>]) -> Assertion {
+fn one_at_a_time(context: &Context<'_>, disruptions: &[Disruption<'_>]) -> Assertion {
     let mut check = Check::new(Rule::OneAtATime);
-    let disruptions = disruptions(context, all);
     for (index, later) in disruptions.iter().enumerate() {
         let away = disruptions.iter().enumerate().find(|(other, earlier)| {
             let before = (earlier.at, *other) < (later.at, index);
@@ -146,8 +137,7 @@ fn one_at_a_time(context: &Context<'_>, all: &[Pod<'_>]) -> Assertion {
 
 /// The disruptions that nothing asked for: no change of what is declared was being carried out.
 pub(super) fn unasked<'a>(context: &Context<'a>) -> Vec<Disruption<'a>> {
-    let all = pods(context);
-    let mut unasked = disruptions(context, &all);
+    let mut unasked = disruptions(context);
     unasked.retain(|disruption| {
         !context.timeline.faults.iter().filter(|story| story.step.fault == Fault::Roll).any(|story| {
             let seen = story.proofs.iter().find(|(_, _, proof)| matches!(proof, Proof::RestartsSeen { .. }));

@@ -9,7 +9,7 @@ use super::findings::Check;
 use super::human;
 use super::judgement::Assertion;
 use super::rule::Rule;
-use super::timeline::{Round, Story};
+use super::timeline::Story;
 use crate::history::{MemberId, UnixNanoseconds};
 use crate::record::{Dial, Event, Proof, TargetRole, TargetedPod};
 use crate::scenario::{self, Direction, Fault, FaultName, Peers, Target};
@@ -95,16 +95,6 @@ pub(super) fn as_planned(context: &Context<'_>, story: &Story<'_>) -> Assertion 
     check.conclude_experiment(format!("{} of {}: {hit}", story.step.fault.kind(), story.step.target))
 }
 
-/// The member lists that were told last before a moment.
-fn last_told<'a>(context: &'a Context<'_>, moment: UnixNanoseconds) -> Option<&'a Round<'a>> {
-    let rounds = &context.timeline.rounds;
-    rounds
-        .iter()
-        .take_while(|round| round.start < moment)
-        .filter(|round| round.lists().next().is_some())
-        .last()
-}
-
 fn number(
     context: &Context<'_>,
     check: &mut Check,
@@ -116,7 +106,8 @@ fn number(
     if distinct.len() != targets.len() {
         check.wrong(Some(injecting), || "one pod is its target twice".to_owned());
     }
-    let there = last_told(context, injecting).map(|round| round.voters().len());
+    let there =
+        context.timeline.last_told_before(injecting, Duration::ZERO).map(|round| round.voters().len());
     let expected = match &story.step.target {
         Target::Leader | Target::Follower | Target::Member => Some(1),
         Target::Cluster => Some(0),
@@ -386,7 +377,9 @@ fn uncut_peer(
 
 /// The addresses of the voters that were no targets, as the probe found them just before.
 fn peers_of(context: &Context<'_>, targets: &[TargetedPod], injecting: UnixNanoseconds) -> BTreeSet<String> {
-    let Some(round) = last_told(context, injecting) else { return BTreeSet::new() };
+    let Some(round) = context.timeline.last_told_before(injecting, Duration::ZERO) else {
+        return BTreeSet::new();
+    };
     let voters = round.voters();
     let is_target = |id: MemberId| targets.iter().any(|target| target.member_id == Some(id));
     let members = round.seen.members.iter().filter_map(|member| {

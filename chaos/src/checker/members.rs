@@ -40,7 +40,7 @@ pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
 /// Each member counts once, and only at a revision that holds everything that was written.
 fn members_agree(context: &Context<'_>) -> Assertion {
     let mut check = Check::new(Rule::MembersAgree);
-    let told = context.timeline.rounds.iter().rev().find(|round| round.lists().next().is_some());
+    let told = context.timeline.last_told();
     let listed: Option<BTreeSet<MemberId>> = told.map(Round::voters);
     let last_write = context.ledger.acknowledged().map(|(_, revision)| revision).max();
     let last = context.record.final_read.as_ref().map(|read| read.revision).max(last_write);
@@ -161,7 +161,7 @@ fn members_match_spec(context: &Context<'_>) -> Assertion {
         return check.not_checked("the run did not come to its end");
     }
     let size = context.timeline.size_at(last.start);
-    let told = rounds.iter().rev().find(|round| round.lists().next().is_some());
+    let told = context.timeline.last_told();
     if let Some((round, wrong)) = told.and_then(|round| Some((round, round.listed_wrong(size)?))) {
         check.wrong(Some(round.end), || wrong);
     }

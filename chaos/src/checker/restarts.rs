@@ -1,7 +1,7 @@
 //! The rule about restarts: each has a fault that explains it. Pure. A process that dies by itself, of etcd or of the operator,
 //! is a defect that load alone may never show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::context::Context;
@@ -11,7 +11,7 @@ use super::human;
 use super::judgement::Assertion;
 use super::rule::Rule;
 use crate::history::UnixNanoseconds;
-use crate::record::{Event, Phase, ProcessIdentity};
+use crate::record::{Event, Phase, ProcessIdentity, TargetedPod};
 
 /// An operator may lose its lease on a slow API server, and then ends; twice is no accident.
 const OPERATOR_MAY: usize = 1;
@@ -79,14 +79,14 @@ pub(super) fn explained(context: &Context<'_>) -> Assertion {
 /// Every process that was followed by another one in its pod, and how many pods of members were seen.
 fn restarts<'a>(context: &Context<'a>) -> (Vec<Restart<'a>>, usize) {
     let mut last: BTreeMap<&str, &ProcessIdentity> = BTreeMap::new();
-    let mut members: BTreeMap<&str, ()> = BTreeMap::new();
+    let mut members: BTreeSet<&str> = BTreeSet::new();
     let mut restarts = Vec::new();
     for line in &context.record.events {
         match &line.event {
             Event::Phase { phase: Phase::CleanUp } => break,
             Event::Pod(sample) => {
                 if sample.member.is_some() {
-                    members.insert(&sample.uid, ());
+                    members.insert(&sample.uid);
                 }
                 let Some(process) = &sample.process else { continue };
                 if let Some(before) = last.insert(&sample.uid, process)
@@ -119,22 +119,21 @@ fn is_explained(context: &Context<'_>, restart: &Restart<'_>) -> bool {
         begun
             && !over
             && (story.hit_nobody_knows()
-                || hits(story.targets.unwrap_or_default(), restart)
+                || story.is_aimed_at(|target| is_of(target, restart))
                 || (restart.member.is_none() && story.step.fault.traits().stops_operator))
     })
 }
 
 /// Whether a member was listed for the last time before, or shortly after, a moment.
 fn has_left(context: &Context<'_>, member: &str, at: UnixNanoseconds) -> bool {
-    let listed = |round: &&super::timeline::Round<'_>| round.names().values().any(|name| name == member);
+    let listed = |round: &&super::timeline::Round<'_>| round.lists_name(member);
     let rounds = &context.timeline.rounds;
-    let told_later = rounds.iter().any(|round| round.start > at && round.lists().next().is_some());
+    let told_later = rounds.iter().any(|round| round.start > at && round.tells_members());
     let last = rounds.iter().rev().find(listed).map(|round| round.start);
     told_later && last.is_some_and(|last| last <= at.plus(context.clock_error()).plus(LEAVING))
 }
 
-fn hits(targets: &[crate::record::TargetedPod], restart: &Restart<'_>) -> bool {
-    targets.iter().any(|target| {
-        target.uid == restart.uid || (restart.member.is_some() && target.member.as_deref() == restart.member)
-    })
+/// Whether a process that ended was the target's, or is of the same member.
+fn is_of(target: &TargetedPod, restart: &Restart<'_>) -> bool {
+    target.uid == restart.uid || (restart.member.is_some() && target.member.as_deref() == restart.member)
 }

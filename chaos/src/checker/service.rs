@@ -61,19 +61,15 @@ fn through_the_service<'a>(context: &'a Context<'_>) -> impl Iterator<Item = (&'
 
 /// Voters of the first and of the last member list.
 fn lasting_members(context: &Context<'_>) -> BTreeSet<MemberId> {
-    let rounds = || context.timeline.rounds.iter().filter(|round| round.lists().next().is_some());
+    let rounds = || context.timeline.rounds.iter().filter(|round| round.tells_members());
     let (Some(first), Some(last)) = (rounds().next(), rounds().next_back()) else { return BTreeSet::new() };
     first.voters().intersection(&last.voters()).copied().collect()
 }
 
 /// How many connections answered through the Service while no fault was aimed at a member.
 fn connections_while_untouched(context: &Context<'_>, id: MemberId) -> usize {
-    let touched = |at: UnixNanoseconds| {
-        context.timeline.faults.iter().filter(|story| story.may_be_felt(at, at)).any(|story| {
-            let targets = story.targets.unwrap_or_default();
-            story.hit_nobody_knows() || targets.iter().any(|target| target.member_id == Some(id))
-        })
-    };
+    let touched =
+        |at: UnixNanoseconds| context.timeline.may_have_hit(at, at, |target| target.member_id == Some(id));
     let connections: BTreeSet<(ClientId, u64)> = through_the_service(context)
         .filter(|(operation, _)| context.wall(operation.end).is_some_and(|at| !touched(at)))
         .map(|(operation, _)| (operation.client, operation.end.nanoseconds() / CONNECTION))

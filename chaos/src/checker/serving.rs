@@ -87,11 +87,8 @@ fn gaps(answers: &BTreeSet<UnixNanoseconds>, from: UnixNanoseconds, until: UnixN
 /// more, or nobody had a quorum, which is for another rule.
 fn is_excused(context: &Context<'_>, id: MemberId, gap: &Gap) -> bool {
     let timeline = &context.timeline;
-    let aimed = timeline.faults.iter().filter(|story| story.may_be_felt(gap.since, gap.until)).any(|story| {
-        let its = |target: &crate::record::TargetedPod| {
-            target.member_id == Some(id) || target.member.as_deref() == timeline.pods.name_of(id)
-        };
-        story.hit_nobody_knows() || story.targets.unwrap_or_default().iter().any(its)
+    let aimed = timeline.may_have_hit(gap.since, gap.until, |target| {
+        target.member_id == Some(id) || target.member.as_deref() == timeline.pods.name_of(id)
     });
     let margin = context.clock_error();
     // The API server tells of a start a little later than it was.
@@ -99,9 +96,7 @@ fn is_excused(context: &Context<'_>, id: MemberId, gap: &Gap) -> bool {
         .starts_of(id)
         .any(|start| gap.since <= start.plus(margin) && start <= gap.until.plus(margin + TOLD_LATE));
     let mut told = timeline.rounds.iter().filter(|round| {
-        gap.since.plus(margin) < round.start
-            && round.end < gap.until.plus(margin)
-            && round.lists().next().is_some()
+        gap.since.plus(margin) < round.start && round.end < gap.until.plus(margin) && round.tells_members()
     });
     let left = told.any(|round| !round.voters().contains(&id));
     let bound = context.record.schedule.expect.longest_outage.as_duration();

@@ -222,11 +222,30 @@ impl<'a> Timeline<'a> {
 
     /// Whether a fault was aimed at the member with this address, and was in force or not yet recovered from.
     pub fn is_aimed_at(&self, address: &str, from: UnixNanoseconds, until: UnixNanoseconds) -> bool {
-        self.faults.iter().filter(|story| story.may_be_felt(from, until)).any(|story| {
-            let targets = story.targets.unwrap_or_default();
-            story.hit_nobody_knows()
-                || targets.iter().any(|target| self.pods.has_address(&target.uid, address))
-        })
+        self.may_have_hit(from, until, |target| self.pods.has_address(&target.uid, address))
+    }
+
+    /// Whether such a target may have felt a fault at some time between two moments: one that was aimed at it, or whose targets
+    /// nobody knows.
+    pub fn may_have_hit(
+        &self,
+        from: UnixNanoseconds,
+        until: UnixNanoseconds,
+        is_it: impl Fn(&TargetedPod) -> bool,
+    ) -> bool {
+        let mut felt = self.faults.iter().filter(|story| story.may_be_felt(from, until));
+        felt.any(|story| story.hit_nobody_knows() || story.is_aimed_at(&is_it))
+    }
+
+    /// The last round that told a member list, of those that began before a moment by more than `margin`.
+    pub fn last_told_before(&self, moment: UnixNanoseconds, margin: Duration) -> Option<&Round<'a>> {
+        let until = self.rounds.partition_point(|round| round.start.plus(margin) < moment);
+        self.rounds[..until].iter().rev().find(|round| round.tells_members())
+    }
+
+    /// The last round that told a member list.
+    pub fn last_told(&self) -> Option<&Round<'a>> {
+        self.rounds.iter().rev().find(|round| round.tells_members())
     }
 
     /// When processes of a member were first seen.
@@ -256,6 +275,11 @@ impl Story<'_> {
     /// When the last measurement was made.
     pub fn effect_seen(&self) -> Option<UnixNanoseconds> {
         self.proofs.iter().map(|(at, ..)| *at).max()
+    }
+
+    /// Whether one of its targets is such a one.
+    pub fn is_aimed_at(&self, is_it: impl Fn(&TargetedPod) -> bool) -> bool {
+        self.targets.unwrap_or_default().iter().any(is_it)
     }
 
     /// Whether it was to hit members, and the record does not say which, or is wrong about it: anybody may have felt it.
@@ -375,6 +399,16 @@ impl Round<'_> {
     /// The member lists that were told in this round.
     pub fn lists(&self) -> impl Iterator<Item = &Vec<ListedMember>> {
         self.seen.members.iter().filter_map(|member| member.members.answer())
+    }
+
+    /// Whether a member list was told in this round.
+    pub fn tells_members(&self) -> bool {
+        self.lists().next().is_some()
+    }
+
+    /// Whether a member list of this round gives this name to somebody.
+    pub fn lists_name(&self, name: &str) -> bool {
+        self.names().values().any(|listed| listed == name)
     }
 
     /// The voters of all member lists that were told in this round.

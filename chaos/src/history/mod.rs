@@ -22,7 +22,7 @@ pub use ids::{ClientId, ClusterId, Elapsed, Key, MemberId, Revision, UnixNanosec
 pub use lines::{CutLine, Lines, ReadError, read_lines, write_line};
 pub use operation::{
     Acknowledgement, Call, CommittedChange, CommittedEvent, Comparison, Expected, FinalRead, Found,
-    Operation, Outcome, Reply, SentTo, TransactionCall,
+    Operation, Outcome, Reply, SentTo, TransactionCall, is_no_answer, no_answer,
 };
 pub use probe::{
     AlarmKind, HashOfMember, HashRound, ListedMember, MemberHash, MemberStatus, Observation, ProbeRound,

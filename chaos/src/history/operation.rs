@@ -1,5 +1,7 @@
 //! What clients asked, what they were told, and what the cluster says afterwards that it committed.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{ClientId, ClusterId, Elapsed, Key, MemberId, Revision, Value};
@@ -112,6 +114,18 @@ pub enum Outcome {
         error: String,
     },
 }
+
+/// What a client says that gave up waiting.
+pub fn no_answer(limit: Duration) -> String {
+    format!("{NO_ANSWER} {} ms", limit.as_millis())
+}
+
+/// Whether a client's words are those of [`no_answer`].
+pub fn is_no_answer(error: &str) -> bool {
+    error.starts_with(NO_ANSWER)
+}
+
+const NO_ANSWER: &str = "no answer within";
 
 /// An answer of etcd.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

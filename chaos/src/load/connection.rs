@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::configuration::Configuration;
 use super::pins::Pins;
-use crate::history::{ClientId, SentTo};
+use crate::history::{ClientId, SentTo, no_answer};
 
 /// How often a pinned client looks whether its member is still there.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -154,7 +154,7 @@ pub(crate) async fn resolve(names: &str, limit: Duration) -> Result<Vec<SocketAd
         match timeout(limit, lookup_host(name)).await {
             Ok(Ok(found)) => addresses.extend(found.filter(SocketAddr::is_ipv4)),
             Ok(Err(error)) => failure = Some(format!("resolving {name}: {error}")),
-            Err(_) => failure = Some(format!("resolving {name}: no answer within {} ms", limit.as_millis())),
+            Err(_) => failure = Some(format!("resolving {name}: {}", no_answer(limit))),
         }
     }
     addresses.sort_unstable();

@@ -9,6 +9,7 @@ use etcd_client::{Error, GetResponse, KeyValue, PutResponse, ResponseHeader, Txn
 
 use crate::history::{
     Acknowledgement, ClusterId, Found, Key, MemberId, Outcome, Reply, Revision, TransactionCall, Value,
+    no_answer,
 };
 
 /// gRPC codes that etcd's front end uses to refuse a request before it is proposed (`api/v3rpc/rpctypes/error.go`).
@@ -18,7 +19,7 @@ const UNAVAILABLE: i32 = 14;
 
 /// The client gave up waiting.
 pub(super) fn timed_out(limit: Duration) -> Outcome {
-    Outcome::Unknown { error: format!("no answer within {} ms", limit.as_millis()) }
+    Outcome::Unknown { error: no_answer(limit) }
 }
 
 /// What an error says about the call.

@@ -8,7 +8,8 @@ use etcd_client::{Client, HashKvResponse, MemberListResponse, ResponseHeader, St
 use tokio::time::timeout;
 
 use crate::history::{
-    AlarmKind, ClusterId, ListedMember, MemberHash, MemberId, MemberStatus, Observation, QuorumRead, Revision,
+    AlarmKind, ClusterId, ListedMember, MemberHash, MemberId, MemberStatus, Observation, QuorumRead,
+    Revision, no_answer,
 };
 use crate::in_pod::Clock;
 
@@ -55,7 +56,7 @@ async fn observed<Answer, T, E: Display>(
     match timeout(limit, call).await {
         Ok(Ok(answer)) => read(&answer).map_or_else(Observation::Failed, Observation::Answered),
         Ok(Err(error)) => Observation::Failed(error.to_string()),
-        Err(_) => Observation::Failed(format!("no answer within {} ms", limit.as_millis())),
+        Err(_) => Observation::Failed(no_answer(limit)),
     }
 }
 

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{
-    AssembleError, EVENTS_FILE, FINAL_FILE, LOAD_FILE, PROBE_FILE, RUN_FILE, RunRecord, SCHEDULE_FILE,
-};
+use super::{AssembleError, FILES, RunRecord};
 
 /// The bytes of a record's files by their name within the folder. A file that is not there is not in the map.
 pub type RecordFiles = BTreeMap<String, Vec<u8>>;
@@ -49,7 +47,7 @@ pub fn open(folder: &Path) -> Result<RunRecord, OpenError> {
 /// A file that is there and cannot be read; a missing file is no error here.
 pub fn read_folder(folder: &Path) -> Result<RecordFiles, OpenError> {
     let mut files = RecordFiles::new();
-    for name in [RUN_FILE, SCHEDULE_FILE, EVENTS_FILE, LOAD_FILE, FINAL_FILE, PROBE_FILE] {
+    for name in FILES {
         let path = folder.join(name);
         match std::fs::read(&path) {
             Ok(bytes) => {

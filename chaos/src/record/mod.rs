@@ -45,3 +45,5 @@ pub const LOAD_FILE: &str = "history/load.jsonl";
 pub const FINAL_FILE: &str = "history/final.jsonl";
 /// The name of the file that holds the probe's samples.
 pub const PROBE_FILE: &str = "history/probe.jsonl";
+/// Every file of a record.
+pub const FILES: [&str; 6] = [RUN_FILE, SCHEDULE_FILE, EVENTS_FILE, LOAD_FILE, FINAL_FILE, PROBE_FILE];

@@ -79,6 +79,15 @@ impl Subject {
             Subject::Selector(selector) => selector.size,
         }
     }
+
+    /// The most voters that are declared at any time, with these faults.
+    pub fn largest_size<'a>(&self, faults: impl Iterator<Item = &'a Fault>) -> ClusterSize {
+        let resizes = faults.filter_map(|fault| match fault {
+            Fault::Resize { size } => Some(*size),
+            _ => None,
+        });
+        resizes.fold(self.size(), ClusterSize::max)
+    }
 }
 
 /// The part of an `EtcdCluster`'s spec that scenarios set.

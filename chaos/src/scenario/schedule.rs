@@ -39,11 +39,7 @@ pub struct Schedule {
 impl Schedule {
     /// The most voters that are declared at any time of the run.
     pub fn largest_size(&self) -> ClusterSize {
-        let resizes = self.steps.iter().filter_map(|step| match step.fault {
-            Fault::Resize { size } => Some(size),
-            _ => None,
-        });
-        resizes.fold(self.subject.size(), ClusterSize::max)
+        self.subject.largest_size(self.steps.iter().map(|step| &step.fault))
     }
 }
 

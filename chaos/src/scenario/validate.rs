@@ -4,8 +4,8 @@ use super::error::{ScenarioError, Source};
 use super::fields::Fields;
 use super::raw::{At, RawAllow, RawCluster, RawExpect, RawLoad, RawScenario, RawSelector, RawSubject};
 use super::{
-    Allow, ClusterSize, EtcdVersion, Expect, Fault, Load, Mix, Period, PlannedFault, QuorumLoss, Scenario,
-    Seed, Subject, SubjectCluster, SubjectSelector, model, validate_fault,
+    Allow, ClusterSize, EtcdVersion, Expect, Load, Mix, Period, QuorumLoss, Scenario, Seed, Subject,
+    SubjectCluster, SubjectSelector, model, validate_fault,
 };
 
 /// The seed of a scenario that names none.
@@ -22,7 +22,7 @@ pub(super) fn validate(source: &Source<'_>, raw: &RawScenario) -> Result<Scenari
     let subject = subject(&fields, &raw.subject)?;
     let faults = validate_fault::faults(&fields, raw, &subject)?;
     let load = load(&fields, &raw.load)?;
-    enough_clients(&fields, raw, &load, largest_size(&subject, &faults))?;
+    enough_clients(&fields, raw, &load, subject.largest_size(faults.iter().map(|planned| &planned.fault)))?;
     Ok(Scenario {
         name: fields.parsed("name", &raw.name)?,
         seed: raw.seed.map_or(DEFAULT_SEED, Seed),
@@ -32,14 +32,6 @@ pub(super) fn validate(source: &Source<'_>, raw: &RawScenario) -> Result<Scenari
         allow: allow(&fields, &raw.allow)?,
         subject,
     })
-}
-
-fn largest_size(subject: &Subject, faults: &[PlannedFault]) -> ClusterSize {
-    let resizes = faults.iter().filter_map(|planned| match planned.fault {
-        Fault::Resize { size } => Some(size),
-        _ => None,
-    });
-    resizes.fold(subject.size(), ClusterSize::max)
 }
 
 /// Some client always asks each member, so that a member is asked while it is cut off; and one asks the Service.

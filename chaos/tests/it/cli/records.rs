@@ -3,16 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::place::{Answer, Place};
+use chaos::record::FILES;
 
-const FILES: [&str; 6] = [
-    "run.json",
-    "schedule.json",
-    "events.jsonl",
-    "history/load.jsonl",
-    "history/final.jsonl",
-    "history/probe.jsonl",
-];
+use super::place::{Answer, Place};
 
 /// A copy of a recorded run that passes.
 fn recorded_run(place: &Place) -> PathBuf {

@@ -1,7 +1,7 @@
 //! What members said of themselves and of each other was not what members of one healthy cluster say.
 
 use chaos::checker::Rule;
-use chaos::history::{AlarmKind, ClusterId, MemberId, Observation, Outcome, Revision, SentTo};
+use chaos::history::{AlarmKind, ClusterId, MemberId, MemberStatus, Observation, Outcome, Revision, SentTo};
 use chaos::record::RunRecord;
 
 use super::view::{SECOND, injected, later_statuses, lost, on_load, on_probe, statuses};
@@ -115,10 +115,7 @@ pub(super) const RECIPES: &[Recipe] = &[
         right: Right::Fail,
         broken: &[Rule::MembersNeverGoBack],
         tamper: |record| {
-            let who = later_statuses(record).next().unwrap().member_id;
-            later_statuses(record)
-                .filter(|status| status.member_id == who)
-                .for_each(|status| status.revision = Revision(1));
+            for_one_member(record, |status| status.revision = Revision(1));
         },
     },
     Recipe {
@@ -126,10 +123,7 @@ pub(super) const RECIPES: &[Recipe] = &[
         right: Right::Fail,
         broken: &[Rule::MembersNeverGoBack],
         tamper: |record| {
-            let who = later_statuses(record).next().unwrap().member_id;
-            later_statuses(record)
-                .filter(|status| status.member_id == who)
-                .for_each(|status| status.applied_index = Some(3));
+            for_one_member(record, |status| status.applied_index = Some(3));
         },
     },
     Recipe {
@@ -137,10 +131,7 @@ pub(super) const RECIPES: &[Recipe] = &[
         right: Right::Fail,
         broken: &[Rule::MembersNeverGoBack],
         tamper: |record| {
-            let who = later_statuses(record).next().unwrap().member_id;
-            later_statuses(record)
-                .filter(|status| status.member_id == who)
-                .for_each(|status| status.committed_index = Some(3));
+            for_one_member(record, |status| status.committed_index = Some(3));
         },
     },
     Recipe {
@@ -148,10 +139,7 @@ pub(super) const RECIPES: &[Recipe] = &[
         right: Right::Fail,
         broken: &[Rule::MembersNeverGoBack],
         tamper: |record| {
-            let who = later_statuses(record).next().unwrap().member_id;
-            later_statuses(record)
-                .filter(|status| status.member_id == who)
-                .for_each(|status| status.term = 1);
+            for_one_member(record, |status| status.term = 1);
         },
     },
     Recipe {
@@ -238,6 +226,12 @@ fn two_leaders(record: &mut RunRecord) {
     for status in statuses(round).take(2) {
         (status.leader, status.term) = (Some(status.member_id), term.unwrap());
     }
+}
+
+/// One and the same member says something else from the middle of the run on.
+fn for_one_member(record: &mut RunRecord, change: impl FnMut(&mut MemberStatus)) {
+    let who = later_statuses(record).next().unwrap().member_id;
+    later_statuses(record).filter(|status| status.member_id == who).for_each(change);
 }
 
 fn target_of(record: &RunRecord, fault: &str) -> MemberId {

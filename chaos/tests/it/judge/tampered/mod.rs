@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use chaos::checker::{Outcome, Rule, Verdict, judge};
-use chaos::record::{RecordFiles, RunRecord};
+use chaos::record::{FILES, RecordFiles, RunRecord};
 
 /// What a changed record may be judged as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,15 +83,6 @@ fn recorded() -> RunRecord {
     }
     RunRecord::assemble(&files).expect("the record is one")
 }
-
-const FILES: [&str; 6] = [
-    "run.json",
-    "schedule.json",
-    "events.jsonl",
-    "history/load.jsonl",
-    "history/final.jsonl",
-    "history/probe.jsonl",
-];
 
 #[test]
 fn the_recorded_run_passes_with_nothing_left_open() {
