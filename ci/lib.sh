@@ -24,11 +24,19 @@ need_debian_packages() {
     [ ${#missing[@]} -eq 0 ] && return 0
     [ "$(id -u)" -eq 0 ] || fail "missing Debian packages: ${missing[*]}; run this as root, or install them yourself"
     say "installing from Debian: ${missing[*]}"
+    local policy=/usr/sbin/policy-rc.d made=''
+    # What we install is started by us alone: no service of it shall run on this machine.
+    [ -e "$policy" ] || { made=$policy; printf '#!/bin/sh\nexit 101\n' > "$policy"; chmod 755 "$policy"; }
+    install_debian_packages "${missing[@]}" || { rm -f ${made:+"$made"}; fail "failed to install ${missing[*]}: is the Debian mirror reachable?"; }
+    [ -z "$made" ] || rm -f "$made"
+}
+
+# install_debian_packages NAME…: with the lists that are there, or else with new ones.
+install_debian_packages() {
     local apt=(apt-get -o DPkg::Lock::Timeout=300 -qq)
-    DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null 2>&1 && return 0
-    "${apt[@]}" update >/dev/null || fail "apt-get update failed: is the Debian mirror reachable?"
-    DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null \
-        || fail "could not install: ${missing[*]}"
+    DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "$@" >/dev/null 2>&1 && return 0
+    "${apt[@]}" update >/dev/null
+    DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "$@" >/dev/null
 }
 
 # need_command NAME HINT: refuses to go on without a tool that we do not install ourselves.
@@ -44,6 +52,13 @@ need_build_tools() {
 # need_bare_packages: what bare clusters take from the distribution.
 need_bare_packages() { need_debian_packages containerd runc containernetworking-plugins catatonit nftables mount; }
 
+# need_kind_packages: what a container engine and our node image take from the distribution. An engine that is there is kept.
+need_kind_packages() {
+    need_bare_packages
+    need_debian_packages mmdebstrap busybox-static jq iptables iproute2
+    command -v dockerd >/dev/null || need_debian_packages docker.io
+}
+
 # need_cargo_deny: the checker of dependencies, built once into the cache; its path is $cargo_deny then.
 need_cargo_deny() {
     local root="$cache/tools/cargo-deny-0.20.2"
@@ -53,9 +68,12 @@ need_cargo_deny() {
     rm -rf "$root/build"
 }
 
+# The version of the `kind` program, and of the sources that our node image is made from.
+kind_version=v0.33.0
+
 # need_kind: the program that makes clusters in Docker, built once into the cache and put first in PATH, unless one is there.
 need_kind() {
-    local version=v0.33.0
+    local version=$kind_version
     command -v kind >/dev/null && return 0
     if [ ! -x "$cache/tools/kind-$version/kind" ]; then
         need_command go "install Go 1.26 or newer (https://go.dev/dl)"

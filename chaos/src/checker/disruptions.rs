@@ -129,10 +129,7 @@ fn one_at_a_time(context: &Context<'_>, disruptions: &[Disruption<'_>]) -> Asser
     if !context.events_whole || !context.probes_whole {
         check.undecided("the record of pods or of probes is not whole");
     }
-    check.conclude(format!(
-        "{} ended without a fault, one after the other",
-        human::plural(disruptions.len(), "pod")
-    ))
+    check.conclude(format!("{} ended without a fault", human::plural(disruptions.len(), "pod")))
 }
 
 /// The disruptions that nothing asked for: no change of what is declared was being carried out.

@@ -100,10 +100,15 @@ struct ClusterArguments {
     /// How many nodes a new bare cluster has, 1 to 9
     #[arg(long, value_name = "N", value_parser = parse_nodes)]
     nodes: Option<NodeCount>,
-    /// The node image of a new kind cluster, such as kindest/node:v1.34.11: it decides the Kubernetes version
+    /// The node image of a new kind cluster, such as kindest/node:v1.34.11: it decides the Kubernetes version. Without it, the
+    /// environment's CHAOS_NODE_IMAGE, or else the image that kind takes
     #[arg(long, value_name = "IMAGE")]
     node_image: Option<String>,
 }
+
+/// Names the node image of every new kind cluster, as where no registry can be reached; not a value of the flag, since it is
+/// no mistake with other kinds of clusters.
+const NODE_IMAGE_VARIABLE: &str = "CHAOS_NODE_IMAGE";
 
 fn parse_image(text: &str) -> Result<(String, PathBuf), String> {
     let (image, file) =
@@ -139,10 +144,17 @@ impl ClusterArguments {
         if let Some(nodes) = self.nodes {
             add("--nodes", nodes.to_string());
         }
-        if let Some(image) = &self.node_image {
-            add("--node-image", image.clone());
+        if let Some(image) = self.node_image() {
+            add("--node-image", image);
         }
         again
+    }
+
+    fn node_image(&self) -> Option<String> {
+        match self.cluster {
+            ClusterKind::Kind => self.node_image.clone().or_else(|| std::env::var(NODE_IMAGE_VARIABLE).ok()),
+            ClusterKind::Sandbox | ClusterKind::Bare | ClusterKind::Current => None,
+        }
     }
 
     fn choice(&self) -> ClusterChoice {
@@ -154,7 +166,7 @@ impl ClusterArguments {
             operator_binary: self.operator_binary.clone(),
             other_operators: self.another_operator.clone(),
             nodes: self.nodes.unwrap_or(NodeCount::ONE),
-            node_image: self.node_image.clone(),
+            node_image: self.node_image(),
         }
     }
 

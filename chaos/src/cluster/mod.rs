@@ -1,5 +1,6 @@
 //! The Kubernetes cluster a run acts on: opened, described and closed. Never installs anything into it.
 
+mod archives;
 pub mod bare;
 pub mod cache;
 mod current;

@@ -25,7 +25,7 @@ pub struct CutLine {
 
 /// A file that is broken before its end.
 #[derive(Debug, thiserror::Error)]
-#[error("{file}:{line}: reading the record: this is not a line of this format")]
+#[error("{file}:{line}: failed to read the record: this is not a line of this format")]
 pub struct ReadError {
     /// The file.
     pub file: String,

@@ -153,8 +153,8 @@ pub(crate) async fn resolve(names: &str, limit: Duration) -> Result<Vec<SocketAd
     for name in names.split(',') {
         match timeout(limit, lookup_host(name)).await {
             Ok(Ok(found)) => addresses.extend(found.filter(SocketAddr::is_ipv4)),
-            Ok(Err(error)) => failure = Some(format!("resolving {name}: {error}")),
-            Err(_) => failure = Some(format!("resolving {name}: {}", no_answer(limit))),
+            Ok(Err(error)) => failure = Some(format!("failed to resolve {name}: {error}")),
+            Err(_) => failure = Some(format!("failed to resolve {name}: {}", no_answer(limit))),
         }
     }
     addresses.sort_unstable();

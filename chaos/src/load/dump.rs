@@ -36,10 +36,10 @@ pub(super) enum DumpError {
         newest: Revision,
     },
     /// One attempt did not succeed.
-    #[error("{doing}: {cause}")]
+    #[error("failed to {attempt}: {cause}")]
     Attempt {
         /// What was tried.
-        doing: &'static str,
+        attempt: &'static str,
         /// What came of it.
         cause: String,
     },
@@ -104,7 +104,7 @@ async fn until_answered<T>(
     let limit = Instant::now() + DUMP_LIMIT;
     loop {
         let connected = async { connection.client().await.1 };
-        let answered = match limited("connecting", connected).await {
+        let answered = match limited("connect", connected).await {
             Ok(client) => ask(client).await,
             Err(error) => Err(error),
         };
@@ -124,14 +124,14 @@ async fn read_revision(
     prefix: &str,
     clock: Clock,
 ) -> Result<(FinalRead, Revision), DumpError> {
-    let doing = "reading the final revision";
+    let attempt = "read the final revision";
     let newest_first = GetOptions::new()
         .with_prefix()
         .with_keys_only()
         .with_limit(1)
         .with_sort(SortTarget::Mod, SortOrder::Descend);
-    let answer = limited(doing, client.get(prefix, Some(newest_first))).await?;
-    let header = answer.header().ok_or_else(|| failed(doing, "an answer without a header"))?;
+    let answer = limited(attempt, client.get(prefix, Some(newest_first))).await?;
+    let header = answer.header().ok_or_else(|| failed(attempt, "an answer without a header"))?;
     let read = FinalRead {
         revision: Revision(positive(header.revision())?),
         first_revision: Revision(1),
@@ -154,13 +154,13 @@ async fn watch_until(
     let last = read.revision;
     let options = WatchOptions::new().with_prefix().with_start_revision(first);
     let mut watcher = client.watch_client().max_decoding_message_size(LARGEST_MESSAGE_BYTES);
-    let mut stream = limited("starting the final watch", watcher.watch(prefix, Some(options))).await?;
+    let mut stream = limited("start the final watch", watcher.watch(prefix, Some(options))).await?;
     let mut events: Vec<CommittedEvent> = Vec::new();
     let mut reached = Revision(0);
     let mut patience = Instant::now() + SILENCE_LIMIT;
     while reached < last || events.last().map_or(Revision(0), |event| event.revision) < newest {
         if Instant::now() >= patience {
-            return Err(failed("watching from the load's first revision", "etcd is silent"));
+            return Err(failed("watch from the load's first revision", "etcd is silent"));
         }
         let Some(progress) = next_events(&mut stream, &mut events).await? else { continue };
         patience = Instant::now() + SILENCE_LIMIT;
@@ -176,13 +176,13 @@ async fn next_events(
     stream: &mut WatchStream,
     events: &mut Vec<CommittedEvent>,
 ) -> Result<Option<Revision>, DumpError> {
-    let doing = "watching from the load's first revision";
+    let attempt = "watch from the load's first revision";
     let message = match timeout(ATTEMPT_INTERVAL, stream.message()).await {
         Ok(Ok(Some(message))) => message,
-        Ok(Ok(None)) => return Err(failed(doing, "etcd ended the watch")),
-        Ok(Err(error)) => return Err(failed(doing, &error.to_string())),
+        Ok(Ok(None)) => return Err(failed(attempt, "etcd ended the watch")),
+        Ok(Err(error)) => return Err(failed(attempt, &error.to_string())),
         Err(_) => {
-            limited("asking for the watch's progress", stream.request_progress()).await?;
+            limited("ask for the watch's progress", stream.request_progress()).await?;
             return Ok(None);
         }
     };
@@ -190,7 +190,7 @@ async fn next_events(
         return Err(DumpError::Compacted { compacted: message.compact_revision() });
     }
     if message.canceled() {
-        return Err(failed(doing, &format!("etcd cancelled the watch: {}", message.cancel_reason())));
+        return Err(failed(attempt, &format!("etcd cancelled the watch: {}", message.cancel_reason())));
     }
     for event in message.events() {
         events.push(committed(event)?);
@@ -201,10 +201,11 @@ async fn next_events(
 }
 
 fn committed(event: &Event) -> Result<CommittedEvent, DumpError> {
-    let doing = "understanding an event of the final watch";
-    let pair = event.kv().ok_or_else(|| failed(doing, "an event without a key"))?;
+    let attempt = "understand an event of the final watch";
+    let pair = event.kv().ok_or_else(|| failed(attempt, "an event without a key"))?;
     let text = |bytes: &[u8]| {
-        String::from_utf8(bytes.to_vec()).map_err(|_| failed(doing, "something below our prefix is not text"))
+        String::from_utf8(bytes.to_vec())
+            .map_err(|_| failed(attempt, "something below our prefix is not text"))
     };
     let change = match event.event_type() {
         EventType::Put => {
@@ -220,20 +221,20 @@ fn committed(event: &Event) -> Result<CommittedEvent, DumpError> {
 }
 
 async fn limited<T, E: std::fmt::Display>(
-    doing: &'static str,
+    attempt: &'static str,
     call: impl Future<Output = Result<T, E>>,
 ) -> Result<T, DumpError> {
     match timeout(SILENCE_LIMIT, call).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(failed(doing, &error.to_string())),
-        Err(_) => Err(failed(doing, "no answer in time")),
+        Ok(Err(error)) => Err(failed(attempt, &error.to_string())),
+        Err(_) => Err(failed(attempt, "no answer in time")),
     }
 }
 
 fn positive(number: i64) -> Result<u64, DumpError> {
-    u64::try_from(number).map_err(|_| failed("understanding a number of etcd", "it is negative"))
+    u64::try_from(number).map_err(|_| failed("understand a number of etcd", "it is negative"))
 }
 
-fn failed(doing: &'static str, cause: &str) -> DumpError {
-    DumpError::Attempt { doing, cause: cause.to_owned() }
+fn failed(attempt: &'static str, cause: &str) -> DumpError {
+    DumpError::Attempt { attempt, cause: cause.to_owned() }
 }

@@ -13,7 +13,7 @@ pub type RecordFiles = BTreeMap<String, Vec<u8>>;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// A file is there and cannot be read.
-    #[error("reading {}", path.display())]
+    #[error("failed to read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -22,7 +22,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// It is not the folder of a run.
-    #[error("reading the run in {}", folder.display())]
+    #[error("failed to read the run in {}", folder.display())]
     Assemble {
         /// The folder.
         folder: PathBuf,

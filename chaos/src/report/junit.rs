@@ -10,7 +10,7 @@ use crate::scenario::{ScenarioName, Seed};
 
 /// The XML could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("writing the JUnit report")]
+#[error("failed to write the JUnit report")]
 pub struct JunitError(#[from] quick_junit::SerializeError);
 
 /// A scenario that could not be run at all.

@@ -38,7 +38,15 @@ fn workflows() -> BTreeMap<String, Workflow> {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         (name, parsed.unwrap_or_else(|error| panic!("{}: {error}", path.display())))
     };
-    files.map(read).collect()
+    files.map(read).chain([to_copy()]).collect()
+}
+
+/// The workflow that the README offers to copy.
+fn to_copy() -> (String, Workflow) {
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let (_, block) = readme.split_once("```yaml\non: push\n").expect("the README has a workflow to copy");
+    let (text, _) = block.split_once("```").expect("the block ends");
+    ("README.md".to_owned(), serde_saphyr::from_str(text).unwrap())
 }
 
 /// The word of a command that is a script of `ci/`, or nothing for what only prepares the hosted machine.
@@ -68,7 +76,10 @@ fn hosted_workflows_use_the_rust_of_the_workspace() {
 #[test]
 fn hosted_workflows_only_call_scripts_that_run_anywhere() {
     let workflows = workflows();
-    assert_eq!(workflows.keys().collect::<Vec<_>>(), ["advisories.yml", "ci.yml", "kind.yml", "release.yml"]);
+    assert_eq!(
+        workflows.keys().collect::<Vec<_>>(),
+        ["README.md", "advisories.yml", "ci.yml", "kind.yml", "release.yml"]
+    );
     let mut scripts = Vec::new();
     for (name, workflow) in &workflows {
         for job in workflow.jobs.values() {
@@ -78,7 +89,10 @@ fn hosted_workflows_only_call_scripts_that_run_anywhere() {
         }
     }
     scripts.dedup();
-    assert_eq!(scripts, ["ci/advisories", "ci/test", "ci/scenarios", "ci/image", "ci/release"]);
+    assert_eq!(
+        scripts,
+        ["ci/scenarios", "ci/advisories", "ci/test", "ci/scenarios", "ci/image", "ci/release"]
+    );
     for script in scripts {
         let mode = std::fs::metadata(repository().join(script)).unwrap().permissions().mode();
         assert!(mode & 0o111 != 0, "{script} is not executable");

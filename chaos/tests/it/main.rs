@@ -8,6 +8,7 @@ mod agent_partition;
 mod agent_process;
 mod bare;
 mod cli;
+mod engine;
 mod hosted;
 mod judge;
 mod load;

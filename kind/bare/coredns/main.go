@@ -13,6 +13,8 @@ import (
 	_ "github.com/coredns/coredns/plugin/kubernetes"
 	_ "github.com/coredns/coredns/plugin/loadbalance"
 	_ "github.com/coredns/coredns/plugin/log"
+	_ "github.com/coredns/coredns/plugin/loop"
+	_ "github.com/coredns/coredns/plugin/metrics"
 	_ "github.com/coredns/coredns/plugin/ready"
 	_ "github.com/coredns/coredns/plugin/reload"
 )
@@ -20,7 +22,7 @@ import (
 // The order in which plugins see a query, as in the released binary: only what is listed can be configured.
 func init() {
 	dnsserver.Directives = []string{
-		"reload", "ready", "health", "errors", "log", "loadbalance", "cache", "kubernetes", "forward",
+		"reload", "ready", "health", "prometheus", "errors", "log", "loadbalance", "cache", "kubernetes", "loop", "forward",
 	}
 }
 

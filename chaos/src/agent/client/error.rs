@@ -13,10 +13,10 @@ pub enum AgentError {
     #[error(transparent)]
     NoDataVolume(#[from] NoDataVolume),
     /// The API server refused or did not answer.
-    #[error("{doing} of pod {pod}")]
+    #[error("failed to {attempt} of pod {pod}")]
     Api {
         /// What was asked.
-        doing: &'static str,
+        attempt: &'static str,
         /// The pod.
         pod: String,
         /// The answer.
@@ -24,10 +24,10 @@ pub enum AgentError {
         source: Box<kube::Error>,
     },
     /// A call to the API server took too long.
-    #[error("{doing} of pod {pod}: no answer in {} s", CALL_LIMIT.as_secs())]
+    #[error("failed to {attempt} of pod {pod}: no answer in {} s", CALL_LIMIT.as_secs())]
     ApiTimedOut {
         /// What was asked.
-        doing: &'static str,
+        attempt: &'static str,
         /// The pod.
         pod: String,
     },

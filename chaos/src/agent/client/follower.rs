@@ -95,7 +95,7 @@ impl Follower {
         let parameters =
             LogParams { container: Some(self.container.clone()), follow, ..LogParams::default() };
         let opened =
-            self.pods.limited("opening the log", pods.log_stream(&self.pods.target.pod, &parameters)).await;
+            self.pods.limited("open the log", pods.log_stream(&self.pods.target.pod, &parameters)).await;
         let log = match opened {
             Ok(log) => log,
             Err(error) => {

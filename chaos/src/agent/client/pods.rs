@@ -37,8 +37,8 @@ impl Pods {
     /// The pod as it is, with every field that the server knows; an error if it is not the target any more.
     pub(super) async fn read(&self) -> Result<Value, AgentError> {
         let request = http::Request::get(self.path("")).body(Vec::new());
-        let doing = "reading the state";
-        let pod: Value = match self.limited(doing, self.client.request(valid(request))).await {
+        let attempt = "read the state";
+        let pod: Value = match self.limited(attempt, self.client.request(valid(request))).await {
             Err(AgentError::Api { source, .. }) if is_status(&source, 404) => return Err(self.gone()),
             other => other?,
         };
@@ -53,20 +53,20 @@ impl Pods {
         let request = http::Request::patch(self.path("/ephemeralcontainers"))
             .header(http::header::CONTENT_TYPE, "application/merge-patch+json")
             .body(patch.to_string().into_bytes());
-        let doing = "adding an ephemeral container to the containers";
-        self.limited(doing, self.client.request::<Value>(valid(request))).await.map(drop)
+        let attempt = "add an ephemeral container to the containers";
+        self.limited(attempt, self.client.request::<Value>(valid(request))).await.map(drop)
     }
 
     pub(super) async fn limited<T>(
         &self,
-        doing: &'static str,
+        attempt: &'static str,
         call: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, AgentError> {
         let pod = self.target.pod.clone();
         match timeout(CALL_LIMIT, call).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(source)) => Err(AgentError::Api { doing, pod, source: Box::new(source) }),
-            Err(_) => Err(AgentError::ApiTimedOut { doing, pod }),
+            Ok(Err(source)) => Err(AgentError::Api { attempt, pod, source: Box::new(source) }),
+            Err(_) => Err(AgentError::ApiTimedOut { attempt, pod }),
         }
     }
 

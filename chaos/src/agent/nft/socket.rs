@@ -26,25 +26,27 @@ const ELEMENT_KEY: u16 = 1;
 #[derive(Debug, thiserror::Error)]
 pub(in crate::agent) enum FirewallError {
     /// The socket did not work.
-    #[error("{doing} the netfilter socket")]
+    #[error("failed to {attempt} the netfilter socket")]
     Socket {
         /// What was tried.
-        doing: &'static str,
+        attempt: &'static str,
         /// The system's word.
         #[source]
         source: io::Error,
     },
     /// The kernel refused a message.
-    #[error("{doing} our nftables table: the kernel refused (it needs CAP_NET_ADMIN and nf_tables)")]
+    #[error(
+        "failed to {attempt} our nftables table: the kernel refused (it needs CAP_NET_ADMIN and nf_tables)"
+    )]
     Refused {
         /// What was tried.
-        doing: &'static str,
+        attempt: &'static str,
         /// The kernel's word.
         #[source]
         source: io::Error,
     },
     /// The kernel's answer could not be read.
-    #[error("reading the kernel's answer about our nftables table")]
+    #[error("failed to read the kernel's answer about our nftables table")]
     Answer {
         /// What is wrong with it.
         #[source]
@@ -57,7 +59,7 @@ pub(in crate::agent) enum FirewallError {
 /// # Errors
 /// When the kernel refuses; then nothing has changed.
 pub(in crate::agent) fn install(fault: &PartitionFault) -> Result<(), FirewallError> {
-    transact("installing", cut(fault))
+    transact("install", cut(fault))
 }
 
 /// Removes our table, if it is there; says whether it was.
@@ -67,7 +69,7 @@ pub(in crate::agent) fn install(fault: &PartitionFault) -> Result<(), FirewallEr
 pub(in crate::agent) fn remove() -> Result<bool, FirewallError> {
     let present = is_present()?;
     if present {
-        transact("removing", removal())?;
+        transact("remove", removal())?;
     }
     Ok(present)
 }
@@ -77,7 +79,7 @@ pub(in crate::agent) fn remove() -> Result<bool, FirewallError> {
 /// # Errors
 /// When the kernel refuses.
 pub(in crate::agent) fn is_present() -> Result<bool, FirewallError> {
-    Ok(!dump("looking for", table_request(), 0)?.is_empty())
+    Ok(!dump("look for", table_request(), 0)?.is_empty())
 }
 
 /// The packets that our rules have dropped; zeros if our table is not there.
@@ -86,7 +88,7 @@ pub(in crate::agent) fn is_present() -> Result<bool, FirewallError> {
 /// When the kernel refuses.
 pub(in crate::agent) fn counters() -> Result<DropCounters, FirewallError> {
     let of_chain = |chain: &str| -> Result<u64, FirewallError> {
-        let rules = dump("reading", rules_request(chain), NLM_F_DUMP)?;
+        let rules = dump("read", rules_request(chain), NLM_F_DUMP)?;
         let expressions = rules.iter().filter_map(|rule| find(rule.attributes(), RULE_EXPRESSIONS));
         Ok(expressions.map(counted_packets).sum())
     };
@@ -99,7 +101,7 @@ pub(in crate::agent) fn counters() -> Result<DropCounters, FirewallError> {
 /// When the kernel refuses.
 pub(in crate::agent) fn cut_addresses() -> Result<Vec<Ipv4Addr>, FirewallError> {
     let mut addresses = Vec::new();
-    for message in dump("reading", elements_request(), NLM_F_DUMP)? {
+    for message in dump("read", elements_request(), NLM_F_DUMP)? {
         let elements = find(message.attributes(), ELEMENT_LIST).unwrap_or_default();
         addresses.extend(
             parse(elements).filter_map(|(_, element)| find(element, ELEMENT_KEY)).filter_map(address_of_key),
@@ -109,7 +111,7 @@ pub(in crate::agent) fn cut_addresses() -> Result<Vec<Ipv4Addr>, FirewallError> 
     Ok(addresses)
 }
 
-fn transact(doing: &'static str, messages: Vec<Message>) -> Result<(), FirewallError> {
+fn transact(attempt: &'static str, messages: Vec<Message>) -> Result<(), FirewallError> {
     let socket = open()?;
     let expected = messages.len();
     let mut buffer = Vec::new();
@@ -129,7 +131,7 @@ fn transact(doing: &'static str, messages: Vec<Message>) -> Result<(), FirewallE
         for message in receive(&socket)? {
             let NetlinkPayload::Error(answer) = message.payload else { continue };
             if answer.code.is_some() {
-                return Err(FirewallError::Refused { doing, source: answer.to_io() });
+                return Err(FirewallError::Refused { attempt, source: answer.to_io() });
             }
             acknowledged += 1;
         }
@@ -138,7 +140,7 @@ fn transact(doing: &'static str, messages: Vec<Message>) -> Result<(), FirewallE
 }
 
 /// Every message that the kernel answers to a request; none if what is asked for does not exist.
-fn dump(doing: &'static str, request: Message, flags: u16) -> Result<Vec<Message>, FirewallError> {
+fn dump(attempt: &'static str, request: Message, flags: u16) -> Result<Vec<Message>, FirewallError> {
     let socket = open()?;
     let mut buffer = Vec::new();
     append(&mut buffer, request, NLM_F_REQUEST | NLM_F_ACK | flags, 1);
@@ -152,7 +154,7 @@ fn dump(doing: &'static str, request: Message, flags: u16) -> Result<Vec<Message
                 NetlinkPayload::Error(answer) if answer.code.is_none() => return Ok(found),
                 NetlinkPayload::Error(answer) if answer.raw_code() == -libc::ENOENT => return Ok(found),
                 NetlinkPayload::Error(answer) => {
-                    return Err(FirewallError::Refused { doing, source: answer.to_io() });
+                    return Err(FirewallError::Refused { attempt, source: answer.to_io() });
                 }
                 // Noop and overrun carry nothing of ours; the enum leaves room for more of their kind.
                 _ => {}
@@ -173,16 +175,16 @@ fn append(buffer: &mut Vec<u8>, message: Message, flags: u16, sequence: u32) {
 }
 
 fn open() -> Result<Socket, FirewallError> {
-    let failed = |doing| move |source| FirewallError::Socket { doing, source };
-    let mut socket = Socket::new(NETLINK_NETFILTER).map_err(failed("opening"))?;
-    socket.bind_auto().map_err(failed("binding"))?;
-    socket.connect(&SocketAddr::new(0, 0)).map_err(failed("connecting"))?;
-    socket.set_non_blocking(true).map_err(failed("configuring"))?;
+    let failed = |attempt| move |source| FirewallError::Socket { attempt, source };
+    let mut socket = Socket::new(NETLINK_NETFILTER).map_err(failed("open"))?;
+    socket.bind_auto().map_err(failed("bind"))?;
+    socket.connect(&SocketAddr::new(0, 0)).map_err(failed("connect"))?;
+    socket.set_non_blocking(true).map_err(failed("configure"))?;
     Ok(socket)
 }
 
 fn send(socket: &Socket, buffer: &[u8]) -> Result<(), FirewallError> {
-    let failed = |source| FirewallError::Socket { doing: "sending on", source };
+    let failed = |source| FirewallError::Socket { attempt: "send on", source };
     match socket.send(buffer, 0).map_err(failed)? {
         sent if sent == buffer.len() => Ok(()),
         _ => Err(failed(io::Error::from(io::ErrorKind::WriteZero))),
@@ -191,7 +193,7 @@ fn send(socket: &Socket, buffer: &[u8]) -> Result<(), FirewallError> {
 
 fn receive(socket: &Socket) -> Result<Vec<NetlinkMessage<Message>>, FirewallError> {
     let mut buffer = Vec::with_capacity(RECEIVE_BYTES);
-    let failed = |source| FirewallError::Socket { doing: "receiving on", source };
+    let failed = |source| FirewallError::Socket { attempt: "receive on", source };
     socket.recv(&mut buffer, 0).map_err(failed)?;
     let mut messages = Vec::new();
     let mut rest = buffer.as_slice();

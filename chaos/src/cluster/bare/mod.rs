@@ -12,7 +12,6 @@
 //! ```
 
 mod addons;
-mod archives;
 mod component;
 mod config;
 mod control_groups;
@@ -34,6 +33,7 @@ use sandbox::tree::{self, Tree};
 
 pub use config::NodeCount;
 
+use super::archives;
 use super::start::Start;
 use config::{BareConfig, Files};
 use control_groups::Hierarchies;
@@ -61,8 +61,11 @@ impl Bare {
         let tree = start.tree()?;
         let (tools, programs) = tools::find()?;
         (start.progress)("preparing images");
-        let (images, place) = (start.images.clone(), tree.state_directory.clone());
-        let archives = tokio::task::spawn_blocking(move || archives::prepare(&programs, &images, &place));
+        // The ones that nodes themselves need come first.
+        let others = start.images.sources.iter().map(|(name, source)| (name.clone(), source.clone()));
+        let images: Vec<_> = programs.images().into_iter().chain(others).collect();
+        let place = tree.state_directory.clone();
+        let archives = tokio::task::spawn_blocking(move || archives::prepare(&images, &place));
         let archives = archives.await.context("failed to prepare images")??;
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let config = BareConfig {

@@ -1,12 +1,16 @@
 //! Finding what a bare cluster is made of. Everything that is missing is named in one message, with what to do about it.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use sandbox::{ImageReference, ImageSource};
 
+use super::addons::NAME_SERVER_IMAGE;
 use super::config::Tools;
 use super::control_groups::Hierarchies;
+use super::node_files::PAUSE_IMAGE;
 use crate::cluster::cache;
 
 /// The etcd that stores the API server's objects; which one is of no matter to the clusters under test.
@@ -22,6 +26,24 @@ pub(super) struct ImagePrograms {
     /// Holds a pod's namespaces open.
     pub(super) catatonit: PathBuf,
     pub(super) coredns: PathBuf,
+}
+
+impl ImagePrograms {
+    /// The images that they make.
+    pub(super) fn images(&self) -> [(ImageReference, ImageSource); 2] {
+        let pause = single("/pause", &self.catatonit, &["/pause", "-P"]);
+        let names = single("/coredns", &self.coredns, &["/coredns"]);
+        [(ImageReference::from(PAUSE_IMAGE), pause), (ImageReference::from(NAME_SERVER_IMAGE), names)]
+    }
+}
+
+fn single(in_image: &str, on_host: &Path, entrypoint: &[&str]) -> ImageSource {
+    ImageSource {
+        files: BTreeMap::from([(PathBuf::from(in_image), on_host.to_owned())]),
+        entrypoint: entrypoint.iter().map(|word| (*word).to_owned()).collect(),
+        environment: BTreeMap::new(),
+        user: None,
+    }
 }
 
 /// Whether a bare cluster can be started here, as far as that shows before anything is made.

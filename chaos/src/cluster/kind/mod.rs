@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use super::start::{Progress, Start};
-use super::{ClusterChoice, SandboxImages};
-use crate::image::{self, WrongOperators};
+use super::{ClusterChoice, SandboxImages, archives};
 use making::Making;
 pub(super) use program::check;
 use program::{kind, run_now, succeeded_or_logged};
@@ -131,7 +130,7 @@ impl Kind {
             .context("failed to make a cluster with kind")?;
         progress("loading the images into the nodes");
         self.load(making, &archives).await.context("failed to load the images")?;
-        std::fs::remove_dir_all(self.archives_directory()).context("failed to remove the archives")?;
+        archives::remove(&self.state)?;
         std::fs::rename(self.state.join(UNFINISHED_KUBECONFIG), &self.kubeconfig)
             .context("failed to publish the kubeconfig")
     }
@@ -147,21 +146,11 @@ impl Kind {
         succeeded_or_logged("kind", &output, &self.log())
     }
 
-    fn archives_directory(&self) -> PathBuf {
-        self.state.join("archives")
-    }
-
     async fn write_archives(&self, images: &SandboxImages) -> Result<Vec<PathBuf>> {
-        let (sources, place) = (images.sources.clone(), self.archives_directory());
-        let written = tokio::task::spawn_blocking(move || {
-            let created = image::created_seconds()?;
-            let write = |(reference, source)| {
-                let image =
-                    image::from_source(reference, source, created, WrongOperators::AllowedInTestCluster)?;
-                Ok(image::save(&image, &place)?.path)
-            };
-            sources.iter().map(write).collect()
-        });
+        let images: Vec<_> =
+            images.sources.iter().map(|(name, source)| (name.clone(), source.clone())).collect();
+        let place = self.state.clone();
+        let written = tokio::task::spawn_blocking(move || archives::prepare(&images, &place));
         written.await.context("failed to write the images")?
     }
 

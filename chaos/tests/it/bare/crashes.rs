@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::host::host;
 use super::place::Place;
+use crate::support::host::host;
 
 #[test]
 #[ignore = "needs containerd, runc and the builds of `ci/images bare`; `ci/test bare` runs it"]

@@ -2,7 +2,6 @@
 //! in need of containerd, runc and what `ci/images bare` builds, so ignored unless asked for: `ci/test bare` asks.
 
 mod crashes;
-mod host;
 mod install;
 mod nodes;
 mod place;

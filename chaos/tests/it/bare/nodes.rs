@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use chaos::subject::etcd;
 use serde_json::json;
 
-use super::host::host;
 use super::install::install;
 use super::place::{PATIENCE, Place, apply, kubectl};
+use crate::support::host::host;
 use crate::support::wait_until;
 
 #[test]

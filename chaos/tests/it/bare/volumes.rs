@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::host::host;
 use super::place::{PATIENCE, Place, apply, kubectl};
+use crate::support::host::host;
 use crate::support::wait_until;
 
 fn claim(size: &str) -> Value {

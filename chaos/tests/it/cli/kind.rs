@@ -76,7 +76,7 @@ fn command(place: &Place, arguments: &[&str], system: &str) -> Command {
     let mut command = place.command(arguments);
     let bin = place.path().join("bin");
     command.env("PATH", format!("{}{system}", bin.display())).env("PLACE", place.path());
-    command.env_remove("KIND_EXPERIMENTAL_PROVIDER");
+    command.env_remove("KIND_EXPERIMENTAL_PROVIDER").env_remove("CHAOS_NODE_IMAGE");
     command
 }
 
@@ -156,6 +156,22 @@ fn a_cluster_is_made_filled_with_images_found_again_and_ended() {
     assert!(read(&place, "calls").contains("delete cluster --name chaos-mine"), "{}", read(&place, "calls"));
     assert!(!state(&place).exists());
     assert_eq!(chaos(&place, &STATUS).code, Some(2));
+}
+
+#[test]
+fn the_environment_names_the_node_image_unless_the_command_does() {
+    for (named, expected) in
+        [(&[][..], "registry.example/node:v1"), (&["--node-image", "mine:v2"], "mine:v2")]
+    {
+        let place = place(&[("kind", KIND), ("docker", ENGINE)]);
+        let mut up = command(&place, &[&UP[..], named].concat(), ":/usr/bin:/bin");
+        let up = Answer::of(up.env("CHAOS_NODE_IMAGE", "registry.example/node:v1").output().unwrap());
+        assert_eq!(up.code, Some(0), "{up:?}");
+        let calls = read(&place, "calls");
+        let is_expected =
+            |call: &str| call.starts_with("create") && call.ends_with(&format!("--image {expected}"));
+        assert!(calls.lines().any(is_expected), "{calls}");
+    }
 }
 
 #[test]

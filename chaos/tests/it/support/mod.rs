@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod etcd;
+pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod namespace;
 

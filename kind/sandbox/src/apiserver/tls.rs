@@ -20,13 +20,13 @@ use crate::{certificates, connections};
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// Making a key or a certificate failed.
-    #[error("making the API server's certificate")]
+    #[error("failed to make the API server's certificate")]
     Certificate(#[from] rcgen::Error),
     /// The TLS library refused the certificate.
-    #[error("setting up TLS for the API server")]
+    #[error("failed to set up TLS for the API server")]
     Tls(#[from] rustls::Error),
     /// The listener could not be used.
-    #[error("using the API server's listener")]
+    #[error("failed to use the API server's listener")]
     Listener(#[from] std::io::Error),
 }
 

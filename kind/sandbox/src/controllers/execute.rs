@@ -27,13 +27,13 @@ pub(crate) enum ExecuteError {
     #[error("the owner is leaving")]
     OwnerLeaves,
     /// The API server refused, or could not be reached.
-    #[error("asking the API server")]
+    #[error("failed to ask the API server")]
     Client(#[source] kube::Error),
     /// No answer in time.
     #[error("the API server did not answer in time")]
     Slow,
     /// The answer is not an object of the kind.
-    #[error("reading the API server's answer")]
+    #[error("failed to read the API server's answer")]
     Answer(#[source] serde_json::Error),
 }
 

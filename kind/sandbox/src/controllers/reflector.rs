@@ -42,7 +42,7 @@ pub(crate) enum Observation {
 /// Why a watch ended.
 #[derive(Debug, thiserror::Error)]
 enum WatchError {
-    #[error("asking the API server")]
+    #[error("failed to ask the API server")]
     Client(#[source] kube::Error),
     #[error("the listing took too long")]
     Slow,

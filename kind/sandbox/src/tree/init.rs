@@ -57,7 +57,7 @@ pub(super) fn run<T: Trunk>() -> Result<()> {
     mount::process_information(std::path::Path::new("/proc")).context("failed to mount /proc")?;
     nix::unistd::sethostname(T::NAME).context("failed to name the host")?;
     let server = spawn::<T>(Role::Server, &arguments)?;
-    let exit = process::reap_until(server).context("reaping")?;
+    let exit = process::reap_until(server).context("failed to reap processes")?;
     bail!("the server ended: {exit:?}")
 }
 

@@ -21,7 +21,7 @@ const END_LIMIT: Duration = Duration::from_secs(15);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The state directory cannot be used.
-    #[error("preparing the state directory {path}", path = path.display())]
+    #[error("failed to prepare the state directory {path}", path = path.display())]
     StateDirectory {
         /// The directory.
         path: PathBuf,
@@ -35,7 +35,7 @@ pub enum StartError {
         name: &'static str,
     },
     /// The guardian could not be started or spoken to.
-    #[error("starting the process of the {name}")]
+    #[error("failed to start the process of the {name}")]
     Process {
         /// What people call the tree.
         name: &'static str,
@@ -66,9 +66,9 @@ pub enum StartError {
 
 /// Why a tree could not be found or ended.
 #[derive(Debug, thiserror::Error)]
-#[error("{doing} the {name} in {state_directory}", state_directory = state_directory.display())]
+#[error("failed to {attempt} the {name} in {state_directory}", state_directory = state_directory.display())]
 pub struct StopError {
-    doing: &'static str,
+    attempt: &'static str,
     name: &'static str,
     state_directory: PathBuf,
     source: io::Error,
@@ -129,7 +129,7 @@ impl<T: Trunk> Tree<T> {
     /// The directory's record cannot be read.
     pub fn find(state_directory: &Path) -> Result<Option<Tree<T>>, StopError> {
         let record = GuardianRecord::read_living::<T>(state_directory).map_err(|source| StopError {
-            doing: "finding",
+            attempt: "find",
             name: T::NOUN,
             state_directory: state_directory.to_path_buf(),
             source,
@@ -161,7 +161,7 @@ impl<T: Trunk> Tree<T> {
         let Ok(guardian) = process::open_process(Pid::from_raw(self.guardian.process)) else { return Ok(()) };
         if self.guardian.is_alive() {
             process::wait_for_end(guardian).await.map_err(|source| StopError {
-                doing: "watching",
+                attempt: "watch",
                 name: T::NOUN,
                 state_directory: self.state_directory.clone(),
                 source,
@@ -176,7 +176,7 @@ impl<T: Trunk> Tree<T> {
     /// The process could not be signalled or waited for.
     pub async fn stop(mut self) -> Result<(), StopError> {
         self.end().await.map_err(|source| StopError {
-            doing: "ending",
+            attempt: "end",
             name: T::NOUN,
             state_directory: self.state_directory.clone(),
             source,

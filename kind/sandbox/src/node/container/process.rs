@@ -16,10 +16,10 @@ pub(crate) const ROLE: &str = "sandbox-container";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     /// The monitor itself could not be started or reached.
-    #[error("starting the container's monitor")]
+    #[error("failed to start the container's monitor")]
     Monitor(#[from] std::io::Error),
     /// The monitor speaks another language; a bug.
-    #[error("understanding the container's monitor")]
+    #[error("failed to understand the container's monitor")]
     Protocol(#[from] serde_json::Error),
     /// The program could not be started, for the given reason.
     #[error("{0}")]

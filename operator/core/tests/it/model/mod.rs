@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterSpec};
 use etcd_operator_core::desired::Desired;
+use etcd_operator_core::explained::EndedBy;
 use etcd_operator_core::gate::Stamp;
 use etcd_operator_core::memory::Memory;
 use etcd_operator_core::names::{ClusterIdentity, Entropy, MemberName, Naming, PermitId};
@@ -214,6 +215,7 @@ impl Model {
             Ok(desired) => plan::plan(&observed, &desired),
             Err(invalid) => plan::of_invalid(&observed, &invalid),
         };
+        assert_explained_as_they_are(&plan);
         match self.mutant {
             Some(mutant) => mutant.distort_plan(&observed, plan),
             None => plan,
@@ -323,4 +325,12 @@ pub(crate) fn lines(plan: &Plan) -> Vec<String> {
     let actions = plan.actions.iter().map(|one| format!("do    {one}"));
     let holds = plan.holds.iter().map(|hold| format!("hold  {}: {hold}", hold.reason().as_str()));
     actions.chain(holds).collect()
+}
+
+/// What the pages say of who ends a hold is what its type says: in every plan of every test.
+fn assert_explained_as_they_are(plan: &Plan) {
+    for hold in &plan.holds {
+        let explained = hold.reason().explanation().ended_by == EndedBy::Person;
+        assert_eq!(hold.wants_a_person(), explained, "{hold:?}");
+    }
 }

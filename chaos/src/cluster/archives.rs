@@ -1,7 +1,6 @@
-//! The images of a bare cluster as archives on disk: what comes from the cache is archived once and kept there, what is built
-//! here is archived for each cluster anew.
+//! The images of a cluster as archives on disk: what comes from the cache is archived once and kept there, what is built here is
+//! archived for each cluster anew.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -9,39 +8,32 @@ use anyhow::{Context as _, Result};
 use sandbox::{ImageReference, ImageSource};
 use sha2::{Digest as _, Sha256};
 
-use super::addons::NAME_SERVER_IMAGE;
-use super::node_files::PAUSE_IMAGE;
-use super::tools::ImagePrograms;
-use crate::cluster::{SandboxImages, cache};
+use super::cache;
 use crate::image::{self, WrongOperators};
 
-/// The archives of every image, the one that the node itself needs first.
-pub(super) fn prepare(
-    programs: &ImagePrograms,
-    images: &SandboxImages,
-    state: &Path,
-) -> Result<Vec<PathBuf>> {
-    let pause = single("/pause", &programs.catatonit, &["/pause", "-P"]);
-    let names = single("/coredns", &programs.coredns, &["/coredns"]);
-    let own = [(ImageReference::from(PAUSE_IMAGE), pause), (ImageReference::from(NAME_SERVER_IMAGE), names)];
-    let others = images.sources.iter().map(|(name, source)| (name.clone(), source.clone()));
-    let all: Vec<_> = own.into_iter().chain(others).collect();
+/// The archive of every image, in their order. Those that are not kept are below `state`.
+pub(super) fn prepare(images: &[(ImageReference, ImageSource)], state: &Path) -> Result<Vec<PathBuf>> {
     // Beside each other: most are there already, and the others are big.
     std::thread::scope(|scope| {
         let start = |(name, source)| scope.spawn(move || archive(name, source, state));
-        let threads: Vec<_> = all.iter().map(|(name, source)| start((name, source))).collect();
+        let threads: Vec<_> = images.iter().map(|(name, source)| start((name, source))).collect();
         let panicked = |_| anyhow::anyhow!("a thread that makes an image panicked");
         threads.into_iter().map(|thread| thread.join().map_err(panicked)?).collect()
     })
 }
 
-fn single(in_image: &str, on_host: &Path, entrypoint: &[&str]) -> ImageSource {
-    ImageSource {
-        files: BTreeMap::from([(PathBuf::from(in_image), on_host.to_owned())]),
-        entrypoint: entrypoint.iter().map(|word| (*word).to_owned()).collect(),
-        environment: BTreeMap::new(),
-        user: None,
+/// Removes what is not kept: archives are of no use once they are loaded.
+pub(super) fn remove(state: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(directory(state)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context("failed to remove the archives of images")
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
+}
+
+fn directory(state: &Path) -> PathBuf {
+    state.join("archives")
 }
 
 fn archive(name: &ImageReference, source: &ImageSource, state: &Path) -> Result<PathBuf> {
@@ -50,8 +42,7 @@ fn archive(name: &ImageReference, source: &ImageSource, state: &Path) -> Result<
     let real = real.with_context(|| format!("failed to find the files of the image {name}"))?;
     let cache_root = cache.canonicalize().unwrap_or_else(|_| cache.clone());
     let stable = real.iter().all(|file| file.starts_with(&cache_root) || file.starts_with("/usr"));
-    let directory =
-        if stable { cache.join("archives").join(key(name, source)?) } else { state.join("archives") };
+    let directory = if stable { cache.join("archives").join(key(name, source)?) } else { directory(state) };
     let image = image::from_source(name, source, 0, WrongOperators::AllowedInTestCluster)?;
     let kept = directory.join(image.name.file_name());
     if stable && kept.is_file() {

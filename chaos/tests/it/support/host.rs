@@ -1,4 +1,4 @@
-//! What of the host a cluster could have changed.
+//! What of the host a cluster or a container engine could have changed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// Everything that is compared; whatever differs is printed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Host {
+pub(crate) struct Host {
     rules: String,
     links: BTreeSet<String>,
     routes: String,
@@ -16,7 +16,7 @@ pub(super) struct Host {
     parameters: Vec<String>,
 }
 
-pub(super) fn host() -> Host {
+pub(crate) fn host() -> Host {
     let said = |program: &str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).output().unwrap();
         assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
@@ -37,9 +37,20 @@ pub(super) fn host() -> Host {
         "/opt",
         "/etc/cni",
         "/etc/containerd",
+        "/etc/docker",
+        "/var/lib/docker",
         "/usr/libexec",
     ];
-    let parameters = ["kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "net/ipv4/ip_forward"];
+    let parameters = [
+        "kernel/keys/root_maxbytes",
+        "kernel/keys/root_maxkeys",
+        "kernel/panic",
+        "kernel/panic_on_oops",
+        "kernel/pid_max",
+        "net/ipv4/ip_forward",
+        "vm/overcommit_memory",
+        "vm/panic_on_oom",
+    ];
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     Host {
         // Without counters and the elements that other programs' sets learn by themselves.
