@@ -47,7 +47,7 @@ impl Events {
             return;
         }
         if let Err(error) = self.write(&namespace, &name, regarding, notice).await {
-            tracing::warn!(error = chain(&error), reason = notice.reason, "write an Event");
+            tracing::warn!(error = chain(&error), reason = notice.reason, "failed to write an Event");
         }
     }
 

@@ -113,7 +113,7 @@ pub async fn serve(listener: TcpListener, answer: impl Fn(&str) -> Reply + Clone
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => drop(connections.spawn(serve_connection(stream, answer.clone()))),
                 Err(error) => {
-                    tracing::warn!(%error, "accept a connection");
+                    tracing::warn!(%error, "failed to accept a connection");
                     // Out of file descriptors, most likely: the next attempt would fail at once too.
                     tokio::time::sleep(ACCEPT_AGAIN).await;
                 }

@@ -90,7 +90,7 @@ impl Reconciler {
         let outcome = self.pass(key).await;
         self.metrics.reconciled(outcome.is_ok(), self.clock.monotonic().saturating_sub(began));
         outcome.unwrap_or_else(|error| {
-            tracing::warn!(cluster = %key, error = chain(&error), "reconcile");
+            tracing::warn!(cluster = %key, error = chain(&error), "failed to reconcile");
             Next::After(AFTER_ERROR)
         })
     }

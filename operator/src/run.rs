@@ -98,7 +98,7 @@ async fn lead(elector: &mut Elector, clients: &Clients, controller: &Controller)
 /// Registers the resource types, then reconciles for ever.
 async fn work(clients: &Clients, controller: &Controller) {
     while let Err(error) = crate::registration::register(clients.calls.clone()).await {
-        tracing::warn!(error = chain(&error), "register the resource types");
+        tracing::warn!(error = chain(&error), "failed to register the resource types");
         tokio::time::sleep(REGISTER_AGAIN).await;
     }
     controller.run().await;

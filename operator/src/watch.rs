@@ -71,7 +71,7 @@ where
     watcher(api, config)
         .backoff(SteadyBackoff)
         .inspect_err(|error| {
-            tracing::warn!(error = chain(error), kind = %K::kind(&()), "watch");
+            tracing::warn!(error = chain(error), kind = %K::kind(&()), "failed to watch");
         })
         .filter_map(move |event| std::future::ready(changed(event).as_ref().and_then(key)))
         .boxed()

@@ -35,6 +35,14 @@ impl SandboxImages {
         sources.append(&mut chaos(None)?);
         Ok(SandboxImages { sources })
     }
+
+    /// The same without etcd of any version but this one: what a run does not start need not be put into nodes.
+    pub fn with_one_etcd(&self, version: &str) -> SandboxImages {
+        let prefix = format!("{ETCD_REPOSITORY}:v");
+        let needed = |name: &str| name.strip_prefix(&prefix).is_none_or(|other| other == version);
+        let kept = self.sources.iter().filter(|(name, _)| needed(name.as_str()));
+        SandboxImages { sources: kept.map(|(name, source)| (name.clone(), source.clone())).collect() }
+    }
 }
 
 /// The operator's image, from the binary beside this program unless another is named.

@@ -57,7 +57,7 @@ pub(super) async fn serve(listener: TcpListener, handler: Arc<dyn Handler>) {
         match listener.accept().await {
             Ok((stream, _)) => drop(connections.spawn(serve_connection(stream, handler.clone()))),
             Err(error) => {
-                tracing::warn!(%error, "accepting a connection");
+                tracing::warn!(%error, "failed to accept a connection");
                 tokio::time::sleep(ACCEPT_AGAIN).await;
             }
         }

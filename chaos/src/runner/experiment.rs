@@ -21,6 +21,7 @@ use crate::live::event_log::EventLog;
 use crate::live::journal::Journal;
 use crate::progress::Display;
 use crate::record::{Phase, Run};
+use crate::scenario::Subject;
 use crate::subject::namespace;
 
 /// How long the removal of the run's namespace may take.
@@ -42,8 +43,11 @@ pub(super) async fn carry_out(
     experiment.begin(Phase::Prepare);
     let progress = |step: &str| display.step(&format!("the cluster: {step}"));
     let state = directory.sandbox_state();
-    let opened =
-        Cluster::open(&settings.cluster, &settings.images, state, interrupt.cancelled(), &progress).await;
+    let images = match &assignment.schedule.subject {
+        Subject::Cluster(subject) => settings.images.with_one_etcd(subject.version.as_str()),
+        Subject::Selector(_) => settings.images.clone(),
+    };
+    let opened = Cluster::open(&settings.cluster, &images, state, interrupt.cancelled(), &progress).await;
     let cluster = match opened {
         Ok(cluster) => cluster,
         Err(error) if interrupt.is_cancelled() => {

@@ -16,9 +16,10 @@ use crate::support::{need_root, wait_until};
 /// An engine starts in seconds, but the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Makes what an engine can leave behind: a network, a container with all rights, a volume.
+/// Makes what an engine can leave behind: a network, a volume, and a node as kind runs it, whose systemd has come up.
 const USE_IT: &str = "docker network create mine >/dev/null && docker volume create mine >/dev/null && docker run --detach \
-                      --privileged --network mine --volume mine:/var --entrypoint /bin/sleep \"$CHAOS_NODE_IMAGE\" 600 >/dev/null";
+                      --name node --privileged --tmpfs /run --tmpfs /tmp --network mine --volume mine:/var \
+                      \"$CHAOS_NODE_IMAGE\" >/dev/null && until docker exec node ctr version >/dev/null 2>&1; do sleep 0.1; done";
 
 fn engine(command: &[&str]) -> Command {
     let mut engine = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../ci/engine"));

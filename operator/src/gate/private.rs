@@ -36,7 +36,7 @@ pub(super) fn close_to_others(data: &Path) {
             Ok(Outcome::NotOurs(owner)) => {
                 tracing::warn!(%path, owner, user = %geteuid(), "others may use the directory, and it is not ours to close");
             }
-            Err(error) => tracing::warn!(%path, %error, "make the directory private"),
+            Err(error) => tracing::warn!(%path, %error, "failed to make the directory private"),
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn prepare(
 ) -> anyhow::Result<()> {
     write_stamp(paths, start)?;
     if let Err(error) = boot_counter::write(&paths.boot_counter, start.stamp.boot_counter) {
-        tracing::warn!(path = %paths.boot_counter.display(), %error, "write the boot counter");
+        tracing::warn!(path = %paths.boot_counter.display(), %error, "failed to write the boot counter");
     }
     if let Some(permit) = &start.spend {
         spend(&paths.spent_permits, permit)?;

@@ -19,7 +19,7 @@ pub(super) fn leave_message(path: &Path, error: &anyhow::Error) {
         .open(path)
         .and_then(|mut file| file.write_all(message.as_bytes()));
     if let Err(error) = written {
-        tracing::warn!(path = %path.display(), %error, "leave the termination message");
+        tracing::warn!(path = %path.display(), %error, "failed to leave the termination message");
     }
 }
 

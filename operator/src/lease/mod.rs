@@ -118,7 +118,7 @@ impl Elector {
                     self.metrics.set_lease_held(true);
                     return;
                 }
-                Err(error) => tracing::warn!(error = chain(&error), "look at the Lease"),
+                Err(error) => tracing::warn!(error = chain(&error), "failed to look at the Lease"),
             }
             tokio::time::sleep(self.durations.retry).await;
         }
@@ -137,7 +137,7 @@ impl Elector {
             match self.attempt(budget.saturating_sub(self.durations.retry)).await {
                 Ok(Step::Create | Step::Renew | Step::Take) => {}
                 Ok(Step::Wait { holder }) => break LeaseLost::TakenBy(holder),
-                Err(error) => tracing::warn!(error = chain(&error), "renew the Lease"),
+                Err(error) => tracing::warn!(error = chain(&error), "failed to renew the Lease"),
             }
         };
         self.leadership.set(None);
@@ -156,7 +156,7 @@ impl Elector {
         }
         spec.holder_identity = Some(String::new());
         if let Err(error) = self.api.replace(&self.name, &PostParams::default(), &lease).await {
-            tracing::info!(error = chain(&error), "give the Lease back");
+            tracing::info!(error = chain(&error), "failed to give the Lease back");
         }
     }
 

@@ -133,7 +133,7 @@ impl Observer {
             Ok(cut_off) => Places::CutOff(memory.note_cut_off(now, cut_off)),
             Err(AskError::NotAllowed) => Places::NotAllowed,
             Err(AskError::Failed(error)) => {
-                tracing::warn!(error = chain(&error), "read nodes and volumes");
+                tracing::warn!(error = chain(&error), "failed to read nodes and volumes");
                 Places::NotAsked
             }
         }

@@ -18,12 +18,14 @@ use program::{kind, run_now, succeeded_or_logged};
 
 /// Three workers; the same file that `kind create cluster --config kind/cluster.yaml` takes.
 const CONFIGURATION: &str = include_str!("../../../../kind/cluster.yaml");
-/// How long nodes may take to be ready.
-const NODES_PATIENCE: &str = "180s";
+/// How long nodes may take to be ready, for kubectl.
+const NODES_PATIENCE: &str = "--timeout=180s";
 /// The file of the state directory that names the cluster; there before the cluster is.
 const NAME_FILE: &str = "kind-name";
 /// How kind ends the name of the node that runs the control plane.
 const CONTROL_PLANE_SUFFIX: &str = "-control-plane";
+/// Where kubeadm keeps the administrator's access (<https://kubernetes.io/docs/setup/best-practices/certificates/>).
+const ADMINISTRATOR: &str = "/etc/kubernetes/admin.conf";
 /// The kubeconfig of a cluster that nobody can use yet.
 const UNFINISHED_KUBECONFIG: &str = "kubeconfig.unfinished";
 /// The engine finishes the container that it was asked for when the asker is gone, and says so to nobody: after a start that was
@@ -129,15 +131,17 @@ impl Kind {
             .await
             .context("failed to make a cluster with kind")?;
         progress("loading the images into the nodes");
+        // Meanwhile nodes become ready.
         self.load(making, &archives).await.context("failed to load the images")?;
+        progress("waiting for the nodes");
+        self.await_nodes(making).await.context("failed to wait for the nodes to be ready")?;
         archives::remove(&self.state)?;
         std::fs::rename(self.state.join(UNFINISHED_KUBECONFIG), &self.kubeconfig)
             .context("failed to publish the kubeconfig")
     }
 
     async fn create(&self, making: &Making, node_image: Option<&str>) -> Result<()> {
-        let mut command =
-            kind(["create", "cluster", "--name", &self.name, "--config", "-", "--wait", NODES_PATIENCE]);
+        let mut command = kind(["create", "cluster", "--name", &self.name, "--config", "-"]);
         command.arg("--kubeconfig").arg(self.state.join(UNFINISHED_KUBECONFIG));
         if let Some(image) = node_image {
             command.args(["--image", image]);
@@ -163,6 +167,17 @@ impl Kind {
         let mut command = kind(["load", "image-archive", "--name", &self.name, "--nodes", &nodes]);
         let output = making.run(command.args(archives), None).await?;
         succeeded_or_logged("kind", &output, &self.log())
+    }
+
+    /// Until every node is ready: kind's own `--wait` looks at control planes only. kubectl is in every node image, and its
+    /// access on the node that runs the control plane.
+    async fn await_nodes(&self, making: &Making) -> Result<()> {
+        let node = format!("{}{CONTROL_PLANE_SUFFIX}", self.name);
+        let mut command =
+            program::engine_call(["exec", &node, "kubectl", "--kubeconfig", ADMINISTRATOR, "wait"]);
+        command.args(["--for=condition=Ready", "nodes", "--all", NODES_PATIENCE]);
+        let output = making.run(&mut command, None).await?;
+        succeeded_or_logged("kubectl", &output, &self.log())
     }
 
     /// Ends until kind has not listed it for `quiet`: while something still makes nodes, one deletion misses those to come.

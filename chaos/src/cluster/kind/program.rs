@@ -50,7 +50,16 @@ pub(super) fn lists(name: &str) -> Result<bool> {
 
 /// A call of kind in a process group of its own: Ctrl-C is ours to act on.
 pub(super) fn kind<'a>(words: impl IntoIterator<Item = &'a str>) -> Command {
-    let mut command = Command::new("kind");
+    call("kind", words)
+}
+
+/// The same of kind's container engine.
+pub(super) fn engine_call<'a>(words: impl IntoIterator<Item = &'a str>) -> Command {
+    call(&engine(), words)
+}
+
+fn call<'a>(program: &str, words: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(program);
     command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
     command

@@ -35,7 +35,7 @@ case "$1 $2" in
         sh -c 'while [ -e "$PLACE/hold" ]; do sleep 0.1; done; echo "$0" >> "$PLACE/clusters"' "$4" &
         wait
         refuse create
-        echo config > "${10}" ;;
+        echo config > "$8" ;;
     "load image-archive")
         refuse load
         shift 6
@@ -45,7 +45,9 @@ esac
 exit 0
 "#;
 const NO_ENGINE: &str = "#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n";
-const ENGINE: &str = "#!/bin/sh\nexit 0\n";
+/// An engine that answers and writes down what it is asked. Nodes do not become ready while `$PLACE/refuse-nodes` exists.
+const ENGINE: &str = "#!/bin/sh\necho \"docker $*\" >> \"$PLACE/calls\"\n\
+                      case \"$1\" in exec) [ ! -e \"$PLACE/refuse-nodes\" ] || { echo 'error: timed out' >&2; exit 1; } ;; esac\n";
 /// The smallest that can be told for a static program: the head of a 64-bit ELF file without program headers.
 const PROGRAM: [u8; 64] = {
     let mut head = [0; 64];
@@ -128,7 +130,7 @@ fn a_cluster_is_made_filled_with_images_found_again_and_ended() {
     assert_eq!(up.code, Some(0), "{up:?}");
     assert_eq!(up.stdout.trim(), state(&place).join("kubeconfig").to_str().unwrap());
     let calls = read(&place, "calls");
-    let created = "create cluster --name chaos-mine --config - --wait 180s --kubeconfig ";
+    let created = "create cluster --name chaos-mine --config - --kubeconfig ";
     assert!(
         calls
             .lines()
@@ -144,6 +146,9 @@ fn a_cluster_is_made_filled_with_images_found_again_and_ended() {
         calls.contains("load image-archive --name chaos-mine --nodes chaos-mine-worker,chaos-mine-worker2 "),
         "nothing of ours may run on the control plane: {calls}"
     );
+    let wait = "docker exec chaos-mine-control-plane kubectl --kubeconfig /etc/kubernetes/admin.conf wait \
+                --for=condition=Ready nodes --all";
+    assert!(calls.contains(wait), "a worker that is not ready takes no pods: {calls}");
     assert!(!state(&place).join("archives").exists(), "archives are of no use once they are loaded");
 
     let status = chaos(&place, &STATUS);
@@ -192,6 +197,18 @@ fn a_cluster_that_could_not_be_made_or_filled_is_taken_away_again_and_all_that_w
         assert_eq!(read(&place, "clusters"), "");
         assert!(!state(&place).exists());
     }
+}
+
+#[test]
+fn a_cluster_whose_nodes_do_not_become_ready_is_taken_away_again() {
+    let place = place(&[("kind", KIND), ("docker", ENGINE)]);
+    fs::write(place.path().join("refuse-nodes"), "").unwrap();
+    let up = chaos(&place, &UP);
+    assert_eq!(up.code, Some(2), "{up:?}");
+    assert!(up.stderr.contains("failed to wait for the nodes to be ready"), "{up:?}");
+    assert!(up.stderr.contains("error: timed out"), "{up:?}");
+    assert_eq!(read(&place, "clusters"), "");
+    assert!(!state(&place).exists());
 }
 
 /// A start whose nodes are being made.

@@ -71,7 +71,7 @@ async fn listen_where_needed(
                 let task = tokio::spawn(accept(listener, *address, accepted.clone()));
                 listeners.insert(*address, AbortOnDropHandle::new(task));
             }
-            Err(error) => tracing::warn!(%address, %error, "can't listen on a service address"),
+            Err(error) => tracing::warn!(%address, %error, "failed to listen on a Service's address"),
         }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) async fn run(node: Arc<NodeContext>) {
     loop {
         ticks.tick().await;
         if let Err(error) = renew(&node.client).await {
-            tracing::warn!(%error, "renewing the node's Lease");
+            tracing::warn!(%error, "failed to renew the node's Lease");
         }
     }
 }

@@ -38,7 +38,7 @@ pub(crate) async fn run(node: Arc<NodeContext>) {
             event = events.try_next() => match event {
                 Ok(Some(event)) => workers.take(&node, event),
                 Ok(None) => return,
-                Err(error) => tracing::warn!(%error, "watching pods"),
+                Err(error) => tracing::warn!(%error, "failed to watch pods"),
             },
         }
     }
@@ -115,7 +115,7 @@ where
             Ok(Some(watcher::Event::Init | watcher::Event::InitDone)) => continue,
             Ok(None) => return,
             Err(error) => {
-                tracing::warn!(%error, ?kind, "watching what volumes show");
+                tracing::warn!(%error, ?kind, "failed to watch what volumes show");
                 continue;
             }
         };

@@ -22,7 +22,7 @@ pub(crate) async fn run(node: Arc<NodeContext>) {
                 | watcher::Event::InitDone,
             )) => {}
             Ok(None) => return,
-            Err(error) => tracing::warn!(%error, "watching volumes"),
+            Err(error) => tracing::warn!(%error, "failed to watch volumes"),
         }
     }
 }
@@ -32,6 +32,6 @@ fn remove(node: &NodeContext, volume: &PersistentVolume) {
         == Some("Retain");
     let Some(handle) = handle_of(volume).filter(|_| !retained) else { return };
     if let Err(error) = node.volumes.doom(&handle) {
-        tracing::warn!(handle, %error, "a deleted volume's directory could not be removed");
+        tracing::warn!(handle, %error, "failed to remove a deleted volume's directory");
     }
 }

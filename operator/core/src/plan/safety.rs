@@ -72,19 +72,22 @@ fn has_etcd(member: &Member<'_>) -> bool {
 }
 
 /// Whether the gate found no log although the incarnation had its permit: the member cannot come back. A gate that waits
-/// for a permit says "lost" too, because its disk is empty; the record on the claim tells the two apart.
+/// for a permit says "lost" too, because its disk is empty; the record on the claim tells the two apart. The member list does not:
+/// it is read after the gate was asked, and a member that got its permit meanwhile is in it as one that has started.
 pub(super) fn gate_says_lost(member: &Member<'_>) -> bool {
     let Some(report) = member.gate().filter(|report| report.reason == GateHoldReason::Lost) else {
         return false;
     };
-    if member.has_started() || !report.spent_permits.is_empty() {
+    if !report.spent_permits.is_empty() {
         return true;
     }
     match member.facts.as_ref().map(|facts| &facts.issued) {
-        // If not spent, it may have been given to this very pod, which has not seen it yet.
+        // If not spent, it may have been given to this very pod, which had not seen it yet. There is one for an incarnation, so
+        // it had not started before either.
         Some(Issued::To(issued)) => issued.spent || Some(issued.pod_uid.as_str()) != member.live_pod_uid(),
         Some(Issued::Unreadable) => true,
-        Some(Issued::Never) | None => false,
+        // Nobody gave a permit lately, and so nothing has started since: the record was lost with the volume.
+        Some(Issued::Never) | None => member.has_started(),
     }
 }
 
@@ -173,7 +176,11 @@ pub(super) fn ending_voters<'c, 'a>(context: &'c Context<'a>) -> Vec<&'c Member<
 
 /// Members that had started and whose gate refuses to start them again. Several at once have one common cause.
 pub(super) fn refusing_gates(context: &Context<'_>) -> Vec<MemberName> {
-    let refuses = |member: &&Member<'_>| member.gate().is_some() && member.has_started();
+    let refuses = |member: &&Member<'_>| match member.gate().map(|report| report.reason) {
+        Some(GateHoldReason::Foreign | GateHoldReason::Fenced) => member.has_started(),
+        Some(GateHoldReason::Lost) => member.has_started() && gate_says_lost(member),
+        None => false,
+    };
     context.world.listed().filter(refuses).map(|member| member.name.clone()).collect()
 }
 

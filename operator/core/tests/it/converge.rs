@@ -175,6 +175,48 @@ fn two_wiped_members_of_five_are_left_for_a_person_and_nothing_is_removed() {
     assert!(plan.iter().any(|line| line.starts_with("hold  SeveralGatesRefuse")), "{plan:#?}");
 }
 
+/// Passes at once until nothing is left to do; panics when a member is taken for lost on the way.
+fn rest_at_once(model: &mut Model) {
+    for _ in 0..100 {
+        let plan = model.pass_at_once();
+        let said = lines(&plan).join("\n");
+        assert!(!said.contains("SeveralGatesRefuse") && !said.contains("its disk holds no log"), "{said}");
+        if plan == Plan::default() {
+            return assert_as_specified(model);
+        }
+    }
+    panic!("no rest: {:#?}", lines(&model.plan()));
+}
+
+#[test]
+fn a_member_that_starts_while_others_are_asked_is_not_taken_for_lost() {
+    let mut model = Model::new(spec(3));
+    rest_at_once(&mut model);
+
+    // One starts after the others have formed the cluster.
+    let mut model = Model::new(spec(3));
+    while model.pods.is_empty() {
+        model.pass_at_once();
+    }
+    let late = model.pods.keys().next().expect("a pod").clone();
+    model.unschedulable.insert(late);
+    for _ in 0..20 {
+        model.pass_at_once();
+    }
+    assert!(model.etcd.as_ref().is_some_and(|etcd| etcd.has_formed), "two of three form it");
+    model.unschedulable.clear();
+    rest_at_once(&mut model);
+
+    // A learner.
+    let member = model.resolve("follower");
+    model.lose_disk(&member);
+    model.advance(1);
+    while model.etcd.as_ref().is_some_and(|etcd| etcd.members.len() != 2) {
+        model.pass_at_once();
+    }
+    rest_at_once(&mut model);
+}
+
 #[test]
 fn clusters_of_every_size_form_and_rest() {
     for size in [1, 3, 5, 7] {

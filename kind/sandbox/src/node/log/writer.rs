@@ -30,7 +30,7 @@ impl LogWriter {
     /// Copies both outputs until the program and all that it left behind have closed them.
     pub(crate) async fn copy(mut self, stdout: OwnedFd, stderr: OwnedFd) {
         if let Err(error) = self.copy_both(stdout, stderr).await {
-            tracing::warn!(%error, "a container's log could not be written");
+            tracing::warn!(%error, "failed to write a container's log");
         }
         self.progress.send_modify(|progress| progress.ended = true);
     }

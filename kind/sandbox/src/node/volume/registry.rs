@@ -65,7 +65,7 @@ impl VolumeRegistry {
         let remove = !uses.in_use.contains_key(handle) && uses.doomed.remove(handle);
         drop(uses);
         if remove && let Err(error) = self.remove(handle) {
-            tracing::warn!(handle, %error, "a deleted volume's directory could not be removed");
+            tracing::warn!(handle, %error, "failed to remove a deleted volume's directory");
         }
     }
 

@@ -27,7 +27,7 @@ impl Running {
     pub(super) fn signal(&self, signal: Signal) {
         let sent = self.process.as_ref().map_or(Ok(()), |process| process.signal(signal));
         if let Err(error) = sent {
-            tracing::warn!(process = %self.path.display(), %signal, %error, "a container could not be signalled");
+            tracing::warn!(process = %self.path.display(), %signal, %error, "failed to signal a container");
         }
     }
 }
@@ -212,7 +212,7 @@ impl Worker {
         self.node.logs.forget(&self.key.uid);
         match std::fs::remove_dir_all(self.node.pod_directory(&self.key)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(pod = %self.key, %error, "the pod's directory could not be removed");
+                tracing::warn!(pod = %self.key, %error, "failed to remove the pod's directory");
             }
             Ok(()) | Err(_) => {}
         }
@@ -231,7 +231,7 @@ impl Worker {
         match pods.delete(&self.key.name, &parameters).await {
             Ok(_) => {}
             Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => {}
-            Err(error) => tracing::warn!(pod = %self.key, %error, "the pod's object could not be deleted"),
+            Err(error) => tracing::warn!(pod = %self.key, %error, "failed to delete the pod's object"),
         }
     }
 }

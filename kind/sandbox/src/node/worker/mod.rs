@@ -264,7 +264,7 @@ impl Worker {
             Ok(_) => self.published = Some(status),
             // The pod is gone, or another has its name; its removal is on the way to us.
             Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => {}
-            Err(error) => tracing::warn!(pod = %self.key, %error, "the pod's status could not be written"),
+            Err(error) => tracing::warn!(pod = %self.key, %error, "failed to write the pod's status"),
         }
     }
 

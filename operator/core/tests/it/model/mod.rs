@@ -210,22 +210,34 @@ impl Model {
     }
 
     pub(crate) fn plan(&self) -> Plan {
-        let observed = self.observe();
+        self.plan_of(&self.observe())
+    }
+
+    fn plan_of(&self, observed: &Observed) -> Plan {
         let plan = match Desired::parse(&self.cluster) {
-            Ok(desired) => plan::plan(&observed, &desired),
-            Err(invalid) => plan::of_invalid(&observed, &invalid),
+            Ok(desired) => plan::plan(observed, &desired),
+            Err(invalid) => plan::of_invalid(observed, &invalid),
         };
         assert_explained_as_they_are(&plan);
         match self.mutant {
-            Some(mutant) => mutant.distort_plan(&observed, plan),
+            Some(mutant) => mutant.distort_plan(observed, plan),
             None => plan,
         }
     }
 
+    /// What a pass sees. It reads the member list last, and members that it asked before go on meanwhile: one whose gate still
+    /// waited for its permit may be in the list as one that has started.
+    fn observe_as_time_passes(&mut self) -> Observed {
+        let asked = self.observe();
+        self.run_pods();
+        self.run_etcd();
+        Observed { member_list: self.observe().member_list, ..asked }
+    }
+
     /// One pass of the operator that stops after some actions, as a crash would stop it. Returns its plan.
     pub(crate) fn pass_until(&mut self, actions: usize) -> Plan {
-        let observed = self.observe();
-        let mut plan = self.plan();
+        let observed = self.observe_as_time_passes();
+        let mut plan = self.plan_of(&observed);
         let identity = etcd_operator_core::desired::identity(&self.cluster).expect("an identity");
         let silent = World::read(&observed, identity.clone()).silent_members();
         let cut_off = World::read(&observed, identity).volumes_to_place().into_keys();
@@ -277,6 +289,12 @@ impl Model {
         let plan = self.pass_until(usize::MAX);
         self.advance(1);
         plan
+    }
+
+    /// A pass that follows the one before it at once, so that members start while it looks.
+    pub(crate) fn pass_at_once(&mut self) -> Plan {
+        self.run_controllers();
+        self.pass_until(usize::MAX)
     }
 
     /// Lets time pass without the operator.
