@@ -67,7 +67,10 @@ fn a_broken_line_in_the_middle_is_an_error_that_names_file_and_line() {
     let mut bytes = b"{\"line\":\"operation\"\n".to_vec();
     bytes.extend(write_line(&operation()));
     let error = read_lines::<Line>("load.jsonl", &bytes).unwrap_err();
-    assert_eq!(error.to_string(), "load.jsonl:1: reading the record: this is not a line of this format");
+    assert_eq!(
+        error.to_string(),
+        "load.jsonl:1: failed to read the record: this is not a line of this format"
+    );
 }
 
 #[test]
