@@ -12,14 +12,16 @@ node_inputs() {
     sha256sum "$repository/ci/images-node.sh"
 }
 
-etcd_of_nodes() { find "$cache/images/etcd" -maxdepth 1 -name 'v3.6.*' | sort -V | tail -n 1; }
+# Without the names that a link has while it is replaced.
+etcd_of_nodes() { find "$cache/images/etcd" -maxdepth 1 -name 'v3.6.*' ! -name 'v*.*.*.*' | sort -V | tail -n 1; }
 
 # build_node OUTPUT: OUTPUT/node.tar, an archive that `docker load` takes, and OUTPUT/name, the image's name.
 build_node() {
     local output=$1 root="$1/root" images="$1/images" files manifests kubernetes
     files=$(kind_module)/images/base/files
     manifests=$(kind_module)/pkg/build/nodeimage
-    kubernetes=v$(sed -n 's#^.*k8s.io/kubernetes v\(1\.[0-9.]*\).*#\1#p' kubernetes/go.mod | head -n 1)
+    kubernetes=v$(kubernetes_of kubernetes)
+    [ "$kubernetes" = "v$(kubernetes_of ../bare/kubernetes)" ] || fail "kind/node and kind/bare are made for two versions of Kubernetes"
     node_programs "$output/programs"
     node_root "$root"
     node_files "$root" "$files" "$kubernetes" "$output/programs"
@@ -38,12 +40,18 @@ build_node() {
     rm -rf "$root" "$images"
 }
 
+# kubernetes_of RECIPE: the version that it builds.
+kubernetes_of() { sed -n 's#^.*k8s.io/kubernetes v\(1\.[0-9.]*\).*#\1#p' "$1/go.mod" | head -n 1; }
+
 # kind_module: the folder of kind's sources.
 kind_module() { (cd / && go mod download -json "sigs.k8s.io/kind@$kind_version") | jq -r .Dir; }
 
 # go_text FILE CONSTANT: what a Go source calls by that name: one line in quotes, or lines in back-quotes.
-go_text() { sed -n "s/^const $2 = \"\\(.*\\)\"\$/\\1/p" "$1"; }
-go_lines() { awk -v begin="const $2 = \`" 'index($0, begin) == 1 { on = 1; next } on && /^`$/ { exit } on' "$1"; }
+go_text() { found "$2" "$(sed -n "s/^const $2 = \"\\(.*\\)\"\$/\\1/p" "$1")"; }
+go_lines() { found "$2" "$(awk -v begin="const $2 = \`" 'index($0, begin) == 1 { on = 1; next } on && /^`$/ { exit } on' "$1")"; }
+
+# found WHAT TEXT: a text that another version may not have; an empty one would show only in a cluster that does not start.
+found() { [ -n "$2" ] || fail "kind $kind_version or its kubeadm has no $1"; printf '%s\n' "$2"; }
 
 node_programs() {
     mkdir -p "$1"
@@ -68,7 +76,7 @@ node_root() {
 
 # node_files ROOT FILES KUBERNETES PROGRAMS: what kind's recipe of its base image adds (images/base/Dockerfile of its module).
 node_files() {
-    local root=$1 files=$2 kubernetes=$3 programs=$4 unit plugin
+    local root=$1 files=$2 kubernetes=$3 programs=$4 unit plugin pause
     mkdir -p "$root"/{kind/manifests,opt/cni/bin,etc/kubernetes/manifests,etc/systemd/system/multi-user.target.wants}
     cp -rT --no-preserve=mode "$files" "$root"
     rm -rf "$root/LICENSES" "$root/etc/systemd/system/containerd-fuse-overlayfs.service"
@@ -89,10 +97,12 @@ node_files() {
     # Debian's containerd knows no section of plugins without a version. Where the machine lacks CAP_SYS_RESOURCE no process may
     # be made less likely to be killed than its parent.
     sed -i '/^\[proxy_plugins/,/^$/d; s/restrict_oom_score_adj = false/restrict_oom_score_adj = true/' "$root/etc/containerd/config.toml"
-    sed -i "s#\"registry.k8s.io/pause:.*\"#\"$(pause_name)\"#" "$root/etc/containerd/config.toml"
+    pause=$(kubeadm_image "$programs" "$kubernetes" pause)
+    sed -i "s#\"registry.k8s.io/pause:.*\"#\"$pause\"#" "$root/etc/containerd/config.toml"
     # A node may change parameters of the machine's kernel. It shall not: before anything else starts, each is covered by a file.
     rm -f "$root/usr/lib/sysctl.d/50-pid-max.conf"
     sed -i '/^enable_network_magic$/r cover-parameters' "$root/usr/local/bin/entrypoint"
+    grep -qF /run/parameters "$root/usr/local/bin/entrypoint" || fail "kind $kind_version starts nodes in another way: they would change this machine"
     install -m 755 crictl "$root/usr/local/bin/crictl"
     install -m 755 "$programs/kubeadm" "$cache/tools/kubectl/kubectl" "$root/usr/bin/"
     install -m 755 "$cache/tools/kubernetes/kubernetes" "$root/usr/bin/kubelet"
@@ -101,39 +111,48 @@ node_files() {
 
 node_manifests() {
     local network storage helper
-    network=$(go_text "$2/const_cni.go" kindnetdImage) storage=$(go_text "$2/const_storage.go" storageProvisionerImage)
+    network=$(go_text "$2/const_cni.go" kindnetdImage)
+    storage=$(go_text "$2/const_storage.go" storageProvisionerImage)
     helper=$(go_text "$2/const_storage.go" storageHelperImage)
     go_lines "$2/const_cni.go" defaultCNIManifest | sed "s#\` + kindnetdImage + \`#$network#" > "$1/kind/manifests/default-cni.yaml"
     go_lines "$2/const_storage.go" defaultStorageManifest |
         sed "s#\` + storageProvisionerImage + \`#$storage#; s#\` + storageHelperImage + \`#$helper#" > "$1/kind/manifests/default-storage.yaml"
 }
 
-# The names that this kubeadm gives its images.
-kubeadm_images() { "$1/kubeadm" config images list --kubernetes-version "$2" 2>/dev/null; }
-pause_name() { kubeadm_images "$programs" "$kubernetes" | grep /pause:; }
+# kubeadm_image PROGRAMS KUBERNETES NAME: what this kubeadm calls the image.
+kubeadm_image() {
+    found "image $3" "$("$1/kubeadm" config images list --kubernetes-version "$2" 2>/dev/null | grep "/$3:" || true)"
+}
 
 # node_images ROOT IMAGES MANIFESTS KUBERNETES PROGRAMS: what the node starts without asking a registry.
 node_images() {
-    local root=$1 images=$2 manifests=$3 kubernetes=$4 programs=$5 names work="$1.image" name
-    names=$(kubeadm_images "$programs" "$kubernetes")
+    local root=$1 images=$2 manifests=$3 kubernetes=$4 programs=$5 work="$1.image" name servers=()
     # Kubernetes' four are one image, with what kube-proxy calls.
     mkdir -p "$work"/usr/{local/bin,sbin}
     cp "$cache/tools/kubernetes/kubernetes" "$work/usr/local/bin/"
-    for name in apiserver controller-manager scheduler proxy; do ln -s kubernetes "$work/usr/local/bin/kube-$name"; done
+    for name in apiserver controller-manager scheduler proxy; do
+        ln -s kubernetes "$work/usr/local/bin/kube-$name"
+        servers+=("$(kubeadm_image "$programs" "$kubernetes" "kube-$name")")
+    done
     packet_filter "$root" "$work"
-    mapfile -t names_of_kubernetes < <(grep /kube- <<<"$names")
-    archive_layer "$images" "$work" '{"Entrypoint": ["/usr/local/bin/kube-proxy"]}' "${names_of_kubernetes[@]}"
-    program_image "$images" "$cache/tools/coredns/coredns" "$(grep /coredns: <<<"$names")"
-    program_image "$images" "$(etcd_of_nodes)/etcd" "$(grep /etcd: <<<"$names")"
-    program_image "$images" "$programs/network" "$(go_text "$manifests/const_cni.go" kindnetdImage)"
-    program_image "$images" "$programs/local-path-provisioner" "$(go_text "$manifests/const_storage.go" storageProvisionerImage)"
+    archive_layer "$images" "$work" '{"Entrypoint": ["/usr/local/bin/kube-proxy"]}' "${servers[@]}"
+    name=$(kubeadm_image "$programs" "$kubernetes" coredns)
+    program_image "$images" "$cache/tools/coredns/coredns" "$name"
+    name=$(kubeadm_image "$programs" "$kubernetes" etcd)
+    program_image "$images" "$(etcd_of_nodes)/etcd" "$name"
+    name=$(go_text "$manifests/const_cni.go" kindnetdImage)
+    program_image "$images" "$programs/network" "$name"
+    name=$(go_text "$manifests/const_storage.go" storageProvisionerImage)
+    program_image "$images" "$programs/local-path-provisioner" "$name"
     rm -rf "$work" && mkdir -p "$work"
     cp /usr/bin/catatonit "$work/pause"
-    archive_layer "$images" "$work" '{"Entrypoint": ["/pause", "-P"]}' "$(grep /pause: <<<"$names")"
+    name=$(kubeadm_image "$programs" "$kubernetes" pause)
+    archive_layer "$images" "$work" '{"Entrypoint": ["/pause", "-P"]}' "$name"
     rm -rf "$work" && mkdir -p "$work/bin"
     cp /usr/bin/busybox "$work/bin/"
     for name in sh mkdir rm; do ln -s busybox "$work/bin/$name"; done
-    archive_layer "$images" "$work" '{"Entrypoint": ["/bin/sh"]}' "$(go_text "$manifests/const_storage.go" storageHelperImage)"
+    name=$(go_text "$manifests/const_storage.go" storageHelperImage)
+    archive_layer "$images" "$work" '{"Entrypoint": ["/bin/sh"]}' "$name"
     rm -rf "$work"
 }
 
@@ -184,14 +203,16 @@ archive_images() {
 
 # preload ROOT ARCHIVE STORE: puts images into the node's containerd, packed: every node unpacks them on a volume of its own.
 preload() {
-    local root=$1 archive=$2 store=$3 started
+    local root=$1 archive=$2 store=$3 started code=0
     rm -rf "$root/var/lib/containerd" && mkdir -p "$root/var/lib/containerd" "$store"
     printf 'version = 2\nroot = "%s"\nstate = "%s"\ndisabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]\n[grpc]\n  address = "%s"\n' \
         "$root/var/lib/containerd" "$store/state" "$store/socket" > "$store/config.toml"
-    containerd --config "$store/config.toml" > "$store/log" 2>&1 & started=$!
+    # It ends with this script, however that ends.
+    setpriv --pdeathsig KILL -- containerd --config "$store/config.toml" > "$store/log" 2>&1 & started=$!
     for _ in $(seq 100); do ctr --address "$store/socket" version >/dev/null 2>&1 && break; sleep 0.1; done
-    ctr --address "$store/socket" --namespace k8s.io images import --all-platforms --no-unpack --digests "$archive" >/dev/null ||
-        { tail -n 5 "$store/log" >&2; return 1; }
+    ctr --address "$store/socket" --namespace k8s.io images import --all-platforms --no-unpack --digests "$archive" >/dev/null || code=$?
+    [ "$code" -eq 0 ] || tail -n 5 "$store/log" >&2
     kill "$started" && wait "$started" || true
     rm -rf "$store"
+    return "$code"
 }

@@ -24,12 +24,27 @@ need_debian_packages() {
     [ ${#missing[@]} -eq 0 ] && return 0
     [ "$(id -u)" -eq 0 ] || fail "missing Debian packages: ${missing[*]}; run this as root, or install them yourself"
     say "installing from Debian: ${missing[*]}"
-    local policy=/usr/sbin/policy-rc.d made=''
-    # What we install is started by us alone: no service of it shall run on this machine.
-    [ -e "$policy" ] || { made=$policy; printf '#!/bin/sh\nexit 101\n' > "$policy"; chmod 755 "$policy"; }
-    install_debian_packages "${missing[@]}" || { rm -f ${made:+"$made"}; fail "failed to install ${missing[*]}: is the Debian mirror reachable?"; }
-    [ -z "$made" ] || rm -f "$made"
+    # One at a time: who waits for dpkg's lock must not find the policy of another, who takes it away.
+    ( flock 7 && install_without_services "${missing[@]}" ) 7> /run/lock/etcd-chaos-packages \
+        || fail "failed to install ${missing[*]}: is the Debian mirror reachable?"
 }
+
+# install_without_services NAME…: what we install is started by us alone, so no service of it runs, now or after the next boot.
+install_without_services() {
+    local policy=/usr/sbin/policy-rc.d mark='# made by ci/lib.sh' before
+    # One with our mark is left from an installation that was killed.
+    if [ ! -e "$policy" ] || grep -qxF "$mark" "$policy"; then
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+        printf '#!/bin/sh\n%s\nexit 101\n' "$mark" > "$policy"
+        chmod 755 "$policy"
+    fi
+    before=$(enabled_services)
+    install_debian_packages "$@"
+    comm -13 <(echo "$before") <(enabled_services) | xargs --no-run-if-empty rm -f
+}
+
+# enabled_services: what systemd would start by itself.
+enabled_services() { find /etc/systemd/system -path '*.wants/*' -type l 2>/dev/null | LC_ALL=C sort; }
 
 # install_debian_packages NAME…: with the lists that are there, or else with new ones.
 install_debian_packages() {
@@ -55,7 +70,7 @@ need_bare_packages() { need_debian_packages containerd runc containernetworking-
 # need_kind_packages: what a container engine and our node image take from the distribution. An engine that is there is kept.
 need_kind_packages() {
     need_bare_packages
-    need_debian_packages mmdebstrap busybox-static jq iptables iproute2
+    need_debian_packages mmdebstrap debian-archive-keyring busybox-static jq iptables iproute2 procps util-linux
     command -v dockerd >/dev/null || need_debian_packages docker.io
 }
 

@@ -46,8 +46,8 @@ pub enum Command {
     Crd,
     /// Print the manifest that installs the operator
     Manifest {
-        /// Install into this namespace, which has to be there, and serve the EtcdClusters in it and no others: the
-        /// operator then has no right outside it but to its own resource types. Without it: into a namespace of its
+        /// Install into this namespace, which must exist, and serve only the EtcdClusters in it: the
+        /// operator then has no rights outside it except to its own resource types. Without it: into a namespace of its
         /// own, for EtcdClusters everywhere
         #[arg(long, value_name = "NAMESPACE", value_parser = crate::manifest::parse_namespace)]
         namespace: Option<String>,

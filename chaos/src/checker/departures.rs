@@ -45,7 +45,7 @@ pub(super) fn leave_first(context: &Context<'_>) -> Assertion {
             let late = round.start.since(ending);
             check.wrong(Some(ending), || {
                 format!(
-                    "pod {} was told to end, and {} later {} was still in the member list",
+                    "pod {} was terminated, and {} later {} was still in the member list",
                     pod.last.pod,
                     human::duration(late),
                     pod.member

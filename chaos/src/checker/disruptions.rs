@@ -118,7 +118,7 @@ fn one_at_a_time(context: &Context<'_>, disruptions: &[Disruption<'_>]) -> Asser
         if let Some((_, earlier)) = away {
             check.wrong(Some(later.at), || {
                 format!(
-                    "pod {} was told to end {} after pod {}, whose member did not answer again yet",
+                    "pod {} was terminated {} after pod {}, whose member did not answer yet",
                     later.pod,
                     human::duration(later.at.since(earlier.at)),
                     earlier.pod

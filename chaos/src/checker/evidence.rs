@@ -35,7 +35,7 @@ pub(super) fn of_effect(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack
                 _ => None,
             })?;
             let alone = all_stopped(proofs)?;
-            Ok(format!("{changed}; felt: {felt}; the operator stood still: {alone}"))
+            Ok(format!("{changed}; effect: {felt}; the operator was stopped: {alone}"))
         }
         Fault::Intrude { .. } => object_changed(proofs),
         Fault::DeleteObject { .. } => first(proofs, "the deletion", |proof| match proof {

@@ -40,7 +40,7 @@ fn run_complete(context: &Context<'_>) -> Assertion {
     let mut check = Check::new(Rule::RunComplete);
     let run = &context.record.run;
     let evidence = match &run.state {
-        RunState::Complete => "all phases were gone through".to_owned(),
+        RunState::Complete => "all phases completed".to_owned(),
         RunState::Running => {
             check.wrong(None, || "the harness was killed, or still runs".to_owned());
             "no end is recorded".to_owned()

@@ -216,7 +216,7 @@ fn repaired_field(
         (Ok(_), Ok(_)) => Repair::Untold(format!(
             "{object} was seen repaired at {later}, not after it was broken at {seen}"
         )),
-        _ => Repair::Untold(format!("resource versions {seen} and {later} have no order that is known here")),
+        _ => Repair::Untold(format!("resource versions {seen} and {later} cannot be put in order")),
     }
 }
 

@@ -75,7 +75,7 @@ pub(super) fn as_planned(context: &Context<'_>, story: &Story<'_>) -> Assertion 
     if let Some(target) = story.unfelt {
         check.wrong(Some(injected), || {
             format!(
-                "the probe saw {} serve all the time while it was to be away: somebody else was hit",
+                "the probe saw {} serve all the time while it should be down: another target was hit",
                 target.pod
             )
         });

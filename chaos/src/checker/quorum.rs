@@ -49,7 +49,7 @@ pub(super) fn outage_bounded(context: &Context<'_>) -> Assertion {
             check.wrong(Some(silence.since), || {
                 let during = context.timeline.in_force(silence.since, silence.until).join(", ");
                 let during = if during.is_empty() { "no fault was in force".to_owned() } else { during };
-                format!("no quorum answered anybody for {} ({during})", human::duration(length))
+                format!("no quorum answered for {} ({during})", human::duration(length))
             });
         } else {
             check.undecided("for a while nobody asked a member that no fault was aimed at");

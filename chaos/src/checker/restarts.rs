@@ -52,7 +52,7 @@ pub(super) fn explained(context: &Context<'_>) -> Assertion {
     for disruption in disruptions::unasked(context) {
         check.wrong(Some(disruption.at), || {
             format!(
-                "pod {} of {} was ended and made anew, and neither a fault nor a declaration asked for it",
+                "pod {} of {} was replaced, and neither a fault nor a change of the spec asked for it",
                 disruption.pod, disruption.member
             )
         });

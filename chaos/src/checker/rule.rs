@@ -119,7 +119,7 @@ const WORDS: [Words; Rule::ALL.len()] = [
         Rule::LogExplained,
         "log-explained",
         "Every committed change is a write of the load, made once",
-        "The committed log holds what no client wrote, or lacks what one did",
+        "The committed log has changes that no client made, or lacks some",
     ),
     words(
         Rule::ReadsNotStale,
@@ -172,8 +172,8 @@ const WORDS: [Words; Rule::ALL.len()] = [
     words(
         Rule::MembersNeverGoBack,
         "members-never-go-back",
-        "No member goes back behind what it had reached",
-        "A member went back behind what it had reached",
+        "No member's revision, index or term goes back",
+        "A member's revision, index or term went back",
     ),
     words(
         Rule::OneLeaderPerTerm,
@@ -197,7 +197,7 @@ const WORDS: [Words; Rule::ALL.len()] = [
         Rule::MembersLeaveFirst,
         "members-leave-first",
         "Members leave the list before their pods go",
-        "A member's pod was ended for good while the member still had a vote",
+        "A member's pod was removed for good while the member still had a vote",
     ),
     words(Rule::QuorumBack, "quorum-back", "Quorum was back in time", "Quorum was not back in time"),
     words(
@@ -210,13 +210,13 @@ const WORDS: [Words; Rule::ALL.len()] = [
         Rule::OutageBounded,
         "outage-bounded",
         "A quorum served all the time, but for an election",
-        "No quorum served for too long",
+        "There was no quorum for too long",
     ),
     words(
         Rule::MembersServe,
         "members-serve",
-        "Every voter that no fault was aimed at kept answering",
-        "A member that no fault was aimed at answered nobody for too long",
+        "Every voter that no fault targeted kept answering",
+        "A member that no fault targeted did not answer for too long",
     ),
     words(
         Rule::MembersMatchSpec,
@@ -235,7 +235,7 @@ const WORDS: [Words; Rule::ALL.len()] = [
         Rule::RestartsExplained,
         "restarts-explained",
         "Every restart has a fault that explains it",
-        "A process ended that no fault had hit",
+        "A process ended that no fault explains",
     ),
     words(
         Rule::LeaderMovedFirst,
@@ -252,8 +252,8 @@ const WORDS: [Words; Rule::ALL.len()] = [
     words(
         Rule::ServiceReachesAll,
         "service-reaches-all",
-        "The Service leads to every member that serves",
-        "The Service led to some members only",
+        "The Service reaches every member that serves",
+        "The Service reached only some members",
     ),
     words(
         Rule::DriftRepaired,

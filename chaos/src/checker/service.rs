@@ -36,7 +36,7 @@ pub(super) fn reaches_all(context: &Context<'_>) -> Assertion {
         let name = context.timeline.pods.name_of(*id).unwrap_or_default();
         check.wrong(None, || {
             format!(
-                "not one of {connections} connections through the Service came to {name} ({id}), which served"
+                "none of {connections} connections through the Service reached {name} ({id}), which served"
             )
         });
     }

@@ -37,7 +37,7 @@ pub(super) fn members_serve(context: &Context<'_>) -> Assertion {
                 check.wrong(Some(gap.since), || {
                     let name = context.timeline.pods.name_of(*id).unwrap_or_default();
                     format!(
-                        "{name} ({id}) answered nobody for {}, and no fault was aimed at it",
+                        "{name} ({id}) did not answer for {}, and no fault targeted it",
                         human::duration(length)
                     )
                 });

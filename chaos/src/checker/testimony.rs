@@ -106,7 +106,7 @@ fn never_back(context: &Context<'_>) -> Assertion {
                 Some(before) if told.insert(key) => {
                     check.wrong(Some(round.start), || {
                         format!(
-                            "member {} said that it had reached {what} {value}, after it had said {}",
+                            "member {} reported {what} {value}, after it had reported {}",
                             status.member_id, before.value
                         )
                     });
@@ -122,7 +122,7 @@ fn never_back(context: &Context<'_>) -> Assertion {
         check.undecided("the record of probes or events is not whole");
     }
     if count == 0 {
-        return check.not_checked("no member said anything about itself");
+        return check.not_checked("no member reported its status");
     }
     check.conclude(format!("{} answers of members about themselves put in order", human::count(count)))
 }
@@ -190,7 +190,7 @@ fn no_alarms(context: &Context<'_>) -> Assertion {
         }
     }
     if count == 0 {
-        return check.not_checked("no member said anything about itself");
+        return check.not_checked("no member reported its status");
     }
     check.conclude(format!("{} answers looked at for alarms", human::count(count)))
 }

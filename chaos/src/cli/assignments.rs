@@ -28,10 +28,7 @@ pub(super) fn read(files: &[PathBuf], cluster: ClusterKind) -> Result<Vec<Plan>>
     for file in files {
         let (scenario, text) = super::plan::load(file)?;
         if !names.insert(scenario.name.clone()) {
-            bail!(
-                "two of the files are named {} inside: their records would lie in one place",
-                scenario.name
-            );
+            bail!("two of the files have the name {}: their records would be in one place", scenario.name);
         }
         plans.push(Plan { file: file.display().to_string(), text, scenario });
     }

@@ -152,7 +152,10 @@ impl ClusterArguments {
 
     fn node_image(&self) -> Option<String> {
         match self.cluster {
-            ClusterKind::Kind => self.node_image.clone().or_else(|| std::env::var(NODE_IMAGE_VARIABLE).ok()),
+            ClusterKind::Kind => self
+                .node_image
+                .clone()
+                .or_else(|| std::env::var(NODE_IMAGE_VARIABLE).ok().filter(|image| !image.is_empty())),
             ClusterKind::Sandbox | ClusterKind::Bare | ClusterKind::Current => None,
         }
     }

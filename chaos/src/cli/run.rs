@@ -44,7 +44,7 @@ pub(super) struct RunArguments {
     /// Run each file so many times, each time with the next seed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     repeat: u64,
-    /// Go on, each time with the next seeds, until something happens; with --repeat at most so many times
+    /// Continue with the next seeds until something happens; with --repeat, at most that many times
     #[arg(long, value_name = "WHAT", value_enum)]
     until: Option<Until>,
     /// Where the JUnit report of all runs goes (otherwise beside the runs, under a name of its own, if there are several)

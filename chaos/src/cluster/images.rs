@@ -152,3 +152,20 @@ pub fn missing_etcd(version: &str) -> Result<Option<String>> {
         cache.display()
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_etcd_only_the_version_of_a_run_is_kept_and_other_images_stay() {
+        let source = etcd_image(Path::new("/etcd"));
+        let named = |name: &str| (ImageReference::from(name), source.clone());
+        let names =
+            [CHAOS_IMAGE, OPERATOR_IMAGE, "quay.io/coreos/etcd:v3.5.35", "quay.io/coreos/etcd:v3.6.16"];
+        let images = SandboxImages { sources: names.into_iter().map(named).collect() };
+        let kept = images.with_one_etcd("3.6.16").sources;
+        let kept: Vec<&str> = kept.keys().map(ImageReference::as_str).collect();
+        assert_eq!(kept, [CHAOS_IMAGE, OPERATOR_IMAGE, "quay.io/coreos/etcd:v3.6.16"]);
+    }
+}

@@ -99,7 +99,8 @@ fn inspect(file: &Path, wrong_operators: WrongOperators) -> Result<Program> {
 pub fn save(image: &Image, directory: &Path) -> Result<ArchiveFile> {
     std::fs::create_dir_all(directory).with_context(|| format!("failed to make {}", directory.display()))?;
     let path = directory.join(image.name.file_name());
-    let partial = directory.join(format!(".{}.{}", image.name.file_name(), std::process::id()));
+    // A process number would not do: two namespaces of processes may share the directory.
+    let partial = directory.join(format!(".{}.{}", image.name.file_name(), uuid::Uuid::new_v4().simple()));
     let saved = save_as(image, &partial, &path);
     if saved.is_err() {
         // What could not be written is of no use; if it cannot be removed either, the first error says more.

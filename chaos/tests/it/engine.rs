@@ -3,15 +3,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use chaos::cluster::cache;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::host::host;
-use crate::support::{need_root, wait_until};
+use crate::support::host::{Host, host};
+use crate::support::{Process, need_root, wait_until};
 
 /// An engine starts in seconds, but the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -29,7 +29,7 @@ fn engine(command: &[&str]) -> Command {
 
 /// An engine that was used and goes on.
 struct Running {
-    process: Child,
+    process: Process,
     state: PathBuf,
 }
 
@@ -38,10 +38,10 @@ impl Running {
         let place = tempfile::tempdir().unwrap();
         let ready = place.path().join("ready");
         let script = format!("{USE_IT} && touch {} && sleep 600", ready.display());
-        let process = engine(&["sh", "-c", &script]).spawn().unwrap();
+        let process = Process::start(&mut engine(&["sh", "-c", &script]));
         let state = cache::directory().unwrap().join("engines").join(process.id().to_string());
         wait_until("the engine runs a container", PATIENCE, || ready.exists());
-        assert!(!control_groups().is_empty(), "a container has control groups");
+        assert!(!control_groups(process.id()).is_empty(), "a container has control groups");
         Running { process, state }
     }
 
@@ -53,14 +53,18 @@ impl Running {
     }
 }
 
-fn control_groups() -> Vec<PathBuf> {
+/// Those of the engine that this process began.
+fn control_groups(process: u32) -> Vec<PathBuf> {
+    let name = format!("etcd-chaos-engine.{process}");
     let hierarchies = fs::read_dir("/sys/fs/cgroup").unwrap().flatten();
     let groups =
         hierarchies.flat_map(|hierarchy| fs::read_dir(hierarchy.path()).into_iter().flatten().flatten());
-    groups
-        .map(|group| group.path())
-        .filter(|group| group.display().to_string().contains("/etcd-chaos-engine."))
-        .collect()
+    groups.map(|group| group.path()).filter(|group| group.ends_with(&name)).collect()
+}
+
+fn assert_as_before(process: u32, before: &Host) {
+    assert_eq!(control_groups(process), Vec::<PathBuf>::new());
+    assert_eq!(host(), *before);
 }
 
 #[test]
@@ -69,27 +73,23 @@ fn an_engine_leaves_nothing_on_the_machine_however_it_ends() {
     need_root();
     let before = host();
 
-    let ended = engine(&["sh", "-c", &format!("{USE_IT}; exit 7")]).status().unwrap();
-    assert_eq!(ended.code(), Some(7), "the code is the command's");
-    assert_eq!(control_groups(), Vec::<PathBuf>::new());
-    assert_eq!(host(), before);
+    let mut ending = Process::start(&mut engine(&["sh", "-c", &format!("{USE_IT} && exit 7")]));
+    assert_eq!(ending.0.wait().unwrap().code(), Some(7), "the code is the command's");
+    assert_as_before(ending.id(), &before);
 
     // The process that made the namespaces: the script is there to clear up.
     let mut running = Running::start();
     kill(running.top(), Signal::SIGKILL).unwrap();
-    assert_eq!(running.process.wait().unwrap().code(), Some(137));
+    assert_eq!(running.process.0.wait().unwrap().code(), Some(137));
     assert!(!running.state.exists());
-    assert_eq!(control_groups(), Vec::<PathBuf>::new());
-    assert_eq!(host(), before);
+    assert_as_before(running.process.id(), &before);
 
     // The script: nobody is left but the next one.
     let mut running = Running::start();
-    running.process.kill().unwrap();
-    running.process.wait().unwrap();
+    running.process.kill();
     wait_until("what it left is removed", PATIENCE, || {
         assert!(engine(&["--remove-remains"]).status().unwrap().success());
         !running.state.exists()
     });
-    assert_eq!(control_groups(), Vec::<PathBuf>::new());
-    assert_eq!(host(), before);
+    assert_as_before(running.process.id(), &before);
 }

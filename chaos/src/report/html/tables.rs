@@ -206,7 +206,7 @@ pub(super) fn about(record: &RunRecord) -> Markup {
         ("Namespace", format!("{}, EtcdCluster {}", run.namespace, run.subject)),
     ];
     html! {
-        h2 { "This run, and how to make it again" }
+        h2 { "This run, and how to repeat it" }
         dl { @for (what, text) in entries { dt { (what) } dd { (text) } } }
         pre { (replay_command(record)) }
         p { "What the pods said: " a href="logs/" { "logs" } " beside this page." }

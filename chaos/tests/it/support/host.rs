@@ -64,11 +64,11 @@ pub(crate) fn host() -> Host {
         // Without the number that the kernel gives each mount.
         mounts: mounts.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).map(str::to_owned).collect(),
         directories: watched.iter().flat_map(|path| names(path)).collect(),
-        // Those of clusters are looked at by their own names.
+        // Those of clusters and engines are looked at by their own names.
         control_groups: names("/sys/fs/cgroup")
             .iter()
             .flat_map(|hierarchy| names(hierarchy))
-            .filter(|path| !path.contains("/etcd-chaos."))
+            .filter(|path| !path.contains("/etcd-chaos.") && !path.contains("/etcd-chaos-engine."))
             .collect(),
         parameters: parameters
             .iter()

@@ -66,7 +66,7 @@ explained! {
             "nothing; a successor is added first, and then the member is removed";
         ObservationFailed, Person,
             "the cluster's objects could not be read for five seconds, which says nothing about the cluster",
-            "read the message: the API server is away, or the operator lacks a permission";
+            "read the message: the API server is down, or the operator lacks a permission";
         Changing, Itself,
             "the operator is changing something",
             "nothing; the message says what";

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the operator saw at its last look, and what it remembers. Everything here can be rebuilt from disks, from
+/// What the operator saw in its last pass, and what it remembers. Everything here can be rebuilt from disks, from
 /// etcd and from the annotations of the volumes' claims.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
@@ -12,7 +12,7 @@ pub struct EtcdClusterStatus {
     /// The generation of the spec that this status is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Whether the cluster has ever had a quorum. Once true it stays true, and no member starts as of a new cluster.
+    /// Whether the cluster has ever had a quorum. Once true it stays true, and no member starts a new cluster.
     pub formed: bool,
     /// The cluster's ID, in hexadecimal, from the moment that it formed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,7 +51,7 @@ pub struct MemberStatus {
     /// Its ID in etcd, in hexadecimal, once it is in the member list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// The version that it said it runs.
+    /// The version that it reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Whether it leads.
@@ -72,10 +72,10 @@ pub struct MemberStatus {
     /// A digest of what it runs, once it has been healthy with that for ten times the soak, and for ten minutes at least.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proven_target: Option<String>,
-    /// How often its container has been restarted in its present pod.
+    /// How often its container has restarted in its current pod.
     #[serde(skip_serializing_if = "is_zero")]
     pub restarts: i32,
-    /// Size of its database, rounded up, so that growth alone is no news.
+    /// Size of its database, rounded up, so that it changes rarely.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_size: Option<String>,
     /// What its next planned restart brings, because a newer operator renders it differently.

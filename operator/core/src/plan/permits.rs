@@ -132,7 +132,7 @@ pub(super) fn give_first(context: &Context<'_>, plan: &mut Plan, member: &Member
 }
 
 /// The permit that the pod bears, if its annotation is one.
-fn borne_permit(pod: &Pod) -> Option<PermitId> {
+pub(super) fn borne_permit(pod: &Pod) -> Option<PermitId> {
     let annotation = pod.metadata.annotations.as_ref()?.get(ANNOTATION_PERMIT)?;
     serde_json::from_str::<Permit>(annotation).ok().map(|permit| permit.id)
 }

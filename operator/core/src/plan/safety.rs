@@ -7,6 +7,7 @@ use std::fmt;
 use jiff::SignedDuration;
 
 use super::Context;
+use super::permits::borne_permit;
 use crate::gate::GateHoldReason;
 use crate::names::MemberName;
 use crate::observed::{EtcdAnswer, Places};
@@ -82,12 +83,12 @@ pub(super) fn gate_says_lost(member: &Member<'_>) -> bool {
         return true;
     }
     match member.facts.as_ref().map(|facts| &facts.issued) {
-        // If not spent, it may have been given to this very pod, which had not seen it yet. There is one for an incarnation, so
-        // it had not started before either.
-        Some(Issued::To(issued)) => issued.spent || Some(issued.pod_uid.as_str()) != member.live_pod_uid(),
+        // If not spent, it may have been given to this very pod, ending or not, which had not seen it yet. There is one for an
+        // incarnation, so it had not started before either.
+        Some(Issued::To(issued)) => issued.spent || Some(issued.pod_uid.as_str()) != member.pod_uid(),
         Some(Issued::Unreadable) => true,
-        // Nobody gave a permit lately, and so nothing has started since: the record was lost with the volume.
-        Some(Issued::Never) | None => member.has_started(),
+        // No permit is on record, so none was given while we looked: the record was lost with the volume.
+        Some(Issued::Never) | None => member.has_started() && member.pod.and_then(borne_permit).is_none(),
     }
 }
 

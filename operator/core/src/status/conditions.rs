@@ -129,7 +129,7 @@ fn available(world: &World<'_>) -> Finding {
     if answered {
         finding(Truth::False, ConditionReason::QuorumLost, why)
     } else if all_stopped {
-        finding(Truth::False, ConditionReason::NoMemberRuns, "no member runs")
+        finding(Truth::False, ConditionReason::NoMemberRuns, "no member is running")
     } else {
         finding(Truth::Unknown, ConditionReason::MembersUnreachable, why)
     }
@@ -173,7 +173,7 @@ fn volume_ending(world: &World<'_>) -> Option<String> {
         .filter(|member| member.is_volume_ending())
         .map(|member| member.name.as_str())
         .collect();
-    (!ending.is_empty()).then(|| format!("the volume is being deleted under: {}", ending.join(", ")))
+    (!ending.is_empty()).then(|| format!("the volume is being deleted for: {}", ending.join(", ")))
 }
 
 fn size_differs(world: &World<'_>, status: &EtcdClusterStatus) -> Option<String> {
@@ -181,7 +181,7 @@ fn size_differs(world: &World<'_>, status: &EtcdClusterStatus) -> Option<String>
     let wanted = usize::try_from(world.observed.cluster.spec.size).unwrap_or_default();
     let learners = status.members.len() - voters;
     (voters != wanted || learners > 0)
-        .then(|| format!("{voters} members vote and {learners} learn; {wanted} voters are wanted"))
+        .then(|| format!("{voters} voters and {learners} learners; {wanted} voters are wanted"))
 }
 
 fn unhealthy(status: &EtcdClusterStatus) -> Option<String> {

@@ -223,6 +223,11 @@ impl<'a> Member<'a> {
         self.live_pod()?.metadata.uid.as_deref()
     }
 
+    /// UID of the pod, even if it is ending: its gate may still be there, and act.
+    pub fn pod_uid(&self) -> Option<&'a str> {
+        self.pod?.metadata.uid.as_deref()
+    }
+
     /// The claim, if it is there to stay.
     pub fn live_claim(&self) -> Option<&'a PersistentVolumeClaim> {
         self.claim.filter(|claim| claim.metadata.deletion_timestamp.is_none())

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use etcd_operator_core::api::{EtcdClusterSpec, ImageSpec, PodSettings, RolloutSpec, StorageSpec};
 use etcd_operator_core::plan::Plan;
 use etcd_operator_mutants::Mutant;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 
 use super::model::{Model, lines};
@@ -175,6 +177,16 @@ fn two_wiped_members_of_five_are_left_for_a_person_and_nothing_is_removed() {
     assert!(plan.iter().any(|line| line.starts_with("hold  SeveralGatesRefuse")), "{plan:#?}");
 }
 
+fn pass_until(model: &mut Model, is_so: impl Fn(&Model) -> bool) {
+    for _ in 0..100 {
+        if is_so(model) {
+            return;
+        }
+        model.pass_at_once();
+    }
+    panic!("it did not come to that: {:#?}", lines(&model.plan()));
+}
+
 /// Passes at once until nothing is left to do; panics when a member is taken for lost on the way.
 fn rest_at_once(model: &mut Model) {
     for _ in 0..100 {
@@ -195,25 +207,33 @@ fn a_member_that_starts_while_others_are_asked_is_not_taken_for_lost() {
 
     // One starts after the others have formed the cluster.
     let mut model = Model::new(spec(3));
-    while model.pods.is_empty() {
-        model.pass_at_once();
-    }
+    pass_until(&mut model, |model| !model.pods.is_empty());
     let late = model.pods.keys().next().expect("a pod").clone();
-    model.unschedulable.insert(late);
+    model.unschedulable.insert(late.clone());
     for _ in 0..20 {
         model.pass_at_once();
     }
     assert!(model.etcd.as_ref().is_some_and(|etcd| etcd.has_formed), "two of three form it");
     model.unschedulable.clear();
+    // The same if its pod was told to end in that moment: its gate acts until it does.
+    let mut told_to_end = model.clone();
+    for _ in 0..10 {
+        let mut observed = told_to_end.clone().observe_as_time_passes();
+        let is_late = |pod: &&mut Pod| pod.metadata.name.as_ref() == Some(&late);
+        for pod in observed.pods.iter_mut().filter(is_late) {
+            pod.metadata.deletion_timestamp = Some(Time(observed.as_of));
+        }
+        let said = lines(&told_to_end.plan_of(&observed)).join("\n");
+        assert!(!said.contains("its disk holds no log"), "{said}");
+        told_to_end.pass_at_once();
+    }
     rest_at_once(&mut model);
 
     // A learner.
     let member = model.resolve("follower");
     model.lose_disk(&member);
     model.advance(1);
-    while model.etcd.as_ref().is_some_and(|etcd| etcd.members.len() != 2) {
-        model.pass_at_once();
-    }
+    pass_until(&mut model, |model| model.etcd.as_ref().is_some_and(|etcd| etcd.members.len() == 2));
     rest_at_once(&mut model);
 }
 

@@ -93,7 +93,7 @@ impl fmt::Display for ObjectHold {
             ObjectHold::Refused { what, message } => write!(formatter, "{what} was refused: {message}"),
             ObjectHold::Overridden { what } => write!(
                 formatter,
-                "{what}: somebody undoes this each time, such as an admission webhook or another controller; let it leave the \
+                "{what}: something, such as an admission webhook or another controller, undoes this each time; make it leave the \
                  object alone"
             ),
         }

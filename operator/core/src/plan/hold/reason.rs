@@ -93,7 +93,7 @@ explained! {
             "the API server refused a write, in its own words; whatever does not depend on it goes on",
             "change the quota, webhook, permission or field that it names; it is retried within 30 seconds";
         Overridden, Person,
-            "the operator restored something several times in a row, and somebody undoes it each time, such as an admission webhook",
+            "the operator restored something several times in a row, and something, such as an admission webhook, undoes it each time",
             "make that leave the object alone; it is retried within 30 seconds";
         VolumeKept, Nobody,
             "the volume of a removed member that may have been healthy is kept until as many members vote as `size` asks for",

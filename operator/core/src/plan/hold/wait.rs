@@ -116,7 +116,7 @@ impl fmt::Display for Wait {
                 write!(formatter, "waiting for the first members to form the cluster: {}", list(waiting_for))
             }
             Wait::SilentMember { member, message } => {
-                write!(formatter, "{member} does not answer and gives no proof of loss: {message}")
+                write!(formatter, "{member} does not answer, but is not proven lost: {message}")
             }
             Wait::Cleanup { member } => {
                 write!(formatter, "waiting until the objects of the removed member {member} are gone")

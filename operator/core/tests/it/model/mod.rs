@@ -213,7 +213,7 @@ impl Model {
         self.plan_of(&self.observe())
     }
 
-    fn plan_of(&self, observed: &Observed) -> Plan {
+    pub(crate) fn plan_of(&self, observed: &Observed) -> Plan {
         let plan = match Desired::parse(&self.cluster) {
             Ok(desired) => plan::plan(observed, &desired),
             Err(invalid) => plan::of_invalid(observed, &invalid),
@@ -227,7 +227,7 @@ impl Model {
 
     /// What a pass sees. It reads the member list last, and members that it asked before go on meanwhile: one whose gate still
     /// waited for its permit may be in the list as one that has started.
-    fn observe_as_time_passes(&mut self) -> Observed {
+    pub(crate) fn observe_as_time_passes(&mut self) -> Observed {
         let asked = self.observe();
         self.run_pods();
         self.run_etcd();
