@@ -223,7 +223,7 @@ fn one_bad_file_among_several_keeps_all_of_them_from_running() {
     let said = place.refused(&["run", "--out", "out", "good.yaml", "bad.yaml"]);
     assert!(said.starts_with("error: bad.yaml:4:11: subject.cluster.size: 4 is not a size"), "{said}");
     let said = place.refused(&["run", "--out", "out", "good.yaml", "good.yaml"]);
-    assert!(said.contains("two of the files are named good inside"), "{said}");
+    assert!(said.contains("two of the files have the name good"), "{said}");
 }
 
 #[test]

@@ -102,7 +102,7 @@ const WITH_QUORUM: &[Step] = &[
     services::clients,
     roles::on_pods,
     guards::identity,
-    permits::of_added,
+    permits::of_listed,
     permits::spent,
     records::on_claims,
     stateful_sets::of_listed,

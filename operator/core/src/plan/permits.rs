@@ -1,7 +1,7 @@
 //! Permits: at most one for an incarnation, recorded on the claim before it is given to the pod. The record names the
 //! pod; if that pod is gone and never spent it, the incarnation is burned, because nobody can prove that it did not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -10,7 +10,7 @@ use super::{Action, Context, Flow, Kind, PatchPurpose, Plan, change, scale};
 use crate::gate::{self, ClusterState, InitialMember, Permit};
 use crate::names::{ANNOTATION_PERMIT, ANNOTATION_PERMIT_ISSUED, MemberName, PermitId};
 use crate::observed::{EtcdAnswer, IssuedPermit};
-use crate::world::{Issued, Member};
+use crate::world::{Issued, Member, Origin};
 
 /// What a permit says besides whom it is for.
 pub(super) struct Terms {
@@ -19,24 +19,39 @@ pub(super) struct Terms {
     pub(super) initial_cluster: Vec<InitialMember>,
 }
 
-/// To members that were added and have never started. The list itself says that they have not: a member publishes where
-/// its clients reach it at its first start.
-pub(super) fn of_added(context: &Context<'_>, plan: &mut Plan) -> Flow {
+/// To members of a cluster that has formed, which have never started themselves. The list itself says that they have not: a member
+/// publishes where its clients reach it at its first start.
+pub(super) fn of_listed(context: &Context<'_>, plan: &mut Plan) -> Flow {
     // A surplus member is about to be removed; one that never started leaves a volume that is known to be empty. One whose permit
     // is recorded gets it all the same: nobody can prove that it did not, so it is seen to run before it is removed.
     let is_surplus = context.world.listed().count() > scale::allowed_members(context);
-    let terms = Terms {
-        state: ClusterState::Existing,
-        token: context.world.token(),
-        initial_cluster: initial_cluster(context, context.world.listed().map(|member| &member.name)),
-    };
     for member in context.world.listed() {
         let is_awaited = member.is_voter() || !is_surplus || was_issued(member);
         if !member.has_started() && is_awaited {
-            give_first(context, plan, member, &terms);
+            give_first(context, plan, member, &terms_of(context, member));
         }
     }
     Flow::Next
+}
+
+/// A first member that is later than the others forms the cluster as they did, as long as they are all that is listed. Whoever joins
+/// a cluster that exists asks the others for its version, which etcd decides some moments after it has formed, and ends for good
+/// without an answer (etcd, `isCompatibleWithCluster`): its permit would be spent for nothing.
+fn terms_of(context: &Context<'_>, member: &Member<'_>) -> Terms {
+    let listed: BTreeSet<&MemberName> = context.world.listed().map(|member| &member.name).collect();
+    let are_all = |members: &[String]| {
+        let first: BTreeSet<&str> = members.iter().map(String::as_str).collect();
+        first == listed.iter().map(|name| name.as_str()).collect()
+    };
+    let (state, token) = match member.facts.as_ref().and_then(|facts| facts.origin.as_ref()) {
+        Some(Origin::First { token, members, .. }) if are_all(members) => {
+            (ClusterState::New, token.clone())
+        }
+        Some(Origin::First { .. } | Origin::Added { .. }) | None => {
+            (ClusterState::Existing, context.world.token())
+        }
+    };
+    Terms { state, token, initial_cluster: initial_cluster(context, listed.into_iter()) }
 }
 
 fn was_issued(member: &Member<'_>) -> bool {

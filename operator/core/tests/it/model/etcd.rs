@@ -13,6 +13,9 @@ use etcd_operator_core::world::Ownership;
 
 use super::Model;
 
+/// After so many rounds the cluster has a version; nobody can join it before.
+const ROUNDS_TO_A_VERSION: u32 = 6;
+
 /// A cluster that has been named by at least one first start.
 #[derive(Clone, Debug)]
 pub(crate) struct Etcd {
@@ -20,6 +23,8 @@ pub(crate) struct Etcd {
     pub(crate) members: Vec<EtcdMember>,
     pub(crate) leader: Option<MemberId>,
     pub(crate) has_formed: bool,
+    /// For how many rounds it has had a quorum: the leader decides the cluster's version only after some.
+    rounds: u32,
     pub(crate) index: u64,
     pub(crate) alarms: Vec<Alarm>,
     /// Members that started on an empty disk, ever.
@@ -34,18 +39,28 @@ pub(crate) struct EtcdMember {
 }
 
 impl Model {
-    /// A member starts on an empty disk for the first time.
-    pub(super) fn first_start(&mut self, member: &MemberName, is_new: bool, initial: &[InitialMember]) {
+    /// A member starts on an empty disk for the first time. Says whether it could: one that joins ends where nobody tells it the
+    /// cluster's version.
+    pub(super) fn first_start(
+        &mut self,
+        member: &MemberName,
+        is_new: bool,
+        initial: &[InitialMember],
+    ) -> bool {
         if is_new && self.etcd.as_ref().is_none_or(|etcd| !etcd.has_formed) {
             self.name_cluster(initial);
         }
         let etcd = self.etcd.as_mut().expect("a member joins what is there");
+        if !is_new && etcd.rounds < ROUNDS_TO_A_VERSION {
+            return false;
+        }
         let is_second = !etcd.started.insert(member.clone());
         assert!(!(is_second && self.is_strict), "{member} started twice on an empty disk");
         let name = member.to_string();
         if let Some(listed) = etcd.members.iter_mut().find(|one| one.listed.peer_urls[0].contains(&name)) {
             listed.applied = 0;
         }
+        true
     }
 
     /// The first members know each other from the list before any of them runs.
@@ -74,6 +89,7 @@ impl Model {
             members,
             leader: None,
             has_formed: false,
+            rounds: 0,
             index: 100,
             alarms: Vec::new(),
             started: BTreeSet::new(),
@@ -110,6 +126,7 @@ impl Model {
             etcd.leader = None;
             return;
         }
+        etcd.rounds += 1;
         etcd.has_formed = true;
         etcd.index += 10;
         let voters = etcd.members.iter().filter(|one| !one.listed.is_learner).map(|one| one.listed.id);

@@ -233,7 +233,7 @@ impl Model {
                 etcd_version: "3.6.16".to_owned(),
                 quota_backend_bytes: None,
             },
-            pod_uid,
+            pod_uid: pod_uid.clone(),
             disk: DiskState {
                 stamp: disk.stamp.clone().map_or(StampState::Absent, StampState::Present),
                 boot_counter: gate::BootCounterState::Absent,
@@ -253,12 +253,10 @@ impl Model {
                 let disk = self.disks.get_mut(disk_uid).expect("it was made above");
                 disk.stamp = Some(start.stamp.clone());
                 disk.has_log = true;
-                if is_first {
-                    self.first_start(
-                        &member,
-                        start.initial.state == ClusterState::New,
-                        &start.initial.members,
-                    );
+                let is_new = start.initial.state == ClusterState::New;
+                if is_first && !self.first_start(&member, is_new, &start.initial.members) {
+                    self.processes.get_mut(&pod_uid).expect("each pod has a process").runs_etcd = false;
+                    self.disks.get_mut(disk_uid).expect("it was made above").has_log = false;
                 }
             }
         }
