@@ -25,7 +25,8 @@ need_debian_packages() {
     [ "$(id -u)" -eq 0 ] || fail "missing Debian packages: ${missing[*]}; run this as root, or install them yourself"
     say "installing from Debian: ${missing[*]}"
     # One at a time: who waits for dpkg's lock must not find the policy of another, who takes it away.
-    ( flock 7 && install_without_services "${missing[@]}" ) 7> /run/lock/etcd-chaos-packages \
+    mkdir -p "$cache"
+    ( flock 7 && install_without_services "${missing[@]}" ) 7> "$cache/packages.lock" \
         || fail "failed to install ${missing[*]}: is the Debian mirror reachable?"
 }
 
@@ -39,7 +40,7 @@ install_without_services() {
         chmod 755 "$policy"
     fi
     before=$(enabled_services)
-    install_debian_packages "$@"
+    install_debian_packages "$@" || return
     comm -13 <(echo "$before") <(enabled_services) | xargs --no-run-if-empty rm -f
 }
 

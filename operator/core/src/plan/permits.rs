@@ -44,9 +44,7 @@ fn terms_of(context: &Context<'_>, member: &Member<'_>) -> Terms {
         first == listed.iter().map(|name| name.as_str()).collect()
     };
     let (state, token) = match member.facts.as_ref().and_then(|facts| facts.origin.as_ref()) {
-        Some(Origin::First { token, members, .. }) if are_all(members) => {
-            (ClusterState::New, token.clone())
-        }
+        Some(Origin::First { token, members, .. }) if are_all(members) => (ClusterState::New, token.clone()),
         Some(Origin::First { .. } | Origin::Added { .. }) | None => {
             (ClusterState::Existing, context.world.token())
         }
