@@ -64,7 +64,7 @@ fn control_groups(process: u32) -> Vec<PathBuf> {
 
 fn assert_as_before(process: u32, before: &Host) {
     assert_eq!(control_groups(process), Vec::<PathBuf>::new());
-    assert_eq!(host(), *before);
+    host().assert_is(before);
 }
 
 #[test]

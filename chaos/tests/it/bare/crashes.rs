@@ -40,5 +40,5 @@ fn a_bare_cluster_that_is_killed_at_any_time_is_cleared_by_down_and_the_next_up_
     );
     kill(place.parent(), Signal::SIGKILL).unwrap();
     place.down_without_a_trace();
-    assert_eq!(host(), before);
+    host().assert_is(&before);
 }

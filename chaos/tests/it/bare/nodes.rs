@@ -42,5 +42,5 @@ fn an_etcd_cluster_is_spread_over_three_nodes_and_nothing_of_them_is_left() {
     );
 
     place.down_without_a_trace();
-    assert_eq!(host(), before);
+    host().assert_is(&before);
 }

@@ -56,5 +56,5 @@ fn a_bare_cluster_provides_grows_and_deletes_volumes_and_leaves_the_host_as_it_w
     wait_until("the volume's directory to go", PATIENCE, || !directory.exists());
 
     place.down_without_a_trace();
-    assert_eq!(host(), before);
+    host().assert_is(&before);
 }

@@ -76,3 +76,14 @@ pub(crate) fn host() -> Host {
             .collect(),
     }
 }
+
+impl Host {
+    /// Fails with what is different, and nothing else of it.
+    pub(crate) fn assert_is(&self, before: &Host) {
+        let lines = |host: &Host| format!("{host:#?}").lines().map(str::to_owned).collect::<BTreeSet<_>>();
+        let (before, now) = (lines(before), lines(self));
+        let gone: Vec<_> = before.difference(&now).collect();
+        let new: Vec<_> = now.difference(&before).collect();
+        assert!(gone.is_empty() && new.is_empty(), "the host has changed; gone: {gone:#?}, new: {new:#?}");
+    }
+}
