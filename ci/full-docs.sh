@@ -15,9 +15,6 @@ way_in() { awk -v first="**$1" -v next_one="**$2" 'index($0, first) == 1 { on = 
 # page TITLE: writes the standard input down, for functions that read pages by name.
 page() { cat > "$work/docs/$1.md"; echo "$work/docs/$1.md"; }
 
-# example_of PAGE: its EtcdCluster, for the commands that name the file.
-example_of() { awk '/^```yaml$/ { on = 1; next } /^```/ { on = 0 } on' "$1"; }
-
 # follow TITLE: runs the commands of the standard input one after the other, in one shell, as a reader does. What watches until it is
 # stopped is stopped after a while.
 follow() {
@@ -46,17 +43,17 @@ stage_docs() {
 
 # start_example_registry FOLDER: answers at registry.example.com, which this namespace and every node then know and trust.
 start_example_registry() {
-    local address=172.17.0.1 node
+    local node
     mkdir -p "$1"
     openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=registry.example.com -addext subjectAltName=DNS:registry.example.com \
         -keyout "$1/key.pem" -out "$1/certificate.pem" 2>/dev/null
     cat > "$1/config.yaml" <<END
 version: 0.1
 storage: { filesystem: { rootdirectory: $1/images } }
-http: { addr: "$address:443", tls: { certificate: $1/certificate.pem, key: $1/key.pem } }
+http: { addr: "$engine_address:443", tls: { certificate: $1/certificate.pem, key: $1/key.pem } }
 END
     docker-registry serve "$1/config.yaml" > "$1/log" 2>&1 &
-    { cat /etc/hosts; echo "$address registry.example.com"; } > "$1/hosts"
+    { cat /etc/hosts; echo "$engine_address registry.example.com"; } > "$1/hosts"
     mount --bind "$1/hosts" /etc/hosts
     export SSL_CERT_FILE="$1/certificate.pem"
     for node in $(kind get nodes --quiet --name "$2"); do

@@ -18,7 +18,7 @@ start_registry() {
 # wrong_in_release REGISTRY: prints what is not as it must be.
 wrong_in_release() {
     local files="$target_directory/release-files" unpacked="$work/release/unpacked" program image built
-    built="$target_directory/$(rustc -vV | sed -n 's/^host: //p')/release"
+    built=$(built_programs release)
     (cd "$files" && sha256sum --check --quiet SHA256SUMS) || echo "A checksum differs."
     image="$1/etcd-operator@$("$crane" digest "$1/etcd-operator:$(release_tag)")"
     [ "$(grep -c "$image" "$files/install.yaml")" -eq 2 ] || echo "The manifest does not name the image that was pushed."

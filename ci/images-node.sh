@@ -55,10 +55,7 @@ found() { [ -n "$2" ] || fail "kind $kind_version or its kubeadm has no $1"; pri
 
 node_programs() {
     mkdir -p "$1"
-    local version
-    version=$(sed -n 's#^.*k8s.io/component-base v0\.\([0-9.]*\).*#\1#p' kubernetes/go.mod | head -n 1)
-    (cd kubernetes && CGO_ENABLED=0 GOFLAGS=-mod=readonly go build -trimpath -o "$1/" \
-        -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1.$version" ./kubeadm ./network)
+    (cd kubernetes && kubernetes_build "$1/" ./kubeadm ./network)
     (cd provisioner && go_build -o "$1/" github.com/rancher/local-path-provisioner)
 }
 

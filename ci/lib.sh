@@ -89,13 +89,13 @@ kind_version=v0.33.0
 
 # need_kind: the program that makes clusters in Docker, built once into the cache and put first in PATH, unless one is there.
 need_kind() {
-    local version=$kind_version
+    local tools="$cache/tools/kind-$kind_version"
     command -v kind >/dev/null && return 0
-    if [ ! -x "$cache/tools/kind-$version/kind" ]; then
+    if [ ! -x "$tools/kind" ]; then
         need_command go "install Go 1.26 or newer (https://go.dev/dl)"
-        GOBIN="$cache/tools/kind-$version" CGO_ENABLED=0 go install -trimpath "sigs.k8s.io/kind@$version"
+        GOBIN="$tools" CGO_ENABLED=0 go install -trimpath "sigs.k8s.io/kind@$kind_version"
     fi
-    PATH="$cache/tools/kind-$version:$PATH"
+    PATH="$tools:$PATH"
 }
 
 # need_crane: what talks to registries, built once into the cache; its path is $crane then.
@@ -118,6 +118,15 @@ image_architecture() {
         *) fail "no image is made for $(uname -m)" ;;
     esac
 }
+
+# built_programs PROFILE: the folder into which cargo puts programs: `debug` or `release`.
+built_programs() { echo "$target_directory/$(rustc -vV | sed -n 's/^host: //p')/$1"; }
+
+# example_of PAGE: the EtcdCluster that it shows.
+example_of() { awk '/^```yaml$/ { on = 1; next } /^```/ { on = 0 } on' "$1"; }
+
+# Where the engine of ci/engine answers in its own namespace.
+engine_address=172.17.0.1
 
 # seconds_since START: whole seconds since a value of $SECONDS.
 seconds_since() { echo $((SECONDS - $1)); }

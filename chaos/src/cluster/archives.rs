@@ -12,7 +12,16 @@ use super::cache;
 use crate::image::{self, WrongOperators};
 
 /// The archive of every image, in their order. Those that are not kept are below `state`.
-pub(super) fn prepare(images: &[(ImageReference, ImageSource)], state: &Path) -> Result<Vec<PathBuf>> {
+pub(super) async fn prepare(
+    images: impl IntoIterator<Item = (ImageReference, ImageSource)>,
+    state: &Path,
+) -> Result<Vec<PathBuf>> {
+    let (images, state): (Vec<_>, _) = (images.into_iter().collect(), state.to_owned());
+    let written = tokio::task::spawn_blocking(move || write(&images, &state));
+    written.await.context("failed to prepare images")?
+}
+
+fn write(images: &[(ImageReference, ImageSource)], state: &Path) -> Result<Vec<PathBuf>> {
     // Beside each other: most are there already, and the others are big.
     std::thread::scope(|scope| {
         let start = |(name, source)| scope.spawn(move || archive(name, source, state));

@@ -62,11 +62,8 @@ impl Bare {
         let (tools, programs) = tools::find()?;
         (start.progress)("preparing images");
         // The ones that nodes themselves need come first.
-        let others = start.images.sources.iter().map(|(name, source)| (name.clone(), source.clone()));
-        let images: Vec<_> = programs.images().into_iter().chain(others).collect();
-        let place = tree.state_directory.clone();
-        let archives = tokio::task::spawn_blocking(move || archives::prepare(&images, &place));
-        let archives = archives.await.context("failed to prepare images")??;
+        let images = programs.images().into_iter().chain(start.images.sources.clone());
+        let archives = archives::prepare(images, &tree.state_directory).await?;
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let config = BareConfig {
             name: start.name.to_owned(),

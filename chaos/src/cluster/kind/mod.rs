@@ -125,7 +125,7 @@ impl Kind {
     ) -> Result<()> {
         // First what fails in a moment.
         progress("writing the images");
-        let archives = self.write_archives(images).await?;
+        let archives = archives::prepare(images.sources.clone(), &self.state).await?;
         progress(&format!("starting the nodes of {}", self.name));
         self.create(making, choice.node_image.as_deref())
             .await
@@ -148,14 +148,6 @@ impl Kind {
         }
         let output = making.run(&mut command, Some(CONFIGURATION.as_bytes())).await?;
         succeeded_or_logged("kind", &output, &self.log())
-    }
-
-    async fn write_archives(&self, images: &SandboxImages) -> Result<Vec<PathBuf>> {
-        let images: Vec<_> =
-            images.sources.iter().map(|(name, source)| (name.clone(), source.clone())).collect();
-        let place = self.state.clone();
-        let written = tokio::task::spawn_blocking(move || archives::prepare(&images, &place));
-        written.await.context("failed to write the images")?
     }
 
     /// Into the workers only: nothing of ours may run on the control plane, which is tainted.

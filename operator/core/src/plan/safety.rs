@@ -178,11 +178,17 @@ pub(super) fn ending_voters<'c, 'a>(context: &'c Context<'a>) -> Vec<&'c Member<
 /// Members that had started and whose gate refuses to start them again. Several at once have one common cause.
 pub(super) fn refusing_gates(context: &Context<'_>) -> Vec<MemberName> {
     let refuses = |member: &&Member<'_>| match member.gate().map(|report| report.reason) {
-        Some(GateHoldReason::Foreign | GateHoldReason::Fenced) => member.has_started(),
-        Some(GateHoldReason::Lost) => member.has_started() && gate_says_lost(member),
+        Some(GateHoldReason::Foreign | GateHoldReason::Fenced) => true,
+        Some(GateHoldReason::Lost) => gate_says_lost(member),
         None => false,
     };
-    context.world.listed().filter(refuses).map(|member| member.name.clone()).collect()
+    context
+        .world
+        .listed()
+        .filter(|member| member.has_started())
+        .filter(refuses)
+        .map(|member| member.name.clone())
+        .collect()
 }
 
 /// Whether the member list can do without a member. A learner has no vote to lose.
