@@ -58,7 +58,7 @@ END
     export SSL_CERT_FILE="$1/certificate.pem"
     for node in $(kind get nodes --quiet --name "$2"); do
         docker exec -i "$node" sh -c 'cat >> /etc/ssl/certs/ca-certificates.crt' < "$1/certificate.pem"
-        docker exec "$node" sh -c "echo $address registry.example.com >> /etc/hosts && systemctl restart containerd"
+        docker exec "$node" sh -c "echo $engine_address registry.example.com >> /etc/hosts && systemctl restart containerd"
     done
 }
 
@@ -80,6 +80,8 @@ stage_docs_in_engine() {
     { commands_of "$(sed '/^## Uninstall/,$d' operator/docs/install.md | page install)"; commands_of operator/docs/reasons.md; } |
         follow install || failures=1
     commands_of "$(sed -n '/^## Uninstall/,$p' operator/docs/install.md | page uninstall)" | follow uninstall || failures=1
+    # A reader of this path has no cluster yet, and two beside each other are more than two cores start in time.
+    "$chaos" cluster down --cluster kind --name "$name"
     commands_of "$(way_in 'I use kind' 'I want a verdict' | page second)" | follow README-kind || failures=1
     commands_of scenarios/README.md | follow scenarios || failures=1
     return $failures
