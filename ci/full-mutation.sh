@@ -3,8 +3,8 @@
 # Sourced, never run.
 
 # What is mutated: where rules are decided. Tests of the whole crate judge.
-mutated=('operator/core/src/plan/**' 'operator/core/src/gate/**' 'operator/core/src/world/**' operator/core/src/quorum.rs
-    'operator/core/src/status/**')
+mutated=('operator/core/src/cluster/plan/**' 'operator/core/src/gate/**' 'operator/core/src/cluster/world/**' operator/core/src/quorum.rs
+    'operator/core/src/cluster/status/**')
 
 # need_cargo_mutants: built once into the cache and put first in PATH.
 need_cargo_mutants() {

@@ -1,101 +1,223 @@
-//! The loop: watches, a queue, and one owned task for each cluster that is being reconciled. `reconcile` is the whole
-//! operator in five verbs; what they decide is in the core.
+//! The loop: what watches tell, a queue, one owned task for each object that is looked at, and one for each that is watched between
+//! two looks. What a look does is its kind's ([`crate::reconcile`]); what it decides is in the core.
 
+use crate::audit;
 use crate::clock::SharedClock;
-use crate::queue::Queue;
-use crate::reconcile::{Next, Reconciler};
-use crate::watch::{ClusterKey, triggers};
+use crate::cluster::verbs::ClusterVerbs;
+use crate::metrics::Metrics;
+use crate::queue::{Places, Queue};
+use crate::reconcile::{Disturbed, Next, Reconciler, Vigil};
+use crate::watch::told;
+use etcd_operator_core::key::{Key, OwnKind};
+use etcd_operator_core::seen::Seen;
 use futures::StreamExt;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::{Id, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinSet};
 
-/// Pause after a change before the cluster is looked at, so that a burst of changes is looked at once.
+/// Pause after a change before the object is looked at, so that a burst of changes is looked at once.
 const SETTLE: Duration = Duration::from_millis(20);
 
-/// Pause after a failed reconcile.
+/// Pause after a pass that ended by a bug of ours.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
-/// A reconcile that takes longer is given up: every call in it has a bound of its own, so this one is for our bugs.
-const LONGEST_RECONCILE: Duration = Duration::from_secs(120);
+/// A pass that takes longer is given up: every call in it has a bound of its own, so this one is for our bugs.
+const LONGEST_PASS: Duration = Duration::from_secs(120);
 
-/// What the controller needs besides the reconciler.
+/// How many more looks may wait for somebody who does not answer than may go on otherwise: those do next to nothing.
+const SLOW_FOR_EACH: usize = 4;
+
+/// What the controller needs besides the reconcilers.
 pub struct Controller {
     /// Watches, as opposed to calls.
     pub watch_client: kube::Client,
+    /// Calls.
+    pub client: kube::Client,
     /// Only this namespace, or all.
     pub namespace: Option<String>,
-    /// How many clusters at once.
+    /// How many objects at once.
     pub concurrency: usize,
     /// Monotonic time for the queue.
     pub clock: SharedClock,
-    /// What is run for each cluster.
-    pub reconciler: Arc<Reconciler>,
+    /// Counts how late looks begin.
+    pub metrics: Metrics,
+    /// What is run for each object.
+    pub reconcilers: Reconcilers,
 }
 
-impl Controller {
-    /// Reconciles for ever. Dropping the future stops every reconcile at its next await point.
-    pub async fn run(&self) {
-        let mut triggers = pin!(triggers(&self.watch_client, self.namespace.as_deref()));
-        let mut queue = Queue::default();
-        let mut tasks = Tasks::default();
-        loop {
-            while tasks.set.len() < self.concurrency {
-                let Some(key) = queue.start_next(self.clock.monotonic()) else { break };
-                tasks.start(key, self.reconciler.clone());
-            }
-            let pause = match queue.next_due() {
-                Some(due) if tasks.set.len() < self.concurrency => due.saturating_sub(self.clock.monotonic()),
-                Some(_) | None => Duration::MAX,
-            };
-            tokio::select! {
-                biased;
-                Some((key, next)) = tasks.ended() => {
-                    queue.finish(&key);
-                    match next {
-                        Next::After(pause) => queue.request(key, self.clock.monotonic() + pause),
-                        Next::Forget => {}
-                    }
-                }
-                Some(key) = triggers.next() => queue.request(key, self.clock.monotonic() + SETTLE),
-                () = tokio::time::sleep(pause) => {}
-            }
+/// One for each kind.
+#[derive(Clone)]
+pub struct Reconcilers {
+    /// Of `EtcdCluster`.
+    pub clusters: Arc<Reconciler<ClusterVerbs>>,
+}
+
+impl Reconcilers {
+    async fn reconcile(&self, key: &Key) -> Next {
+        match key.kind {
+            OwnKind::EtcdCluster => self.clusters.reconcile(key).await,
         }
     }
 }
 
-/// The reconciles that run, by cluster, so that one that panics is still known.
-#[derive(Default)]
-struct Tasks {
-    set: JoinSet<Next>,
-    keys: HashMap<Id, ClusterKey>,
+impl Controller {
+    /// Reconciles for ever. Dropping the future stops every pass at its next await point.
+    pub async fn run(&self) {
+        let mut told = pin!(told(&self.watch_client, self.namespace.as_deref()));
+        let mut seen = Seen::default();
+        let mut audits = JoinSet::new();
+        let mut next_audit = self.clock.monotonic() + audit::pause(0);
+        let mut looks = self.looks();
+        loop {
+            self.start_looks(&mut looks);
+            let now = self.clock.monotonic();
+            if audits.is_empty() && now >= next_audit {
+                next_audit = now + audit::pause(seen.len());
+                seen.next_to_audit().map(|name| audits.spawn(audit::read(self.client.clone(), name)));
+            }
+            let pause = looks.queue.next_due().map_or(next_audit, |due| due.min(next_audit));
+            tokio::select! {
+                biased;
+                Some((key, next)) = looks.passes.ended() => looks.ended(key, next, self.clock.monotonic()),
+                Some((key, disturbed)) = looks.vigils.ended() => looks.disturbed(key, disturbed, self.clock.monotonic()),
+                Some(told) = told.next() => looks.request(seen.tell(told), self.clock.monotonic()),
+                Some(found) = audits.join_next() => {
+                    if let Ok(audit::Found { name, version: Some(version) }) = found {
+                        looks.request(seen.audit(&name, version), self.clock.monotonic());
+                    }
+                }
+                () = tokio::time::sleep(pause.saturating_sub(now)) => {}
+            }
+        }
+    }
+
+    fn looks(&self) -> Looks {
+        let places = Places { quick: self.concurrency, slow: self.concurrency * SLOW_FOR_EACH };
+        Looks { queue: Queue::new(places), passes: Passes::default(), vigils: Vigils::default() }
+    }
+
+    fn start_looks(&self, looks: &mut Looks) {
+        while let Some(started) = looks.queue.start_next(self.clock.monotonic()) {
+            self.metrics.began_late(started.late_by);
+            looks.vigils.end(&started.key);
+            looks.passes.start(started.key, self.reconcilers.clone());
+        }
+    }
 }
 
-impl Tasks {
-    fn start(&mut self, key: ClusterKey, reconciler: Arc<Reconciler>) {
+/// Which objects are looked at, which are watched meanwhile, and which wait.
+struct Looks {
+    queue: Queue,
+    passes: Passes,
+    vigils: Vigils,
+}
+
+impl Looks {
+    fn request(&mut self, keys: impl IntoIterator<Item = Key>, now: Duration) {
+        for key in keys {
+            self.queue.request(key, now + SETTLE);
+        }
+    }
+
+    fn ended(&mut self, key: Key, next: Next, now: Duration) {
+        self.queue.finish(&key);
+        match next {
+            Next::Look { after, vigil, is_slow } => {
+                self.queue.set_slow(&key, is_slow);
+                if let Some(after) = after {
+                    self.queue.request(key.clone(), now + after);
+                }
+                if let Some(vigil) = vigil {
+                    self.vigils.start(key, vigil);
+                }
+            }
+            Next::Forget => self.queue.forget(&key),
+        }
+    }
+
+    fn disturbed(&mut self, key: Key, disturbed: Disturbed, now: Duration) {
+        tracing::debug!(object = %key, why = disturbed.why, "looks early");
+        if disturbed.may_be_slow {
+            self.queue.set_slow(&key, true);
+        }
+        self.queue.request(key, now);
+    }
+}
+
+/// The passes that run, by object, so that one that panics is still known.
+#[derive(Default)]
+struct Passes {
+    set: JoinSet<Next>,
+    keys: HashMap<Id, Key>,
+}
+
+impl Passes {
+    fn start(&mut self, key: Key, reconcilers: Reconcilers) {
         let task_key = key.clone();
         let handle = self.set.spawn(async move {
-            let reconcile = reconciler.reconcile(&task_key);
-            tokio::time::timeout(LONGEST_RECONCILE, reconcile).await.unwrap_or_else(|_| {
-                tracing::error!(cluster = %task_key, "a reconcile took too long and was given up");
-                Next::After(AFTER_ERROR)
+            let pass = reconcilers.reconcile(&task_key);
+            tokio::time::timeout(LONGEST_PASS, pass).await.unwrap_or_else(|_| {
+                tracing::error!(object = %task_key, "a reconcile took too long and was given up");
+                Next::after(AFTER_ERROR)
             })
         });
         self.keys.insert(handle.id(), key);
     }
 
-    /// The next reconcile to end, or none if none runs.
-    async fn ended(&mut self) -> Option<(ClusterKey, Next)> {
+    /// The next pass to end, or none if none runs.
+    async fn ended(&mut self) -> Option<(Key, Next)> {
         let ended = self.set.join_next_with_id().await?;
         let (id, next) = match ended {
             Ok((id, next)) => (id, next),
             Err(error) => {
                 tracing::error!(%error, "a reconcile panicked");
-                (error.id(), Next::After(AFTER_ERROR))
+                (error.id(), Next::after(AFTER_ERROR))
             }
         };
         self.keys.remove(&id).map(|key| (key, next))
+    }
+}
+
+/// The vigils that go on, by object.
+#[derive(Default)]
+struct Vigils {
+    set: JoinSet<Disturbed>,
+    handles: HashMap<Key, AbortHandle>,
+    keys: HashMap<Id, Key>,
+}
+
+impl Vigils {
+    fn start(&mut self, key: Key, vigil: Vigil) {
+        let handle = self.set.spawn(vigil);
+        self.keys.insert(handle.id(), key.clone());
+        self.handles.insert(key, handle);
+    }
+
+    fn end(&mut self, key: &Key) {
+        if let Some(handle) = self.handles.remove(key) {
+            self.keys.remove(&handle.id());
+            handle.abort();
+        }
+    }
+
+    /// The next that was disturbed, or none if none goes on. One that panicked is as good as disturbed.
+    async fn ended(&mut self) -> Option<(Key, Disturbed)> {
+        loop {
+            let (id, disturbed) = match self.set.join_next_with_id().await? {
+                Ok((id, disturbed)) => (id, disturbed),
+                Err(error) if error.is_cancelled() => continue,
+                Err(error) => {
+                    tracing::error!(%error, "a vigil panicked");
+                    (error.id(), Disturbed { why: "a vigil panicked".to_owned(), may_be_slow: false })
+                }
+            };
+            // Of one that a look has ended meanwhile nothing is known any more.
+            if let Some(key) = self.keys.remove(&id) {
+                self.handles.remove(&key);
+                return Some((key, disturbed));
+            }
+        }
     }
 }

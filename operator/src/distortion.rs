@@ -2,8 +2,8 @@
 //! distorted and no wrong operator can be named. It decides nothing.
 
 use etcd_operator_core::api::EtcdClusterStatus;
-use etcd_operator_core::observed::Observed;
-use etcd_operator_core::plan::Plan;
+use etcd_operator_core::cluster::observed::Observed;
+use etcd_operator_core::cluster::plan::Plan;
 use thiserror::Error;
 
 /// The environment variable that chooses a deliberately wrong operator, in builds that have them.

@@ -3,30 +3,29 @@
 //! as little as it can. In reading order:
 //!
 //! 1. [`run`]: the running operator, put together from the rest.
-//! 2. [`controller`], [`queue`], [`watch`]: which cluster is looked at when.
-//! 3. [`reconcile`]: one look, in five verbs: [`observe`], parse and plan (in the core), [`execute`], [`report`].
+//! 2. [`controller`], [`queue`], [`watch`], [`audit`]: which object is looked at when.
+//! 3. [`reconcile`]: one look, in five verbs; [`cluster`]: what they do with an `EtcdCluster`.
 //! 4. [`etcd`], [`lease`], [`registration`], [`events`], [`metrics`], [`server`]: what these stand on.
 //! 5. [`gate`]: the other process, in front of every etcd.
 //! 6. [`manifest`]: what installs all this.
 
 pub mod args;
+pub mod audit;
 pub mod clock;
+pub mod cluster;
 pub mod controller;
 pub mod distortion;
 pub mod etcd;
 pub mod events;
-pub mod execute;
 pub mod gate;
 pub mod http;
 pub mod kubernetes;
 pub mod lease;
 pub mod manifest;
 pub mod metrics;
-pub mod observe;
 pub mod queue;
 pub mod reconcile;
 pub mod registration;
-pub mod report;
 pub mod run;
 pub mod server;
 pub mod telemetry;

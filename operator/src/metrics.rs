@@ -1,5 +1,6 @@
 //! What the operator counts, in Prometheus' terms. It only records; nothing decides by it.
 
+use etcd_operator_core::cluster::vigil::HealthAnswer;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,6 +20,12 @@ struct OutcomeLabel {
 struct ActionLabel {
     action: String,
     outcome: &'static str,
+}
+
+/// What a member answered.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnswerLabel {
+    answer: &'static str,
 }
 
 /// One cluster.
@@ -56,6 +63,8 @@ pub struct ClusterHealth {
 pub struct Metrics {
     reconciles: Family<OutcomeLabel, Counter>,
     reconcile_seconds: Histogram,
+    late_seconds: Histogram,
+    probes: Family<AnswerLabel, Counter>,
     actions: Family<ActionLabel, Counter>,
     holds: Family<HoldLabel, Gauge>,
     wanted: Family<ClusterLabel, Gauge>,
@@ -75,6 +84,8 @@ impl Metrics {
         let metrics = Self {
             reconciles: Family::default(),
             reconcile_seconds: Histogram::new(RECONCILE_SECONDS_BUCKETS),
+            late_seconds: Histogram::new(RECONCILE_SECONDS_BUCKETS),
+            probes: Family::default(),
             actions: Family::default(),
             holds: Family::default(),
             wanted: Family::default(),
@@ -87,6 +98,12 @@ impl Metrics {
         let operator = registry.sub_registry_with_prefix("etcd_operator");
         operator.register("reconciles", "Reconciles by outcome", metrics.reconciles.clone());
         operator.register("reconcile_seconds", "Duration of reconciles", metrics.reconcile_seconds.clone());
+        operator.register(
+            "reconcile_late_seconds",
+            "For how long reconciles had been due when they began",
+            metrics.late_seconds.clone(),
+        );
+        operator.register("probes", "Answers of members to whether they are well", metrics.probes.clone());
         operator.register("actions", "Actions by kind and outcome", metrics.actions.clone());
         operator.register("holds", "What is being held back, by reason", metrics.holds.clone());
         operator.register("cluster_members_wanted", "Members asked for", metrics.wanted.clone());
@@ -114,6 +131,21 @@ impl Metrics {
     pub fn reconciled(&self, succeeded: bool, duration: Duration) {
         self.reconciles.get_or_create(&OutcomeLabel { outcome: outcome(succeeded) }).inc();
         self.reconcile_seconds.observe(duration.as_secs_f64());
+    }
+
+    /// Notes for how long a reconcile had been due when it began.
+    pub fn began_late(&self, by: Duration) {
+        self.late_seconds.observe(by.as_secs_f64());
+    }
+
+    /// Counts one answer of a member.
+    pub fn probed(&self, answer: HealthAnswer) {
+        let answer = match answer {
+            HealthAnswer::Well => "well",
+            HealthAnswer::Unwell => "unwell",
+            HealthAnswer::Silent => "silent",
+        };
+        self.probes.get_or_create(&AnswerLabel { answer }).inc();
     }
 
     /// Counts one action.

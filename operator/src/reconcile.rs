@@ -1,256 +1,246 @@
-//! One pass over one cluster: observe, parse, plan, execute, report. The whole operator in one function. What it keeps between
-//! passes ([`Memory`]) can only make it slower.
+//! One pass over one object of the operator's own kinds: observe, parse and plan, execute, report. What each of these verbs does is
+//! its kind's ([`Verbs`]); that they follow each other, and what is counted and remembered of it, is the same for all and stands here.
 
 use crate::clock::SharedClock;
-use crate::distortion::Distortion;
-use crate::execute::Executor;
 use crate::metrics::Metrics;
-use crate::observe::{Contact, ObserveError, Observer, Sight};
-use crate::report::{ReportError, Reporter};
 use crate::telemetry::chain;
-use crate::watch::ClusterKey;
-use etcd_operator_core::api::EtcdCluster;
-use etcd_operator_core::desired::Desired;
-use etcd_operator_core::memory::Memory;
-use etcd_operator_core::observed::Observed;
-use etcd_operator_core::plan::{Concern, Hold, Plan, Planned, Setback, SetbackKind, of_invalid, plan};
-use kube::Client;
-use kube::ResourceExt;
+use etcd_operator_core::key::{Key, OwnKind};
+use futures::future::BoxFuture;
 use kube::api::Api;
-use std::collections::{BTreeMap, BTreeSet};
+use kube::core::NamespaceResourceScope;
+use kube::{Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::future::Future;
 use std::sync::Mutex;
 use std::time::Duration;
 use thiserror::Error;
 
-/// Pause after a pass that changed something: what it changed is seen soon.
-const AFTER_ACTION: Duration = Duration::from_millis(200);
-/// Pause while waiting for members to start or to catch up: etcd tells nobody when they have, so they are asked. It grows with a
-/// wait that goes on, up to the pause at rest.
-const WHILE_WAITING: Duration = Duration::from_millis(250);
-/// The part of a wait that has gone on unchanged by which its pauses grow.
-const PATIENCE: u32 = 60;
-/// Pause at rest. Short enough that with all time-outs of one pass a dead member shows in the status in ten seconds.
-const AT_REST: Duration = Duration::from_secs(3);
-/// Pause after a failed pass, and before a failed action is tried again.
+/// Pause after a failed pass.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
-/// A cluster whose objects could not be read for this long is called unknown.
-const UNOBSERVED: Duration = Duration::from_secs(5);
 
-/// When the cluster is looked at next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why an object was looked at early.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disturbed {
+    /// In words, for the log.
+    pub why: String,
+    /// Whether the look may have to wait for somebody who does not answer.
+    pub may_be_slow: bool,
+}
+
+/// What goes on between two looks. It ends when something makes the next one come early, and is dropped when that begins.
+pub type Vigil = BoxFuture<'static, Disturbed>;
+
+/// When an object is looked at next, unless something changes before.
 pub enum Next {
-    /// After this pause, or earlier if something changes.
-    After(Duration),
+    /// After a pause, or never by itself.
+    Look {
+        /// The pause, if there is one.
+        after: Option<Duration>,
+        /// What is watched meanwhile.
+        vigil: Option<Vigil>,
+        /// Whether looks at it wait for somebody who does not answer.
+        is_slow: bool,
+    },
     /// Never: it no longer exists.
     Forget,
+}
+
+impl Next {
+    /// After a pause, with nothing watched meanwhile.
+    pub fn after(pause: Duration) -> Self {
+        Next::Look { after: Some(pause), vigil: None, is_slow: false }
+    }
+}
+
+/// Why there is nothing to plan from.
+#[derive(Debug, Error)]
+pub enum ObserveError {
+    /// A live read failed; acting on the rest could take an unseen object for an absent one.
+    #[error("failed to read {what}")]
+    Read {
+        /// Which objects.
+        what: String,
+        /// What the API server said.
+        #[source]
+        source: kube::Error,
+    },
+    /// The object has no name, namespace or UID.
+    #[error("failed to identify the object")]
+    Identity(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why the user was not told.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    /// The status is not JSON: a bug of ours.
+    #[error("failed to write the status as JSON")]
+    Json(#[from] serde_json::Error),
+    /// The API server failed or refused.
+    #[error("failed to write the status")]
+    Write(#[source] kube::Error),
 }
 
 /// Why a pass ended early.
 #[derive(Debug, Error)]
 pub enum ReconcileError {
     /// The world could not be seen.
-    #[error("failed to observe the cluster")]
+    #[error("failed to observe it")]
     Observe(#[from] ObserveError),
     /// The user was not told.
-    #[error("failed to report on the cluster")]
+    #[error("failed to report on it")]
     Report(#[from] ReportError),
 }
 
-/// The five verbs with what they need.
-pub struct Reconciler {
-    /// For reading the cluster object.
+/// What the operator does with one kind of object.
+pub trait Verbs: Send + Sync + 'static {
+    /// The kind in Kubernetes.
+    type Object: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static;
+    /// What is remembered from pass to pass. It may only make the operator slower, never bolder.
+    type Memory: Default + Send;
+    /// What was seen by live reads.
+    type Sight: Send + Sync;
+    /// What happens next.
+    type Plan: Send + Sync;
+    /// What came of it.
+    type Done: Send + Sync;
+
+    /// The kind in keys.
+    const KIND: OwnKind;
+
+    /// Looks at the world by live reads.
+    fn observe(
+        &self,
+        object: &Self::Object,
+        memory: &mut Self::Memory,
+    ) -> impl Future<Output = Result<Self::Sight, ObserveError>> + Send;
+
+    /// Parses what is asked for and decides what happens next. Pure.
+    fn plan(&self, sight: &Self::Sight) -> Self::Plan;
+
+    /// Carries the plan out, as far as it can be.
+    fn execute(
+        &self,
+        key: &Key,
+        sight: &Self::Sight,
+        plan: &mut Self::Plan,
+        memory: &mut Self::Memory,
+    ) -> impl Future<Output = Self::Done> + Send;
+
+    /// Tells the user, and says when the next look is due.
+    fn report(
+        &self,
+        key: &Key,
+        sight: Self::Sight,
+        plan: &Self::Plan,
+        done: Self::Done,
+        memory: &mut Self::Memory,
+    ) -> impl Future<Output = Result<Next, ReportError>> + Send;
+
+    /// Tells that nothing could be seen. Without the object it could not even be read itself.
+    fn unobserved(
+        &self,
+        key: &Key,
+        seen: Option<(&Self::Object, &mut Self::Memory)>,
+        error: &ObserveError,
+    ) -> impl Future<Output = Result<(), ReportError>> + Send;
+
+    /// Takes back what was told of an object that no longer exists.
+    fn forget(&self, key: &Key);
+}
+
+/// The verbs of one kind, with what all kinds need.
+pub struct Reconciler<V: Verbs> {
+    /// For reading the object.
     pub client: Client,
-    /// Observes.
-    pub observer: Observer,
-    /// Executes.
-    pub executor: Executor,
-    /// Reports.
-    pub reporter: Reporter,
+    /// What is done with it.
+    pub verbs: V,
     /// Times passes.
     pub clock: SharedClock,
-    /// Counts passes and actions.
+    /// Counts passes.
     pub metrics: Metrics,
-    /// What is remembered of each cluster object, by its key and UID.
-    pub memories: Mutex<BTreeMap<ClusterKey, (String, Memory)>>,
-    /// What a deliberately wrong operator sees and plans instead.
-    pub distortion: Distortion,
+    /// What is remembered of each object, by its key and UID.
+    pub memories: Mutex<BTreeMap<Key, (String, V::Memory)>>,
 }
 
-/// What came of a plan's actions.
-#[derive(Default)]
-struct Executed {
-    succeeded: BTreeSet<Concern>,
-    setbacks: Vec<Setback>,
-}
-
-impl Reconciler {
+impl<V: Verbs> Reconciler<V> {
     /// One pass, with its outcome counted and logged.
-    pub async fn reconcile(&self, key: &ClusterKey) -> Next {
+    pub async fn reconcile(&self, key: &Key) -> Next {
         let began = self.clock.monotonic();
         let outcome = self.pass(key).await;
         self.metrics.reconciled(outcome.is_ok(), self.clock.monotonic().saturating_sub(began));
         outcome.unwrap_or_else(|error| {
-            tracing::warn!(cluster = %key, error = chain(&error), "failed to reconcile");
-            Next::After(AFTER_ERROR)
+            tracing::warn!(object = %key, error = chain(&error), "failed to reconcile");
+            Next::after(AFTER_ERROR)
         })
     }
 
-    async fn pass(&self, key: &ClusterKey) -> Result<Next, ReconcileError> {
-        let cluster = match self.cluster(key).await {
-            Ok(Some(cluster)) => cluster,
+    async fn pass(&self, key: &Key) -> Result<Next, ReconcileError> {
+        let object = match self.object(key).await {
+            Ok(Some(object)) => object,
             Ok(None) => {
                 self.forget(key);
                 return Ok(Next::Forget);
             }
             Err(error) => {
-                self.reporter.unobserved(key, None, &chain(&error)).await?;
-                return Err(error);
+                self.verbs.unobserved(key, None, &error).await?;
+                return Err(error.into());
             }
         };
-        let mut memory = self.recall(key, &cluster);
-        let next = self.pass_over(key, &cluster, &mut memory).await;
-        self.keep(key, &cluster, memory);
+        let mut memory = self.recall(key, &object);
+        let next = self.pass_over(key, &object, &mut memory).await;
+        self.keep(key, &object, memory);
         next
     }
 
-    /// Observe, parse, plan, execute, report. What could not be executed is still reported on.
+    /// What could not be executed is still reported on.
     async fn pass_over(
         &self,
-        key: &ClusterKey,
-        cluster: &EtcdCluster,
-        memory: &mut Memory,
+        key: &Key,
+        object: &V::Object,
+        memory: &mut V::Memory,
     ) -> Result<Next, ReconcileError> {
-        let Sight { observed, contact } = match self.observer.observe(cluster, memory).await {
+        let sight = match self.verbs.observe(object, memory).await {
             Ok(sight) => sight,
-            Err(error) => return Err(self.unobserved(key, cluster, memory, error).await),
+            Err(error) => {
+                self.verbs.unobserved(key, Some((object, memory)), &error).await?;
+                return Err(error.into());
+            }
         };
-        let observed = self.distortion.observed(observed);
-        let mut plan = self.distortion.plan(&observed, parse_and_plan(&observed));
-        let executed = self.execute(key, cluster, &plan, &contact, memory).await;
-        memory.forget_setbacks(|concern| {
-            let is_planned = plan.actions.iter().any(|one| one.concern == *concern);
-            !is_planned || executed.succeeded.contains(concern)
-        });
-        memory.forget_changes(&plan);
-        plan.add_setbacks(&executed.setbacks);
-        self.reporter.report(key, &observed, &plan).await?;
-        Ok(Next::After(pause(self.clock.monotonic(), &plan, &executed, memory)))
+        let mut plan = self.verbs.plan(&sight);
+        let done = self.verbs.execute(key, &sight, &mut plan, memory).await;
+        Ok(self.verbs.report(key, sight, &plan, done, memory).await?)
     }
 
-    async fn cluster(&self, key: &ClusterKey) -> Result<Option<EtcdCluster>, ReconcileError> {
-        let api: Api<EtcdCluster> = Api::namespaced(self.client.clone(), &key.namespace);
-        let cluster = api.get_opt(&key.name).await;
-        cluster.map_err(|source| ObserveError::Read { what: format!("EtcdCluster {key}"), source }.into())
-    }
-
-    /// Says that nothing could be seen: in the metrics at once, in the status after a while.
-    async fn unobserved(
-        &self,
-        key: &ClusterKey,
-        cluster: &EtcdCluster,
-        memory: &mut Memory,
-        error: ObserveError,
-    ) -> ReconcileError {
-        let is_old = memory.unobserved_for(self.clock.monotonic()) >= UNOBSERVED;
-        let shown = is_old.then(|| (cluster, self.clock.wall()));
-        match self.reporter.unobserved(key, shown, &chain(&error)).await {
-            Ok(()) => error.into(),
-            Err(report) => report.into(),
-        }
-    }
-
-    /// Carries out the actions in order. One that fails ends those about the same, and no others; one that failed lately is not
-    /// tried again yet.
-    async fn execute(
-        &self,
-        key: &ClusterKey,
-        cluster: &EtcdCluster,
-        plan: &Plan,
-        contact: &Contact,
-        memory: &mut Memory,
-    ) -> Executed {
-        let mut executed = Executed::default();
-        let mut ended: BTreeSet<&Concern> = BTreeSet::new();
-        for planned in &plan.actions {
-            let Planned { concern, action } = planned;
-            if ended.contains(concern) {
-                continue;
-            }
-            if let Some(setback) = memory.holds_back(self.clock.monotonic(), concern) {
-                executed.setbacks.push(setback.clone());
-                ended.insert(concern);
-                continue;
-            }
-            let outcome = self.executor.execute(cluster, action, contact).await;
-            self.metrics.acted(action.kind(), outcome.is_ok());
-            match outcome {
-                Ok(()) => {
-                    tracing::info!(cluster = %key, kind = action.kind(), "{action}");
-                    self.reporter.acted(cluster, action).await;
-                    match memory.note_done(self.clock.monotonic(), planned) {
-                        None => drop(executed.succeeded.insert(concern.clone())),
-                        Some(undone) => executed.setbacks.push(undone),
-                    }
-                }
-                Err(error) => {
-                    tracing::info!(cluster = %key, kind = action.kind(), error = chain(&error), "not done: {action}");
-                    let setback =
-                        Setback { concern: concern.clone(), what: action.to_string(), kind: error.setback() };
-                    memory.note_setback(self.clock.monotonic(), &setback);
-                    executed.succeeded.remove(concern);
-                    executed.setbacks.push(setback);
-                    ended.insert(concern);
-                }
-            }
-        }
-        executed
+    async fn object(&self, key: &Key) -> Result<Option<V::Object>, ObserveError> {
+        let api: Api<V::Object> = Api::namespaced(self.client.clone(), &key.namespace);
+        api.get_opt(&key.name).await.map_err(|source| ObserveError::Read { what: key.to_string(), source })
     }
 
     /// What is remembered of this very object; nothing of an earlier one of the same name.
-    fn recall(&self, key: &ClusterKey, cluster: &EtcdCluster) -> Memory {
-        let uid = cluster.uid().unwrap_or_default();
+    fn recall(&self, key: &Key, object: &V::Object) -> V::Memory {
+        let uid = object.uid().unwrap_or_default();
         let taken = self.memories.lock().ok().and_then(|mut memories| memories.remove(key));
         taken.filter(|(of, _)| *of == uid).map(|(_, memory)| memory).unwrap_or_default()
     }
 
-    fn keep(&self, key: &ClusterKey, cluster: &EtcdCluster, memory: Memory) {
+    fn keep(&self, key: &Key, object: &V::Object, memory: V::Memory) {
         if let Ok(mut memories) = self.memories.lock() {
-            memories.insert(key.clone(), (cluster.uid().unwrap_or_default(), memory));
+            memories.insert(key.clone(), (object.uid().unwrap_or_default(), memory));
         }
     }
 
-    fn forget(&self, key: &ClusterKey) {
-        self.reporter.forget(key);
+    fn forget(&self, key: &Key) {
+        self.verbs.forget(key);
         if let Ok(mut memories) = self.memories.lock() {
             memories.remove(key);
         }
-    }
-}
-
-/// A spec that can't be carried out changes nothing; what runs is kept as it is.
-fn parse_and_plan(observed: &Observed) -> Plan {
-    match Desired::parse(&observed.cluster) {
-        Ok(desired) => plan(observed, &desired),
-        Err(invalid) => of_invalid(observed, &invalid),
-    }
-}
-
-/// Soon after something was done; at leisure while nothing changes, however much is waited for.
-fn pause(now: Duration, plan: &Plan, executed: &Executed, memory: &mut Memory) -> Duration {
-    let unchanged_for = memory.unchanged_for(now, &plan.holds, !executed.succeeded.is_empty());
-    let is_overtaken = executed
-        .setbacks
-        .iter()
-        .any(|setback| matches!(setback.kind, SetbackKind::Overtaken | SetbackKind::NotOurs));
-    if !executed.succeeded.is_empty() {
-        AFTER_ACTION
-    } else if is_overtaken {
-        AFTER_ERROR
-    } else if plan.holds.iter().any(|hold| matches!(hold, Hold::Wait(_))) {
-        (unchanged_for / PATIENCE).clamp(WHILE_WAITING, AT_REST)
-    } else if executed.setbacks.is_empty() {
-        AT_REST
-    } else {
-        AFTER_ERROR
     }
 }

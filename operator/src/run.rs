@@ -3,24 +3,27 @@
 
 use crate::args::{DEFAULT_PORT, OwnPod, Run};
 use crate::clock::{RandomIdentifiers, SharedClock, SystemClock};
-use crate::controller::Controller;
+use crate::cluster::execute::Executor;
+use crate::cluster::observe::Observer;
+use crate::cluster::report::Reporter;
+use crate::cluster::verbs::ClusterVerbs;
+use crate::cluster::vigil::{PROBE_INTERVAL, Watcher};
+use crate::controller::{Controller, Reconcilers};
 use crate::distortion::{self, Distortion};
 use crate::etcd::{Connector, EtcdPort};
 use crate::events::Events;
-use crate::execute::Executor;
-use crate::http::{listen_everywhere, serve};
+use crate::http::{KeptConnections, listen_everywhere, serve};
 use crate::kubernetes::Clients;
 use crate::lease::election::Durations;
 use crate::lease::{Elector, Identity, Leadership};
 use crate::metrics::Metrics;
-use crate::observe::Observer;
 use crate::reconcile::Reconciler;
-use crate::report::Reporter;
 use crate::server::Shown;
 use crate::telemetry::chain;
 use anyhow::{Context as _, anyhow};
-use etcd_operator_core::observed::Settings;
+use etcd_operator_core::cluster::observed::Settings;
 use kube::Api;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -33,6 +36,9 @@ use tokio::task::JoinSet;
 const LEASE: &str = "etcd-operator";
 /// Pause after a failed attempt to register the resource types.
 const REGISTER_AGAIN: Duration = Duration::from_secs(1);
+/// Connections to members that are kept: one for each member of more than two thousand clusters. Those of more are asked on a new one
+/// each time.
+const KEPT_CONNECTIONS: usize = 8192;
 /// The process waits this long at most for its Lease to be given back.
 const RELEASE: Duration = Duration::from_secs(2);
 
@@ -59,6 +65,8 @@ async fn operate(arguments: Run) -> anyhow::Result<()> {
     let served = shown.clone();
     let mut server = JoinSet::new();
     server.spawn(serve(listener, move |path: &str| served.answer(path)));
+    open_as_many_files_as_may_be();
+    tracing::info!(every = ?PROBE_INTERVAL, "asks each member whether it is well");
     let clients = Clients::connect().await?;
     shown.set_ready(true);
     let clock: SharedClock = Arc::new(SystemClock::new());
@@ -82,6 +90,15 @@ async fn listen(given: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
         }
         None => listen_everywhere(DEFAULT_PORT)
             .with_context(|| format!("failed to listen on port {DEFAULT_PORT}")),
+    }
+}
+
+/// Each kept connection is an open file, and the limit that a process begins with is meant for those that know nothing of it.
+fn open_as_many_files_as_may_be() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, at_most)| setrlimit(Resource::RLIMIT_NOFILE, at_most, at_most));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "failed to raise the limit of open files");
     }
 }
 
@@ -151,6 +168,33 @@ fn controller(
     metrics: &Metrics,
     leadership: Leadership,
 ) -> Controller {
+    let verbs = cluster_verbs(&arguments.pod, distortion, clients, clock, metrics, leadership);
+    let clusters = Reconciler {
+        client: clients.calls.clone(),
+        verbs,
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        memories: Mutex::default(),
+    };
+    Controller {
+        watch_client: clients.watches.clone(),
+        client: clients.calls.clone(),
+        namespace: arguments.watch_namespace.clone(),
+        concurrency: arguments.concurrency,
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        reconcilers: Reconcilers { clusters: Arc::new(clusters) },
+    }
+}
+
+fn cluster_verbs(
+    pod: &OwnPod,
+    distortion: Distortion,
+    clients: &Clients,
+    clock: &SharedClock,
+    metrics: &Metrics,
+    leadership: Leadership,
+) -> ClusterVerbs {
     let etcd: Arc<dyn EtcdPort> = Arc::new(Connector::default());
     let client = clients.calls.clone();
     let observer = Observer {
@@ -158,33 +202,24 @@ fn controller(
         etcd: etcd.clone(),
         clock: clock.clone(),
         identifiers: Arc::new(RandomIdentifiers),
-        settings: settings(&arguments.pod),
+        settings: settings(pod),
     };
-    let executor = Executor { client: client.clone(), etcd, leadership };
-    let events = Events::new(client.clone(), &arguments.pod.pod_name, clock.clone());
     let reporter = Reporter {
         client: client.clone(),
-        events,
+        events: Events::new(client.clone(), &pod.pod_name, clock.clone()),
         metrics: metrics.clone(),
         shown: Mutex::default(),
         distortion,
     };
-    let reconciler = Reconciler {
-        client,
+    let connections = KeptConnections::with_room_for(KEPT_CONNECTIONS);
+    ClusterVerbs {
         observer,
-        executor,
+        executor: Executor { client, etcd: etcd.clone(), leadership },
         reporter,
+        watcher: Watcher { etcd, connections, metrics: metrics.clone() },
         clock: clock.clone(),
         metrics: metrics.clone(),
-        memories: Mutex::default(),
         distortion,
-    };
-    Controller {
-        watch_client: clients.watches.clone(),
-        namespace: arguments.watch_namespace.clone(),
-        concurrency: arguments.concurrency,
-        clock: clock.clone(),
-        reconciler: Arc::new(reconciler),
     }
 }
 

@@ -1,96 +1,102 @@
-//! Turns changes of watched objects into the names of clusters to look at. It keeps no object: what a reconcile acts
-//! on is read afresh, so a late or lost watch event costs time and never truth.
+//! Watches: what they tell of objects, by metadata alone. Nothing of an object's content reaches this process, let alone a plan: what
+//! a look acts on is read afresh, so a late, lost or repeated event costs time and never truth.
 
 use crate::telemetry::chain;
 use etcd_operator_core::api::EtcdCluster;
+use etcd_operator_core::key::Key;
 use etcd_operator_core::names::LABEL_CLUSTER;
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use etcd_operator_core::seen::{ObjectName, Told, Version, WatchedKind};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{Api, PartialObjectMeta};
-use kube::core::NamespaceResourceScope;
-use kube::runtime::watcher::{Config, Error, Event, watcher};
-use kube::runtime::{WatchStreamExt, utils::Backoff};
+use kube::api::{Api, ApiResource, DynamicObject, ObjectMeta, PartialObjectMeta};
+use kube::runtime::watcher::{Config, Error, Event};
+use kube::runtime::{WatchStreamExt, utils::Backoff, watcher};
 use kube::{Client, Resource};
-use serde::de::DeserializeOwned;
-use std::fmt;
 use std::time::Duration;
-
-/// A cluster by its key in Kubernetes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClusterKey {
-    /// `metadata.namespace`.
-    pub namespace: String,
-    /// `metadata.name`.
-    pub name: String,
-}
-
-impl fmt::Display for ClusterKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}", self.namespace, self.name)
-    }
-}
 
 /// Bound of one watch request, in seconds. A connection that died silently is noticed soon after.
 const WATCH_SECONDS: u32 = 30;
 
-/// Every change that concerns a cluster, from all namespaces or one, for ever.
-pub fn triggers(client: &Client, namespace: Option<&str>) -> impl Stream<Item = ClusterKey> + Send + use<> {
-    let labelled = Config::default().labels(LABEL_CLUSTER).timeout(WATCH_SECONDS);
-    let all = Config::default().timeout(WATCH_SECONDS);
-    stream::select_all([
-        changes::<EtcdCluster>(client, namespace, all, own_key),
-        changes::<StatefulSet>(client, namespace, labelled.clone(), labelled_key),
-        changes::<Pod>(client, namespace, labelled.clone(), labelled_key),
-        changes::<PersistentVolumeClaim>(client, namespace, labelled.clone(), labelled_key),
-        changes::<Service>(client, namespace, labelled.clone(), labelled_key),
-        changes::<PodDisruptionBudget>(client, namespace, labelled, labelled_key),
-    ])
-}
-
-fn changes<K>(
-    client: &Client,
-    namespace: Option<&str>,
-    config: Config,
-    key: fn(&PartialObjectMeta<K>) -> Option<ClusterKey>,
-) -> stream::BoxStream<'static, ClusterKey>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + fmt::Debug
-        + DeserializeOwned
-        + Send
-        + Sync
-        + 'static,
-{
-    let api: Api<PartialObjectMeta<K>> = match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    watcher(api, config)
-        .backoff(SteadyBackoff)
-        .inspect_err(|error| {
-            tracing::warn!(error = chain(error), kind = %K::kind(&()), "failed to watch");
-        })
-        .filter_map(move |event| std::future::ready(changed(event).as_ref().and_then(key)))
-        .boxed()
-}
-
-fn changed<K>(event: Result<Event<K>, Error>) -> Option<K> {
-    match event {
-        Ok(Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) => Some(object),
-        Ok(Event::Init | Event::InitDone) | Err(_) => None,
+/// How a kind is called in the API.
+pub fn resource(kind: WatchedKind) -> ApiResource {
+    fn of<K: Resource<DynamicType = ()>>() -> ApiResource {
+        ApiResource::erase::<K>(&())
+    }
+    match kind {
+        WatchedKind::EtcdCluster => of::<EtcdCluster>(),
+        WatchedKind::StatefulSet => of::<StatefulSet>(),
+        WatchedKind::Pod => of::<Pod>(),
+        WatchedKind::PersistentVolumeClaim => of::<PersistentVolumeClaim>(),
+        WatchedKind::Service => of::<Service>(),
+        WatchedKind::PodDisruptionBudget => of::<PodDisruptionBudget>(),
     }
 }
 
-fn own_key<K>(object: &PartialObjectMeta<K>) -> Option<ClusterKey> {
-    Some(ClusterKey { namespace: object.metadata.namespace.clone()?, name: object.metadata.name.clone()? })
+/// Everything that is told of watched objects, from all namespaces or one, for ever.
+pub fn told(client: &Client, namespace: Option<&str>) -> impl Stream<Item = Told> + Send + use<> {
+    stream::select_all(WatchedKind::ALL.map(|kind| told_of(client, namespace, kind)))
 }
 
-fn labelled_key<K>(object: &PartialObjectMeta<K>) -> Option<ClusterKey> {
-    let name = object.metadata.labels.as_ref()?.get(LABEL_CLUSTER)?.clone();
-    Some(ClusterKey { namespace: object.metadata.namespace.clone()?, name })
+fn told_of(client: &Client, namespace: Option<&str>, kind: WatchedKind) -> BoxStream<'static, Told> {
+    let resource = resource(kind);
+    // This type asks for metadata alone.
+    let api: Api<PartialObjectMeta<DynamicObject>> = match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let config = Config::default().timeout(WATCH_SECONDS);
+    let config = match kind {
+        WatchedKind::EtcdCluster => config,
+        WatchedKind::StatefulSet
+        | WatchedKind::Pod
+        | WatchedKind::PersistentVolumeClaim
+        | WatchedKind::Service
+        | WatchedKind::PodDisruptionBudget => config.labels(LABEL_CLUSTER),
+    };
+    watcher(api, config)
+        .backoff(SteadyBackoff)
+        .filter_map(move |event| std::future::ready(parse(kind, event)))
+        .boxed()
+}
+
+fn parse(kind: WatchedKind, event: Result<Event<PartialObjectMeta<DynamicObject>>, Error>) -> Option<Told> {
+    match event {
+        Ok(Event::Init) => Some(Told::ListBegins(kind)),
+        Ok(Event::InitDone) => Some(Told::ListEnds(kind)),
+        Ok(Event::InitApply(object) | Event::Apply(object)) => is(kind, &object.metadata),
+        Ok(Event::Delete(object)) => Some(Told::Gone(name(kind, &object.metadata)?)),
+        Err(error) => {
+            tracing::warn!(error = chain(&error), ?kind, "failed to watch");
+            None
+        }
+    }
+}
+
+fn is(kind: WatchedKind, metadata: &ObjectMeta) -> Option<Told> {
+    let of = match kind {
+        WatchedKind::EtcdCluster => metadata.name.as_deref()?,
+        WatchedKind::StatefulSet
+        | WatchedKind::Pod
+        | WatchedKind::PersistentVolumeClaim
+        | WatchedKind::Service
+        | WatchedKind::PodDisruptionBudget => metadata.labels.as_ref()?.get(LABEL_CLUSTER)?,
+    };
+    let of = Key::of_cluster(metadata.namespace.as_deref()?, of);
+    Some(Told::Is(name(kind, metadata)?, version(metadata)?, of))
+}
+
+fn name(kind: WatchedKind, metadata: &ObjectMeta) -> Option<ObjectName> {
+    let namespace = metadata.namespace.as_deref()?.into();
+    Some(ObjectName { kind, namespace, name: metadata.name.as_deref()?.into() })
+}
+
+/// Which state of the object this is.
+pub fn version(metadata: &ObjectMeta) -> Option<Version> {
+    let resource_version = metadata.resource_version.as_deref()?.into();
+    Some(Version { uid: metadata.uid.as_deref()?.into(), resource_version })
 }
 
 /// One second between attempts, whatever happened: no randomness, and short, because a fault in the API server is

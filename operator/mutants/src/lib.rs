@@ -10,8 +10,8 @@ mod world;
 use std::str::FromStr;
 
 use etcd_operator_core::api::EtcdClusterStatus;
-use etcd_operator_core::observed::Observed;
-use etcd_operator_core::plan::Plan;
+use etcd_operator_core::cluster::observed::Observed;
+use etcd_operator_core::cluster::plan::Plan;
 
 /// One broken rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

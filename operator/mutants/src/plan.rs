@@ -1,9 +1,9 @@
 //! Plans that break a rule.
 
-use etcd_operator_core::desired::identity;
-use etcd_operator_core::observed::Observed;
-use etcd_operator_core::plan::{Action, Concern, Delete, Kind, Plan, Planned, Target};
-use etcd_operator_core::world::{Member, World};
+use etcd_operator_core::cluster::desired::identity;
+use etcd_operator_core::cluster::observed::Observed;
+use etcd_operator_core::cluster::plan::{Action, Concern, Delete, Kind, Plan, Planned, Target};
+use etcd_operator_core::cluster::world::{Member, World};
 use kube::{Resource, ResourceExt};
 
 /// While all voters are still listed, a healthy one goes before the lost one.

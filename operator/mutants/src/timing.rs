@@ -1,10 +1,10 @@
 //! Plans that break a rule of which only time tells: everything comes right in the end, too late or at somebody's cost.
 
-use etcd_operator_core::desired::identity;
+use etcd_operator_core::cluster::desired::identity;
+use etcd_operator_core::cluster::observed::Observed;
+use etcd_operator_core::cluster::plan::{Action, Concern, Delete, Evict, Kind, Object, Plan, Planned};
+use etcd_operator_core::cluster::world::World;
 use etcd_operator_core::names::LABEL_MEMBER;
-use etcd_operator_core::observed::Observed;
-use etcd_operator_core::plan::{Action, Concern, Delete, Evict, Kind, Object, Plan, Planned};
-use etcd_operator_core::world::World;
 use kube::ResourceExt;
 
 use crate::plan::target;

@@ -1,10 +1,10 @@
 //! Worlds that were not seen so.
 
-use etcd_operator_core::desired::identity;
+use etcd_operator_core::cluster::desired::identity;
+use etcd_operator_core::cluster::observed::{Answer, MemberList, Observed};
+use etcd_operator_core::cluster::world::World;
 use etcd_operator_core::gate::{GateHoldReason, Permit};
 use etcd_operator_core::names::{ANNOTATION_PERMIT, ANNOTATION_PERMIT_ISSUED, MemberName, PermitId};
-use etcd_operator_core::observed::{Answer, MemberList, Observed};
-use etcd_operator_core::world::World;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
@@ -26,7 +26,7 @@ pub(crate) fn forget_permits_of_lost_disks(mut observed: Observed) -> Observed {
 fn lost(observed: &Observed) -> Vec<(MemberName, Vec<PermitId>)> {
     let Ok(identity) = identity(&observed.cluster) else { return Vec::new() };
     let world = World::read(observed, identity);
-    let spent = |member: &etcd_operator_core::world::Member<'_>| {
+    let spent = |member: &etcd_operator_core::cluster::world::Member<'_>| {
         let report = member.gate().filter(|report| report.reason == GateHoldReason::Lost)?;
         member.has_started().then(|| (member.name.clone(), report.spent_permits.clone()))
     };

@@ -1,15 +1,18 @@
 //! The etcd port on real members, by one single-endpoint client each. It retries nothing and decides nothing.
 
-use super::{BoxFuture, EtcdError, EtcdMember, EtcdPort, MemberList};
+use super::{Access, BoxFuture, EtcdError, EtcdMember, EtcdPort, MemberList};
 use etcd_client::{
-    AlarmAction, AlarmOptions, AlarmType, Client, ConnectOptions, Error, GetOptions, MemberAddOptions,
+    AlarmAction, AlarmOptions, AlarmType, Certificate, Client, ConnectOptions, Error, GetOptions, Identity,
+    MemberAddOptions, TlsOptions,
 };
-use etcd_operator_core::names::{ClusterId, MemberId};
-use etcd_operator_core::observed::{Alarm, AlarmKind, EtcdAnswer, LinearizableRead, ListedMember};
+use etcd_operator_core::cluster::observed::{Alarm, AlarmKind, EtcdAnswer, LinearizableRead, ListedMember};
+use etcd_operator_core::names::{ClusterId, Endpoint, MemberId, Scheme};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
-/// How members are reached. TLS settings will stand here.
+/// How long members are waited for. How they are reached is their cluster's matter ([`Access`]).
 #[derive(Debug, Clone)]
 pub struct ConnectionSettings {
     /// Bound of each call, connecting included.
@@ -39,8 +42,13 @@ impl Connector {
 }
 
 impl EtcdPort for Connector {
-    fn member(&self, endpoint: &str) -> Box<dyn EtcdMember> {
-        Box::new(Connection { endpoint: endpoint.to_owned(), settings: self.settings.clone() })
+    fn member(&self, endpoint: &Endpoint, access: &Access) -> Arc<dyn EtcdMember> {
+        Arc::new(Connection {
+            endpoint: endpoint.clone(),
+            access: access.clone(),
+            settings: self.settings.clone(),
+            client: OnceCell::new(),
+        })
     }
 
     fn call_timeout(&self) -> Duration {
@@ -48,20 +56,43 @@ impl EtcdPort for Connector {
     }
 }
 
-/// One endpoint. A client is made for each call: membership is looked at every few seconds, and a connection kept
-/// across a member's restart would answer with the old one's silence.
-#[derive(Debug)]
+/// One endpoint, for one look at a cluster: a connection kept across a member's restart would answer with the old one's silence.
 pub struct Connection {
-    endpoint: String,
+    endpoint: Endpoint,
+    access: Access,
     settings: ConnectionSettings,
+    client: OnceCell<Client>,
 }
 
 impl Connection {
     async fn client(&self) -> Result<Client, Error> {
+        let connect = || async { Client::connect([self.endpoint.to_string()], Some(self.options())).await };
+        self.client.get_or_try_init(connect).await.cloned()
+    }
+
+    fn options(&self) -> ConnectOptions {
         let options = ConnectOptions::new()
             .with_connect_timeout(self.settings.connect_timeout)
             .with_timeout(self.settings.call_timeout);
-        Client::connect([&self.endpoint], Some(options)).await
+        let options = match &self.access.user {
+            Some(user) => options.with_user(user.name.clone(), user.password.0.clone()),
+            None => options,
+        };
+        match self.endpoint.scheme {
+            Scheme::Http => options,
+            Scheme::Https => options.with_tls(self.tls()),
+        }
+    }
+
+    fn tls(&self) -> TlsOptions {
+        let tls = match &self.access.authority {
+            Some(authority) => TlsOptions::new().ca_certificate(Certificate::from_pem(&authority.0)),
+            None => TlsOptions::new().with_enabled_roots(),
+        };
+        match &self.access.identity {
+            Some(own) => tls.identity(Identity::from_pem(&own.certificate.0, &own.key.0)),
+            None => tls,
+        }
     }
 
     /// Bounds a call as a whole: the client's own time-outs do not cover a connection that is accepted and then
@@ -162,7 +193,7 @@ impl Connection {
 }
 
 impl EtcdMember for Connection {
-    fn endpoint(&self) -> &str {
+    fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
@@ -250,8 +281,8 @@ fn is_for_credentials(message: &str) -> bool {
 }
 
 /// What is known of a failed call's effect. In doubt it is unclear.
-fn classify(endpoint: &str, error: Error) -> EtcdError {
-    let endpoint = endpoint.to_owned();
+fn classify(endpoint: &Endpoint, error: Error) -> EtcdError {
+    let endpoint = endpoint.clone();
     match error {
         Error::GRpcStatus(status) => {
             let code = status.code() as i32;

@@ -1,14 +1,17 @@
 //! The etcd port: everything that this crate asks of etcd, as a trait, so that the same operator runs against real
 //! members and against modelled ones. It holds no opinion on what the answers mean.
 
+mod access;
 mod client;
 
+pub use access::{Access, Identity, Pem, Secret, User};
 pub use client::{Connection, ConnectionSettings, Connector};
 
-use etcd_operator_core::names::{ClusterId, MemberId};
-use etcd_operator_core::observed::{Alarm, EtcdAnswer, ListedMember};
+use etcd_operator_core::cluster::observed::{Alarm, EtcdAnswer, ListedMember};
+use etcd_operator_core::names::{ClusterId, Endpoint, MemberId};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// A boxed future, so that ports can be chosen at run time.
@@ -30,7 +33,7 @@ pub enum EtcdError {
     #[error("could not reach {endpoint}")]
     Unreachable {
         /// Whom we called.
-        endpoint: String,
+        endpoint: Endpoint,
         /// What the transport said.
         #[source]
         source: BoxError,
@@ -39,7 +42,7 @@ pub enum EtcdError {
     #[error("{endpoint} refused: {message}")]
     Refused {
         /// Whom we called.
-        endpoint: String,
+        endpoint: Endpoint,
         /// etcd's words.
         message: String,
     },
@@ -47,7 +50,7 @@ pub enum EtcdError {
     #[error("{endpoint} asks for credentials: {message}")]
     NotAuthorized {
         /// Whom we called.
-        endpoint: String,
+        endpoint: Endpoint,
         /// etcd's words.
         message: String,
     },
@@ -55,7 +58,7 @@ pub enum EtcdError {
     #[error("no clear answer from {endpoint}: {reason}")]
     Unclear {
         /// Whom we called.
-        endpoint: String,
+        endpoint: Endpoint,
         /// What happened instead of an answer.
         reason: String,
     },
@@ -67,7 +70,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// One member, reached at one endpoint. Every call ends within the connection's time-out.
 pub trait EtcdMember: Send + Sync {
     /// The endpoint, for messages.
-    fn endpoint(&self) -> &str;
+    fn endpoint(&self) -> &Endpoint;
     /// What the member says of itself; needs no quorum, and tries no read. Where authentication is on, it asks for credentials.
     fn status(&self) -> BoxFuture<'_, Result<EtcdAnswer, EtcdError>>;
     /// A linearizable read through this member: a quorum stands behind it, and it has caught up. Learners refuse it. Where
@@ -91,8 +94,9 @@ pub trait EtcdMember: Send + Sync {
 
 /// Makes connections to members.
 pub trait EtcdPort: Send + Sync + 'static {
-    /// A connection to exactly one endpoint, for example `http://10.0.0.7:2379`. It is made lazily and never fails.
-    fn member(&self, endpoint: &str) -> Box<dyn EtcdMember>;
+    /// One member, reached at exactly this endpoint as its cluster is reached. The connection is made by the first call, kept for the
+    /// calls after it, and gone with what is returned.
+    fn member(&self, endpoint: &Endpoint, access: &Access) -> Arc<dyn EtcdMember>;
     /// The longest that any call can take.
     fn call_timeout(&self) -> std::time::Duration;
 }

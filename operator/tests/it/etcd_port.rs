@@ -3,9 +3,11 @@
 use crate::support::etcd::{RealEtcd, VERSIONS};
 use crate::support::fake_etcd::FakeEtcd;
 use assert_matches::assert_matches;
-use etcd_operator::etcd::{ConnectionSettings, Connector, EtcdError, EtcdPort, MemberList};
+use etcd_operator::etcd::{
+    Access, ConnectionSettings, Connector, EtcdError, EtcdPort, MemberList, Secret, User,
+};
 use etcd_operator::gate::log_identity;
-use etcd_operator_core::names::MemberId;
+use etcd_operator_core::names::{Endpoint, MemberId};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
@@ -13,9 +15,9 @@ use std::time::{Duration, Instant};
 const LEARNER: &str = "http://127.0.0.1:1";
 
 /// Everything that the operator relies on.
-async fn suite(port: &dyn EtcdPort, endpoint: &str) {
-    let member = port.member(endpoint);
-    let before = wait_for_list(port, endpoint).await;
+async fn suite(port: &dyn EtcdPort, endpoint: &Endpoint, access: &Access) {
+    let member = port.member(endpoint, access);
+    let before = wait_for_list(port, endpoint, access).await;
     let status = member.status().await.unwrap();
     assert_eq!(before.members.len(), 1);
     assert_eq!(before.members[0].id, status.member_id);
@@ -42,15 +44,16 @@ async fn suite(port: &dyn EtcdPort, endpoint: &str) {
     member.remove(id).await.unwrap();
     assert_eq!(member.members().await.unwrap(), before);
 
-    let nobody = port.member("http://127.0.0.1:2").remove(id).await;
+    let nobody = Endpoint { port: 2, ..endpoint.clone() };
+    let nobody = port.member(&nobody, access).remove(id).await;
     assert_matches!(nobody, Err(EtcdError::Unreachable { .. }), "a refused connection had no effect");
 }
 
 /// The list, as soon as the member can give one.
-async fn wait_for_list(port: &dyn EtcdPort, endpoint: &str) -> MemberList {
+async fn wait_for_list(port: &dyn EtcdPort, endpoint: &Endpoint, access: &Access) -> MemberList {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        match port.member(endpoint).members().await {
+        match port.member(endpoint, access).members().await {
             Ok(list) => return list,
             Err(error) => assert!(Instant::now() < deadline, "{endpoint} never answered: {error}"),
         }
@@ -68,7 +71,18 @@ fn connector() -> Connector {
 #[tokio::test]
 async fn a_real_member_passes_the_suite() {
     let etcd = RealEtcd::start();
-    suite(&connector(), etcd.endpoint()).await;
+    suite(&connector(), etcd.endpoint(), &Access::default()).await;
+}
+
+#[tokio::test]
+async fn a_real_member_that_takes_nothing_but_tls_passes_the_suite() {
+    for version in VERSIONS {
+        let (etcd, access) = RealEtcd::start_with_tls(version);
+        suite(&connector(), etcd.endpoint(), &access).await;
+        let without = Access { identity: None, ..access };
+        let stranger = connector().member(etcd.endpoint(), &without).members().await;
+        assert_matches!(stranger, Err(_), "{version} asks whoever connects for a certificate");
+    }
 }
 
 /// Where a user turns authentication on, a member still answers, and says that it wants credentials; to a read only after a quorum
@@ -78,18 +92,21 @@ async fn a_member_that_asks_for_credentials_is_told_apart_from_one_that_fails() 
     for version in VERSIONS {
         let etcd = RealEtcd::start_version(version);
         let port = connector();
-        wait_for_list(&port, etcd.endpoint()).await;
+        wait_for_list(&port, etcd.endpoint(), &Access::default()).await;
         turn_authentication_on(etcd.endpoint()).await;
-        let member = port.member(etcd.endpoint());
+        let member = port.member(etcd.endpoint(), &Access::default());
         assert_matches!(member.read().await, Err(EtcdError::NotAuthorized { .. }), "{version}");
         assert_matches!(member.status().await, Err(EtcdError::NotAuthorized { .. }), "{version}");
         let added = member.add_learner(LEARNER).await;
         assert_matches!(added, Err(EtcdError::NotAuthorized { .. }), "{version}");
+
+        let user = User { name: "root".to_owned(), password: Secret("secret".to_owned()) };
+        suite(&port, etcd.endpoint(), &Access { user: Some(user), ..Access::default() }).await;
     }
 }
 
-async fn turn_authentication_on(endpoint: &str) {
-    let mut client = etcd_client::Client::connect([endpoint], None).await.unwrap();
+async fn turn_authentication_on(endpoint: &Endpoint) {
+    let mut client = etcd_client::Client::connect([endpoint.to_string()], None).await.unwrap();
     client.user_add("root", "secret", None).await.unwrap();
     client.role_add("root").await.unwrap();
     client.user_grant_role("root", "root").await.unwrap();
@@ -98,28 +115,29 @@ async fn turn_authentication_on(endpoint: &str) {
 
 #[tokio::test]
 async fn the_modelled_member_passes_the_suite() {
-    let endpoint = "http://10.0.0.1:2379";
-    let fake = FakeEtcd::default().with_voter("only", endpoint, "http://10.0.0.1:2380");
-    suite(&fake, endpoint).await;
+    let access = Access::default();
+    let endpoint = access.endpoint("10.0.0.1");
+    let fake = FakeEtcd::default().with_voter("only", &endpoint, "http://10.0.0.1:2380");
+    suite(&fake, &endpoint, &access).await;
 }
 
 #[tokio::test]
 async fn a_member_that_stands_still_gives_an_unclear_answer_within_the_bound() {
     let etcd = RealEtcd::start();
-    wait_for_list(&connector(), etcd.endpoint()).await;
+    wait_for_list(&connector(), etcd.endpoint(), &Access::default()).await;
     kill(Pid::from_raw(etcd.process_id()), Signal::SIGSTOP).unwrap();
     let hasty = Connector::new(ConnectionSettings {
         call_timeout: Duration::from_millis(300),
         connect_timeout: Duration::from_millis(200),
     });
-    let answer = hasty.member(etcd.endpoint()).add_learner(LEARNER).await;
+    let answer = hasty.member(etcd.endpoint(), &Access::default()).add_learner(LEARNER).await;
     assert_matches!(answer, Err(EtcdError::Unclear { .. }));
 }
 
 #[tokio::test]
 async fn the_gate_reads_the_identity_in_a_real_log() {
     let etcd = RealEtcd::start();
-    let list = wait_for_list(&connector(), etcd.endpoint()).await;
+    let list = wait_for_list(&connector(), etcd.endpoint(), &Access::default()).await;
     let segment = std::fs::read_dir(etcd.log())
         .unwrap()
         .map(|entry| entry.unwrap().path())

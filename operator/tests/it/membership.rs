@@ -4,22 +4,26 @@ use crate::support::fake_etcd::FakeEtcd;
 use crate::support::kubernetes::api_server;
 use assert_matches::assert_matches;
 use etcd_operator::clock::SystemClock;
-use etcd_operator::etcd::{EtcdError, EtcdPort};
-use etcd_operator::execute::{ExecuteError, Executor};
+use etcd_operator::cluster::execute::{ExecuteError, Executor};
+use etcd_operator::cluster::observe::Contact;
+use etcd_operator::etcd::{Access, EtcdError, EtcdPort};
 use etcd_operator::lease::Leadership;
 use etcd_operator::lease::election::Durations;
 use etcd_operator::lease::{Elector, Identity};
 use etcd_operator::metrics::Metrics;
-use etcd_operator::observe::Contact;
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterSpec};
-use etcd_operator_core::names::{ClusterIdentity, MemberId, MemberName, Naming};
-use etcd_operator_core::plan::{Action, PlannedOn};
+use etcd_operator_core::cluster::plan::{Action, PlannedOn};
+use etcd_operator_core::names::{ClusterIdentity, Endpoint, MemberId, MemberName, Naming};
 use kube::Api;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 
-const ENDPOINT: &str = "http://10.0.0.1:2379";
 const PEER_URL: &str = "http://c-bbbbb-0.c-peers.ns.svc:2380";
+
+/// Where a member answers.
+fn at(address: &str) -> Endpoint {
+    Access::default().endpoint(address)
+}
 
 struct Scene {
     etcd: FakeEtcd,
@@ -34,9 +38,9 @@ impl Scene {
 
     async fn with_leadership(leadership: Leadership) -> Self {
         let etcd = FakeEtcd::default()
-            .with_voter("c-aaaaa", ENDPOINT, "http://c-aaaaa-0.c-peers.ns.svc:2380")
-            .with_voter("c-ccccc", "http://10.0.0.2:2379", "http://c-ccccc-0.c-peers.ns.svc:2380");
-        let list = etcd.member(ENDPOINT).members().await.unwrap();
+            .with_voter("c-aaaaa", &at("10.0.0.1"), "http://c-aaaaa-0.c-peers.ns.svc:2380")
+            .with_voter("c-ccccc", &at("10.0.0.2"), "http://c-ccccc-0.c-peers.ns.svc:2380");
+        let list = etcd.member(&at("10.0.0.1"), &Access::default()).members().await.unwrap();
         let members = list.members.iter().map(|member| member.id).collect();
         let planned_on = PlannedOn { cluster_id: list.cluster_id, members };
         let executor = Executor { client: api_server().client(), etcd: Arc::new(etcd.clone()), leadership };
@@ -44,7 +48,7 @@ impl Scene {
     }
 
     async fn execute(&self, action: &Action) -> Result<(), ExecuteError> {
-        let contact = Contact { voters: vec![ENDPOINT.to_owned()], ..Contact::default() };
+        let contact = Contact { voters: vec![at("10.0.0.1")], ..Contact::default() };
         let spec: EtcdClusterSpec = serde_json::from_str(r#"{"version":"3.6.16"}"#).unwrap();
         self.executor.execute(&EtcdCluster::new("c", spec), action, &contact).await
     }

@@ -4,19 +4,22 @@
 use crate::support::fake_etcd::FakeEtcd;
 use crate::support::kubernetes::{Line, api_server, create_namespace};
 use etcd_operator::clock::{RandomIdentifiers, SharedClock, SystemClock};
+use etcd_operator::cluster::execute::Executor;
+use etcd_operator::cluster::observe::Observer;
+use etcd_operator::cluster::report::Reporter;
+use etcd_operator::cluster::verbs::ClusterVerbs;
+use etcd_operator::cluster::vigil::Watcher;
 use etcd_operator::distortion::Distortion;
 use etcd_operator::events::Events;
-use etcd_operator::execute::Executor;
+use etcd_operator::http::KeptConnections;
 use etcd_operator::lease::Leadership;
 use etcd_operator::metrics::Metrics;
-use etcd_operator::observe::Observer;
 use etcd_operator::reconcile::{Next, Reconciler};
 use etcd_operator::registration::register;
-use etcd_operator::report::Reporter;
-use etcd_operator::watch::ClusterKey;
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterStatus};
-use etcd_operator_core::memory::Memory;
-use etcd_operator_core::observed::Settings;
+use etcd_operator_core::cluster::memory::Memory;
+use etcd_operator_core::cluster::observed::Settings;
+use etcd_operator_core::key::Key;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use k8s_openapi::api::events::v1::Event;
@@ -36,7 +39,7 @@ use std::sync::{Arc, Mutex};
 const NAMESPACE: &str = "ns";
 
 /// An operator as a fresh process would be.
-fn reconciler(client: &Client) -> Reconciler {
+fn reconciler(client: &Client) -> Reconciler<ClusterVerbs> {
     let clock: SharedClock = Arc::new(SystemClock::new());
     let metrics = Metrics::register(&mut Registry::default());
     let etcd = Arc::new(FakeEtcd::default());
@@ -44,8 +47,7 @@ fn reconciler(client: &Client) -> Reconciler {
         operator_image: "etcd-operator:test".to_owned(),
         silence_grace: Settings::DEFAULT_SILENCE_GRACE,
     };
-    Reconciler {
-        client: client.clone(),
+    let verbs = ClusterVerbs {
         observer: Observer {
             client: client.clone(),
             etcd: etcd.clone(),
@@ -53,7 +55,11 @@ fn reconciler(client: &Client) -> Reconciler {
             identifiers: Arc::new(RandomIdentifiers),
             settings,
         },
-        executor: Executor { client: client.clone(), etcd, leadership: Leadership::unlimited(clock.clone()) },
+        executor: Executor {
+            client: client.clone(),
+            etcd: etcd.clone(),
+            leadership: Leadership::unlimited(clock.clone()),
+        },
         reporter: Reporter {
             client: client.clone(),
             events: Events::new(client.clone(), "pod", clock.clone()),
@@ -61,15 +67,16 @@ fn reconciler(client: &Client) -> Reconciler {
             shown: Mutex::default(),
             distortion: Distortion::default(),
         },
-        clock,
-        metrics,
-        memories: Mutex::default(),
+        watcher: Watcher { etcd, connections: KeptConnections::with_room_for(8), metrics: metrics.clone() },
+        clock: clock.clone(),
+        metrics: metrics.clone(),
         distortion: Distortion::default(),
-    }
+    };
+    Reconciler { client: client.clone(), verbs, clock, metrics, memories: Mutex::default() }
 }
 
-fn key() -> ClusterKey {
-    ClusterKey { namespace: NAMESPACE.to_owned(), name: "c".to_owned() }
+fn key() -> Key {
+    Key::of_cluster(NAMESPACE, "c")
 }
 
 /// An API server with one cluster object.
@@ -97,7 +104,7 @@ async fn status(client: &Client) -> EtcdClusterStatus {
 }
 
 /// Enough passes for everything that can happen without a pod.
-async fn settle(reconciler: &Reconciler) {
+async fn settle(reconciler: &Reconciler<ClusterVerbs>) {
     for _ in 0..10 {
         reconciler.reconcile(&key()).await;
     }
@@ -203,7 +210,7 @@ async fn a_deleted_cluster_is_forgotten() {
     let reconciler = reconciler(&client);
     settle(&reconciler).await;
     clusters(&client).delete("c", &DeleteParams::default()).await.unwrap();
-    assert_eq!(reconciler.reconcile(&key()).await, Next::Forget);
+    assert!(matches!(reconciler.reconcile(&key()).await, Next::Forget));
 }
 
 #[tokio::test]
@@ -216,6 +223,6 @@ async fn a_claim_that_lost_its_label_is_still_seen() {
     let strip: kube::api::Patch<()> = kube::api::Patch::Json(serde_json::from_value(strip).unwrap());
     claims.patch(&name, &kube::api::PatchParams::default(), &strip).await.unwrap();
     let cluster = clusters(&client).get("c").await.unwrap();
-    let sight = reconciler(&client).observer.observe(&cluster, &mut Memory::default()).await.unwrap();
+    let sight = reconciler(&client).verbs.observer.observe(&cluster, &mut Memory::default()).await.unwrap();
     assert_eq!(sight.observed.claims.len(), 3);
 }

@@ -3,7 +3,7 @@
 use crate::support::kubernetes::{api_server, create_namespace};
 use etcd_operator::registration::{SCHEMA_GENERATION, definitions, register};
 use etcd_operator_core::api::EtcdCluster;
-use etcd_operator_core::desired::Desired;
+use etcd_operator_core::cluster::desired::Desired;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, PostParams};
 use kube::{Client, ResourceExt};

@@ -32,7 +32,7 @@ impl ConditionType {
 }
 
 explained! {
-    /// Why a condition is what it is. What is held back brings its own reason, see [`crate::plan::HoldReason`].
+    /// Why a condition is what it is. What is held back brings its own reason, see [`crate::cluster::plan::HoldReason`].
     ConditionReason {
         Forming, Itself,
             "the first members have not formed a cluster yet",

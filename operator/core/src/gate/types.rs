@@ -252,7 +252,7 @@ pub struct Start {
     pub write_stamp: StampWrite,
     /// The permit to mark as spent before etcd runs.
     pub spend: Option<PermitId>,
-    /// What etcd is told of its cluster; render it with [`crate::render::etcd_configuration`].
+    /// What etcd is told of its cluster; render it with [`crate::cluster::render::etcd_configuration`].
     pub initial: InitialCluster,
 }
 

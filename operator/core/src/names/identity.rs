@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    CLIENT_PORT, CLUSTER_UID, FIELD_MANAGER, LABEL_CLUSTER, LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_MEMBER,
-    LABEL_NAME, LABEL_ROLE, MemberName, PEER_PORT, Role,
+    CLUSTER_UID, Endpoint, FIELD_MANAGER, LABEL_CLUSTER, LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_MEMBER,
+    LABEL_NAME, LABEL_ROLE, MemberName, Role, Scheme,
 };
 
 /// The longest name that an `EtcdCluster` may have; the resource type enforces it.
@@ -136,25 +136,32 @@ impl ClusterIdentity {
     /// The URL under which the other members reach this one. Being formed from the incarnation's name it is never
     /// used again.
     pub fn peer_url(&self, member: &MemberName) -> String {
-        format!("http://{}:{PEER_PORT}", self.host(member))
+        self.peer_url_by(Scheme::Http, member)
+    }
+
+    fn peer_url_by(&self, scheme: Scheme, member: &MemberName) -> String {
+        format!("{scheme}://{}:{}", self.host(member), scheme.peer_port())
     }
 
     /// The URL under which clients inside the Kubernetes cluster reach this member.
     pub fn client_url(&self, member: &MemberName) -> String {
-        format!("http://{}:{CLIENT_PORT}", self.host(member))
+        Endpoint::of_clients(Scheme::Http, &self.host(member)).to_string()
     }
 
     fn host(&self, member: &MemberName) -> String {
         format!("{}.{}.{}.svc", member.pod(), self.peers_service(), self.namespace)
     }
 
-    /// The member whose peer URL this is, if it is exactly what [`Self::peer_url`] forms by either naming.
+    /// The member whose peer URL this is, if it is exactly what [`Self::peer_url`] forms by either naming and either scheme.
     pub fn member_of_peer_url(&self, url: &str) -> Option<(MemberName, Naming)> {
-        let host = url.strip_prefix("http://")?;
+        let (_, host) = url.split_once("://")?;
         let name = host.split('.').next()?.strip_suffix("-0")?;
         let member = MemberName::parse(self, name)?;
-        let naming =
-            Naming::ALL.into_iter().find(|naming| self.with_naming(*naming).peer_url(&member) == url)?;
+        let is_so_named = |naming: &Naming| {
+            let cluster = self.with_naming(*naming);
+            Scheme::ALL.into_iter().any(|scheme| cluster.peer_url_by(scheme, &member) == url)
+        };
+        let naming = Naming::ALL.into_iter().find(is_so_named)?;
         Some((member, naming))
     }
 }

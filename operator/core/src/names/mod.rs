@@ -1,6 +1,7 @@
 //! Every name that the operator forms or reads: objects, labels, annotations, ports, paths, etcd's IDs and URLs.
 //! Nothing else in the crate spells one out. Never decides.
 
+mod endpoint;
 mod identity;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use endpoint::{Endpoint, Scheme};
 pub use identity::{ClusterIdentity, LONGEST_CLUSTER_NAME, Naming};
 
 /// Who writes, as Kubernetes' managed fields show it.
@@ -17,6 +19,8 @@ pub const FIELD_MANAGER: &str = "etcd-operator";
 pub const CLIENT_PORT: u16 = 2379;
 /// Port on which members speak to each other.
 pub const PEER_PORT: u16 = 2380;
+/// The same by TLS: etcd serves its peers by one scheme a port, so a cluster that changes from one to the other needs two.
+pub const TLS_PEER_PORT: u16 = 2382;
 /// Port of etcd's metrics and health, and of the gate's report while it holds.
 pub const METRICS_PORT: u16 = 2381;
 
@@ -63,12 +67,12 @@ pub const ANNOTATION_PREVIOUS_TARGET: &str = "etcd.operators.rs/previous-target"
 pub const ANNOTATION_PERMIT: &str = "etcd.operators.rs/permit";
 /// Annotation of a live pod: the fence epoch, a decimal number.
 pub const ANNOTATION_FENCE_EPOCH: &str = "etcd.operators.rs/fence-epoch";
-/// Annotation of a claim: the permit issued for this incarnation ([`crate::observed::IssuedPermit`]).
+/// Annotation of a claim: the permit issued for this incarnation ([`crate::cluster::observed::IssuedPermit`]).
 pub const ANNOTATION_PERMIT_ISSUED: &str = "etcd.operators.rs/permit-issued";
 /// UID of the `EtcdCluster` object that an object was made for: an annotation of claims, a label of everything else but of
 /// pods that are selected by name. It is the object's identity; a name is none, because it can be given again.
 pub const CLUSTER_UID: &str = "etcd.operators.rs/cluster-uid";
-/// Annotation of a claim: how its member came to be, as JSON ([`crate::world::Origin`]).
+/// Annotation of a claim: how its member came to be, as JSON ([`crate::cluster::world::Origin`]).
 pub const ANNOTATION_ORIGIN: &str = "etcd.operators.rs/origin";
 /// Annotation of a claim: the cluster's ID in hexadecimal. Its presence says that the cluster has formed.
 pub const ANNOTATION_FORMED: &str = "etcd.operators.rs/formed";
@@ -76,10 +80,10 @@ pub const ANNOTATION_FORMED: &str = "etcd.operators.rs/formed";
 pub const ANNOTATION_MEMBER_ID: &str = "etcd.operators.rs/member-id";
 /// Annotation of a claim: the etcd version that its member runs, for operators that know no [`ANNOTATION_TARGET`].
 pub const ANNOTATION_VERSION: &str = "etcd.operators.rs/version";
-/// Annotation of a claim: what its member should run, as JSON ([`crate::target::Target`]). Of a StatefulSet: the digest of the
+/// Annotation of a claim: what its member should run, as JSON ([`crate::cluster::target::Target`]). Of a StatefulSet: the digest of the
 /// target that its template was rendered from.
 pub const ANNOTATION_TARGET: &str = "etcd.operators.rs/target";
-/// Annotation of a claim: size and class as the spec asked for them, as JSON ([`crate::world::VolumeRequest`]).
+/// Annotation of a claim: size and class as the spec asked for them, as JSON ([`crate::cluster::world::VolumeRequest`]).
 pub const ANNOTATION_STORAGE: &str = "etcd.operators.rs/storage";
 /// Annotation of a claim: it is kept for a person to look at; the operator uses it no more. The value says why.
 pub const ANNOTATION_SET_ASIDE: &str = "etcd.operators.rs/set-aside";

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterSpec};
-use etcd_operator_core::desired::{Desired, EtcdVersion, Invalid};
+use etcd_operator_core::cluster::desired::{Desired, EtcdVersion, Invalid};
 use kube::CustomResourceExt;
 use serde_json::json;
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use etcd_operator_core::api::{EtcdClusterSpec, ImageSpec, PodSettings, RolloutSpec, StorageSpec};
-use etcd_operator_core::plan::Plan;
+use etcd_operator_core::cluster::plan::Plan;
 use etcd_operator_mutants::Mutant;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use etcd_operator_core::api::EtcdCluster;
 use etcd_operator_core::api::condition::ConditionReason;
-use etcd_operator_core::desired::Desired;
+use etcd_operator_core::cluster::desired::Desired;
+use etcd_operator_core::cluster::plan::HoldReason;
 use etcd_operator_core::explained::{EndedBy, table};
-use etcd_operator_core::plan::HoldReason;
 
 use super::check_golden;
 use super::model::Model;

@@ -77,6 +77,14 @@ fn the_naming_shows_in_the_peer_url_that_a_member_published() {
     for naming in Naming::ALL {
         let url = cluster.with_naming(naming).peer_url(&member);
         assert_eq!(cluster.member_of_peer_url(&url), Some((member.clone(), naming)));
+        let by_tls = url.replace("http://", "https://").replace(":2380", ":2382");
+        assert_eq!(
+            cluster.member_of_peer_url(&by_tls),
+            Some((member.clone(), naming)),
+            "by TLS it is no stranger"
+        );
+        let by_neither = url.replace("http://", "https://");
+        assert_eq!(cluster.member_of_peer_url(&by_neither), None, "each scheme has a port of its own");
     }
     let other = self::cluster("demo", "another").peer_url(&member);
     assert_eq!(cluster.member_of_peer_url(&other), None, "another object's member is a stranger");

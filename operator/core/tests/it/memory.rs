@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use etcd_operator_core::memory::Memory;
+use etcd_operator_core::cluster::memory::Memory;
+use etcd_operator_core::cluster::observed::WarnedKind;
+use etcd_operator_core::cluster::plan::{Concern, Hold, Setback, SetbackKind, Wait};
 use etcd_operator_core::names::MemberName;
-use etcd_operator_core::observed::WarnedKind;
-use etcd_operator_core::plan::{Concern, Hold, Setback, SetbackKind, Wait};
 use jiff::SignedDuration;
 
 use super::model::Model;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use etcd_operator_core::api::EtcdClusterSpec;
-use etcd_operator_core::plan::Plan;
+use etcd_operator_core::cluster::plan::Plan;
 use serde::Deserialize;
 
 use super::check_golden;

@@ -4,14 +4,14 @@ use std::net::Ipv6Addr;
 use std::path::Path;
 
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterSpec};
-use etcd_operator_core::desired::Desired;
+use etcd_operator_core::cluster::desired::Desired;
+use etcd_operator_core::cluster::render::{self, Rendering, compare};
+use etcd_operator_core::cluster::target::{Target, fitting_quota_bytes};
+use etcd_operator_core::cluster::world::{Origin, VolumeRequest};
 use etcd_operator_core::gate::{
     ClusterState, FORMAT, GateConfiguration, InitialCluster, InitialMember, ListenFamily,
 };
 use etcd_operator_core::names::{MemberName, Naming, Role};
-use etcd_operator_core::render::{self, Rendering, compare};
-use etcd_operator_core::target::{Target, fitting_quota_bytes};
-use etcd_operator_core::world::{Origin, VolumeRequest};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use serde::Serialize;
 use serde_json::{Value, json};

@@ -1,10 +1,10 @@
 //! The status is honest: nothing is healthy or ready that did not answer in this very observation.
 
 use etcd_operator_core::api::{EtcdClusterSpec, EtcdClusterStatus, MemberHealth};
-use etcd_operator_core::events;
-use etcd_operator_core::observed::MemberList;
-use etcd_operator_core::plan::Plan;
-use etcd_operator_core::status::status;
+use etcd_operator_core::cluster::events;
+use etcd_operator_core::cluster::observed::MemberList;
+use etcd_operator_core::cluster::plan::Plan;
+use etcd_operator_core::cluster::status::status;
 use jiff::SignedDuration;
 use serde_json::json;
 

@@ -1,9 +1,9 @@
 //! What a member should run: amounts count as amounts, defaults keep digests, and quotas fit volumes.
 
-use etcd_operator_core::desired::Desired;
+use etcd_operator_core::cluster::desired::Desired;
+use etcd_operator_core::cluster::render::{self, Rendering};
+use etcd_operator_core::cluster::target::{Target, fitting_quota_bytes};
 use etcd_operator_core::names::{MemberName, Role};
-use etcd_operator_core::render::{self, Rendering};
-use etcd_operator_core::target::{Target, fitting_quota_bytes};
 use serde_json::{Value, json};
 
 use super::model::Model;

@@ -1,9 +1,9 @@
 //! The reason that Kubernetes gives is quoted for each member, whatever part of it does not come up.
 
 use etcd_operator_core::api::{EtcdClusterStatus, MemberStatus};
-use etcd_operator_core::observed::{Answer, Observed, Probe, WarnedKind};
-use etcd_operator_core::plan::Plan;
-use etcd_operator_core::status::status;
+use etcd_operator_core::cluster::observed::{Answer, Observed, Probe, WarnedKind};
+use etcd_operator_core::cluster::plan::Plan;
+use etcd_operator_core::cluster::status::status;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde_json::{Value, json};
 

@@ -1,6 +1,9 @@
 //! A real etcd member on loopback, from the cache of built images.
 
-use std::net::{SocketAddr, TcpListener};
+use etcd_operator::etcd::{Access, Identity, Pem, Secret};
+use etcd_operator_core::names::{Endpoint, Scheme};
+use sandbox::certificates::{authority, sign_client, sign_server};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -12,7 +15,7 @@ pub(crate) const VERSIONS: [&str; 3] = ["v3.5.35", VERSION, "v3.7.3"];
 /// A member that runs alone and is killed when dropped.
 pub(crate) struct RealEtcd {
     directory: TempDir,
-    endpoint: String,
+    endpoint: Endpoint,
     process: Child,
 }
 
@@ -47,8 +50,21 @@ impl RealEtcd {
 
     /// The same with a version.
     pub(crate) fn start_version(version: &str) -> Self {
+        Self::start_with(version, tempfile::tempdir().unwrap(), Scheme::Http, &[])
+    }
+
+    /// A member whose client port takes nothing but TLS, from whom the authority of these certificates knows.
+    pub(crate) fn start_with_tls(version: &str) -> (Self, Access) {
         let directory = tempfile::tempdir().unwrap();
-        let client = format!("http://{}", free_address());
+        let certificates = Certificates::write(directory.path());
+        let arguments = certificates.arguments(directory.path());
+        (Self::start_with(version, directory, Scheme::Https, &arguments), certificates.access)
+    }
+
+    fn start_with(version: &str, directory: TempDir, scheme: Scheme, arguments: &[String]) -> Self {
+        let address = free_address();
+        let endpoint = Endpoint { scheme, address: address.ip().to_string(), port: address.port() };
+        let client = endpoint.to_string();
         let peer = format!("http://{}", free_address());
         let process = Command::new(binary_of(version))
             .args(["--name", "only", "--data-dir"])
@@ -56,14 +72,15 @@ impl RealEtcd {
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
             .args(["--initial-cluster", &format!("only={peer}"), "--logger", "zap"])
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { directory, endpoint: client, process }
+        Self { directory, endpoint, process }
     }
 
-    pub(crate) fn endpoint(&self) -> &str {
+    pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
@@ -82,5 +99,42 @@ impl Drop for RealEtcd {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// What a member and its client show each other.
+struct Certificates {
+    access: Access,
+}
+
+impl Certificates {
+    /// Those of the member go to files, as etcd wants them.
+    fn write(directory: &Path) -> Self {
+        let authority = authority("members").unwrap();
+        let (server, server_key) =
+            sign_server(&authority, "member", &[Ipv4Addr::LOCALHOST.into()], &[]).unwrap();
+        let (client, client_key) = sign_client(&authority, "operator", None).unwrap();
+        std::fs::write(directory.join("authority.pem"), authority.pem()).unwrap();
+        std::fs::write(directory.join("server.pem"), server.pem()).unwrap();
+        std::fs::write(directory.join("server-key.pem"), server_key.serialize_pem()).unwrap();
+        let identity = Identity {
+            certificate: Pem(client.pem().into_bytes()),
+            key: Secret(client_key.serialize_pem().into_bytes()),
+        };
+        let authority = Pem(authority.pem().into_bytes());
+        let access = Access {
+            scheme: Scheme::Https,
+            authority: Some(authority),
+            identity: Some(identity),
+            ..Access::default()
+        };
+        Self { access }
+    }
+
+    fn arguments(&self, directory: &Path) -> Vec<String> {
+        let file = |flag: &str, name: &str| format!("--{flag}={}", directory.join(name).display());
+        let mut arguments = vec!["--client-cert-auth".to_owned(), file("trusted-ca-file", "authority.pem")];
+        arguments.extend([file("cert-file", "server.pem"), file("key-file", "server-key.pem")]);
+        arguments
     }
 }

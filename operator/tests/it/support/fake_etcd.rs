@@ -1,8 +1,8 @@
 //! A modelled etcd behind the etcd port: a member list and nothing else. It passes the same suite as a real member.
 
-use etcd_operator::etcd::{BoxFuture, EtcdError, EtcdMember, EtcdPort, MemberList};
-use etcd_operator_core::names::{ClusterId, MemberId};
-use etcd_operator_core::observed::{Alarm, EtcdAnswer, LinearizableRead, ListedMember};
+use etcd_operator::etcd::{Access, BoxFuture, EtcdError, EtcdMember, EtcdPort, MemberList};
+use etcd_operator_core::cluster::observed::{Alarm, EtcdAnswer, LinearizableRead, ListedMember};
+use etcd_operator_core::names::{ClusterId, Endpoint, MemberId};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(crate) struct FakeEtcd {
 #[derive(Default)]
 struct State {
     /// Which member answers where.
-    endpoints: BTreeMap<String, MemberId>,
+    endpoints: BTreeMap<Endpoint, MemberId>,
     members: BTreeMap<MemberId, ListedMember>,
     leader: Option<MemberId>,
     next_id: u64,
@@ -30,11 +30,11 @@ const CLUSTER: ClusterId = ClusterId(0xc1);
 
 impl FakeEtcd {
     /// Adds a voter that answers at an endpoint; the first one leads.
-    pub(crate) fn with_voter(self, name: &str, endpoint: &str, peer_url: &str) -> Self {
+    pub(crate) fn with_voter(self, name: &str, endpoint: &Endpoint, peer_url: &str) -> Self {
         let id = {
             let mut state = self.state.lock().unwrap();
             let id = state.add(name, peer_url, false);
-            state.endpoints.insert(endpoint.to_owned(), id);
+            state.endpoints.insert(endpoint.clone(), id);
             state.leader.get_or_insert(id);
             id
         };
@@ -54,11 +54,11 @@ impl FakeEtcd {
 
     fn change<T>(
         &self,
-        endpoint: &str,
+        endpoint: &Endpoint,
         change: impl FnOnce(&mut State) -> Result<T, String>,
     ) -> Result<T, EtcdError> {
         let mut state = self.state.lock().unwrap();
-        let endpoint = endpoint.to_owned();
+        let endpoint = endpoint.clone();
         if !state.endpoints.contains_key(&endpoint) {
             let source = std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into();
             return Err(EtcdError::Unreachable { endpoint, source });
@@ -71,13 +71,13 @@ impl FakeEtcd {
         Ok(changed)
     }
 
-    fn read<T>(&self, endpoint: &str, read: impl FnOnce(&State, MemberId) -> T) -> Result<T, EtcdError> {
+    fn read<T>(&self, endpoint: &Endpoint, read: impl FnOnce(&State, MemberId) -> T) -> Result<T, EtcdError> {
         let state = self.state.lock().unwrap();
         match state.endpoints.get(endpoint) {
             Some(id) => Ok(read(&state, *id)),
             None => {
                 let source = std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into();
-                Err(EtcdError::Unreachable { endpoint: endpoint.to_owned(), source })
+                Err(EtcdError::Unreachable { endpoint: endpoint.clone(), source })
             }
         }
     }
@@ -129,8 +129,8 @@ impl State {
 }
 
 impl EtcdPort for FakeEtcd {
-    fn member(&self, endpoint: &str) -> Box<dyn EtcdMember> {
-        Box::new(FakeMember { cluster: self.clone(), endpoint: endpoint.to_owned() })
+    fn member(&self, endpoint: &Endpoint, _access: &Access) -> Arc<dyn EtcdMember> {
+        Arc::new(FakeMember { cluster: self.clone(), endpoint: endpoint.clone() })
     }
 
     fn call_timeout(&self) -> Duration {
@@ -140,7 +140,7 @@ impl EtcdPort for FakeEtcd {
 
 struct FakeMember {
     cluster: FakeEtcd,
-    endpoint: String,
+    endpoint: Endpoint,
 }
 
 fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
@@ -148,7 +148,7 @@ fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
 }
 
 impl EtcdMember for FakeMember {
-    fn endpoint(&self) -> &str {
+    fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 

@@ -2,19 +2,19 @@
 //! own, the gate's binary and a real etcd. It knows no Kubernetes.
 
 use super::etcd;
-use etcd_operator::etcd::{Connector, EtcdPort};
+use etcd_operator::etcd::{Access, Connector, EtcdPort};
 use etcd_operator_core::gate::{
     ClusterState, FORMAT, GateConfiguration, InitialMember, OLDEST_READER, Permit, Stamp,
 };
 use etcd_operator_core::names::{
-    ANNOTATION_PERMIT, CLIENT_PORT, ClusterIdentity, MemberName, Naming, PermitId, STAMP_PATH,
+    ANNOTATION_PERMIT, ClusterIdentity, MemberName, Naming, PermitId, STAMP_PATH,
 };
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, chroot, geteuid};
 use std::fs::{self, File, Permissions};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -271,8 +271,9 @@ pub(crate) async fn eventually<T, E: std::fmt::Debug>(
 
 /// Waits until etcd answers at an address of the pod with its member list, as the operator reads it.
 pub(crate) async fn wait_for_etcd(address: IpAddr) {
-    let endpoint = format!("http://{}", SocketAddr::new(address, CLIENT_PORT));
-    let member = Connector::default().member(&endpoint);
+    let access = Access::default();
+    let endpoint = access.endpoint(&address.to_string());
+    let member = Connector::default().member(&endpoint, &access);
     let list = eventually(&format!("a member list from {endpoint}"), async || member.members().await).await;
     let status = member.status().await.unwrap();
     assert_eq!(list.members.len(), 1, "{endpoint}");

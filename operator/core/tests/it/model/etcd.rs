@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use etcd_operator_core::gate::{FORMAT, GateHoldReason, GateReport, GateState, InitialMember};
-use etcd_operator_core::names::{ClusterId, MemberId, MemberName};
-use etcd_operator_core::observed::{
+use etcd_operator_core::cluster::observed::{
     Alarm, Answer, EtcdAnswer, KnownMembers, LinearizableRead, ListedMember, MemberList, Probe,
 };
+use etcd_operator_core::cluster::world::Ownership;
+use etcd_operator_core::gate::{FORMAT, GateHoldReason, GateReport, GateState, InitialMember};
+use etcd_operator_core::names::{ClusterId, MemberId, MemberName};
 use etcd_operator_core::quorum::quorum;
-use etcd_operator_core::world::Ownership;
 
 use super::Model;
 

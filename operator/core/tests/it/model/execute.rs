@@ -1,11 +1,11 @@
 //! Carries out actions as the shell would, with their preconditions, and panics where one breaks a rule that must hold
 //! whatever the plan was made from.
 
-use etcd_operator_core::names::{ANNOTATION_PERMIT_ISSUED, CLUSTER_UID, MemberId, MemberName};
-use etcd_operator_core::observed::ListedMember;
-use etcd_operator_core::plan::{
+use etcd_operator_core::cluster::observed::ListedMember;
+use etcd_operator_core::cluster::plan::{
     Action, Delete, Evict, Kind, Object, Patch, PatchOperation, PlannedOn, SetbackKind, Target,
 };
+use etcd_operator_core::names::{ANNOTATION_PERMIT_ISSUED, CLUSTER_UID, MemberId, MemberName};
 use etcd_operator_core::quorum::quorum;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Serialize;
@@ -184,7 +184,7 @@ impl Model {
             if let PatchOperation::Add { path, value } = operation
                 && path.ends_with(&suffix)
             {
-                let issued: etcd_operator_core::observed::IssuedPermit =
+                let issued: etcd_operator_core::cluster::observed::IssuedPermit =
                     serde_json::from_str(value.as_str().expect("a text")).expect("a record");
                 let permits = self.permits.entry(patch.target.name.clone()).or_default();
                 permits.insert(issued.id.to_string());

@@ -1,9 +1,9 @@
 //! What can go wrong in the model, by name, so that fixtures and seeded runs speak of the same things.
 
+use etcd_operator_core::cluster::observed::{Alarm, AlarmKind, ListedMember};
+use etcd_operator_core::cluster::plan::Kind;
 use etcd_operator_core::gate::Stamp;
 use etcd_operator_core::names::{CLUSTER_UID, MemberName, PermitId};
-use etcd_operator_core::observed::{Alarm, AlarmKind, ListedMember};
-use etcd_operator_core::plan::Kind;
 use k8s_openapi::api::core::v1::{EnvVar, ServicePort};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -366,7 +366,7 @@ impl Model {
             }
             Fault::ForgetPermit(_) => drop(annotations(metadata).remove("etcd.operators.rs/permit-issued")),
             _ => {
-                let issued = etcd_operator_core::observed::IssuedPermit {
+                let issued = etcd_operator_core::cluster::observed::IssuedPermit {
                     id: PermitId("burned".to_owned()),
                     pod_uid: "a-pod-that-is-gone".to_owned(),
                     spent: false,

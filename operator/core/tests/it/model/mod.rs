@@ -10,15 +10,15 @@ mod more_faults;
 use std::collections::{BTreeMap, BTreeSet};
 
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterSpec};
-use etcd_operator_core::desired::Desired;
+use etcd_operator_core::cluster::desired::Desired;
+use etcd_operator_core::cluster::memory::Memory;
+use etcd_operator_core::cluster::observed::{Observed, Places, Settings, WarnedKind};
+use etcd_operator_core::cluster::plan::{self, Concern, HoldReason, Plan, Setback};
+use etcd_operator_core::cluster::status;
+use etcd_operator_core::cluster::world::World;
 use etcd_operator_core::explained::EndedBy;
 use etcd_operator_core::gate::Stamp;
-use etcd_operator_core::memory::Memory;
 use etcd_operator_core::names::{ClusterIdentity, Entropy, MemberName, Naming, PermitId};
-use etcd_operator_core::observed::{Observed, Places, Settings, WarnedKind};
-use etcd_operator_core::plan::{self, Concern, HoldReason, Plan, Setback};
-use etcd_operator_core::status;
-use etcd_operator_core::world::World;
 use etcd_operator_mutants::Mutant;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -138,7 +138,7 @@ impl Model {
 
     /// The cluster's identity, with the naming that it has published.
     pub(crate) fn identity(&self) -> ClusterIdentity {
-        let identity = etcd_operator_core::desired::identity(&self.cluster).expect("an identity");
+        let identity = etcd_operator_core::cluster::desired::identity(&self.cluster).expect("an identity");
         let listed =
             self.etcd.iter().flat_map(|etcd| &etcd.members).map(|member| &member.listed.peer_urls[0]);
         let naming =
@@ -189,7 +189,7 @@ impl Model {
 
     /// Adds what the process remembers, without remembering this look.
     fn remember(&self, mut observed: Observed) -> Observed {
-        let identity = etcd_operator_core::desired::identity(&self.cluster).expect("an identity");
+        let identity = etcd_operator_core::cluster::desired::identity(&self.cluster).expect("an identity");
         let world = World::read(&observed, identity);
         let (silent, to_place) = (world.silent_members(), world.volumes_to_place());
         let mut memory = self.memory.clone();
@@ -238,7 +238,7 @@ impl Model {
     pub(crate) fn pass_until(&mut self, actions: usize) -> Plan {
         let observed = self.observe_as_time_passes();
         let mut plan = self.plan_of(&observed);
-        let identity = etcd_operator_core::desired::identity(&self.cluster).expect("an identity");
+        let identity = etcd_operator_core::cluster::desired::identity(&self.cluster).expect("an identity");
         let silent = World::read(&observed, identity.clone()).silent_members();
         let cut_off = World::read(&observed, identity).volumes_to_place().into_keys();
         let cut_off = cut_off.filter(|claim| self.cut_off.contains(claim)).collect();

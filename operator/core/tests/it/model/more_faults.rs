@@ -1,8 +1,8 @@
 //! What befalls whole objects: a second cluster of one name, names that others have, nodes that are wiped. Only does.
 
 use etcd_operator_core::api::BootstrapMode;
+use etcd_operator_core::cluster::observed::{Alarm, AlarmKind};
 use etcd_operator_core::names::{CLUSTER_UID, LABEL_CLUSTER, MemberName};
-use etcd_operator_core::observed::{Alarm, AlarmKind};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
@@ -19,7 +19,7 @@ impl Model {
         self.cluster.metadata.deletion_timestamp = None;
         self.cluster.status = None;
         self.etcd = None;
-        self.memory = etcd_operator_core::memory::Memory::default();
+        self.memory = etcd_operator_core::cluster::memory::Memory::default();
         self.bump_cluster();
     }
 

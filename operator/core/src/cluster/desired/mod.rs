@@ -1,0 +1,213 @@
+//! The spec, parsed once. Nobody reads the spec after this, and what parses can be carried out. Never reads the
+//! status or the world.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use crate::api::{Amount, BootstrapMode, EtcdCluster, EtcdClusterSpec, PodUser, ResourcesSpec};
+use crate::cluster::render::quantity;
+use crate::names::{ClusterIdentity, Naming};
+
+mod version;
+
+pub use version::EtcdVersion;
+
+/// What is wanted of one cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    /// Whose.
+    pub cluster: ClusterIdentity,
+    /// Number of voters: 1, 3, 5 or 7.
+    pub size: usize,
+    /// The version wanted. What a member runs is its own [`crate::cluster::target::Target`].
+    pub version: EtcdVersion,
+    /// Size of each volume.
+    pub storage_size: Quantity,
+    /// StorageClass of each volume; the default class if `None`.
+    pub storage_class_name: Option<String>,
+    /// Requests and limits of the etcd container.
+    pub resources: ResourceRequirements,
+    /// Repository of the etcd image.
+    pub image_repository: String,
+    /// Whether the members should be stopped.
+    pub suspend: bool,
+    /// Whether an empty cluster may be formed beside retained volumes of the same name.
+    pub may_form_beside_retained_volumes: bool,
+    /// How long a changed member must be well before the next one is changed.
+    pub soak: SignedDuration,
+    /// Who chooses the user that pods run as.
+    pub user: PodUser,
+}
+
+/// A spec that cannot be carried out. The API server refuses most of these itself; an older or patched CRD may not.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+pub enum Invalid {
+    /// The object lacks its identity: it never came from an API server.
+    #[error("metadata.{0} is missing")]
+    Identity(&'static str),
+    /// The size is not one that is supported.
+    #[error("spec.size is {0}; it must be 1, 3, 5 or 7")]
+    Size(i32),
+    /// The version is not three numbers.
+    #[error("spec.version is {0:?}; it must be three numbers, for example 3.6.16")]
+    Version(String),
+    /// The version has known defects or is not known.
+    #[error(
+        "spec.version {0} is not supported: use 3.5.32 or later, 3.6.11 or later, or 3.7, \
+         or set spec.allowUnsupportedVersion"
+    )]
+    UnsupportedVersion(EtcdVersion),
+    /// A quantity cannot be read, or is not positive.
+    #[error("{field} is {value:?}; it must be a positive quantity, for example {example}")]
+    Quantity {
+        /// The field.
+        field: String,
+        /// What it says.
+        value: String,
+        /// What it could say.
+        example: &'static str,
+    },
+    /// The repository is empty or holds a tag.
+    #[error("spec.image.repository is {0:?}; it must be a repository without tag or digest")]
+    Repository(String),
+    /// A container that asks for more than it may have is refused by the API server, whatever else is right with it.
+    #[error("spec.resources.requests.{name} is {request}, which is above its limit, {limit}")]
+    AboveLimit {
+        /// Which resource.
+        name: String,
+        /// What is requested.
+        request: String,
+        /// What is allowed.
+        limit: String,
+    },
+    /// Retained volumes cannot be adopted yet.
+    #[error(
+        "spec.bootstrap is adopt, and this version cannot take over retained volumes; set it to new for an empty cluster beside \
+         them"
+    )]
+    Adopt,
+    /// A duration is negative.
+    #[error("spec.rollout.soakSeconds is {0}; it must be 0 or more")]
+    Soak(i64),
+}
+
+impl Desired {
+    /// Parses the spec.
+    ///
+    /// # Errors
+    /// The first field that cannot be carried out.
+    pub fn parse(cluster: &EtcdCluster) -> Result<Desired, Invalid> {
+        // Destructured without `..`, so that a new field cannot be forgotten here.
+        let EtcdClusterSpec {
+            size,
+            version,
+            allow_unsupported_version,
+            storage,
+            resources,
+            image,
+            suspend,
+            bootstrap,
+            rollout,
+            pod,
+        } = &cluster.spec;
+        let parsed = EtcdVersion::parse(version).ok_or_else(|| Invalid::Version(version.clone()))?;
+        if !parsed.is_supported() && !allow_unsupported_version {
+            return Err(Invalid::UnsupportedVersion(parsed));
+        }
+        Ok(Desired {
+            cluster: identity(cluster)?,
+            size: parse_size(*size)?,
+            version: parsed,
+            storage_size: parse_amount("spec.storage.size", &storage.size, "8Gi")?,
+            storage_class_name: storage.storage_class_name.clone(),
+            resources: parse_resources(resources.as_ref())?,
+            image_repository: parse_repository(&image.repository)?,
+            suspend: *suspend,
+            may_form_beside_retained_volumes: parse_bootstrap(*bootstrap)?,
+            soak: parse_soak(rollout.soak_seconds)?,
+            user: pod.user,
+        })
+    }
+}
+
+/// The identity of a cluster object.
+///
+/// # Errors
+/// The object lacks name, namespace or UID.
+pub fn identity(cluster: &EtcdCluster) -> Result<ClusterIdentity, Invalid> {
+    let metadata = &cluster.metadata;
+    Ok(ClusterIdentity {
+        name: metadata.name.clone().ok_or(Invalid::Identity("name"))?,
+        namespace: metadata.namespace.clone().ok_or(Invalid::Identity("namespace"))?,
+        uid: metadata.uid.clone().ok_or(Invalid::Identity("uid"))?,
+        // What the cluster has published already is found in its objects: see `world::identity`.
+        naming: Naming::ByUid,
+    })
+}
+
+fn parse_bootstrap(mode: Option<BootstrapMode>) -> Result<bool, Invalid> {
+    match mode {
+        None => Ok(false),
+        Some(BootstrapMode::New) => Ok(true),
+        Some(BootstrapMode::Adopt) => Err(Invalid::Adopt),
+    }
+}
+
+fn parse_soak(seconds: i64) -> Result<SignedDuration, Invalid> {
+    if seconds < 0 { Err(Invalid::Soak(seconds)) } else { Ok(SignedDuration::from_secs(seconds)) }
+}
+
+/// A number of voters.
+pub(crate) fn parse_size(size: i32) -> Result<usize, Invalid> {
+    match size {
+        1 | 3 | 5 | 7 => usize::try_from(size).map_err(|_| Invalid::Size(size)),
+        _ => Err(Invalid::Size(size)),
+    }
+}
+
+fn parse_repository(repository: &str) -> Result<String, Invalid> {
+    let last = repository.rsplit('/').next().unwrap_or_default();
+    let is_plain = !last.is_empty() && !last.contains([':', '@', ' ']);
+    if is_plain { Ok(repository.to_owned()) } else { Err(Invalid::Repository(repository.to_owned())) }
+}
+
+fn parse_resources(resources: Option<&ResourcesSpec>) -> Result<ResourceRequirements, Invalid> {
+    let Some(ResourcesSpec { requests, limits }) = resources else {
+        return Ok(ResourceRequirements::default());
+    };
+    let parsed = ResourceRequirements {
+        requests: parse_amounts("spec.resources.requests", requests)?,
+        limits: parse_amounts("spec.resources.limits", limits)?,
+        ..ResourceRequirements::default()
+    };
+    for (name, request) in parsed.requests.iter().flatten() {
+        let limit = parsed.limits.as_ref().and_then(|limits| limits.get(name));
+        if let Some(limit) = limit.filter(|limit| quantity::is_above(&request.0, &limit.0)) {
+            let (request, limit) = (request.0.clone(), limit.0.clone());
+            return Err(Invalid::AboveLimit { name: name.clone(), request, limit });
+        }
+    }
+    Ok(parsed)
+}
+
+fn parse_amounts(
+    field: &str,
+    amounts: &BTreeMap<String, Amount>,
+) -> Result<Option<BTreeMap<String, Quantity>>, Invalid> {
+    let parse = |(name, amount): (&String, &Amount)| {
+        Ok((name.clone(), parse_amount(&format!("{field}.{name}"), amount, "500m")?))
+    };
+    let parsed: BTreeMap<String, Quantity> = amounts.iter().map(parse).collect::<Result<_, Invalid>>()?;
+    Ok((!parsed.is_empty()).then_some(parsed))
+}
+
+fn parse_amount(field: &str, amount: &Amount, example: &'static str) -> Result<Quantity, Invalid> {
+    let is_positive = quantity::parse(&amount.0).is_some_and(|value| value > 0);
+    if is_positive {
+        return Ok(amount.to_quantity());
+    }
+    Err(Invalid::Quantity { field: field.to_owned(), value: amount.0.clone(), example })
+}

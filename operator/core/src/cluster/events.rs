@@ -1,0 +1,101 @@
+//! Which Event tells of which action or hold. Never writes one.
+
+use crate::cluster::observed::Observed;
+use crate::cluster::plan::{Action, Delete, Hold, Kind, ObjectHold, Patch, PatchPurpose, Plan};
+
+/// An Event about the cluster object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Whether a person should look.
+    pub severity: Severity,
+    /// One CamelCase word.
+    pub reason: &'static str,
+    /// What the operator did, or would do: `action` of `events.k8s.io/v1`.
+    pub action: &'static str,
+    /// Which fact it tells: what is said of the same fact again, in whatever words, is the same Event.
+    pub fact: String,
+    /// A sentence.
+    pub note: String,
+}
+
+/// The type of an Event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// `Normal`
+    Normal,
+    /// `Warning`
+    Warning,
+}
+
+impl Severity {
+    /// The word in `.type`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Normal => "Normal",
+            Severity::Warning => "Warning",
+        }
+    }
+}
+
+/// The Event to write once this action has been carried out. Actions that only keep records tell nothing.
+pub fn of_action(action: &Action) -> Option<Event> {
+    let (severity, reason, verb) = match action {
+        Action::RecordBootstrap { .. } => (Severity::Normal, "BootstrapStarted", "Bootstrap"),
+        Action::Create(_) => (Severity::Normal, "Created", "Create"),
+        Action::Patch(patch) => of_patch(patch)?,
+        Action::Delete(delete) => of_delete(delete),
+        Action::Evict(_) => (Severity::Normal, "Restarted", "Evict"),
+        Action::AddLearner { .. } => (Severity::Normal, "LearnerAdded", "AddMember"),
+        Action::PromoteMember { .. } => (Severity::Normal, "MemberPromoted", "PromoteMember"),
+        Action::RemoveMember { .. } => (Severity::Normal, "MemberRemoved", "RemoveMember"),
+        Action::MoveLeader { .. } => (Severity::Normal, "LeaderMoved", "MoveLeader"),
+        Action::DisarmAlarm { .. } => (Severity::Normal, "AlarmDisarmed", "DisarmAlarm"),
+    };
+    let note = action.to_string();
+    Some(Event { severity, reason, action: verb, fact: note.clone(), note })
+}
+
+fn of_patch(patch: &Patch) -> Option<(Severity, &'static str, &'static str)> {
+    match &patch.purpose {
+        PatchPurpose::Restore { .. } => Some((Severity::Warning, "DriftRepaired", "Restore")),
+        PatchPurpose::Follow { .. } => Some((Severity::Normal, "Updated", "Update")),
+        PatchPurpose::GivePermit { .. } => Some((Severity::Normal, "PermitGiven", "GivePermit")),
+        PatchPurpose::SetTarget { .. } => Some((Severity::Normal, "MemberUpdateStarted", "Update")),
+        PatchPurpose::SetAside { .. } => Some((Severity::Warning, "VolumeSetAside", "SetAside")),
+        PatchPurpose::RecordPermit { .. }
+        | PatchPurpose::RecordFacts { .. }
+        | PatchPurpose::TakePermit
+        | PatchPurpose::LabelRole { .. } => None,
+    }
+}
+
+fn of_delete(delete: &Delete) -> (Severity, &'static str, &'static str) {
+    match delete.target.kind {
+        Kind::PersistentVolumeClaim => (Severity::Normal, "VolumeDeleted", "Delete"),
+        Kind::StatefulSet | Kind::Pod | Kind::Service | Kind::PodDisruptionBudget => {
+            (Severity::Normal, "Deleted", "Delete")
+        }
+    }
+}
+
+/// The Events for what this plan holds back and the observed status does not show yet. So an Event is written when a
+/// hold begins, and not at each look.
+pub fn of_new_holds(observed: &Observed, plan: &Plan) -> Vec<Event> {
+    let shown = observed.cluster.status.as_ref().map(|status| status.holds.as_slice()).unwrap_or_default();
+    let is_shown = |hold: &Hold| {
+        shown.iter().any(|shown| shown.reason == hold.reason().as_str() && shown.about == hold.about())
+    };
+    plan.holds.iter().filter(|hold| !is_shown(hold)).map(of_hold).collect()
+}
+
+fn of_hold(hold: &Hold) -> Event {
+    let severity = if hold.wants_a_person() { Severity::Warning } else { Severity::Normal };
+    let about = match hold {
+        // Another answer of the server is another fact: quotas and webhooks are changed by people who wait for it.
+        Hold::Object(ObjectHold::Refused { what, message }) => format!("{what}: {message}"),
+        Hold::Wait(_) | Hold::Spec(_) | Hold::Quorum(_) | Hold::Object(_) | Hold::Notice(_) => {
+            hold.about().unwrap_or_default()
+        }
+    };
+    Event { severity, reason: hold.reason().as_str(), action: "Hold", fact: about, note: hold.to_string() }
+}

@@ -1,0 +1,201 @@
+//! The first members: chosen once, frozen with their token, started all at once. Until the cluster has formed they follow the
+//! spec. An attempt that can no longer form a cluster, or no longer the one that is wanted, is abandoned as a whole: new names, a
+//! new token, and its used volumes set aside. Never runs once the cluster has formed.
+
+use std::collections::BTreeMap;
+
+use super::permits::{self, Terms};
+use super::{
+    Action, Concern, Context, Flow, Hold, Kind, Object, PatchPurpose, Plan, QuorumHold, Wait, change, guards,
+    restart, stateful_sets,
+};
+use crate::cluster::render;
+use crate::cluster::target::{self, Target};
+use crate::cluster::world::{Bootstrap, Issued, Member, Origin};
+use crate::gate::{ClusterState, GateHoldReason};
+use crate::names::{ANNOTATION_SET_ASIDE, MemberName, Role};
+use crate::quorum::quorum;
+
+/// Chooses the first members and writes them down before anything is made, so that two operators cannot choose twice.
+pub(super) fn freeze(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    let world = &context.world;
+    let goes_on =
+        |bootstrap: &Bootstrap| can_form(context, bootstrap) && forms_what_is_wanted(context, bootstrap);
+    if world.bootstrap.as_ref().is_some_and(goes_on) {
+        return Flow::Next;
+    }
+    let attempt = world.next_attempt();
+    let chosen = Bootstrap {
+        attempt,
+        token: world.cluster.token(attempt),
+        members: world.fresh_names(context.desired.size),
+    };
+    let action = Action::RecordBootstrap {
+        record: chosen.to_record(),
+        resource_version: world.observed.cluster.metadata.resource_version.clone().unwrap_or_default(),
+    };
+    plan.act(Concern::Bootstrap, action);
+    Flow::Stop
+}
+
+fn can_form(context: &Context<'_>, bootstrap: &Bootstrap) -> bool {
+    let dead = bootstrap.members.iter().filter(|name| is_dead(context, name)).count();
+    bootstrap.members.len() - dead >= quorum(bootstrap.members.len())
+}
+
+/// Whether a first member can never start any more: its volume is gone, or its gate found no log after its permit.
+fn is_dead(context: &Context<'_>, name: &MemberName) -> bool {
+    context.world.member(name).is_some_and(|member| {
+        let lost_volume = member.live_claim().is_none() && member.has_objects() && member.etcd().is_none();
+        lost_volume || super::safety::gate_says_lost(member)
+    })
+}
+
+/// Whether the attempt still leads to what the spec asks for. Volumes cannot be changed, so others are made. A version cannot
+/// be changed once a member may have written with it. More members than are wanted would have to start before one could be
+/// removed; fewer form sooner, and the rest is added.
+fn forms_what_is_wanted(context: &Context<'_>, bootstrap: &Bootstrap) -> bool {
+    let wanted = guards::wanted_volume(context);
+    let facts: Vec<_> = bootstrap
+        .members
+        .iter()
+        .filter_map(|name| context.world.member(name)?.facts.as_ref())
+        .filter(|facts| facts.is_of(&context.world.cluster))
+        .collect();
+    let has_begun = facts.iter().any(|facts| facts.issued != Issued::Never);
+    let is_other_version =
+        facts.iter().any(|facts| facts.version.is_some_and(|it| it != context.desired.version));
+    bootstrap.members.len() <= context.desired.size
+        && facts.iter().all(|facts| guards::different(facts, &wanted).is_none())
+        && !(has_begun && is_other_version)
+}
+
+/// Ends what an abandoned attempt left: its pods go, its volumes stay for a person to look at.
+pub(super) fn set_earlier_attempts_aside(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    let Some(bootstrap) = &context.world.bootstrap else { return Flow::Stop };
+    for member in context.world.members.values().filter(|member| !bootstrap.members.contains(&member.name)) {
+        let is_ours = member.facts.as_ref().is_none_or(|facts| facts.is_of(&context.world.cluster));
+        if is_ours {
+            set_aside(plan, member);
+        }
+    }
+    Flow::Next
+}
+
+fn set_aside(plan: &mut Plan, member: &Member<'_>) {
+    const BECAUSE: &str = "the attempt to form the cluster was abandoned";
+    if let Some(live) = member.stateful_set.filter(|live| live.metadata.deletion_timestamp.is_none()) {
+        plan.act_on_member(&member.name, change::delete(Kind::StatefulSet, live, BECAUSE));
+    }
+    if let Some(pod) = member.live_pod() {
+        plan.act_on_member(&member.name, change::delete(Kind::Pod, pod, BECAUSE));
+    }
+    let (Some(claim), Some(facts)) = (member.live_claim(), &member.facts) else { return };
+    if facts.set_aside {
+        return;
+    }
+    if facts.issued == Issued::Never {
+        plan.act_on_member(&member.name, change::delete(Kind::PersistentVolumeClaim, claim, BECAUSE));
+        return;
+    }
+    let value: BTreeMap<String, String> = [(ANNOTATION_SET_ASIDE.to_owned(), BECAUSE.to_owned())].into();
+    let operations = change::annotate(&claim.metadata, &value);
+    let purpose = PatchPurpose::SetAside { because: BECAUSE.to_owned() };
+    let target = change::target(Kind::PersistentVolumeClaim, claim);
+    plan.act_on_member(&member.name, change::patch(target, operations, purpose));
+}
+
+/// What every first member should run.
+fn wanted_target(context: &Context<'_>) -> Target {
+    let quota = target::fitting_quota_bytes(&context.desired.storage_size.0, 0);
+    Target::of_spec(context.desired, context.desired.version, quota)
+}
+
+/// Makes what is missing of each first member, and lets what is there follow the spec. A claim is made only before its
+/// StatefulSet, so that a lost one is never taken for one that was not made yet.
+pub(super) fn create_members(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    let Some(bootstrap) = &context.world.bootstrap else { return Flow::Stop };
+    let wanted = wanted_target(context);
+    let mut waiting_for = Vec::new();
+    for name in &bootstrap.members {
+        waiting_for.push(name.clone());
+        match context.world.member(name).filter(|member| member.has_objects()) {
+            None => create_member(context, plan, bootstrap, name, &wanted),
+            Some(member) => follow_spec(context, plan, member, &wanted),
+        }
+    }
+    plan.wait(Wait::Forming { waiting_for });
+    Flow::Next
+}
+
+fn create_member(
+    context: &Context<'_>,
+    plan: &mut Plan,
+    bootstrap: &Bootstrap,
+    name: &MemberName,
+    wanted: &Target,
+) {
+    let cluster = &context.world.cluster;
+    let record = bootstrap.to_record();
+    let (attempt, token, members) = (record.attempt, record.token, record.members);
+    let origin = Origin::First { attempt, token, members, naming: cluster.naming };
+    let claim = render::claim(cluster, name, &origin, wanted, &guards::wanted_volume(context));
+    plan.act_on_member(name, Action::Create(Box::new(Object::Claim(claim))));
+    let stateful_set = render::stateful_set(&context.rendering(wanted), name, Role::Voter);
+    plan.act_on_member(name, Action::Create(Box::new(Object::StatefulSet(stateful_set))));
+}
+
+fn follow_spec(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, wanted: &Target) {
+    if let Some(claim) = member.live_claim() {
+        let is_other = member.target.as_ref().is_some_and(|target| !target.is_same_as(wanted));
+        let is_ours = member.facts.as_ref().is_some_and(|facts| facts.is_of(&context.world.cluster));
+        if is_other && is_ours {
+            plan.act_on_record(&member.name, change::set_target(claim, wanted, None, "the spec has changed"));
+        }
+        stateful_sets::keep(context, plan, member, Role::Voter);
+    }
+    match member.gate().map(|report| report.reason) {
+        Some(reason @ (GateHoldReason::Foreign | GateHoldReason::Fenced)) => {
+            plan.hold(Hold::Quorum(QuorumHold::GateRefuses { member: member.name.clone(), reason }));
+        }
+        Some(GateHoldReason::Lost) | None => {}
+    }
+}
+
+/// Gives each first member whose gate waits its permit to form the cluster.
+pub(super) fn permits(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    let Some(bootstrap) = &context.world.bootstrap else { return Flow::Stop };
+    let terms = Terms {
+        state: ClusterState::New,
+        token: bootstrap.token.clone(),
+        initial_cluster: permits::initial_cluster(context, bootstrap.members.iter()),
+    };
+    for member in bootstrap.members.iter().filter_map(|name| context.world.member(name)) {
+        if !is_to_restart(context, member) {
+            permits::give_first(context, plan, member, &terms);
+        }
+    }
+    Flow::Next
+}
+
+/// Makes pods anew that were made from an earlier template. One that may be about to spend its permit is let alone: without
+/// the pod nobody could prove that it did not.
+pub(super) fn restart_outdated(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    let Some(bootstrap) = &context.world.bootstrap else { return Flow::Stop };
+    for member in bootstrap.members.iter().filter_map(|name| context.world.member(name)) {
+        if is_to_restart(context, member) {
+            restart::delete_pod(plan, member);
+        }
+    }
+    Flow::Next
+}
+
+fn is_to_restart(context: &Context<'_>, member: &Member<'_>) -> bool {
+    let may_be_spending = member.facts.as_ref().is_some_and(|facts| match &facts.issued {
+        Issued::Never => false,
+        Issued::To(issued) => !issued.spent,
+        Issued::Unreadable => true,
+    });
+    let is_disturbed = member.etcd_container_runs() && may_be_spending;
+    member.live_claim().is_some() && restart::is_outdated(context, member) && !is_disturbed
+}

@@ -1,0 +1,118 @@
+//! What the user must be told and what ends a plan before anything is changed. Never acts.
+
+use super::{Context, Flow, Hold, Plan, QuorumHold, SpecHold};
+use crate::cluster::observed::{ListedMember, MemberList};
+use crate::cluster::render::quantity;
+use crate::cluster::world::{ClaimFacts, VolumeRequest};
+
+/// Parts of the spec that this build does not carry out: said, never silently ignored. Before the cluster has formed the spec is
+/// followed, so there is nothing to say.
+pub(super) fn spec(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    let (world, desired) = (&context.world, context.desired);
+    if !context.follows_spec {
+        return Flow::Next;
+    }
+    if desired.suspend {
+        plan.hold(Hold::Spec(SpecHold::SuspendNotSupported));
+    }
+    if !world.formed {
+        return Flow::Next;
+    }
+    if let Some(running) = world.version.filter(|running| *running != desired.version) {
+        let (from, to) = (running.to_string(), desired.version.to_string());
+        plan.hold(Hold::Spec(SpecHold::UpgradeNotSupported { from, to }));
+    }
+    let wanted = wanted_volume(context);
+    let others = world
+        .members
+        .values()
+        .filter_map(|member| member.facts.as_ref())
+        .filter(|facts| facts.is_of(&world.cluster) && !facts.set_aside);
+    if let Some(present) = others.filter_map(|facts| different(facts, &wanted)).next() {
+        let (from, to) = (describe_volume(present), describe_volume(&wanted));
+        plan.hold(Hold::Spec(SpecHold::StorageChangeNotSupported { from, to }));
+    }
+    Flow::Next
+}
+
+/// The volume that the spec asks for.
+pub(super) fn wanted_volume(context: &Context<'_>) -> VolumeRequest {
+    VolumeRequest {
+        size: context.desired.storage_size.0.clone(),
+        storage_class_name: context.desired.storage_class_name.clone(),
+    }
+}
+
+/// The volume of a claim, if it is not what is wanted. An earlier operator's claim shows the default class where none was asked
+/// for, so no class is no difference there.
+pub(super) fn different<'f>(facts: &'f ClaimFacts, wanted: &VolumeRequest) -> Option<&'f VolumeRequest> {
+    let present = facts.volume.as_ref()?;
+    let is_same = if facts.is_volume_recorded || wanted.storage_class_name.is_some() {
+        present.is_same_as(wanted)
+    } else {
+        quantity::same(&present.size, &wanted.size)
+    };
+    (!is_same).then_some(present)
+}
+
+fn describe_volume(volume: &VolumeRequest) -> String {
+    match &volume.storage_class_name {
+        Some(class) => format!("{} of class {class}", volume.size),
+        None => volume.size.clone(),
+    }
+}
+
+/// The member list is of one cluster and holds our members only; otherwise nothing is touched.
+pub(super) fn identity(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    let world = &context.world;
+    let Some(list) = world.list else { return Flow::Stop };
+    for stranger in &world.strangers {
+        plan.hold(Hold::Quorum(QuorumHold::UnknownMember { description: describe(stranger) }));
+    }
+    let others: Vec<String> = world
+        .members
+        .values()
+        .filter_map(|member| member.etcd().map(|etcd| (member, etcd)))
+        .filter(|(_, etcd)| etcd.cluster_id != list.cluster_id)
+        .map(|(member, etcd)| format!("{} answers as of cluster {}", member.name, etcd.cluster_id))
+        .collect();
+    let is_one_cluster = others.is_empty();
+    if !is_one_cluster {
+        plan.hold(Hold::Quorum(QuorumHold::ClusterIdMismatch { listed: list.cluster_id, others }));
+    }
+    if is_one_cluster && world.strangers.is_empty() { Flow::Next } else { Flow::Stop }
+}
+
+fn describe(stranger: &ListedMember) -> String {
+    format!("{} {:?} at {}", stranger.id, stranger.name, stranger.peer_urls.join(", "))
+}
+
+/// Shows the alarms of present members, and ends the plan where etcd would refuse whatever comes next.
+pub(super) fn alarms_and_authentication(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    for (member, alarm) in context.world.raised_alarms() {
+        plan.hold(Hold::Quorum(QuorumHold::Alarm { member: member.name.clone(), alarm: alarm.as_str() }));
+    }
+    if !context.world.refuses_for_authentication() {
+        return Flow::Next;
+    }
+    plan.hold(Hold::Quorum(QuorumHold::AuthenticationEnabled));
+    Flow::Stop
+}
+
+/// Says why only harmless things are done: the members refuse the operator, or no quorum answers.
+pub(super) fn members_unheard(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    if context.world.refuses_for_authentication() {
+        plan.hold(Hold::Quorum(QuorumHold::AuthenticationEnabled));
+        return Flow::Next;
+    }
+    quorum_unknown(context, plan);
+    Flow::Next
+}
+
+fn quorum_unknown(context: &Context<'_>, plan: &mut Plan) {
+    let message = match &context.world.observed.member_list {
+        MemberList::Known(_) => "the member list is too old".to_owned(),
+        MemberList::Unknown(message) => message.clone(),
+    };
+    plan.hold(Hold::Quorum(QuorumHold::Unknown { message }));
+}

@@ -1,0 +1,157 @@
+//! Holds about Kubernetes objects: names that others have, volumes that may hold data, writes that were refused. Never decides.
+
+use std::fmt;
+
+use super::HoldReason;
+use crate::cluster::plan::Kind;
+
+/// What is not done to an object, and why.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ObjectHold {
+    /// A volume holds data, and nothing proves that it is a removed member's of this cluster.
+    VolumeConflict {
+        /// The claim.
+        claim: String,
+        /// What is known.
+        message: String,
+    },
+    /// An object that was not made for this cluster has a name that the cluster needs. It is left as it is.
+    NameTaken {
+        /// Its kind.
+        kind: Kind,
+        /// The name.
+        name: String,
+    },
+    /// Volumes of an earlier cluster of this name are there, and nobody has said that an empty one is wanted beside them.
+    RetainedVolumes {
+        /// The claims.
+        claims: Vec<String>,
+    },
+    /// The API server refused a write: the rest goes on without it.
+    Refused {
+        /// What was to be written.
+        what: String,
+        /// What the API server said.
+        message: String,
+    },
+    /// A change was made, and somebody undoes it each time: an admission webhook, or another controller.
+    Overridden {
+        /// The change.
+        what: String,
+    },
+}
+
+impl ObjectHold {
+    pub(super) fn reason(&self) -> HoldReason {
+        match self {
+            ObjectHold::VolumeConflict { .. } => HoldReason::VolumeConflict,
+            ObjectHold::NameTaken { .. } => HoldReason::NameTaken,
+            ObjectHold::RetainedVolumes { .. } => HoldReason::RetainedVolumes,
+            ObjectHold::Refused { .. } => HoldReason::Refused,
+            ObjectHold::Overridden { .. } => HoldReason::Overridden,
+        }
+    }
+
+    pub(super) fn about(&self) -> Option<String> {
+        match self {
+            ObjectHold::VolumeConflict { claim, .. } => Some(claim.clone()),
+            ObjectHold::NameTaken { kind, name } => Some(format!("{} {name}", kind.as_str())),
+            ObjectHold::RetainedVolumes { .. } => None,
+            ObjectHold::Refused { what, .. } | ObjectHold::Overridden { what } => Some(what.clone()),
+        }
+    }
+
+    /// A volume that is kept for a person to look at takes nothing from a cluster that is as specified.
+    pub(super) fn keeps_from_ready(&self) -> bool {
+        match self {
+            ObjectHold::VolumeConflict { .. } => false,
+            ObjectHold::NameTaken { .. }
+            | ObjectHold::RetainedVolumes { .. }
+            | ObjectHold::Refused { .. }
+            | ObjectHold::Overridden { .. } => true,
+        }
+    }
+}
+
+impl fmt::Display for ObjectHold {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ObjectHold::VolumeConflict { claim, message } => {
+                write!(formatter, "volume {claim} is neither used nor deleted: {message}")
+            }
+            ObjectHold::NameTaken { kind, name } => write!(
+                formatter,
+                "{} {name} was not made for this cluster and is left as it is; rename or delete it",
+                kind.as_str()
+            ),
+            ObjectHold::RetainedVolumes { claims } => write!(
+                formatter,
+                "volumes of an earlier cluster of this name are there ({}); no cluster is formed until they are gone, or \
+                 spec.bootstrap is set to new for an empty cluster beside them",
+                claims.join(", ")
+            ),
+            ObjectHold::Refused { what, message } => write!(formatter, "{what} was refused: {message}"),
+            ObjectHold::Overridden { what } => write!(
+                formatter,
+                "{what}: something, such as an admission webhook or another controller, undoes this each time; make it leave the \
+                 object alone"
+            ),
+        }
+    }
+}
+
+/// What the user should know, though nothing is held back.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Notice {
+    /// The volume of a removed member is kept until as many members vote as are wanted.
+    VolumeKept {
+        /// The claim.
+        claim: String,
+    },
+    /// An unused claim of another cluster object has a name like this cluster's. It is passed over.
+    OthersClaim {
+        /// The claim.
+        claim: String,
+    },
+    /// Volumes of an earlier cluster of this name are there, and the spec asks for an empty cluster beside them.
+    BesideRetainedVolumes {
+        /// The claims.
+        claims: Vec<String>,
+    },
+}
+
+impl Notice {
+    pub(super) fn reason(&self) -> HoldReason {
+        match self {
+            Notice::VolumeKept { .. } => HoldReason::VolumeKept,
+            Notice::OthersClaim { .. } => HoldReason::OthersClaim,
+            Notice::BesideRetainedVolumes { .. } => HoldReason::BesideRetainedVolumes,
+        }
+    }
+
+    pub(super) fn about(&self) -> Option<String> {
+        match self {
+            Notice::VolumeKept { claim } | Notice::OthersClaim { claim } => Some(claim.clone()),
+            Notice::BesideRetainedVolumes { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Notice::VolumeKept { claim } => write!(
+                formatter,
+                "volume {claim} of a removed member is kept until as many members vote as are wanted"
+            ),
+            Notice::OthersClaim { claim } => {
+                write!(formatter, "claim {claim} was made for another cluster object and is passed over")
+            }
+            Notice::BesideRetainedVolumes { claims } => write!(
+                formatter,
+                "volumes of an earlier cluster of this name are left as they are: {}",
+                claims.join(", ")
+            ),
+        }
+    }
+}

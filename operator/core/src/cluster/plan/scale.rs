@@ -1,0 +1,183 @@
+//! From the number of members that there are to the number that is wanted: learners are added and promoted one at a
+//! time, and surplus voters are removed one at a time. A repair ends here too: the successor of a removed member is an
+//! addition like any other. Where a voter's volume is being deleted while it runs, its successor is added first. Never deletes an
+//! object.
+
+use std::cmp::Reverse;
+
+use super::{
+    Action, Concern, Context, Flow, Hold, Object, Plan, QuorumHold, Wait, cleanup, guards, safety,
+    stateful_sets,
+};
+use crate::cluster::observed::KnownMembers;
+use crate::cluster::render;
+use crate::cluster::target::Target;
+use crate::cluster::world::{Issued, Member, Origin};
+use crate::names::{MemberName, Role};
+
+/// Members that there may be: the wanted ones, and one more while a voter cannot stay.
+pub(super) fn allowed_members(context: &Context<'_>) -> usize {
+    context.desired.size + usize::from(!safety::ending_voters(context).is_empty())
+}
+
+/// Promotes the learner once it has caught up, if the voters can bear one more.
+pub(super) fn promote(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    let (Some(list), Some(learner)) = (context.world.list, context.world.learner()) else {
+        return Flow::Next;
+    };
+    if context.world.listed().count() > allowed_members(context) {
+        return Flow::Next;
+    }
+    if let Some(because) = reason_to_drop(learner) {
+        let Some(id) = learner.id() else { return Flow::Stop };
+        let (member, planned_on) = (learner.name.clone(), Context::planned_on(list));
+        plan.act(Concern::Membership, Action::RemoveMember { member, id, because, planned_on });
+        return Flow::Stop;
+    }
+    let wait = |message: String| Wait::Learner { member: learner.name.clone(), message };
+    let (Some(leader), Some(answer), Some(id)) =
+        (context.world.leader_answer(), learner.etcd(), learner.id())
+    else {
+        let why = learner.trouble(context.world.observed).map(|trouble| format!(": {trouble}"));
+        plan.wait(wait(format!("it, or the leader, does not answer yet{}", why.unwrap_or_default())));
+        return Flow::Stop;
+    };
+    // Whoever votes is recorded on its claim; whoever is not, has never voted.
+    let is_recorded = learner.facts.as_ref().is_some_and(|facts| facts.member_id == Some(id));
+    if let Err(message) = safety::has_caught_up(leader, answer) {
+        plan.wait(wait(message));
+    } else if !is_recorded {
+        plan.wait(wait("its ID is not recorded on its claim yet".to_owned()));
+    } else if !context.world.votes().may_add() {
+        let members = safety::unhealthy_voters(context);
+        plan.wait(Wait::Health { members, what: "promoting a learner" });
+    } else {
+        let (member, planned_on) = (learner.name.clone(), Context::planned_on(list));
+        plan.act(Concern::Membership, Action::PromoteMember { member, id, planned_on });
+    }
+    Flow::Stop
+}
+
+/// Why a learner must never vote. Another one takes its place; it has no vote that could be missed.
+fn reason_to_drop(learner: &Member<'_>) -> Option<String> {
+    if learner.is_corrupt {
+        return Some("its data differs from the others'".to_owned());
+    }
+    learner.is_volume_ending().then(|| "its volume is being deleted before it votes".to_owned())
+}
+
+/// Adds or removes one member if the number is not the wanted one.
+pub(super) fn grow_or_shrink(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    let Some(list) = context.world.list else { return Flow::Stop };
+    let (listed, allowed) = (context.world.listed().count(), allowed_members(context));
+    let has_successor = listed > context.desired.size && context.world.learner().is_none();
+    if listed < allowed {
+        grow(context, plan, list)
+    } else if listed > allowed || has_successor {
+        shrink(context, plan, list)
+    } else {
+        Flow::Next
+    }
+}
+
+fn grow(context: &Context<'_>, plan: &mut Plan, list: &KnownMembers) -> Flow {
+    if cleanup::is_cleaning(context) {
+        return Flow::Stop;
+    }
+    if !context.world.votes().may_add() {
+        let members = safety::unhealthy_voters(context);
+        plan.wait(Wait::Health { members, what: "adding a member" });
+        return Flow::Stop;
+    }
+    let member = prepare(context, plan);
+    let action = Action::AddLearner {
+        peer_url: context.world.cluster.peer_url(&member),
+        member,
+        planned_on: Context::planned_on(list),
+    };
+    plan.act(Concern::Membership, action);
+    Flow::Stop
+}
+
+/// Makes the objects of the member to be, before it is added: a crash in between leaves an unused volume that is found
+/// again. Were it the other way round, an entry in the list without a volume could be one whose volume was lost.
+fn prepare(context: &Context<'_>, plan: &mut Plan) -> MemberName {
+    let intended = context.world.members.values().find(|member| cleanup::is_intended(context, member));
+    let name = match intended {
+        Some(member) => member.name.clone(),
+        None => context.world.fresh_names(1).pop_first().expect("one name was asked for"),
+    };
+    let target = match intended {
+        Some(member) => stateful_sets::target(context, member),
+        None => target_of_new_member(context),
+    };
+    let cluster = &context.world.cluster;
+    if intended.is_none() {
+        let origin = Origin::Added { token: context.world.token(), naming: cluster.naming };
+        let volume = context.world.common_volume().unwrap_or_else(|| guards::wanted_volume(context));
+        let claim = render::claim(cluster, &name, &origin, &target, &volume);
+        plan.act(Concern::Membership, Action::Create(Box::new(Object::Claim(claim))));
+    }
+    if intended.is_none_or(|member| member.stateful_set.is_none()) {
+        let stateful_set = render::stateful_set(&context.rendering(&target), &name, Role::Learner);
+        plan.act(Concern::Membership, Action::Create(Box::new(Object::StatefulSet(stateful_set))));
+    }
+    name
+}
+
+/// As the others run; and a quota that the database of the others has outgrown would stop the new member at once.
+fn target_of_new_member(context: &Context<'_>) -> Target {
+    let world = &context.world;
+    let version = world.version.unwrap_or(context.desired.version);
+    let target = world.common_target().unwrap_or_else(|| Target::of_spec(context.desired, version, None));
+    let smallest = world.largest_database_bytes().saturating_mul(6) / 5;
+    Target { quota_backend_bytes: target.quota_backend_bytes.map(|quota| quota.max(smallest)), ..target }
+}
+
+fn shrink(context: &Context<'_>, plan: &mut Plan, list: &KnownMembers) -> Flow {
+    let Some(victim) = superfluous(context) else { return Flow::Stop };
+    if let Some(message) = reason_to_see_it_first(victim) {
+        plan.wait(Wait::Learner { member: victim.name.clone(), message });
+        return Flow::Stop;
+    }
+    let others = safety::unhealthy_voters(context).into_iter().filter(|name| *name != victim.name);
+    let unhealthy: Vec<MemberName> = others.collect();
+    if victim.is_voter() && !unhealthy.is_empty() {
+        plan.wait(Wait::Health { members: unhealthy, what: "removing a member" });
+        return Flow::Stop;
+    }
+    if let Err(message) = safety::may_remove(context, victim) {
+        plan.hold(Hold::Quorum(QuorumHold::AtRisk { member: victim.name.clone(), message }));
+        return Flow::Stop;
+    }
+    let Some(id) = victim.id() else { return Flow::Stop };
+    let because = if victim.is_volume_ending() {
+        "its volume is being deleted, and its successor votes".to_owned()
+    } else {
+        format!("{} members are wanted", context.desired.size)
+    };
+    let (member, planned_on) = (victim.name.clone(), Context::planned_on(list));
+    plan.act(Concern::Membership, Action::RemoveMember { member, id, because, planned_on });
+    Flow::Stop
+}
+
+/// A learner that has its permit may or may not have written to its volume. It is seen to run before it is removed, so
+/// that its volume is known to be its own afterwards and need not be kept.
+fn reason_to_see_it_first(victim: &Member<'_>) -> Option<String> {
+    let facts = victim.facts.as_ref()?;
+    let is_unseen = !victim.is_voter() && facts.issued != Issued::Never && facts.member_id.is_none();
+    is_unseen.then(|| "it is not wanted any more, and is removed once it was seen to run".to_owned())
+}
+
+/// Who goes first: who is known to be corrupt, then a learner, then a voter whose volume is being deleted, then one that is not
+/// healthy, then the newest. The leader is last, so that shrinking never needs an election.
+fn superfluous<'c, 'a>(context: &'c Context<'a>) -> Option<&'c Member<'a>> {
+    let created =
+        |member: &Member<'_>| member.claim.and_then(|claim| claim.metadata.creation_timestamp.clone());
+    context.world.listed().min_by_key(|member| {
+        let newest_first = Reverse(created(member).map(|time| time.0));
+        let is_leader = context.world.leads(member);
+        let stays = (!member.is_corrupt, member.is_voter(), !member.is_volume_ending(), member.votes());
+        (stays, is_leader, newest_first, member.name.clone())
+    })
+}

@@ -1,0 +1,98 @@
+//! The Services and the disruption budget: made when missing, put back when changed. What somebody else made under their names is
+//! left as it is, and said. Never touches a member.
+
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+
+use super::{Action, Concern, Context, Flow, Hold, Kind, Object, ObjectHold, Plan, change, stateful_sets};
+use crate::cluster::render;
+use crate::cluster::world;
+
+/// What must be there before the first pod, and at any time.
+pub(super) fn peers_and_budget(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    service(context, plan, render::peers_service(&context.world.cluster));
+    disruption_budget(context, plan);
+    Flow::Next
+}
+
+/// The client Service, which exists only once the cluster has formed: before that nobody could be served, and afterwards
+/// whatever was acknowledged through it is known to be of this cluster.
+pub(super) fn clients(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    service(context, plan, render::client_service(&context.world.cluster));
+    Flow::Next
+}
+
+/// Whether the live object is ours to change: neither somebody else's nor about to go.
+fn is_ours(context: &Context<'_>, plan: &mut Plan, kind: Kind, live: &ObjectMeta) -> bool {
+    let is_own = world::is_own(&context.world.cluster, live);
+    if !is_own {
+        let name = live.name.clone().unwrap_or_default();
+        plan.hold(Hold::Object(ObjectHold::NameTaken { kind, name }));
+    }
+    is_own && live.deletion_timestamp.is_none()
+}
+
+fn service(context: &Context<'_>, plan: &mut Plan, rendered: Service) {
+    let concern = Concern::Service(rendered.name_any());
+    let services = &context.world.observed.services;
+    let Some(live) = services.iter().find(|live| live.name_any() == rendered.name_any()) else {
+        plan.act(concern, Action::Create(Box::new(Object::Service(rendered))));
+        return;
+    };
+    if !is_ours(context, plan, Kind::Service, &live.metadata) {
+        return;
+    }
+    let difference = render::compare::difference(live, &rendered);
+    if !difference.is_empty() {
+        let purpose = change::purpose(difference.fields, change::bears_uid(&live.metadata));
+        plan.act(concern, change::patch(change::target(Kind::Service, live), difference.operations, purpose));
+    }
+}
+
+fn disruption_budget(context: &Context<'_>, plan: &mut Plan) {
+    let rendered = render::disruption_budget(&context.world.cluster, budgeted_voters(context));
+    let budgets = &context.world.observed.disruption_budgets;
+    let Some(live) = budgets.iter().find(|live| live.name_any() == rendered.name_any()) else {
+        plan.act(Concern::Budget, Action::Create(Box::new(Object::DisruptionBudget(rendered))));
+        return;
+    };
+    if !is_ours(context, plan, Kind::PodDisruptionBudget, &live.metadata) {
+        return;
+    }
+    let difference = render::compare::difference(live, &rendered);
+    // The minimum follows the size; the digest tells that from a change by somebody else.
+    let stale = change::differing(live.metadata.annotations.as_ref(), rendered.annotations().clone());
+    if difference.is_empty() && stale.is_empty() {
+        return;
+    }
+    let mut operations = difference.operations;
+    if !stale.is_empty() {
+        operations.extend(change::annotate(&live.metadata, &stale));
+    }
+    let is_repair = stale.is_empty() && change::bears_uid(&live.metadata);
+    let purpose = change::purpose(difference.fields, is_repair);
+    let action = change::patch(change::target(Kind::PodDisruptionBudget, live), operations, purpose);
+    plan.act(Concern::Budget, action);
+}
+
+/// Voters that the budget counts: the wanted ones, or the present ones while there are more. While the list is unknown, as many
+/// may vote as the status last showed, or as there are used volumes.
+fn budgeted_voters(context: &Context<'_>) -> usize {
+    let world = &context.world;
+    let present = match world.list {
+        Some(_) => world.votes().voters,
+        None => {
+            let shown = world.status().map(|status| &status.members).filter(|members| !members.is_empty());
+            let used = || {
+                world
+                    .members
+                    .values()
+                    .filter(|member| stateful_sets::has_used_volume(context, member))
+                    .count()
+            };
+            shown.map_or_else(used, |members| members.iter().filter(|member| !member.learner).count())
+        }
+    };
+    context.desired.size.max(present)
+}

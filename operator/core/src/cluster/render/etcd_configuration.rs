@@ -1,0 +1,72 @@
+//! etcd's configuration file. It is the whole of etcd's settings: the gate starts etcd with `--config-file` alone and
+//! without any `ETCD_` variable. Never writes it.
+
+use serde_json::{Value, json};
+
+use crate::cluster::desired::EtcdVersion;
+use crate::gate::{ClusterState, GateConfiguration, InitialCluster, ListenFamily};
+use crate::names::{CLIENT_PORT, DATA_DIRECTORY, METRICS_PORT, PEER_PORT};
+
+/// The configuration, to be written as JSON, which is YAML too.
+pub fn etcd_configuration(
+    gate: &GateConfiguration,
+    initial: &InitialCluster,
+    listen: &ListenFamily,
+) -> Value {
+    let members = initial.members.iter().map(|member| format!("{}={}", member.name, member.peer_url));
+    let state = match initial.state {
+        ClusterState::New => "new",
+        ClusterState::Existing => "existing",
+    };
+    let mut configuration = json!({
+        "name": gate.member,
+        "data-dir": DATA_DIRECTORY,
+        "listen-client-urls": listen_urls(listen, CLIENT_PORT),
+        "advertise-client-urls": gate.cluster.client_url(&gate.member),
+        "listen-peer-urls": listen_urls(listen, PEER_PORT),
+        "initial-advertise-peer-urls": gate.cluster.peer_url(&gate.member),
+        "listen-metrics-urls": listen_urls(listen, METRICS_PORT),
+        "initial-cluster": members.collect::<Vec<_>>().join(","),
+        "initial-cluster-state": state,
+        "initial-cluster-token": initial.token,
+        // The operator asks before each change whether the others can bear it; etcd asks once more.
+        "strict-reconfig-check": true,
+        "logger": "zap",
+        "log-outputs": ["stderr"],
+    });
+    if let Some(bytes) = gate.quota_backend_bytes {
+        configuration["quota-backend-bytes"] = bytes.into();
+    }
+    let checks = corruption_checks(&gate.etcd_version);
+    if let (Value::Object(all), Value::Object(checks)) = (&mut configuration, checks) {
+        all.extend(checks);
+    }
+    configuration
+}
+
+/// Every address of the pod, in the families that it has.
+fn listen_urls(listen: &ListenFamily, port: u16) -> String {
+    match listen {
+        ListenFamily::DualStack => format!("http://[::]:{port}"),
+        ListenFamily::Ipv4 => format!("http://0.0.0.0:{port}"),
+        ListenFamily::Ipv6(addresses) => {
+            let urls = addresses.iter().map(|address| format!("http://[{address}]:{port}"));
+            urls.collect::<Vec<_>>().join(",")
+        }
+    }
+}
+
+/// etcd compares hashes with its peers when it starts and when it compacts
+/// (<https://etcd.io/docs/v3.6/op-guide/data_corruption/>). The keys moved to feature gates in 3.6.
+fn corruption_checks(version: &str) -> Value {
+    let has_feature_gates =
+        EtcdVersion::parse(version).is_none_or(|version| (version.major, version.minor) >= (3, 6));
+    if has_feature_gates {
+        json!({ "feature-gates": "InitialCorruptCheck=true,CompactHashCheck=true" })
+    } else {
+        json!({
+            "experimental-initial-corrupt-check": true,
+            "experimental-compact-hash-check-enabled": true,
+        })
+    }
+}

@@ -1,0 +1,233 @@
+//! The four conditions. Each is computed from this observation alone; the status before it lends only the time since
+//! when a condition has been what it is. Never reads a condition to decide another.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::api::condition::{ConditionReason, ConditionType};
+use crate::api::{EtcdCluster, EtcdClusterStatus, MemberHealth};
+use crate::cluster::observed::MemberList;
+use crate::cluster::plan::{Hold, Plan};
+use crate::cluster::world::{Health, World};
+
+/// What a condition says before it gets its times.
+struct Finding {
+    status: Truth,
+    reason: &'static str,
+    message: String,
+}
+
+/// The three values of a condition.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Truth {
+    True,
+    False,
+    Unknown,
+}
+
+impl Truth {
+    fn as_str(self) -> &'static str {
+        match self {
+            Truth::True => "True",
+            Truth::False => "False",
+            Truth::Unknown => "Unknown",
+        }
+    }
+}
+
+fn finding(status: Truth, reason: ConditionReason, message: impl Into<String>) -> Finding {
+    Finding { status, reason: reason.as_str(), message: message.into() }
+}
+
+/// All conditions, in their fixed order.
+pub(super) fn conditions(
+    world: &World<'_>,
+    plan: &Plan,
+    status: &EtcdClusterStatus,
+    before: &EtcdClusterStatus,
+) -> Vec<Condition> {
+    ConditionType::ALL
+        .into_iter()
+        .map(|kind| {
+            let finding = match kind {
+                ConditionType::Available => available(world),
+                ConditionType::Ready => ready(world, plan, status),
+                ConditionType::Progressing => progressing(plan),
+                ConditionType::Degraded => degraded(world, status),
+            };
+            with_times(&world.observed.cluster, world.observed.as_of, kind, finding, before)
+        })
+        .collect()
+}
+
+/// The conditions of a cluster whose objects could not be read.
+pub(super) fn unobserved(
+    cluster: &EtcdCluster,
+    as_of: Timestamp,
+    why: &str,
+    before: &EtcdClusterStatus,
+) -> Vec<Condition> {
+    let unknown = |kind| {
+        let finding = finding(Truth::Unknown, ConditionReason::ObservationFailed, why);
+        with_times(cluster, as_of, kind, finding, before)
+    };
+    ConditionType::ALL.into_iter().map(unknown).collect()
+}
+
+fn with_times(
+    cluster: &EtcdCluster,
+    as_of: Timestamp,
+    kind: ConditionType,
+    finding: Finding,
+    before: &EtcdClusterStatus,
+) -> Condition {
+    let same = before
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == kind.as_str() && condition.status == finding.status.as_str());
+    Condition {
+        type_: kind.as_str().to_owned(),
+        status: finding.status.as_str().to_owned(),
+        reason: finding.reason.to_owned(),
+        message: finding.message,
+        observed_generation: cluster.metadata.generation,
+        last_transition_time: match same {
+            Some(condition) => condition.last_transition_time.clone(),
+            None => Time(as_of),
+        },
+    }
+}
+
+/// Available rests on one fact: a linearizable read went through just now.
+fn available(world: &World<'_>) -> Finding {
+    if world.list.is_some() {
+        return finding(Truth::True, ConditionReason::QuorumServes, "a quorum answered a linearizable read");
+    }
+    if world.has_quorum() {
+        let message =
+            "a quorum confirmed a linearizable read, which etcd then refused because it requires credentials";
+        return finding(Truth::True, ConditionReason::QuorumServes, message);
+    }
+    if !world.formed {
+        return finding(
+            Truth::False,
+            ConditionReason::Forming,
+            "the first members have not formed a cluster yet",
+        );
+    }
+    let why = match &world.observed.member_list {
+        MemberList::Unknown(message) => message.clone(),
+        MemberList::Known(_) => {
+            return finding(Truth::Unknown, ConditionReason::ProbeTooOld, "the last answer is too old");
+        }
+    };
+    let answered = world.members.values().any(|member| member.etcd().is_some() || member.refusal().is_some());
+    let all_stopped = world
+        .members
+        .values()
+        .all(|member| matches!(member.health(), Health::NotRunning(_) | Health::GateHolds(_)));
+    if answered {
+        finding(Truth::False, ConditionReason::QuorumLost, why)
+    } else if all_stopped {
+        finding(Truth::False, ConditionReason::NoMemberRuns, "no member is running")
+    } else {
+        finding(Truth::Unknown, ConditionReason::MembersUnreachable, why)
+    }
+}
+
+fn ready(world: &World<'_>, plan: &Plan, status: &EtcdClusterStatus) -> Finding {
+    let available = available(world);
+    let is_forming = !world.formed;
+    if available.status != Truth::True && !is_forming {
+        return available;
+    }
+    let held = |hold: &&Hold| hold.keeps_from_ready() && hold.wants_a_person();
+    if let Some(hold) = plan.holds.iter().find(held) {
+        return Finding { status: Truth::False, reason: hold.reason().as_str(), message: hold.to_string() };
+    }
+    if is_forming {
+        return available;
+    }
+    if let Some(message) = size_differs(world, status) {
+        return finding(Truth::False, ConditionReason::SizeDiffers, message);
+    }
+    if let Some(message) = unhealthy(status) {
+        return finding(Truth::False, ConditionReason::MemberUnhealthy, message);
+    }
+    if let Some(message) = volume_ending(world) {
+        return finding(Truth::False, ConditionReason::VolumeEnding, message);
+    }
+    if let Some(hold) = plan.holds.iter().find(|hold| hold.keeps_from_ready()) {
+        return Finding { status: Truth::False, reason: hold.reason().as_str(), message: hold.to_string() };
+    }
+    if let Some(action) = plan.actions.first() {
+        return finding(Truth::False, ConditionReason::Changing, action.to_string());
+    }
+    finding(Truth::True, ConditionReason::AsSpecified, "every member is healthy and all is as the spec says")
+}
+
+/// Members that run while their volume goes: a loss that has not happened yet, and cannot be undone.
+fn volume_ending(world: &World<'_>) -> Option<String> {
+    let ending: Vec<&str> = world
+        .listed()
+        .filter(|member| member.is_volume_ending())
+        .map(|member| member.name.as_str())
+        .collect();
+    (!ending.is_empty()).then(|| format!("the volume is being deleted for: {}", ending.join(", ")))
+}
+
+fn size_differs(world: &World<'_>, status: &EtcdClusterStatus) -> Option<String> {
+    let voters = status.members.iter().filter(|member| !member.learner).count();
+    let wanted = usize::try_from(world.observed.cluster.spec.size).unwrap_or_default();
+    let learners = status.members.len() - voters;
+    (voters != wanted || learners > 0)
+        .then(|| format!("{voters} voters and {learners} learners; {wanted} voters are wanted"))
+}
+
+fn unhealthy(status: &EtcdClusterStatus) -> Option<String> {
+    let describe = |member: &crate::api::MemberStatus| match &member.message {
+        Some(message) => format!("{}: {message}", member.name),
+        None => member.name.clone(),
+    };
+    let members: Vec<String> =
+        status.members.iter().filter(|member| member.health != MemberHealth::Healthy).map(describe).collect();
+    (!members.is_empty()).then(|| members.join("; "))
+}
+
+fn progressing(plan: &Plan) -> Finding {
+    if let Some(hold) = plan.holds.iter().find(|hold| hold.wants_a_person()) {
+        return Finding { status: Truth::False, reason: hold.reason().as_str(), message: hold.to_string() };
+    }
+    if let Some(action) = plan.actions.first() {
+        return finding(Truth::True, ConditionReason::Changing, action.to_string());
+    }
+    match plan.holds.iter().find(|hold| matches!(hold, Hold::Wait(_))) {
+        Some(hold) => {
+            Finding { status: Truth::True, reason: hold.reason().as_str(), message: hold.to_string() }
+        }
+        None => finding(Truth::False, ConditionReason::AsSpecified, "nothing is left to do"),
+    }
+}
+
+fn degraded(world: &World<'_>, status: &EtcdClusterStatus) -> Finding {
+    if !world.formed {
+        return finding(Truth::False, ConditionReason::Forming, "the cluster has not formed yet");
+    }
+    let available = available(world);
+    match available.status {
+        Truth::Unknown => available,
+        Truth::False => Finding { status: Truth::True, ..available },
+        Truth::True => degraded_while_available(world, status),
+    }
+}
+
+fn degraded_while_available(world: &World<'_>, status: &EtcdClusterStatus) -> Finding {
+    if let Some(message) = volume_ending(world) {
+        return finding(Truth::True, ConditionReason::VolumeEnding, message);
+    }
+    match (unhealthy(status), size_differs(world, status)) {
+        (Some(message), _) => finding(Truth::True, ConditionReason::MemberUnhealthy, message),
+        (None, Some(message)) => finding(Truth::True, ConditionReason::SizeDiffers, message),
+        (None, None) => finding(Truth::False, ConditionReason::AllMembersHealthy, "every member is healthy"),
+    }
+}

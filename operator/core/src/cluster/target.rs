@@ -1,0 +1,135 @@
+//! What a member should run: a function of the spec and of the member's own record. It is recorded on the member's claim before
+//! anything else of the member changes, so that each member's objects are rendered from its own facts. Never looks at the world.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::api::PodUser;
+use crate::cluster::desired::{Desired, EtcdVersion};
+use crate::cluster::render::compare;
+use crate::cluster::render::quantity;
+use crate::gate::GateConfiguration;
+use crate::names::{ETCD_CONTAINER, INSTALL_GATE_CONTAINER};
+
+/// Everything about a member that a change of the spec can change, and a restart is needed for.
+///
+/// What is at its default is not written, so that a target keeps its digest when later operators know more settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// The etcd version.
+    pub version: EtcdVersion,
+    /// Repository of the etcd image, without a tag.
+    pub image_repository: String,
+    /// Requests and limits of the etcd container.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub resources: ResourceRequirements,
+    /// etcd's own limit of its database, in bytes; etcd's default if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_backend_bytes: Option<u64>,
+    /// Who chooses the user that the pod runs as.
+    #[serde(default, skip_serializing_if = "PodUser::is_fixed")]
+    pub user: PodUser,
+}
+
+fn is_empty(resources: &ResourceRequirements) -> bool {
+    *resources == ResourceRequirements::default()
+}
+
+/// The largest database that etcd recommends (<https://etcd.io/docs/v3.6/dev-guide/limit/>).
+const LARGEST_QUOTA_BYTES: u64 = 8 << 30;
+/// Less than this holds no useful database.
+const SMALLEST_QUOTA_BYTES: u64 = 16 << 20;
+
+/// The quota that fits a volume: a quarter of it. The rest is for the copy that a defragmentation makes, the log and snapshots.
+/// Never below 1.2 times a database that is there, which would stop at once.
+pub fn fitting_quota_bytes(volume: &str, present_database_bytes: u64) -> Option<u64> {
+    let bytes = u64::try_from(quantity::parse(volume)? / 1000).ok()?;
+    let fitting = (bytes / 4).clamp(SMALLEST_QUOTA_BYTES, LARGEST_QUOTA_BYTES);
+    Some(fitting.max(present_database_bytes.saturating_mul(6) / 5))
+}
+
+impl Target {
+    /// What the spec asks of a member, for what a change of the spec does not decide here: version and quota.
+    pub fn of_spec(desired: &Desired, version: EtcdVersion, quota_backend_bytes: Option<u64>) -> Target {
+        Target {
+            version,
+            image_repository: desired.image_repository.clone(),
+            resources: desired.resources.clone(),
+            quota_backend_bytes,
+            user: desired.user,
+        }
+    }
+
+    /// What a template shows that an operator wrote before targets were recorded.
+    pub fn of_template(live: &StatefulSet) -> Option<Target> {
+        Target::of_pod_spec(live.spec.as_ref()?.template.spec.as_ref()?)
+    }
+
+    /// What the spec of a member's pod shows.
+    pub fn of_pod_spec(pod: &PodSpec) -> Option<Target> {
+        let etcd = pod.containers.iter().find(|container| container.name == ETCD_CONTAINER)?;
+        let configuration: GateConfiguration = serde_json::from_str(etcd.args.as_ref()?.first()?).ok()?;
+        let user = pod.security_context.as_ref().and_then(|security| security.run_as_user);
+        Some(Target {
+            version: EtcdVersion::parse(&configuration.etcd_version)?,
+            image_repository: repository(etcd)?,
+            resources: etcd.resources.clone().unwrap_or_default(),
+            quota_backend_bytes: configuration.quota_backend_bytes,
+            user: if user.is_some() { PodUser::Fixed } else { PodUser::Platform },
+        })
+    }
+
+    /// Whether a pod that shows this was made from the other. Resources that the other does not name may have been filled in when
+    /// the pod was admitted.
+    pub fn includes(&self, other: &Target) -> bool {
+        let named = ResourceRequirements {
+            requests: named(self.resources.requests.as_ref(), other.resources.requests.as_ref()),
+            limits: named(self.resources.limits.as_ref(), other.resources.limits.as_ref()),
+            ..other.resources.clone()
+        };
+        Target { resources: named, user: other.user, ..self.clone() }.is_same_as(other)
+    }
+
+    /// The annotation's value on a claim.
+    pub fn to_annotation(&self) -> String {
+        serde_json::to_string(self).expect("a target is plain data")
+    }
+
+    /// A digest of it. Amounts count as amounts: `1Gi` and `1024Mi` are one target.
+    pub fn digest(&self) -> String {
+        let value = serde_json::to_value(self).expect("a target is plain data");
+        let digest = Sha256::digest(compare::normalised(&value).to_string());
+        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether two targets are the same, amounts compared as amounts.
+    pub fn is_same_as(&self, other: &Target) -> bool {
+        self.digest() == other.digest()
+    }
+}
+
+type Amounts = BTreeMap<String, Quantity>;
+
+/// Those of the amounts whose names the others have.
+fn named(amounts: Option<&Amounts>, others: Option<&Amounts>) -> Option<Amounts> {
+    let others = others?;
+    let of_others = |(name, _): &(&String, &Quantity)| others.contains_key(*name);
+    Some(amounts?.iter().filter(of_others).map(|(name, amount)| (name.clone(), amount.clone())).collect())
+}
+
+fn repository(etcd: &Container) -> Option<String> {
+    let image = etcd.image.as_deref()?;
+    image.rsplit_once(':').map(|(repository, _)| repository.to_owned())
+}
+
+/// The image that a member's gate comes from, as its template says.
+pub fn gate_image(live: &StatefulSet) -> Option<&str> {
+    let containers = live.spec.as_ref()?.template.spec.as_ref()?.init_containers.as_ref()?;
+    containers.iter().find(|container| container.name == INSTALL_GATE_CONTAINER)?.image.as_deref()
+}

@@ -1,0 +1,183 @@
+//! What is watched of a cluster's members between two looks: that each goes on answering as it did, and that etcd goes on saying the
+//! same about itself. Any difference has one consequence, the next look; what was seen here decides nothing else. Never asks anybody.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::cluster::observed::{
+    Alarm, Answer, EtcdAnswer, KnownMembers, LinearizableRead, ListedMember, MemberList, Observed,
+};
+use crate::cluster::status::rounded_size;
+use crate::names::{ClusterId, MemberId};
+
+/// What a member answers when it is asked for its health and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HealthAnswer {
+    /// It serves linearizable reads, knows a leader and has no alarm.
+    Well,
+    /// It answers otherwise.
+    Unwell,
+    /// Nobody answers.
+    Silent,
+}
+
+impl HealthAnswer {
+    /// The word in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HealthAnswer::Well => "well",
+            HealthAnswer::Unwell => "not well",
+            HealthAnswer::Silent => "silent",
+        }
+    }
+}
+
+/// One member that is watched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watched {
+    /// The address of its pod.
+    pub address: String,
+    /// What it is taken to answer; `None` until it has been asked.
+    expected: Option<HealthAnswer>,
+}
+
+/// What etcd says of itself that the status or a plan depends on, and that nobody tells of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EtcdView {
+    cluster_id: ClusterId,
+    members: Vec<ListedMember>,
+    alarms: Vec<Alarm>,
+    answers: BTreeMap<MemberId, AnswerView>,
+}
+
+/// What of a member's own answer counts.
+#[derive(Clone, Debug, PartialEq)]
+struct AnswerView {
+    version: String,
+    leader: Option<MemberId>,
+    is_learner: bool,
+    errors: Vec<String>,
+    size: Option<String>,
+}
+
+/// All that is watched of one cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vigil {
+    /// By the pod's UID.
+    members: BTreeMap<String, Watched>,
+    etcd: Option<EtcdView>,
+}
+
+/// Why the next look comes early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disturbance {
+    /// A member answers differently.
+    Health {
+        /// The address of its pod.
+        address: String,
+        /// What it answers now.
+        now: HealthAnswer,
+    },
+    /// etcd says something else about itself.
+    Etcd,
+}
+
+impl fmt::Display for Disturbance {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Disturbance::Health { address, now } => {
+                write!(formatter, "the member at {address} is {}", now.as_str())
+            }
+            Disturbance::Etcd => write!(formatter, "etcd's members, leader, alarms or sizes have changed"),
+        }
+    }
+}
+
+impl Vigil {
+    /// Over everybody who was asked at this look.
+    pub fn over(observed: &Observed) -> Vigil {
+        let watched = observed.pods.iter().filter_map(|pod| watched(observed, pod));
+        let etcd = match &observed.member_list {
+            MemberList::Known(known) => Some(EtcdView::seen(known, observed)),
+            MemberList::Unknown(_) => None,
+        };
+        Vigil { members: watched.collect(), etcd }
+    }
+
+    /// Who is watched, by the pod's UID.
+    pub fn members(&self) -> &BTreeMap<String, Watched> {
+        &self.members
+    }
+
+    /// Takes in a member's answer about its health.
+    pub fn hear(&mut self, pod_uid: &str, now: HealthAnswer) -> Option<Disturbance> {
+        let member = self.members.get_mut(pod_uid)?;
+        let before = member.expected.replace(now);
+        let is_news = before.is_some_and(|before| before != now);
+        is_news.then(|| Disturbance::Health { address: member.address.clone(), now })
+    }
+
+    /// Takes in what etcd says of itself.
+    pub fn compare(&self, view: &EtcdView) -> Option<Disturbance> {
+        (self.etcd.as_ref() != Some(view)).then_some(Disturbance::Etcd)
+    }
+}
+
+impl EtcdView {
+    /// From a member list and the answers of all members.
+    pub fn new<'a>(
+        cluster_id: ClusterId,
+        members: Vec<ListedMember>,
+        alarms: Vec<Alarm>,
+        answers: impl Iterator<Item = &'a EtcdAnswer>,
+    ) -> EtcdView {
+        let answers = answers.map(|etcd| (etcd.member_id, AnswerView::new(etcd))).collect();
+        EtcdView { cluster_id, members, alarms, answers }
+    }
+
+    fn seen(known: &KnownMembers, observed: &Observed) -> EtcdView {
+        let answers = observed.probes.values().filter_map(|probe| match &probe.answer {
+            Answer::Etcd(etcd) => Some(etcd),
+            Answer::Gate(_) | Answer::Refused(_) | Answer::Silent(_) => None,
+        });
+        EtcdView::new(known.cluster_id, known.members.clone(), known.alarms.clone(), answers)
+    }
+}
+
+impl AnswerView {
+    fn new(etcd: &EtcdAnswer) -> AnswerView {
+        AnswerView {
+            version: etcd.version.clone(),
+            leader: etcd.leader,
+            is_learner: etcd.is_learner,
+            errors: etcd.errors.clone(),
+            size: rounded_size(etcd.database_size),
+        }
+    }
+}
+
+fn watched(observed: &Observed, pod: &Pod) -> Option<(String, Watched)> {
+    let uid = pod.metadata.uid.clone()?;
+    let probe = observed.probes.get(&uid)?;
+    let address = pod.status.as_ref()?.pod_ip.clone()?;
+    Some((uid, Watched { address, expected: expected(&probe.answer) }))
+}
+
+/// What a member that gave this answer answers about its health, where that follows.
+fn expected(answer: &Answer) -> Option<HealthAnswer> {
+    match answer {
+        Answer::Etcd(etcd) if etcd.errors.is_empty() && is_served(&etcd.read) => Some(HealthAnswer::Well),
+        Answer::Refused(read) if is_served(read) => Some(HealthAnswer::Well),
+        Answer::Silent(_) => Some(HealthAnswer::Silent),
+        Answer::Etcd(_) | Answer::Refused(_) | Answer::Gate(_) => None,
+    }
+}
+
+fn is_served(read: &LinearizableRead) -> bool {
+    match read {
+        LinearizableRead::Served | LinearizableRead::Refused(_) => true,
+        LinearizableRead::Failed(_) | LinearizableRead::NotTried => false,
+    }
+}

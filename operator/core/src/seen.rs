@@ -1,0 +1,212 @@
+//! What watches have told: of each object whose it is and which version of it was the last. That may lag behind the truth, lack
+//! something of it or repeat itself, so it says one thing only: which of the operator's own objects to look at. Nothing of an object's
+//! content is kept, so no plan can be made from here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::key::Key;
+
+/// The kinds that are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WatchedKind {
+    /// The operator's own.
+    EtcdCluster,
+    /// One for each member.
+    StatefulSet,
+    /// One for each member.
+    Pod,
+    /// One for each member.
+    PersistentVolumeClaim,
+    /// Two for each cluster.
+    Service,
+    /// One for each cluster.
+    PodDisruptionBudget,
+}
+
+impl WatchedKind {
+    /// Every kind.
+    pub const ALL: [WatchedKind; 6] = [
+        WatchedKind::EtcdCluster,
+        WatchedKind::StatefulSet,
+        WatchedKind::Pod,
+        WatchedKind::PersistentVolumeClaim,
+        WatchedKind::Service,
+        WatchedKind::PodDisruptionBudget,
+    ];
+}
+
+/// A watched object by its key in Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectName {
+    /// Its kind.
+    pub kind: WatchedKind,
+    /// `metadata.namespace`.
+    pub namespace: Box<str>,
+    /// `metadata.name`.
+    pub name: Box<str>,
+}
+
+/// One state of an object. Versions are compared for being the same and nothing else: their order is the API server's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// `metadata.uid`.
+    pub uid: Box<str>,
+    /// `metadata.resourceVersion`.
+    pub resource_version: Box<str>,
+}
+
+/// What a watch tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// All objects of a kind follow, from the first on.
+    ListBegins(WatchedKind),
+    /// All have been told of; what has not is gone.
+    ListEnds(WatchedKind),
+    /// An object is there, in this version.
+    Is(ObjectName, Version, Key),
+    /// An object is gone, or has left the selection.
+    Gone(ObjectName),
+}
+
+/// What all watches have told so far.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    objects: BTreeMap<ObjectName, (Version, Key)>,
+    /// By kind: the objects that the list that goes on has not named yet.
+    unlisted: BTreeMap<WatchedKind, BTreeSet<ObjectName>>,
+    /// The object that was read last to check on the watches.
+    audited: Option<ObjectName>,
+}
+
+impl Seen {
+    /// Takes in what was told, and says what is to be looked at: nothing, if it was known.
+    pub fn tell(&mut self, told: Told) -> BTreeSet<Key> {
+        match told {
+            Told::ListBegins(kind) => {
+                let known = self.objects.keys().filter(|name| name.kind == kind).cloned();
+                self.unlisted.insert(kind, known.collect());
+                BTreeSet::new()
+            }
+            Told::ListEnds(kind) => {
+                let gone = self.unlisted.remove(&kind).unwrap_or_default();
+                gone.into_iter().filter_map(|name| self.forget(&name)).collect()
+            }
+            Told::Is(name, version, of) => self.note(name, version, of),
+            Told::Gone(name) => self.forget(&name).into_iter().collect(),
+        }
+    }
+
+    /// The object whose turn it is to be read by itself, to find what watches have missed: one after the other, for ever.
+    pub fn next_to_audit(&mut self) -> Option<ObjectName> {
+        let after = self.audited.as_ref();
+        let next = self.objects.keys().find(|name| after.is_none_or(|after| *name > after));
+        self.audited = next.or_else(|| self.objects.keys().next()).cloned();
+        self.audited.clone()
+    }
+
+    /// Takes in what a read has found, and says what is to be looked at: nothing, if the watches had told the same.
+    pub fn audit(&mut self, name: &ObjectName, found: Option<Version>) -> BTreeSet<Key> {
+        // What a watch has taken back meanwhile is its own news.
+        let Some((known, of)) = self.objects.get(name) else { return BTreeSet::new() };
+        match found {
+            Some(found) if found == *known => BTreeSet::new(),
+            Some(found) => {
+                let of = of.clone();
+                self.note(name.clone(), found, of)
+            }
+            None => self.forget(name).into_iter().collect(),
+        }
+    }
+
+    /// How many objects are known.
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    fn note(&mut self, name: ObjectName, version: Version, of: Key) -> BTreeSet<Key> {
+        if let Some(unlisted) = self.unlisted.get_mut(&name.kind) {
+            unlisted.remove(&name);
+        }
+        let before = self.objects.insert(name, (version.clone(), of.clone()));
+        match before {
+            Some((known, whose)) if known == version && whose == of => BTreeSet::new(),
+            Some((_, whose)) => [whose, of].into(),
+            None => [of].into(),
+        }
+    }
+
+    fn forget(&mut self, name: &ObjectName) -> Option<Key> {
+        self.objects.remove(name).map(|(_, of)| of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str) -> ObjectName {
+        ObjectName { kind: WatchedKind::Pod, namespace: "ns".into(), name: name.into() }
+    }
+
+    fn version(version: &str) -> Version {
+        Version { uid: "uid".into(), resource_version: version.into() }
+    }
+
+    fn key(name: &str) -> Key {
+        Key::of_cluster("ns", name)
+    }
+
+    fn is(pod: &str, at: &str, of: &str) -> Told {
+        Told::Is(name(pod), version(at), key(of))
+    }
+
+    #[test]
+    fn what_is_told_twice_is_looked_at_once() {
+        let mut seen = Seen::default();
+        assert_eq!(seen.tell(is("a", "1", "c")), [key("c")].into());
+        assert_eq!(seen.tell(is("a", "1", "c")), [].into());
+        assert_eq!(seen.tell(is("a", "2", "c")), [key("c")].into());
+        assert_eq!(seen.tell(Told::Gone(name("a"))), [key("c")].into());
+        assert_eq!(seen.tell(Told::Gone(name("a"))), [].into());
+    }
+
+    #[test]
+    fn an_object_that_changes_hands_concerns_both() {
+        let mut seen = Seen::default();
+        seen.tell(is("a", "1", "c"));
+        assert_eq!(seen.tell(is("a", "2", "d")), [key("c"), key("d")].into());
+    }
+
+    #[test]
+    fn what_a_new_list_lacks_is_gone_and_what_it_repeats_is_no_news() {
+        let mut seen = Seen::default();
+        for pod in ["a", "b"] {
+            seen.tell(is(pod, "1", pod));
+        }
+        assert_eq!(seen.tell(Told::ListBegins(WatchedKind::Pod)), [].into());
+        assert_eq!(seen.tell(is("b", "1", "b")), [].into());
+        assert_eq!(seen.tell(is("c", "1", "c")), [key("c")].into());
+        assert_eq!(seen.tell(Told::ListEnds(WatchedKind::Pod)), [key("a")].into());
+        assert_eq!(seen.len(), 2);
+    }
+
+    #[test]
+    fn each_object_has_its_turn_to_be_read_and_a_difference_is_looked_at() {
+        let mut seen = Seen::default();
+        assert_eq!(seen.next_to_audit(), None);
+        for pod in ["a", "b"] {
+            seen.tell(is(pod, "1", pod));
+        }
+        let turns: Vec<_> = (0..3).filter_map(|_| seen.next_to_audit()).collect();
+        assert_eq!(turns, [name("a"), name("b"), name("a")]);
+        assert_eq!(seen.audit(&name("a"), Some(version("1"))), [].into());
+        assert_eq!(seen.audit(&name("a"), Some(version("2"))), [key("a")].into());
+        assert_eq!(seen.audit(&name("b"), None), [key("b")].into());
+        assert_eq!(seen.audit(&name("b"), Some(version("3"))), [].into(), "a watch will tell of it");
+    }
+}
