@@ -8,10 +8,29 @@ use kube::Client;
 use kube::api::{Api, DynamicObject};
 use std::time::Duration;
 
-/// The shortest pause between two reads: what a large fleet may cost the API server.
-const AT_LEAST: Duration = Duration::from_millis(500);
-/// In a small fleet each object is read once in this time.
-const ROUND: Duration = Duration::from_secs(300);
+/// How often watched objects are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Audit {
+    /// The shortest pause between two reads: what a large fleet may cost the API server.
+    pub at_least: Duration,
+    /// In a small fleet each object is read once in this time.
+    pub round: Duration,
+}
+
+impl Default for Audit {
+    /// Five minutes in a small fleet; in one of a thousand clusters, two reads a second, and an hour and a half.
+    fn default() -> Self {
+        Self { at_least: Duration::from_millis(500), round: Duration::from_secs(300) }
+    }
+}
+
+impl Audit {
+    /// The pause before the next read, with so many objects known.
+    pub fn pause(&self, objects: usize) -> Duration {
+        let objects = u32::try_from(objects).unwrap_or(u32::MAX).max(1);
+        (self.round / objects).max(self.at_least)
+    }
+}
 
 /// What one read found.
 #[derive(Debug)]
@@ -20,12 +39,6 @@ pub struct Found {
     pub name: ObjectName,
     /// Its version, or none if it is gone; an error is no finding.
     pub version: Option<Option<Version>>,
-}
-
-/// The pause before the next read, with so many objects known.
-pub fn pause(objects: usize) -> Duration {
-    let objects = u32::try_from(objects).unwrap_or(u32::MAX).max(1);
-    (ROUND / objects).max(AT_LEAST)
 }
 
 /// Reads one object.
@@ -47,8 +60,9 @@ mod tests {
 
     #[test]
     fn a_small_fleet_is_read_in_minutes_and_a_large_one_costs_two_reads_a_second() {
-        assert_eq!(pause(0), ROUND);
-        assert_eq!(pause(12), Duration::from_secs(25));
-        assert_eq!(pause(12_000), Duration::from_millis(500));
+        let audit = Audit::default();
+        assert_eq!(audit.pause(0), audit.round);
+        assert_eq!(audit.pause(12), Duration::from_secs(25));
+        assert_eq!(audit.pause(12_000), audit.at_least);
     }
 }

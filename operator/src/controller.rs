@@ -1,7 +1,7 @@
 //! The loop: what watches tell, a queue, one owned task for each object that is looked at, and one for each that is watched between
 //! two looks. What a look does is its kind's ([`crate::reconcile`]); what it decides is in the core.
 
-use crate::audit;
+use crate::audit::{self, Audit};
 use crate::clock::SharedClock;
 use crate::cluster::verbs::ClusterVerbs;
 use crate::metrics::Metrics;
@@ -39,6 +39,8 @@ pub struct Controller {
     pub namespace: Option<String>,
     /// How many objects at once.
     pub concurrency: usize,
+    /// How often watched objects are read to check on the watches.
+    pub audit: Audit,
     /// Monotonic time for the queue.
     pub clock: SharedClock,
     /// Counts how late looks begin.
@@ -68,13 +70,13 @@ impl Controller {
         let mut told = pin!(told(&self.watch_client, self.namespace.as_deref()));
         let mut seen = Seen::default();
         let mut audits = JoinSet::new();
-        let mut next_audit = self.clock.monotonic() + audit::pause(0);
+        let mut next_audit = self.clock.monotonic() + self.audit.pause(0);
         let mut looks = self.looks();
         loop {
             self.start_looks(&mut looks);
             let now = self.clock.monotonic();
             if audits.is_empty() && now >= next_audit {
-                next_audit = now + audit::pause(seen.len());
+                next_audit = now + self.audit.pause(seen.len());
                 seen.next_to_audit().map(|name| audits.spawn(audit::read(self.client.clone(), name)));
             }
             let pause = looks.queue.next_due().map_or(next_audit, |due| due.min(next_audit));

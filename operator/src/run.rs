@@ -2,6 +2,7 @@
 //! is told to end or loses the Lease. It only puts the parts together.
 
 use crate::args::{DEFAULT_PORT, OwnPod, Run};
+use crate::audit::Audit;
 use crate::clock::{RandomIdentifiers, SharedClock, SystemClock};
 use crate::cluster::execute::Executor;
 use crate::cluster::observe::Observer;
@@ -181,6 +182,7 @@ fn controller(
         client: clients.calls.clone(),
         namespace: arguments.watch_namespace.clone(),
         concurrency: arguments.concurrency,
+        audit: Audit::default(),
         clock: clock.clone(),
         metrics: metrics.clone(),
         reconcilers: Reconcilers { clusters: Arc::new(clusters) },

@@ -21,7 +21,7 @@ use std::time::Duration;
 pub const PROBE_INTERVAL: Duration = Duration::from_secs(3);
 /// A member that takes longer to say whether it is well is silent.
 pub const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
-/// etcd is asked about itself at every so many questions for its members' health: half a minute.
+/// One member is asked about etcd at every so many questions for its members' health: half a minute.
 const ETCD_EVERY: u32 = 10;
 /// Where etcd says whether it is well: it makes a linearizable read, and looks for alarms and a leader
 /// (`server/etcdserver/api/etcdhttp/health.go`). It asks nobody for credentials.
@@ -83,7 +83,8 @@ impl Watcher {
                 }
             }
             if is_at_rest && question.is_multiple_of(ETCD_EVERY) {
-                let view = self.etcd_view(&vigil, access).await;
+                let member = question / ETCD_EVERY;
+                let view = self.etcd_view(&vigil, access, member as usize).await;
                 if let Some(disturbance) = view.map_or(Some(Disturbance::Etcd), |view| vigil.compare(&view)) {
                     return disturbance;
                 }
@@ -93,9 +94,10 @@ impl Watcher {
         Disturbance::Etcd
     }
 
-    async fn etcd_view(&self, vigil: &Vigil, access: &Access) -> Option<EtcdView> {
-        let addresses = vigil.members().values().map(|member| member.address.as_str());
-        etcd_view(self.etcd.as_ref(), access, addresses).await
+    /// From one member after the other, time after time.
+    async fn etcd_view(&self, vigil: &Vigil, access: &Access, turn: usize) -> Option<EtcdView> {
+        let member = vigil.members().values().cycle().nth(turn % vigil.members().len())?;
+        etcd_view(self.etcd.as_ref(), access, &member.address).await
     }
 
     fn line_to(&self, member: &Watched) -> Kept {

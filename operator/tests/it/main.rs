@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod etcd_port;
+mod fleet;
 mod gate_network;
 mod gate_volume;
 mod lease;

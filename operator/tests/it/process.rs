@@ -24,15 +24,16 @@ const HOME: &str = "etcd-operator-system";
 const TOKEN: &str = "the-administrator";
 
 /// An API server on loopback and an operator that is its client.
-struct Scene {
+pub(crate) struct Scene {
     _directory: TempDir,
     _server: JoinSet<()>,
-    client: Client,
-    kubeconfig: PathBuf,
+    pub(crate) server: ApiServer,
+    pub(crate) client: Client,
+    pub(crate) kubeconfig: PathBuf,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config =
             ApiServerConfig { administrator_token: Some(TOKEN.to_owned()), ..ApiServerConfig::default() };
@@ -45,21 +46,27 @@ impl Scene {
         let path = directory.path().join("kubeconfig");
         std::fs::write(&path, kubeconfig("test", &url, certificate.authority(), TOKEN)).unwrap();
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move { server.serve(listener, certificate).await.unwrap() });
-        Self { _directory: directory, _server: tasks, client, kubeconfig: path }
+        let served = server.clone();
+        tasks.spawn(async move { served.serve(listener, certificate).await.unwrap() });
+        Self { _directory: directory, _server: tasks, server, client, kubeconfig: path }
     }
 }
 
 /// An operator process, killed when dropped.
-struct Operator {
+pub(crate) struct Operator {
     process: Child,
     address: SocketAddr,
 }
 
 impl Operator {
-    fn start(kubeconfig: &Path, pod: &str) -> Self {
+    pub(crate) fn start(kubeconfig: &Path, pod: &str) -> Self {
+        Self::start_program(env!("CARGO_BIN_EXE_etcd-operator").as_ref(), kubeconfig, pod)
+    }
+
+    /// The same with another build of it.
+    pub(crate) fn start_program(program: &Path, kubeconfig: &Path, pod: &str) -> Self {
         let address = free_address();
-        let process = Command::new(env!("CARGO_BIN_EXE_etcd-operator"))
+        let process = Command::new(program)
             .env("KUBECONFIG", kubeconfig)
             .env("POD_NAME", pod)
             .env("POD_UID", "uid")
@@ -76,6 +83,22 @@ impl Operator {
         let address = format!("http://{}{path}", self.address).parse().unwrap();
         let (_, body) = get(&address, Duration::from_secs(5)).await.ok()?;
         String::from_utf8(body.to_vec()).ok()
+    }
+
+    /// What it has used of the processors so far.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        // Fields 14 and 15 of proc_pid_stat(5), in ticks of a hundredth of a second; the first here is the third there.
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// What it has in memory now.
+    pub(crate) fn memory_mib(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
     }
 
     /// Sends SIGTERM and waits for the end.

@@ -3,13 +3,16 @@
 
 use crate::support::fake_etcd::FakeEtcd;
 use crate::support::kubernetes::{Line, api_server, create_namespace};
+use etcd_operator::audit::Audit;
 use etcd_operator::clock::{RandomIdentifiers, SharedClock, SystemClock};
 use etcd_operator::cluster::execute::Executor;
 use etcd_operator::cluster::observe::Observer;
 use etcd_operator::cluster::report::Reporter;
 use etcd_operator::cluster::verbs::ClusterVerbs;
 use etcd_operator::cluster::vigil::Watcher;
+use etcd_operator::controller::{Controller, Reconcilers};
 use etcd_operator::distortion::Distortion;
+use etcd_operator::etcd::{Connector, EtcdPort};
 use etcd_operator::events::Events;
 use etcd_operator::http::KeptConnections;
 use etcd_operator::lease::Leadership;
@@ -40,9 +43,12 @@ const NAMESPACE: &str = "ns";
 
 /// An operator as a fresh process would be.
 fn reconciler(client: &Client) -> Reconciler<ClusterVerbs> {
+    reconciler_with(client, Arc::new(FakeEtcd::default()))
+}
+
+fn reconciler_with(client: &Client, etcd: Arc<dyn EtcdPort>) -> Reconciler<ClusterVerbs> {
     let clock: SharedClock = Arc::new(SystemClock::new());
     let metrics = Metrics::register(&mut Registry::default());
-    let etcd = Arc::new(FakeEtcd::default());
     let settings = Settings {
         operator_image: "etcd-operator:test".to_owned(),
         silence_grace: Settings::DEFAULT_SILENCE_GRACE,
@@ -73,6 +79,21 @@ fn reconciler(client: &Client) -> Reconciler<ClusterVerbs> {
         distortion: Distortion::default(),
     };
     Reconciler { client: client.clone(), verbs, clock, metrics, memories: Mutex::default() }
+}
+
+/// The same, led by what watches tell, in this process.
+pub(crate) fn controller_of(client: &Client, audit: Audit) -> Controller {
+    let clusters = reconciler_with(client, Arc::new(Connector::default()));
+    Controller {
+        watch_client: client.clone(),
+        client: client.clone(),
+        namespace: None,
+        concurrency: 4,
+        audit,
+        clock: clusters.clock.clone(),
+        metrics: clusters.metrics.clone(),
+        reconcilers: Reconcilers { clusters: Arc::new(clusters) },
+    }
 }
 
 fn key() -> Key {

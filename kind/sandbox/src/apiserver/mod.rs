@@ -40,17 +40,20 @@ mod request;
 mod review;
 mod serve;
 mod service;
+mod stale;
 mod strategic;
 mod strategy;
 mod stream;
 mod structural;
 mod subresource;
 mod table;
+mod tally;
 mod tls;
 mod validation;
 mod watch;
 mod write;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex};
@@ -59,6 +62,8 @@ use cluster::Cluster;
 use inputs::{Clock, Identifiers, NodeAccess, RandomIdentifiers, SystemClock};
 pub use serve::ResponseBody;
 use serve::{Guarded, Shared, Trust};
+pub use stale::StaleWatches;
+use tally::Tally;
 pub use tls::{ServerCertificate, TlsError, kubeconfig};
 
 /// What an API server is made from.
@@ -122,6 +127,8 @@ impl ApiServer {
             revision: tokio::sync::watch::Sender::new(revision),
             clock: config.clock,
             node: Mutex::new(config.node),
+            tally: Tally::default(),
+            stale: Mutex::default(),
         });
         shared.with(|cluster, inputs| bootstrap::fill(cluster, inputs, config.advertise));
         Self { shared, trust: Trust::InProcess, sessions: None }
@@ -142,6 +149,16 @@ impl ApiServer {
             })
             .service(self.clone());
         kube::Client::new(named, "default")
+    }
+
+    /// How many requests of each verb have come over the network so far.
+    pub fn requests(&self) -> BTreeMap<&'static str, u64> {
+        self.shared.tally.so_far()
+    }
+
+    /// Makes the watches of this server stale from now on, those that are open too.
+    pub fn make_watches_stale(&self, stale: StaleWatches) {
+        self.shared.stale.lock().expect("nothing panics while it holds this").watches = stale;
     }
 
     /// Gives the server its way to logs and pods.

@@ -26,7 +26,9 @@ use super::error::ApiError;
 use super::inputs::{Clock, Identifiers, NodeAccess};
 use super::render::Form;
 use super::request::{ApiRequest, Query, route};
+use super::stale::StaleWatches;
 use super::stream::{Sessions, Upgrade};
+use super::tally::Tally;
 use super::watch::{WatchEvent, WatchPlan};
 use super::{auth, forward, render, stream};
 
@@ -47,6 +49,15 @@ pub(super) struct Shared {
     pub(super) revision: watch::Sender<u64>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) node: Mutex<Option<Arc<dyn NodeAccess>>>,
+    pub(super) tally: Tally,
+    pub(super) stale: Mutex<Stale>,
+}
+
+/// How stale watches are, and how many changes they have told.
+#[derive(Debug, Default)]
+pub(super) struct Stale {
+    pub(super) watches: StaleWatches,
+    told: u64,
 }
 
 pub(super) struct Guarded {
@@ -68,6 +79,13 @@ impl Shared {
         let revision = guarded.cluster.store.revision();
         self.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
         result
+    }
+
+    /// What of these changes a watch tells, and how late.
+    fn distort(&self, events: Vec<WatchEvent>) -> (Vec<WatchEvent>, Duration) {
+        let mut stale = self.stale.lock().expect("nothing panics while it holds this");
+        let watches = stale.watches;
+        (watches.distort(events, &mut stale.told), watches.lag)
     }
 
     pub(super) fn node(&self) -> Option<Arc<dyn NodeAccess>> {
@@ -124,6 +142,10 @@ where
         Err(error) => return failure(&error),
     };
     let answered = shared.with(|cluster, inputs| answer(cluster, inputs, &request));
+    match trust {
+        Trust::Network => shared.tally.count(&request.method, &answered),
+        Trust::InProcess => {}
+    }
     let answered = answered.and_then(|answer| Form::check(&request).map(|()| answer));
     match answered {
         Err(error) => failure(&error),
@@ -287,6 +309,10 @@ impl Watch {
             match next {
                 Ok((events, after)) => {
                     self.after = after;
+                    let (events, lag) = self.shared.distort(events);
+                    if !events.is_empty() && !lag.is_zero() {
+                        tokio::time::sleep(lag).await;
+                    }
                     self.pending.extend(events);
                 }
                 Err(error) => {

@@ -7,7 +7,7 @@ use std::fmt;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::cluster::observed::{
-    Alarm, Answer, EtcdAnswer, KnownMembers, LinearizableRead, ListedMember, MemberList, Observed,
+    Answer, EtcdAnswer, KnownMembers, LinearizableRead, ListedMember, MemberList, Observed,
 };
 use crate::cluster::status::rounded_size;
 use crate::names::{ClusterId, MemberId};
@@ -43,12 +43,12 @@ pub struct Watched {
     expected: Option<HealthAnswer>,
 }
 
-/// What etcd says of itself that the status or a plan depends on, and that nobody tells of.
+/// What etcd says of itself that the status or a plan depends on, and that nobody tells of. Alarms are left out: a member that has one
+/// is not well.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EtcdView {
     cluster_id: ClusterId,
     members: Vec<ListedMember>,
-    alarms: Vec<Alarm>,
     answers: BTreeMap<MemberId, AnswerView>,
 }
 
@@ -90,7 +90,7 @@ impl fmt::Display for Disturbance {
             Disturbance::Health { address, now } => {
                 write!(formatter, "the member at {address} is {}", now.as_str())
             }
-            Disturbance::Etcd => write!(formatter, "etcd's members, leader, alarms or sizes have changed"),
+            Disturbance::Etcd => write!(formatter, "etcd's members, leader, versions or sizes have changed"),
         }
     }
 }
@@ -119,22 +119,27 @@ impl Vigil {
         is_news.then(|| Disturbance::Health { address: member.address.clone(), now })
     }
 
-    /// Takes in what etcd says of itself.
+    /// Takes in what some members say of etcd.
     pub fn compare(&self, view: &EtcdView) -> Option<Disturbance> {
-        (self.etcd.as_ref() != Some(view)).then_some(Disturbance::Etcd)
+        let is_known = self.etcd.as_ref().is_some_and(|known| {
+            let is_as_before = |(member, answer)| known.answers.get(member) == Some(answer);
+            known.cluster_id == view.cluster_id
+                && known.members == view.members
+                && view.answers.iter().all(is_as_before)
+        });
+        (!is_known).then_some(Disturbance::Etcd)
     }
 }
 
 impl EtcdView {
-    /// From a member list and the answers of all members.
+    /// From a member list and the answers of some members.
     pub fn new<'a>(
         cluster_id: ClusterId,
         members: Vec<ListedMember>,
-        alarms: Vec<Alarm>,
         answers: impl Iterator<Item = &'a EtcdAnswer>,
     ) -> EtcdView {
         let answers = answers.map(|etcd| (etcd.member_id, AnswerView::new(etcd))).collect();
-        EtcdView { cluster_id, members, alarms, answers }
+        EtcdView { cluster_id, members, answers }
     }
 
     fn seen(known: &KnownMembers, observed: &Observed) -> EtcdView {
@@ -142,7 +147,7 @@ impl EtcdView {
             Answer::Etcd(etcd) => Some(etcd),
             Answer::Gate(_) | Answer::Refused(_) | Answer::Silent(_) => None,
         });
-        EtcdView::new(known.cluster_id, known.members.clone(), known.alarms.clone(), answers)
+        EtcdView::new(known.cluster_id, known.members.clone(), answers)
     }
 }
 

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::model::{Model, lines};
 
-fn spec(size: i32) -> EtcdClusterSpec {
+pub(super) fn spec(size: i32) -> EtcdClusterSpec {
     EtcdClusterSpec {
         size,
         version: "3.6.16".to_owned(),
@@ -34,7 +34,7 @@ fn settled(size: i32) -> Model {
     model
 }
 
-fn assert_as_specified(model: &Model) {
+pub(super) fn assert_as_specified(model: &Model) {
     let etcd = model.etcd.as_ref().expect("the cluster formed");
     let wanted = usize::try_from(model.cluster.spec.size).expect("a size");
     assert_eq!(etcd.members.len(), wanted);
@@ -49,7 +49,7 @@ fn assert_as_specified(model: &Model) {
 
 /// Something that happens to a settled or unsettled world.
 #[derive(Clone, Debug)]
-enum Trouble {
+pub(super) enum Trouble {
     LoseDisk(usize),
     Wipe(usize),
     DeletePod(usize),
@@ -62,7 +62,7 @@ enum Trouble {
     Passes(usize),
 }
 
-fn trouble() -> impl Strategy<Value = Trouble> {
+pub(super) fn trouble() -> impl Strategy<Value = Trouble> {
     prop_oneof![
         any::<usize>().prop_map(Trouble::LoseDisk),
         any::<usize>().prop_map(Trouble::Wipe),
@@ -78,7 +78,7 @@ fn trouble() -> impl Strategy<Value = Trouble> {
 }
 
 /// Hits a member only if the others could bear its loss, so that what follows is the operator's to get right.
-fn strike(model: &mut Model, trouble: &Trouble) {
+pub(super) fn strike(model: &mut Model, trouble: &Trouble) {
     let bearable: Vec<_> = model
         .etcd
         .iter()

@@ -11,6 +11,7 @@ mod model;
 mod plan_golden;
 mod properties;
 mod render_golden;
+mod stale;
 mod status;
 mod target;
 mod trouble;

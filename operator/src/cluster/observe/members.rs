@@ -12,7 +12,7 @@ use etcd_operator_core::cluster::observed::{
 use etcd_operator_core::cluster::vigil::EtcdView;
 use etcd_operator_core::gate::GateReport;
 use etcd_operator_core::names::{Endpoint, MemberId};
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use std::collections::BTreeMap;
@@ -116,20 +116,13 @@ async fn ask_gate(pod: &Asking) -> Result<GateReport, String> {
     Ok(report)
 }
 
-/// What etcd says of itself, without a question to any gate. `None` if some member does not answer, or nobody can give the list:
-/// that is for a look to judge.
-pub async fn etcd_view(
-    etcd: &dyn EtcdPort,
-    access: &Access,
-    addresses: impl Iterator<Item = &str>,
-) -> Option<EtcdView> {
-    let members: Vec<_> = addresses.map(|address| etcd.member(&access.endpoint(address), access)).collect();
-    let answers = try_join_all(members.iter().map(|member| member.status())).await.ok()?;
-    let leads = |answer: &EtcdAnswer| answer.leader == Some(answer.member_id);
-    let leader = answers.iter().position(leads)?;
-    let list = members[leader].members().await.ok()?;
-    let alarms = members[leader].alarms().await.ok()?;
-    Some(EtcdView::new(list.cluster_id, list.members, alarms, answers.iter()))
+/// What one member says of etcd, without a question to any gate. `None` if it does not answer or cannot give the list: that is for a
+/// look to judge.
+pub async fn etcd_view(etcd: &dyn EtcdPort, access: &Access, address: &str) -> Option<EtcdView> {
+    let member = etcd.member(&access.endpoint(address), access);
+    let answer = member.status().await.ok()?;
+    let list = member.members().await.ok()?;
+    Some(EtcdView::new(list.cluster_id, list.members, [&answer].into_iter()))
 }
 
 /// The voters that answered: those that serve reads first, of them the leader of the highest term, then by member ID.

@@ -160,7 +160,11 @@ impl Model {
             ..ContainerStatus::default()
         };
         let pod = self.pods.get_mut(pod).expect("it was listed");
-        pod.status = Some(PodStatus { container_statuses: Some(vec![status]), ..PodStatus::default() });
+        pod.status = Some(PodStatus {
+            container_statuses: Some(vec![status]),
+            pod_ip: pod.metadata.name.clone(),
+            ..PodStatus::default()
+        });
     }
 
     /// Whether no node can pull the image that the pod was made with.

@@ -1,0 +1,152 @@
+//! What Kubernetes makes of StatefulSets, for as many as are wanted: a pod of real size for each, that runs at an address of its own
+//! on loopback. It starts no process; the members are modelled.
+
+use super::etcd::Etcds;
+use etcd_operator_core::gate::Permit;
+use etcd_operator_core::names::ANNOTATION_PERMIT;
+use futures::StreamExt as _;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::runtime::watcher::{Config, Event, watcher};
+use kube::{Client, Resource as _, ResourceExt as _};
+use serde_json::{Value, json};
+use std::net::Ipv4Addr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// One for all.
+pub(crate) struct Kubelet {
+    client: Client,
+    etcds: Etcds,
+    pods: AtomicU32,
+}
+
+impl Kubelet {
+    pub(crate) fn new(client: Client, etcds: Etcds) -> Self {
+        Self { client, etcds, pods: AtomicU32::new(0) }
+    }
+
+    /// Works until dropped.
+    pub(crate) async fn run(&self) {
+        let mut stateful_sets =
+            pin!(watcher(Api::<StatefulSet>::all(self.client.clone()), Config::default()));
+        let mut pods = pin!(watcher(Api::<Pod>::all(self.client.clone()), Config::default()));
+        loop {
+            tokio::select! {
+                biased;
+                Some(event) = stateful_sets.next() => match event.unwrap() {
+                    Event::Apply(live) | Event::InitApply(live) => self.make_pod(&live).await,
+                    Event::Delete(_) | Event::Init | Event::InitDone => {}
+                },
+                Some(event) = pods.next() => match event.unwrap() {
+                    Event::Apply(pod) | Event::InitApply(pod) => self.look_at(&pod).await,
+                    Event::Delete(_) | Event::Init | Event::InitDone => {}
+                },
+            }
+        }
+    }
+
+    /// The controller's part: the pod, once, and the revision that it was made from.
+    async fn make_pod(&self, live: &StatefulSet) {
+        let namespace = live.namespace().unwrap();
+        let revision = format!("{}-1", live.name_any());
+        if live.status.as_ref().is_some_and(|status| status.update_revision.as_ref() == Some(&revision)) {
+            return;
+        }
+        let stateful_sets: Api<StatefulSet> = Api::namespaced(self.client.clone(), &namespace);
+        let status = json!({ "status": {
+            "observedGeneration": live.metadata.generation, "replicas": 1, "readyReplicas": 1, "currentReplicas": 1,
+            "updatedReplicas": 1, "availableReplicas": 1, "currentRevision": revision, "updateRevision": revision,
+        }});
+        let by = PatchParams::apply("kube-controller-manager");
+        let by = PatchParams { force: false, ..by };
+        stateful_sets.patch_status(&live.name_any(), &by, &Patch::Merge(status)).await.unwrap();
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
+        let by =
+            PostParams { field_manager: Some("kube-controller-manager".to_owned()), ..PostParams::default() };
+        pods.create(&by, &pod_of(live, &revision)).await.unwrap();
+    }
+
+    /// The node's part: it runs the pod, ends it, and hands the gate what the pod is annotated with.
+    async fn look_at(&self, pod: &Pod) {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &pod.namespace().unwrap());
+        if pod.metadata.deletion_timestamp.is_some() {
+            pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await.unwrap();
+            return;
+        }
+        let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref());
+        let Some(address) = address.map(|address| address.parse().unwrap()) else {
+            let address = self.next_address();
+            self.etcds.pod_runs(address, &pod.uid().unwrap());
+            return self.write_status(&pods, pod, address, false).await;
+        };
+        let permit = pod.annotations().get(ANNOTATION_PERMIT);
+        if let Some(permit) = permit.filter(|_| !self.etcds.runs(address)) {
+            let permit: Permit = serde_json::from_str(permit).unwrap();
+            self.etcds.permitted(address, &permit);
+            self.write_status(&pods, pod, address, true).await;
+        }
+    }
+
+    async fn write_status(&self, pods: &Api<Pod>, pod: &Pod, address: Ipv4Addr, is_ready: bool) {
+        let by = PatchParams { field_manager: Some("kubelet".to_owned()), ..PatchParams::default() };
+        let status = json!({ "status": status(pod, address, is_ready) });
+        pods.patch_status(&pod.name_any(), &by, &Patch::Merge(status)).await.unwrap();
+    }
+
+    fn next_address(&self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 1)) + self.pods.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+fn pod_of(live: &StatefulSet, revision: &str) -> Pod {
+    let template = live.spec.clone().unwrap().template;
+    let metadata = template.metadata.unwrap_or_default();
+    let mut labels = metadata.labels.unwrap_or_default();
+    labels.insert("controller-revision-hash".to_owned(), revision.to_owned());
+    labels.insert("statefulset.kubernetes.io/pod-name".to_owned(), format!("{}-0", live.name_any()));
+    labels.insert("apps.kubernetes.io/pod-index".to_owned(), "0".to_owned());
+    let mut spec = template.spec.unwrap();
+    spec.node_name = Some("node".to_owned());
+    spec.hostname = Some(format!("{}-0", live.name_any()));
+    Pod {
+        metadata: ObjectMeta {
+            name: Some(format!("{}-0", live.name_any())),
+            namespace: live.namespace(),
+            labels: Some(labels),
+            annotations: metadata.annotations,
+            owner_references: live.controller_owner_ref(&()).map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(spec),
+        ..Pod::default()
+    }
+}
+
+/// As a kubelet writes it of a pod with one init container and one container.
+fn status(pod: &Pod, address: Ipv4Addr, is_ready: bool) -> Value {
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let ready = if is_ready { "True" } else { "False" };
+    let condition =
+        |kind: &str, status: &str| json!({ "type": kind, "status": status, "lastTransitionTime": now });
+    let container = |container: &k8s_openapi::api::core::v1::Container, state: Value, is_ready: bool| {
+        json!({
+            "name": container.name, "image": container.image, "imageID": format!("registry.example.com/etcd@sha256:{}", "ab".repeat(32)),
+            "containerID": format!("containerd://{}", "cd".repeat(32)), "restartCount": 0, "ready": is_ready, "started": true, "state": state,
+        })
+    };
+    let spec = pod.spec.as_ref().unwrap();
+    let running = json!({ "running": { "startedAt": now } });
+    let ended = json!({ "terminated": { "exitCode": 0, "reason": "Completed", "startedAt": now, "finishedAt": now } });
+    json!({
+        "phase": "Running", "podIP": address.to_string(), "podIPs": [{ "ip": address.to_string() }], "hostIP": "192.0.2.1", "qosClass": "Burstable",
+        "startTime": now,
+        "conditions": [
+            condition("PodReadyToStartContainers", "True"), condition("Initialized", "True"), condition("Ready", ready),
+            condition("ContainersReady", ready), condition("PodScheduled", "True"),
+        ],
+        "initContainerStatuses": spec.init_containers.iter().flatten().map(|one| container(one, ended.clone(), true)).collect::<Vec<_>>(),
+        "containerStatuses": spec.containers.iter().map(|one| container(one, running.clone(), is_ready)).collect::<Vec<_>>(),
+    })
+}
