@@ -82,7 +82,7 @@ impl Controller {
             let pause = looks.queue.next_due().map_or(next_audit, |due| due.min(next_audit));
             tokio::select! {
                 biased;
-                Some((key, next)) = looks.passes.ended() => looks.ended(key, next, self.clock.monotonic()),
+                Some((key, next)) = looks.passes.ended() => looks.ended(key, next, &mut seen, self.clock.monotonic()),
                 Some((key, disturbed)) = looks.vigils.ended() => looks.disturbed(key, disturbed, self.clock.monotonic()),
                 Some(told) = told.next() => looks.request(seen.tell(told), self.clock.monotonic()),
                 Some(found) = audits.join_next() => {
@@ -123,10 +123,11 @@ impl Looks {
         }
     }
 
-    fn ended(&mut self, key: Key, next: Next, now: Duration) {
+    fn ended(&mut self, key: Key, next: Next, seen: &mut Seen, now: Duration) {
         self.queue.finish(&key);
         match next {
-            Next::Look { after, vigil, is_slow } => {
+            Next::Look { after, vigil, read, is_slow } => {
+                seen.learn(read, &key);
                 self.queue.set_slow(&key, is_slow);
                 if let Some(after) = after {
                     self.queue.request(key.clone(), now + after);

@@ -171,6 +171,9 @@ pub enum GetError {
 /// Longest body that is read: far above any answer of a gate.
 const LONGEST_BODY: usize = 1 << 20;
 
+/// A connection that is kept holds so much for what it reads; heads of answers are far shorter.
+const READ_BUFFER_BYTES: usize = 4096;
+
 /// One GET on a connection of its own, so that nothing is reused from an earlier incarnation of the address.
 pub async fn get(address: &Uri, timeout: Duration) -> Result<(StatusCode, Bytes), GetError> {
     let exchange = async { Connection::to(address).await?.get(address.path()).await };
@@ -190,7 +193,11 @@ impl Connection {
         let stream = TcpStream::connect((host(authority), authority.port_u16().unwrap_or(80)))
             .await
             .map_err(GetError::Connect)?;
-        let (sender, transport) = http1::handshake(TokioIo::new(stream)).await.map_err(GetError::Protocol)?;
+        let (sender, transport) = http1::Builder::new()
+            .read_buf_exact_size(Some(READ_BUFFER_BYTES))
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(GetError::Protocol)?;
         Ok(Self { authority: authority.clone(), sender, transport })
     }
 

@@ -5,6 +5,7 @@ use crate::clock::SharedClock;
 use crate::metrics::Metrics;
 use crate::telemetry::chain;
 use etcd_operator_core::key::{Key, OwnKind};
+use etcd_operator_core::seen::{ObjectName, Version};
 use futures::future::BoxFuture;
 use kube::api::Api;
 use kube::core::NamespaceResourceScope;
@@ -40,6 +41,8 @@ pub enum Next {
         after: Option<Duration>,
         /// What is watched meanwhile.
         vigil: Option<Vigil>,
+        /// The watched objects that the look has read.
+        read: Vec<(ObjectName, Version)>,
         /// Whether looks at it wait for somebody who does not answer.
         is_slow: bool,
     },
@@ -50,7 +53,7 @@ pub enum Next {
 impl Next {
     /// After a pause, with nothing watched meanwhile.
     pub fn after(pause: Duration) -> Self {
-        Next::Look { after: Some(pause), vigil: None, is_slow: false }
+        Next::Look { after: Some(pause), vigil: None, read: Vec::new(), is_slow: false }
     }
 }
 

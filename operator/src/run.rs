@@ -48,7 +48,9 @@ pub fn run(arguments: Run) -> anyhow::Result<()> {
     crate::telemetry::start();
     // The first user of TLS in a process installs the provider for all; another one being there would do as well.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    // One thread: the operator waits far more than it works, and waking another costs more than most of what is to be done.
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build()
         .context("failed to start a runtime")?;

@@ -88,6 +88,11 @@ fn is(kind: WatchedKind, metadata: &ObjectMeta) -> Option<Told> {
     Some(Told::Is(name(kind, metadata)?, version(metadata)?, of))
 }
 
+/// Name and version of an object, once it has been created.
+pub fn identify(kind: WatchedKind, metadata: &ObjectMeta) -> Option<(ObjectName, Version)> {
+    Some((name(kind, metadata)?, version(metadata)?))
+}
+
 fn name(kind: WatchedKind, metadata: &ObjectMeta) -> Option<ObjectName> {
     let namespace = metadata.namespace.as_deref()?.into();
     Some(ObjectName { kind, namespace, name: metadata.name.as_deref()?.into() })

@@ -96,6 +96,14 @@ impl Seen {
         }
     }
 
+    /// Takes in what a look has read live. What is known already stays as it was told; what no watch has told of is known from now on, so
+    /// that it is audited too.
+    pub fn learn(&mut self, objects: impl IntoIterator<Item = (ObjectName, Version)>, of: &Key) {
+        for (name, version) in objects {
+            self.objects.entry(name).or_insert_with(|| (version, of.clone()));
+        }
+    }
+
     /// The object whose turn it is to be read by itself, to find what watches have missed: one after the other, for ever.
     pub fn next_to_audit(&mut self) -> Option<ObjectName> {
         let after = self.audited.as_ref();
@@ -193,6 +201,15 @@ mod tests {
         assert_eq!(seen.tell(is("c", "1", "c")), [key("c")].into());
         assert_eq!(seen.tell(Told::ListEnds(WatchedKind::Pod)), [key("a")].into());
         assert_eq!(seen.len(), 2);
+    }
+
+    #[test]
+    fn what_only_a_look_has_seen_is_audited_and_what_a_watch_has_told_stays() {
+        let mut seen = Seen::default();
+        seen.tell(is("a", "2", "c"));
+        seen.learn([(name("a"), version("1")), (name("b"), version("1"))], &key("c"));
+        assert_eq!(seen.audit(&name("a"), Some(version("2"))), [].into());
+        assert_eq!(seen.audit(&name("b"), None), [key("c")].into());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::distortion::Distortion;
 use crate::metrics::Metrics;
 use crate::reconcile::{Next, ObserveError, ReportError, Verbs};
 use crate::telemetry::chain;
+use crate::watch::identify;
 use etcd_operator_core::api::EtcdCluster;
 use etcd_operator_core::cluster::desired::Desired;
 use etcd_operator_core::cluster::memory::Memory;
@@ -17,6 +18,8 @@ use etcd_operator_core::cluster::pace::{Done, pace};
 use etcd_operator_core::cluster::plan::{Concern, Plan, Planned, Setback, of_invalid, plan};
 use etcd_operator_core::cluster::vigil::Vigil;
 use etcd_operator_core::key::{Key, OwnKind};
+use etcd_operator_core::seen::{ObjectName, Version, WatchedKind};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -89,7 +92,7 @@ impl Verbs for ClusterVerbs {
         }
         let is_slow = observed.probes.values().any(|probe| matches!(probe.answer, Answer::Silent(_)));
         let vigil = self.watcher.watch(Vigil::over(&observed), contact.access, &observed.entropy, pace);
-        Ok(Next::Look { after: pace.pause(), vigil, is_slow })
+        Ok(Next::Look { after: pace.pause(), vigil, read: read_objects(&observed), is_slow })
     }
 
     /// In the metrics at once, in the status after a while.
@@ -165,6 +168,24 @@ impl ClusterVerbs {
         }
         executed
     }
+}
+
+/// Names and versions of everything that a look has read.
+fn read_objects(observed: &Observed) -> Vec<(ObjectName, Version)> {
+    let mut read = Vec::new();
+    read.extend(identify(WatchedKind::EtcdCluster, &observed.cluster.metadata));
+    let of = |kind: WatchedKind| move |metadata: &ObjectMeta| identify(kind, metadata);
+    read.extend(
+        observed.stateful_sets.iter().map(|it| &it.metadata).filter_map(of(WatchedKind::StatefulSet)),
+    );
+    read.extend(observed.pods.iter().map(|it| &it.metadata).filter_map(of(WatchedKind::Pod)));
+    read.extend(
+        observed.claims.iter().map(|it| &it.metadata).filter_map(of(WatchedKind::PersistentVolumeClaim)),
+    );
+    read.extend(observed.services.iter().map(|it| &it.metadata).filter_map(of(WatchedKind::Service)));
+    let budgets = observed.disruption_budgets.iter().map(|it| &it.metadata);
+    read.extend(budgets.filter_map(of(WatchedKind::PodDisruptionBudget)));
+    read
 }
 
 /// A spec that can't be carried out changes nothing; what runs is kept as it is.

@@ -21,8 +21,8 @@ use std::time::Duration;
 pub const PROBE_INTERVAL: Duration = Duration::from_secs(3);
 /// A member that takes longer to say whether it is well is silent.
 pub const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
-/// One member is asked about etcd at every so many questions for its members' health: half a minute.
-const ETCD_EVERY: u32 = 10;
+/// One member is asked about etcd at every so many questions for its members' health: once a minute.
+const ETCD_EVERY: u32 = 20;
 /// Where etcd says whether it is well: it makes a linearizable read, and looks for alarms and a leader
 /// (`server/etcdserver/api/etcdhttp/health.go`). It asks nobody for credentials.
 const HEALTH_PATH: &str = "/health";
@@ -105,7 +105,8 @@ impl Watcher {
     }
 }
 
-async fn ask_health(line: &mut Kept) -> HealthAnswer {
+/// What a member says of its health, on a line to its metrics port.
+pub async fn ask_health(line: &mut Kept) -> HealthAnswer {
     match line.get(HEALTH_PATH, PROBE_TIMEOUT).await {
         Ok((status, body)) if says_well(status, &body) => HealthAnswer::Well,
         Ok(_) => HealthAnswer::Unwell,

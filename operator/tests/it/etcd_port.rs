@@ -3,10 +3,14 @@
 use crate::support::etcd::{RealEtcd, VERSIONS};
 use crate::support::fake_etcd::FakeEtcd;
 use assert_matches::assert_matches;
+use etcd_client::{AlarmAction, AlarmType};
+use etcd_operator::cluster::vigil::ask_health;
 use etcd_operator::etcd::{
     Access, ConnectionSettings, Connector, EtcdError, EtcdPort, MemberList, Secret, User,
 };
 use etcd_operator::gate::log_identity;
+use etcd_operator::http::KeptConnections;
+use etcd_operator_core::cluster::vigil::HealthAnswer;
 use etcd_operator_core::names::{Endpoint, MemberId};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -147,4 +151,31 @@ async fn the_gate_reads_the_identity_in_a_real_log() {
     let identity = log_identity::parse(&bytes[..log_identity::HEAD_BYTES]).unwrap();
     assert_eq!(identity.cluster_id, list.cluster_id);
     assert_eq!(identity.member_id, list.members[0].id);
+}
+
+/// What the operator asks members between two looks: etcd makes a linearizable read of its own, also where authentication is on.
+#[tokio::test]
+async fn a_real_member_says_whether_it_is_well_to_whoever_asks_on_its_metrics_port() {
+    for version in VERSIONS {
+        let etcd = RealEtcd::start_version(version);
+        wait_for_list(&connector(), etcd.endpoint(), &Access::default()).await;
+        let mut line = KeptConnections::with_room_for(1).to(etcd.metrics());
+        assert_eq!(ask_health(&mut line).await, HealthAnswer::Well, "{version}");
+        turn_authentication_on(etcd.endpoint()).await;
+        assert_eq!(ask_health(&mut line).await, HealthAnswer::Well, "{version} with authentication");
+        kill(Pid::from_raw(etcd.process_id()), Signal::SIGSTOP).unwrap();
+        assert_eq!(ask_health(&mut line).await, HealthAnswer::Silent, "{version} stands still");
+        kill(Pid::from_raw(etcd.process_id()), Signal::SIGCONT).unwrap();
+        assert_eq!(ask_health(&mut line).await, HealthAnswer::Well, "{version} goes on");
+        raise_an_alarm(etcd.endpoint()).await;
+        assert_eq!(ask_health(&mut line).await, HealthAnswer::Unwell, "{version} has an alarm");
+        drop(etcd);
+        assert_eq!(ask_health(&mut line).await, HealthAnswer::Silent, "{version} is gone");
+    }
+}
+
+async fn raise_an_alarm(endpoint: &Endpoint) {
+    let options = etcd_client::ConnectOptions::new().with_user("root", "secret");
+    let mut client = etcd_client::Client::connect([endpoint.to_string()], Some(options)).await.unwrap();
+    client.alarm(AlarmAction::Activate, AlarmType::Nospace, None).await.unwrap();
 }

@@ -28,7 +28,7 @@ pub(super) fn spec(size: i32) -> EtcdClusterSpec {
     }
 }
 
-fn settled(size: i32) -> Model {
+pub(super) fn settled(size: i32) -> Model {
     let mut model = Model::new(spec(size));
     model.settle(60);
     model

@@ -8,6 +8,7 @@ mod documents;
 mod identity;
 mod memory;
 mod model;
+mod pace;
 mod plan_golden;
 mod properties;
 mod render_golden;

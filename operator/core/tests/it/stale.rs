@@ -17,7 +17,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::converge::{Trouble, assert_as_specified, spec, strike, trouble};
-use super::model::{Model, lines};
+use super::model::{Fault, Model, lines};
 
 /// Seconds that go by at once; and between two questions to each member.
 const STEP: u64 = 3;
@@ -36,6 +36,26 @@ enum Fate {
 
 fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![Just(Fate::Lost), (0_u64..40).prop_map(Fate::Late), Just(Fate::Repeated)]
+}
+
+/// Changes that no member shows.
+fn change() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        Just(Fault::DeleteBudget),
+        Just(Fault::CorruptBudget),
+        Just(Fault::CorruptSelector),
+        Just(Fault::DeleteService("demo".to_owned())),
+        Just(Fault::ClearStatus),
+    ]
+}
+
+/// Whether there is anything left that it changes.
+fn is_possible(model: &Model, fault: &Fault) -> bool {
+    match fault {
+        Fault::CorruptBudget => !model.budgets.is_empty(),
+        Fault::CorruptSelector => model.services.contains_key("demo"),
+        _ => true,
+    }
 }
 
 /// A world and an operator that sees it through stale watches.
@@ -133,6 +153,7 @@ impl Scene {
 
     fn look(&mut self) {
         self.looks += 1;
+        let read = objects(&self.model);
         let observed = self.model.observe();
         let plan = self.model.pass_until(usize::MAX);
         let done = Done { has_acted: !plan.actions.is_empty(), setbacks: Vec::new() };
@@ -140,6 +161,7 @@ impl Scene {
         self.pace = pace(self.model.monotonic, &observed, &plan, &status, &done, &mut self.model.memory);
         self.due = self.pace.pause().map(|pause| self.second + pause.as_secs().max(1));
         self.vigil = Some(Vigil::over(&observed));
+        self.seen.learn(read, &key());
     }
 
     fn rest(&mut self) {
@@ -225,7 +247,8 @@ proptest! {
     #[test]
     fn the_world_comes_to_rest_whatever_watches_lose_delay_or_repeat(
         fates in prop::collection::vec(fate(), 1..12),
-        troubles in prop::collection::vec(trouble(), 1..6),
+        troubles in prop::collection::vec(trouble(), 1..4),
+        changes in prop::collection::vec(change(), 1..4),
     ) {
         let mut scene = Scene::new(fates);
         scene.rest();
@@ -236,6 +259,15 @@ proptest! {
             }
             (0..3).for_each(|_| scene.step());
         }
+        scene.rest();
+        for fault in &changes {
+            if is_possible(&scene.model, fault) {
+                scene.model.inject(fault);
+            }
+            scene.step();
+        }
+        // Nothing but the audit may tell of these; it reads one object at each step.
+        (0..30).for_each(|_| scene.step());
         scene.rest();
     }
 }

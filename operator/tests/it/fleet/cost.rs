@@ -14,10 +14,10 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-/// For how long each state of the fleet is measured.
-const WINDOW: Duration = Duration::from_secs(30);
+/// For how long each state of the fleet is measured, unless `FLEET_SECONDS` says otherwise.
+const WINDOW_SECONDS: u64 = 30;
 /// The fleet is left alone for so long before: what it still had to do is over then.
-const SETTLE: Duration = Duration::from_secs(20);
+const SETTLE: Duration = Duration::from_secs(10);
 
 /// What a fleet may cost, whatever its size.
 const MOST_REQUESTS_A_SECOND: f64 = 5.0;
@@ -101,6 +101,7 @@ fn measure(clusters: usize) -> Costs {
 /// A fleet, its operator, and the API server between them.
 struct Measured {
     clusters: usize,
+    time: Duration,
     scene: Scene,
     operator: Operator,
     fleet: Fleet,
@@ -118,15 +119,17 @@ impl Measured {
         fleet.grow_to(clusters).await;
         eprintln!("{clusters} clusters have formed in {:.0?}", began.elapsed());
         tokio::time::sleep(SETTLE).await;
-        Self { clusters, scene, operator, fleet }
+        let seconds =
+            std::env::var("FLEET_SECONDS").map_or(WINDOW_SECONDS, |text| text.parse().expect("a number"));
+        Self { clusters, time: Duration::from_secs(seconds), scene, operator, fleet }
     }
 
     async fn costs(self) -> Costs {
-        let rest = self.window("at rest", async || tokio::time::sleep(WINDOW).await).await;
+        let rest = self.window("at rest", async || tokio::time::sleep(self.time).await).await;
         let mut repair = [Duration::ZERO; 2];
-        self.window("1 % change", async || repair[0] = self.change_for(WINDOW).await).await;
+        self.window("1 % change", async || repair[0] = self.change_for(self.time).await).await;
         let unseen = self.kill_some().await;
-        self.window("1 % are dead", async || repair[1] = self.change_for(WINDOW).await).await;
+        self.window("1 % are dead", async || repair[1] = self.change_for(self.time).await).await;
         Costs { clusters: self.clusters, rest, repair, unseen }
     }
 

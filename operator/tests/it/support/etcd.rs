@@ -16,6 +16,7 @@ pub(crate) const VERSIONS: [&str; 3] = ["v3.5.35", VERSION, "v3.7.3"];
 pub(crate) struct RealEtcd {
     directory: TempDir,
     endpoint: Endpoint,
+    metrics: Endpoint,
     process: Child,
 }
 
@@ -66,22 +67,31 @@ impl RealEtcd {
         let endpoint = Endpoint { scheme, address: address.ip().to_string(), port: address.port() };
         let client = endpoint.to_string();
         let peer = format!("http://{}", free_address());
+        let address = free_address();
+        let metrics =
+            Endpoint { scheme: Scheme::Http, address: address.ip().to_string(), port: address.port() };
         let process = Command::new(binary_of(version))
             .args(["--name", "only", "--data-dir"])
             .arg(directory.path().join("data"))
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
             .args(["--initial-cluster", &format!("only={peer}"), "--logger", "zap"])
+            .args(["--listen-metrics-urls", &metrics.to_string()])
             .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { directory, endpoint, process }
+        Self { directory, endpoint, metrics, process }
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// Where it says whether it is well, in plain text.
+    pub(crate) fn metrics(&self) -> &Endpoint {
+        &self.metrics
     }
 
     pub(crate) fn process_id(&self) -> i32 {
