@@ -11,20 +11,22 @@ use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Client, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Mutex;
 
 /// One for all.
 pub(crate) struct Kubelet {
     client: Client,
     etcds: Etcds,
-    pods: AtomicU32,
+    /// By the pod's UID.
+    addresses: Mutex<BTreeMap<String, Ipv4Addr>>,
 }
 
 impl Kubelet {
     pub(crate) fn new(client: Client, etcds: Etcds) -> Self {
-        Self { client, etcds, pods: AtomicU32::new(0) }
+        Self { client, etcds, addresses: Mutex::default() }
     }
 
     /// Works until dropped.
@@ -75,12 +77,11 @@ impl Kubelet {
             pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await.unwrap();
             return;
         }
-        let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref());
-        let Some(address) = address.map(|address| address.parse().unwrap()) else {
-            let address = self.next_address();
+        let (address, is_new) = self.address_of(&pod.uid().unwrap());
+        if is_new {
             self.etcds.pod_runs(address, &pod.uid().unwrap());
-            return self.write_status(&pods, pod, address, false).await;
-        };
+            self.write_status(&pods, pod, address, false).await;
+        }
         let permit = pod.annotations().get(ANNOTATION_PERMIT);
         if let Some(permit) = permit.filter(|_| !self.etcds.runs(address)) {
             let permit: Permit = serde_json::from_str(permit).unwrap();
@@ -95,8 +96,13 @@ impl Kubelet {
         pods.patch_status(&pod.name_any(), &by, &Patch::Merge(status)).await.unwrap();
     }
 
-    fn next_address(&self) -> Ipv4Addr {
-        Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 1)) + self.pods.fetch_add(1, Ordering::Relaxed))
+    /// The pod's address, and whether it has just been given: an event may be older than what was made of the one before it.
+    fn address_of(&self, pod_uid: &str) -> (Ipv4Addr, bool) {
+        let mut addresses = self.addresses.lock().unwrap();
+        let next =
+            Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 1)) + u32::try_from(addresses.len()).unwrap());
+        let is_new = !addresses.contains_key(pod_uid);
+        (*addresses.entry(pod_uid.to_owned()).or_insert(next), is_new)
     }
 }
 
