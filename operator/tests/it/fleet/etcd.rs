@@ -76,6 +76,20 @@ impl Etcds {
         });
     }
 
+    /// Where the members of the cluster of the one here are well, that one among them.
+    pub(crate) fn well_beside(&self, address: Ipv4Addr) -> Vec<Ipv4Addr> {
+        self.with(|state| {
+            let Some((uid, _)) = state.pods.get(&address).and_then(|pod| pod.member.clone()) else {
+                return Vec::new();
+            };
+            if state.clusters.get(&uid).is_none_or(|cluster| cluster.leader().is_none()) {
+                return Vec::new();
+            }
+            let is_peer = |pod: &Pod| pod.member.as_ref().is_some_and(|(cluster, _)| *cluster == uid);
+            state.pods.iter().filter(|(_, pod)| is_peer(pod)).map(|(address, _)| *address).collect()
+        })
+    }
+
     /// Whether etcd runs here.
     pub(crate) fn runs(&self, address: Ipv4Addr) -> bool {
         self.with(|state| state.pods.get(&address).is_some_and(|pod| pod.member.is_some()))

@@ -11,7 +11,7 @@ use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Client, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::Mutex;
@@ -20,13 +20,17 @@ use std::sync::Mutex;
 pub(crate) struct Kubelet {
     client: Client,
     etcds: Etcds,
+    /// UIDs of StatefulSets whose pod was made.
+    made: Mutex<BTreeSet<String>>,
+    /// Those in which etcd runs.
+    pods: Mutex<BTreeMap<Ipv4Addr, Pod>>,
     /// By the pod's UID.
     addresses: Mutex<BTreeMap<String, Ipv4Addr>>,
 }
 
 impl Kubelet {
     pub(crate) fn new(client: Client, etcds: Etcds) -> Self {
-        Self { client, etcds, addresses: Mutex::default() }
+        Self { client, etcds, made: Mutex::default(), pods: Mutex::default(), addresses: Mutex::default() }
     }
 
     /// Works until dropped.
@@ -53,7 +57,8 @@ impl Kubelet {
     async fn make_pod(&self, live: &StatefulSet) {
         let namespace = live.namespace().unwrap();
         let revision = format!("{}-1", live.name_any());
-        if live.status.as_ref().is_some_and(|status| status.update_revision.as_ref() == Some(&revision)) {
+        // By what was done, not by what the event shows: it may be older.
+        if !self.made.lock().unwrap().insert(live.uid().unwrap()) {
             return;
         }
         let stateful_sets: Api<StatefulSet> = Api::namespaced(self.client.clone(), &namespace);
@@ -86,7 +91,14 @@ impl Kubelet {
         if let Some(permit) = permit.filter(|_| !self.etcds.runs(address)) {
             let permit: Permit = serde_json::from_str(permit).unwrap();
             self.etcds.permitted(address, &permit);
-            self.write_status(&pods, pod, address, true).await;
+            self.pods.lock().unwrap().insert(address, pod.clone());
+            // None of them is ready before a quorum of them runs.
+            for address in self.etcds.well_beside(address) {
+                let peer = self.pods.lock().unwrap().get(&address).cloned();
+                if let Some(peer) = peer {
+                    self.write_status(&pods, &peer, address, true).await;
+                }
+            }
         }
     }
 
