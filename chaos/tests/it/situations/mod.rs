@@ -28,5 +28,6 @@ mod refusals;
 mod rollout;
 mod same_name;
 mod silence;
+mod speed;
 mod subject;
 mod volumes;
