@@ -256,11 +256,11 @@ impl Kept {
     /// One GET. A connection that broke since the last one is made anew; one that does not answer is given up.
     pub async fn get(&mut self, path: &str, timeout: Duration) -> Result<(StatusCode, Bytes), GetError> {
         let exchange = async {
-            if let Some((mut connection, permit)) = self.connection.take() {
-                if let Ok(answer) = connection.get(path).await {
-                    self.connection = Some((connection, permit));
-                    return Ok(answer);
-                }
+            if let Some((mut connection, permit)) = self.connection.take()
+                && let Ok(answer) = connection.get(path).await
+            {
+                self.connection = Some((connection, permit));
+                return Ok(answer);
             }
             let address: Uri = self.address.parse().map_err(|_| GetError::Address(self.address.clone()))?;
             let mut connection = Connection::to(&address).await?;

@@ -70,7 +70,7 @@ fn parse(kind: WatchedKind, event: Result<Event<PartialObjectMeta<DynamicObject>
         Ok(Event::Delete(object)) => Some(Told::Gone(name(kind, &object.metadata)?)),
         Err(error) => {
             tracing::warn!(error = chain(&error), ?kind, "failed to watch");
-            None
+            Some(Told::Failed(kind))
         }
     }
 }

@@ -66,7 +66,13 @@ pub enum Told {
     Is(ObjectName, Version, Key),
     /// An object is gone, or has left the selection.
     Gone(ObjectName),
+    /// The watch failed; it is tried again.
+    Failed(WatchedKind),
 }
+
+/// A watch that failed so often, and told nothing meanwhile, is no passing trouble: looks must find out whether anything can be read,
+/// because nobody may be told that all is well by an operator that sees nothing.
+const FAILURES_THAT_COUNT: u32 = 3;
 
 /// What all watches have told so far.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +80,8 @@ pub struct Seen {
     objects: BTreeMap<ObjectName, (Version, Key)>,
     /// By kind: the objects that the list that goes on has not named yet.
     unlisted: BTreeMap<WatchedKind, BTreeSet<ObjectName>>,
+    /// How often each watch has failed since it told something last.
+    failures: BTreeMap<WatchedKind, u32>,
     /// The object that was read last to check on the watches.
     audited: Option<ObjectName>,
 }
@@ -81,6 +89,12 @@ pub struct Seen {
 impl Seen {
     /// Takes in what was told, and says what is to be looked at: nothing, if it was known.
     pub fn tell(&mut self, told: Told) -> BTreeSet<Key> {
+        match &told {
+            Told::ListEnds(kind) => drop(self.failures.remove(kind)),
+            Told::Is(name, ..) | Told::Gone(name) => drop(self.failures.remove(&name.kind)),
+            // A list that begins may fail again.
+            Told::ListBegins(_) | Told::Failed(_) => {}
+        }
         match told {
             Told::ListBegins(kind) => {
                 let known = self.objects.keys().filter(|name| name.kind == kind).cloned();
@@ -93,6 +107,12 @@ impl Seen {
             }
             Told::Is(name, version, of) => self.note(name, version, of),
             Told::Gone(name) => self.forget(&name).into_iter().collect(),
+            Told::Failed(kind) => {
+                let failures = self.failures.entry(kind).or_default();
+                *failures += 1;
+                let counts = failures.is_multiple_of(FAILURES_THAT_COUNT);
+                self.objects.values().filter(|_| counts).map(|(_, of)| of.clone()).collect()
+            }
         }
     }
 
@@ -210,6 +230,21 @@ mod tests {
         seen.learn([(name("a"), version("1")), (name("b"), version("1"))], &key("c"));
         assert_eq!(seen.audit(&name("a"), Some(version("2"))), [].into());
         assert_eq!(seen.audit(&name("b"), None), [key("c")].into());
+    }
+
+    #[test]
+    fn a_watch_that_goes_on_failing_makes_everybody_be_looked_at() {
+        let mut seen = Seen::default();
+        seen.tell(is("a", "1", "c"));
+        let fail = |seen: &mut Seen| {
+            seen.tell(Told::ListBegins(WatchedKind::Pod));
+            seen.tell(Told::Failed(WatchedKind::Pod))
+        };
+        assert_eq!((fail(&mut seen), fail(&mut seen)), ([].into(), [].into()));
+        assert_eq!(fail(&mut seen), [key("c")].into());
+        assert_eq!((fail(&mut seen), fail(&mut seen)), ([].into(), [].into()));
+        seen.tell(is("a", "1", "c"));
+        assert_eq!(fail(&mut seen), [].into(), "it had told something");
     }
 
     #[test]

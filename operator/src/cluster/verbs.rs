@@ -90,6 +90,8 @@ impl Verbs for ClusterVerbs {
             Written::Yes => memory.note_told(now),
             Written::No => {}
         }
+        let reasons: Vec<_> = plan.holds.iter().map(|hold| hold.reason().as_str()).collect();
+        tracing::debug!(object = %key, next = ?pace, holds = ?reasons, actions = plan.actions.len(), "looked");
         let is_slow = observed.probes.values().any(|probe| matches!(probe.answer, Answer::Silent(_)));
         let vigil = self.watcher.watch(Vigil::over(&observed), contact.access, &observed.entropy, pace);
         Ok(Next::Look { after: pace.pause(), vigil, read: read_objects(&observed), is_slow })
