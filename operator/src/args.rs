@@ -81,7 +81,7 @@ pub struct Run {
     /// Act only on EtcdClusters in this namespace; without it, in all
     #[arg(long, env = "WATCH_NAMESPACE", value_name = "NAMESPACE")]
     pub watch_namespace: Option<String>,
-    /// Reconcile at most this many clusters at the same time, and four times as many in which some member does not answer:
+    /// Reconcile at most this many clusters at the same time, and twice as many in which some member does not answer:
     /// those wait more than they work
     #[arg(long, env = "CONCURRENCY", default_value_t = 16, value_name = "COUNT")]
     pub concurrency: usize,

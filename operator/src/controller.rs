@@ -27,7 +27,7 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 const LONGEST_PASS: Duration = Duration::from_secs(120);
 
 /// How many more looks may wait for somebody who does not answer than may go on otherwise: those do next to nothing.
-const SLOW_FOR_EACH: usize = 4;
+const SLOW_FOR_EACH: usize = 2;
 
 /// What the controller needs besides the reconcilers.
 pub struct Controller {

@@ -16,8 +16,11 @@ use std::time::{Duration, Instant};
 
 /// For how long each state of the fleet is measured, unless `FLEET_SECONDS` says otherwise.
 const WINDOW_SECONDS: u64 = 30;
-/// The fleet is left alone for so long before: what it still had to do is over then.
-const SETTLE: Duration = Duration::from_secs(10);
+/// Before, the fleet is left alone until nobody has listed anything for so long: by then the watches have told everything that happened
+/// while it formed, and the operator has looked at it.
+const QUIET: Duration = Duration::from_secs(10);
+/// An operator that never comes to rest is measured as it is.
+const LONGEST_SETTLE: Duration = Duration::from_secs(300);
 
 /// What a fleet may cost, whatever its size.
 const MOST_REQUESTS_A_SECOND: f64 = 5.0;
@@ -98,6 +101,20 @@ fn measure(clusters: usize) -> Costs {
     measured.expect("the work above ends with a result")
 }
 
+/// Waits until nobody lists anything any more.
+async fn settle(scene: &Scene) {
+    let began = Instant::now();
+    let lists = || scene.server.requests().get("list").copied().unwrap_or(0);
+    let (mut last, mut since) = (lists(), Instant::now());
+    while since.elapsed() < QUIET && began.elapsed() < LONGEST_SETTLE {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if lists() != last {
+            (last, since) = (lists(), Instant::now());
+        }
+    }
+    eprintln!("at rest {:.0?} later", began.elapsed());
+}
+
 /// A fleet, its operator, and the API server between them.
 struct Measured {
     clusters: usize,
@@ -118,7 +135,7 @@ impl Measured {
         let began = Instant::now();
         fleet.grow_to(clusters).await;
         eprintln!("{clusters} clusters have formed in {:.0?}", began.elapsed());
-        tokio::time::sleep(SETTLE).await;
+        settle(&scene).await;
         let seconds =
             std::env::var("FLEET_SECONDS").map_or(WINDOW_SECONDS, |text| text.parse().expect("a number"));
         Self { clusters, time: Duration::from_secs(seconds), scene, operator, fleet }
