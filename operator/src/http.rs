@@ -1,14 +1,11 @@
-//! Small HTTP: one way to listen, one to answer GET requests, and two to make them: once, or again
-//! and again on a connection that is kept. It knows nothing of what is asked.
+//! Small HTTP: one way to listen, one to answer GET requests and one to make them. It knows nothing of what is asked.
 
 use bytes::Bytes;
 use etcd_operator_core::gate::ListenFamily;
-use etcd_operator_core::names::Endpoint;
 use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
@@ -17,11 +14,9 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 /// Pause after a connection that could not be accepted.
@@ -171,106 +166,39 @@ pub enum GetError {
 /// Longest body that is read: far above any answer of a gate.
 const LONGEST_BODY: usize = 1 << 20;
 
-/// A connection that is kept holds so much for what it reads; heads of answers are far shorter.
-const READ_BUFFER_BYTES: usize = 4096;
-
 /// One GET on a connection of its own, so that nothing is reused from an earlier incarnation of the address.
 pub async fn get(address: &Uri, timeout: Duration) -> Result<(StatusCode, Bytes), GetError> {
-    let exchange = async { Connection::to(address).await?.get(address.path()).await };
-    tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(GetError::TimedOut(timeout)))
+    tokio::time::timeout(timeout, get_without_limit(address))
+        .await
+        .unwrap_or(Err(GetError::TimedOut(timeout)))
 }
 
-/// A connection that can be asked again.
-struct Connection {
-    authority: Authority,
-    sender: SendRequest<Empty<Bytes>>,
-    transport: http1::Connection<TokioIo<TcpStream>, Empty<Bytes>>,
-}
-
-impl Connection {
-    async fn to(address: &Uri) -> Result<Self, GetError> {
-        let authority = address.authority().ok_or_else(|| GetError::Address(address.to_string()))?;
-        let stream = TcpStream::connect((host(authority), authority.port_u16().unwrap_or(80)))
-            .await
-            .map_err(GetError::Connect)?;
-        let (sender, transport) = http1::Builder::new()
-            .read_buf_exact_size(Some(READ_BUFFER_BYTES))
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(GetError::Protocol)?;
-        Ok(Self { authority: authority.clone(), sender, transport })
-    }
-
-    async fn get(&mut self, path: &str) -> Result<(StatusCode, Bytes), GetError> {
-        let request = Request::get(path)
-            .header(header::HOST, self.authority.as_str())
-            .body(Empty::<Bytes>::new())
-            .expect("a parsed address makes a request");
-        let sender = &mut self.sender;
-        let exchange = async {
-            sender.ready().await.map_err(GetError::Protocol)?;
-            let response = sender.send_request(request).await.map_err(GetError::Protocol)?;
-            let status = response.status();
-            let body =
-                Limited::new(response.into_body(), LONGEST_BODY).collect().await.map_err(GetError::Body)?;
-            Ok((status, body.to_bytes()))
-        };
-        tokio::pin!(exchange);
-        tokio::select! {
-            biased;
-            answer = &mut exchange => answer,
-            ended = &mut self.transport => {
-                ended.map_err(GetError::Protocol)?;
-                exchange.await
-            }
+async fn get_without_limit(address: &Uri) -> Result<(StatusCode, Bytes), GetError> {
+    let authority = address.authority().ok_or_else(|| GetError::Address(address.to_string()))?;
+    let stream = TcpStream::connect((host(authority), authority.port_u16().unwrap_or(80)))
+        .await
+        .map_err(GetError::Connect)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(GetError::Protocol)?;
+    let request = Request::get(address.path())
+        .header(header::HOST, authority.as_str())
+        .body(Empty::<Bytes>::new())
+        .expect("a parsed address makes a request");
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(GetError::Protocol)?;
+        let status = response.status();
+        let body =
+            Limited::new(response.into_body(), LONGEST_BODY).collect().await.map_err(GetError::Body)?;
+        Ok((status, body.to_bytes()))
+    };
+    tokio::pin!(exchange);
+    tokio::select! {
+        biased;
+        answer = &mut exchange => answer,
+        ended = connection => {
+            ended.map_err(GetError::Protocol)?;
+            exchange.await
         }
-    }
-}
-
-/// Connections that are kept, as many as there is room for in a process.
-#[derive(Debug, Clone)]
-pub struct KeptConnections {
-    room: Arc<Semaphore>,
-}
-
-impl KeptConnections {
-    /// Room for so many. Whoever finds none makes a connection for each question.
-    pub fn with_room_for(connections: usize) -> Self {
-        Self { room: Arc::new(Semaphore::new(connections)) }
-    }
-
-    /// A line to one server, on which nothing has been asked yet.
-    pub fn to(&self, endpoint: &Endpoint) -> Kept {
-        Kept { address: endpoint.to_string(), room: self.room.clone(), connection: None }
-    }
-}
-
-/// A line to one server, with its connection where one is kept.
-pub struct Kept {
-    address: String,
-    room: Arc<Semaphore>,
-    connection: Option<(Box<Connection>, OwnedSemaphorePermit)>,
-}
-
-impl Kept {
-    /// One GET. A connection that broke since the last one is made anew; one that does not answer is given up.
-    pub async fn get(&mut self, path: &str, timeout: Duration) -> Result<(StatusCode, Bytes), GetError> {
-        let exchange = async {
-            if let Some((mut connection, permit)) = self.connection.take()
-                && let Ok(answer) = connection.get(path).await
-            {
-                self.connection = Some((connection, permit));
-                return Ok(answer);
-            }
-            let address: Uri = self.address.parse().map_err(|_| GetError::Address(self.address.clone()))?;
-            let mut connection = Connection::to(&address).await?;
-            let answer = connection.get(path).await?;
-            if let Ok(permit) = self.room.clone().try_acquire_owned() {
-                self.connection = Some((Box::new(connection), permit));
-            }
-            Ok(answer)
-        };
-        tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(GetError::TimedOut(timeout)))
     }
 }
 

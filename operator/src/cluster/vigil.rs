@@ -3,7 +3,7 @@
 
 use crate::cluster::observe::etcd_view;
 use crate::etcd::{Access, EtcdPort};
-use crate::http::{Kept, KeptConnections};
+use crate::kept::{Kept, KeptConnections};
 use crate::metrics::Metrics;
 use crate::reconcile::{self, Disturbed};
 use bytes::Bytes;

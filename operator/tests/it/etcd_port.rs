@@ -9,7 +9,7 @@ use etcd_operator::etcd::{
     Access, ConnectionSettings, Connector, EtcdError, EtcdPort, MemberList, Secret, User,
 };
 use etcd_operator::gate::log_identity;
-use etcd_operator::http::KeptConnections;
+use etcd_operator::kept::KeptConnections;
 use etcd_operator_core::cluster::vigil::HealthAnswer;
 use etcd_operator_core::names::{Endpoint, MemberId};
 use nix::sys::signal::{Signal, kill};

@@ -14,7 +14,7 @@ use etcd_operator::controller::{Controller, Reconcilers};
 use etcd_operator::distortion::Distortion;
 use etcd_operator::etcd::{Connector, EtcdPort};
 use etcd_operator::events::Events;
-use etcd_operator::http::KeptConnections;
+use etcd_operator::kept::KeptConnections;
 use etcd_operator::lease::Leadership;
 use etcd_operator::metrics::Metrics;
 use etcd_operator::reconcile::{Next, Reconciler};

@@ -59,6 +59,12 @@ impl Endpoint {
         Endpoint { scheme, address: address.to_owned(), port: CLIENT_PORT }
     }
 
+    /// Address and port, as a URL and the header `Host` have them.
+    pub fn authority(&self) -> String {
+        let Endpoint { scheme: _, address, port } = self;
+        if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+    }
+
     /// The port of metrics and health at a pod's address; always plain text, because the kubelet asks it too.
     pub fn of_metrics(address: &str) -> Endpoint {
         Endpoint { scheme: Scheme::Http, address: address.to_owned(), port: METRICS_PORT }
@@ -67,11 +73,6 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Endpoint { scheme, address, port } = self;
-        if address.contains(':') {
-            write!(formatter, "{scheme}://[{address}]:{port}")
-        } else {
-            write!(formatter, "{scheme}://{address}:{port}")
-        }
+        write!(formatter, "{}://{}", self.scheme, self.authority())
     }
 }
