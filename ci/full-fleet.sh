@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The stage `fleet` of ci/full: what 10, 100 and 1,000 clusters cost the operator, as the release build. Sourced by ci/full, never run.
+# The stages `fleet` and `speed` of ci/full: what 10, 100 and 1,000 clusters cost the operator, as the release build; and how fast a
+# cluster starts and heals on real Kubernetes. Sourced by ci/full, never run.
 
 stage_fleet() {
     local code=0 log="$work/fleet"
@@ -12,5 +13,16 @@ stage_fleet() {
       printf '\n%s\n' "$([ "$code" -eq 0 ] && echo "All within the limits of operator/tests/it/fleet/cost.rs." || grep -m 1 'lists at rest\|a second at rest\|of a core\|MiB$\|repairs took\|a dead member showed' "$log" || echo "Failed.")"
     } >> ci/results/fleet.md
     cat ci/results/fleet.md
+    return $code
+}
+
+stage_speed() {
+    local code=0 log="$work/speed"
+    need_bare_packages
+    CHAOS_TEST_CLUSTER=bare cargo test --locked --workspace --test it -- --ignored --nocapture --test-threads 1 how_fast > "$log" 2>&1 || code=$?
+    head_of_result speed "How fast a cluster starts and heals on a bare cluster, beside a plain StatefulSet of the same etcd"
+    sed -n '/^|/p' "$log" >> ci/results/speed.md
+    [ "$code" -eq 0 ] || echo "Failed." >> ci/results/speed.md
+    cat ci/results/speed.md
     return $code
 }
