@@ -4,11 +4,6 @@ use clap::Parser;
 use etcd_operator::args::{Arguments, Command};
 use std::process::ExitCode;
 
-/// It gives memory back that a burst of passes has used, where the C library keeps it: half of what an operator of a thousand clusters
-/// would hold at rest.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command.unwrap_or_else(Command::default_run) {

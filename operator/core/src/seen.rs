@@ -74,7 +74,14 @@ pub enum Told {
 /// because nobody may be told that all is well by an operator that sees nothing.
 const FAILURES_THAT_COUNT: u32 = 3;
 
-/// What all watches have told so far.
+/// What all watches have told so far. Nobody can plan from it:
+///
+/// ```compile_fail,E0308
+/// # use etcd_operator_core::{cluster::{desired::Desired, plan}, seen::Seen};
+/// fn act_on_what_a_cache_said(seen: &Seen, desired: &Desired) -> plan::Plan {
+///     plan::plan(seen, desired)
+/// }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     objects: BTreeMap<ObjectName, (Version, Key)>,
