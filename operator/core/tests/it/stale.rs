@@ -242,7 +242,7 @@ fn etcd_view(observed: &Observed) -> Option<EtcdView> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_world_comes_to_rest_whatever_watches_lose_delay_or_repeat(
