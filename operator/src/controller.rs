@@ -79,7 +79,7 @@ impl Controller {
                 next_audit = now + self.audit.pause(seen.len());
                 seen.next_to_audit().map(|name| audits.spawn(audit::read(self.client.clone(), name)));
             }
-            let pause = looks.queue.next_due().map_or(next_audit, |due| due.min(next_audit));
+            let wake_at = looks.queue.next_due().map_or(next_audit, |due| due.min(next_audit));
             tokio::select! {
                 biased;
                 Some((key, next)) = looks.passes.ended() => looks.ended(key, next, &mut seen, self.clock.monotonic()),
@@ -90,7 +90,7 @@ impl Controller {
                         looks.request(seen.audit(&name, version), self.clock.monotonic());
                     }
                 }
-                () = tokio::time::sleep(pause.saturating_sub(now)) => {}
+                () = tokio::time::sleep(wake_at.saturating_sub(now)) => {}
             }
         }
     }
