@@ -79,7 +79,10 @@ impl Controller {
                 next_audit = now + self.audit.pause(seen.len());
                 seen.next_to_audit().map(|name| audits.spawn(audit::read(self.client.clone(), name)));
             }
-            let wake_at = looks.queue.next_due().map_or(next_audit, |due| due.min(next_audit));
+            // While one object is read, the next read is not due, however long the answer takes.
+            let audit_due = audits.is_empty().then_some(next_audit);
+            let wake_at = [looks.queue.next_due(), audit_due].into_iter().flatten().min();
+            let pause = wake_at.map_or(Duration::MAX, |at| at.saturating_sub(now));
             tokio::select! {
                 biased;
                 Some((key, next)) = looks.passes.ended() => looks.ended(key, next, &mut seen, self.clock.monotonic()),
@@ -90,7 +93,7 @@ impl Controller {
                         looks.request(seen.audit(&name, version), self.clock.monotonic());
                     }
                 }
-                () = tokio::time::sleep(wake_at.saturating_sub(now)) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }

@@ -3,6 +3,7 @@
 //! content is kept, so no plan can be made from here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use crate::key::Key;
 
@@ -133,9 +134,9 @@ impl Seen {
 
     /// The object whose turn it is to be read by itself, to find what watches have missed: one after the other, for ever.
     pub fn next_to_audit(&mut self) -> Option<ObjectName> {
-        let after = self.audited.as_ref();
-        let next = self.objects.keys().find(|name| after.is_none_or(|after| *name > after));
-        self.audited = next.or_else(|| self.objects.keys().next()).cloned();
+        let after = self.audited.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.objects.range((after, Bound::Unbounded)).next();
+        self.audited = next.or_else(|| self.objects.iter().next()).map(|(name, _)| name.clone());
         self.audited.clone()
     }
 
