@@ -31,7 +31,7 @@ async fn how_fast_a_cluster_starts_and_heals_beside_a_plain_stateful_set() {
         until("the cluster's pods are gone", async || subject.pods().await.is_empty()).await;
     }
     let (plain, ours, healed) = (middle(plain), middle(ours), middle(healed));
-    println!("| | seconds | beside the plain StatefulSet |\n|---|---|---|");
+    println!("\n| | seconds | beside the plain StatefulSet |\n|---|---|---|");
     println!("| plain StatefulSet: three ready pods | {:.2} | |", plain.as_secs_f64());
     let ratio = ours.as_secs_f64() / plain.as_secs_f64();
     println!("| EtcdCluster: three ready pods | {:.2} | {ratio:.2} × |", ours.as_secs_f64());
