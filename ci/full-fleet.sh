@@ -9,7 +9,7 @@ stage_fleet() {
     FLEET_CLUSTERS=${FLEET_CLUSTERS:-10 100 1000} FLEET_OPERATOR="$(built_programs release)/etcd-operator" \
         cargo test --locked --workspace --test it -- --ignored --nocapture what_a_fleet_costs > "$log" 2>&1 || code=$?
     head_of_result fleet "What a fleet costs the operator (release build), in one run"
-    { sed -n '/^|/p; /^$/p; /^From /p' "$log" | cat -s | sed 1{/^$/d}
+    { sed -n '/^|/p; /^$/p; /^From /p' "$log" | cat -s | sed '1{/^$/d}'
       printf '\n%s\n' "$([ "$code" -eq 0 ] && echo "All within the limits of operator/tests/it/fleet/cost.rs." || grep -m 1 'lists at rest\|a second at rest\|of a core\|MiB$\|repairs took\|a dead member showed' "$log" || echo "Failed.")"
     } >> ci/results/fleet.md
     cat ci/results/fleet.md

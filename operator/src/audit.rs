@@ -32,26 +32,19 @@ impl Audit {
     }
 }
 
-/// What one read found.
-#[derive(Debug)]
-pub struct Found {
-    /// Of which object.
-    pub name: ObjectName,
-    /// Its version, or none if it is gone; an error is no finding.
-    pub version: Option<Option<Version>>,
-}
-
-/// Reads one object.
-pub async fn read(client: Client, name: ObjectName) -> Found {
+/// Reads one object: its version, or none if it is gone. A read that failed has found nothing.
+pub async fn read(client: Client, name: ObjectName) -> Option<(ObjectName, Option<Version>)> {
     let api: Api<DynamicObject> = Api::namespaced_with(client, &name.namespace, &resource(name.kind));
-    let version = match api.get_metadata_opt(&name.name).await {
-        Ok(found) => Some(found.and_then(|object| version(&object.metadata))),
+    match api.get_metadata_opt(&name.name).await {
+        Ok(found) => {
+            let version = found.and_then(|object| version(&object.metadata));
+            Some((name, version))
+        }
         Err(error) => {
             tracing::debug!(error = chain(&error), ?name, "failed to check on a watch");
             None
         }
-    };
-    Found { name, version }
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use crate::audit::{self, Audit};
 use crate::clock::SharedClock;
 use crate::cluster::verbs::ClusterVerbs;
+use crate::kubernetes::Clients;
 use crate::metrics::Metrics;
 use crate::queue::{Places, Queue};
 use crate::reconcile::{Disturbed, Next, Reconciler, Vigil};
@@ -20,9 +21,6 @@ use tokio::task::{AbortHandle, Id, JoinSet};
 /// Pause after a change before the object is looked at, so that a burst of changes is looked at once.
 const SETTLE: Duration = Duration::from_millis(20);
 
-/// Pause after a pass that ended by a bug of ours.
-const AFTER_ERROR: Duration = Duration::from_secs(1);
-
 /// A pass that takes longer is given up: every call in it has a bound of its own, so this one is for our bugs.
 const LONGEST_PASS: Duration = Duration::from_secs(120);
 
@@ -31,10 +29,8 @@ const SLOW_FOR_EACH: usize = 2;
 
 /// What the controller needs besides the reconcilers.
 pub struct Controller {
-    /// Watches, as opposed to calls.
-    pub watch_client: kube::Client,
-    /// Calls.
-    pub client: kube::Client,
+    /// For watches, and for checking on them.
+    pub clients: Clients,
     /// Only this namespace, or all.
     pub namespace: Option<String>,
     /// How many objects at once.
@@ -67,7 +63,7 @@ impl Reconcilers {
 impl Controller {
     /// Reconciles for ever. Dropping the future stops every pass at its next await point.
     pub async fn run(&self) {
-        let mut told = pin!(told(&self.watch_client, self.namespace.as_deref()));
+        let mut told = pin!(told(&self.clients.watches, self.namespace.as_deref()));
         let mut seen = Seen::default();
         let mut audits = JoinSet::new();
         let mut next_audit = self.clock.monotonic() + self.audit.pause(0);
@@ -77,7 +73,7 @@ impl Controller {
             let now = self.clock.monotonic();
             if audits.is_empty() && now >= next_audit {
                 next_audit = now + self.audit.pause(seen.len());
-                seen.next_to_audit().map(|name| audits.spawn(audit::read(self.client.clone(), name)));
+                seen.next_to_audit().map(|name| audits.spawn(audit::read(self.clients.calls.clone(), name)));
             }
             // While one object is read, the next read is not due, however long the answer takes.
             let audit_due = audits.is_empty().then_some(next_audit);
@@ -89,7 +85,7 @@ impl Controller {
                 Some((key, disturbed)) = looks.vigils.ended() => looks.disturbed(key, disturbed, self.clock.monotonic()),
                 Some(told) = told.next() => looks.request(seen.tell(told), self.clock.monotonic()),
                 Some(found) = audits.join_next() => {
-                    if let Ok(audit::Found { name, version: Some(version) }) = found {
+                    if let Ok(Some((name, version))) = found {
                         looks.request(seen.audit(&name, version), self.clock.monotonic());
                     }
                 }
@@ -166,7 +162,7 @@ impl Passes {
             let pass = reconcilers.reconcile(&task_key);
             tokio::time::timeout(LONGEST_PASS, pass).await.unwrap_or_else(|_| {
                 tracing::error!(object = %task_key, "a reconcile took too long and was given up");
-                Next::after(AFTER_ERROR)
+                Next::after_error()
             })
         });
         self.keys.insert(handle.id(), key);
@@ -179,7 +175,7 @@ impl Passes {
             Ok((id, next)) => (id, next),
             Err(error) => {
                 tracing::error!(%error, "a reconcile panicked");
-                (error.id(), Next::after(AFTER_ERROR))
+                (error.id(), Next::after_error())
             }
         };
         self.keys.remove(&id).map(|key| (key, next))

@@ -140,12 +140,7 @@ impl Metrics {
 
     /// Counts one answer of a member.
     pub fn probed(&self, answer: HealthAnswer) {
-        let answer = match answer {
-            HealthAnswer::Well => "well",
-            HealthAnswer::Unwell => "unwell",
-            HealthAnswer::Silent => "silent",
-        };
-        self.probes.get_or_create(&AnswerLabel { answer }).inc();
+        self.probes.get_or_create(&AnswerLabel { answer: answer.as_str() }).inc();
     }
 
     /// Counts one action.

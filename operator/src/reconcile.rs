@@ -51,9 +51,9 @@ pub enum Next {
 }
 
 impl Next {
-    /// After a pause, with nothing watched meanwhile.
-    pub fn after(pause: Duration) -> Self {
-        Next::Look { after: Some(pause), vigil: None, read: Vec::new(), is_slow: false }
+    /// After a pass that failed: soon, with nothing watched meanwhile.
+    pub fn after_error() -> Self {
+        Next::Look { after: Some(AFTER_ERROR), vigil: None, read: Vec::new(), is_slow: false }
     }
 }
 
@@ -181,7 +181,7 @@ impl<V: Verbs> Reconciler<V> {
         self.metrics.reconciled(outcome.is_ok(), self.clock.monotonic().saturating_sub(began));
         outcome.unwrap_or_else(|error| {
             tracing::warn!(object = %key, error = chain(&error), "failed to reconcile");
-            Next::after(AFTER_ERROR)
+            Next::after_error()
         })
     }
 

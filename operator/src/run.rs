@@ -181,8 +181,7 @@ fn controller(
         memories: Mutex::default(),
     };
     Controller {
-        watch_client: clients.watches.clone(),
-        client: clients.calls.clone(),
+        clients: clients.clone(),
         namespace: arguments.watch_namespace.clone(),
         concurrency: arguments.concurrency,
         audit: Audit::default(),

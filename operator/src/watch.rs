@@ -48,14 +48,7 @@ fn told_of(client: &Client, namespace: Option<&str>, kind: WatchedKind) -> BoxSt
         None => Api::all_with(client.clone(), &resource),
     };
     let config = Config::default().timeout(WATCH_SECONDS);
-    let config = match kind {
-        WatchedKind::EtcdCluster => config,
-        WatchedKind::StatefulSet
-        | WatchedKind::Pod
-        | WatchedKind::PersistentVolumeClaim
-        | WatchedKind::Service
-        | WatchedKind::PodDisruptionBudget => config.labels(LABEL_CLUSTER),
-    };
+    let config = if kind.is_labelled() { config.labels(LABEL_CLUSTER) } else { config };
     watcher(api, config)
         .backoff(SteadyBackoff)
         .filter_map(move |event| std::future::ready(parse(kind, event)))
@@ -76,16 +69,14 @@ fn parse(kind: WatchedKind, event: Result<Event<PartialObjectMeta<DynamicObject>
 }
 
 fn is(kind: WatchedKind, metadata: &ObjectMeta) -> Option<Told> {
-    let of = match kind {
-        WatchedKind::EtcdCluster => metadata.name.as_deref()?,
-        WatchedKind::StatefulSet
-        | WatchedKind::Pod
-        | WatchedKind::PersistentVolumeClaim
-        | WatchedKind::Service
-        | WatchedKind::PodDisruptionBudget => metadata.labels.as_ref()?.get(LABEL_CLUSTER)?,
+    let of = if kind.is_labelled() {
+        metadata.labels.as_ref()?.get(LABEL_CLUSTER)?
+    } else {
+        metadata.name.as_deref()?
     };
     let of = Key::of_cluster(metadata.namespace.as_deref()?, of);
-    Some(Told::Is(name(kind, metadata)?, version(metadata)?, of))
+    let (name, version) = identify(kind, metadata)?;
+    Some(Told::Is(name, version, of))
 }
 
 /// Name and version of an object, once it has been created.

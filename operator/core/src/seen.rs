@@ -34,6 +34,18 @@ impl WatchedKind {
         WatchedKind::Service,
         WatchedKind::PodDisruptionBudget,
     ];
+
+    /// Whether its objects go with a cluster that their label names, or are clusters themselves.
+    pub fn is_labelled(self) -> bool {
+        match self {
+            WatchedKind::EtcdCluster => false,
+            WatchedKind::StatefulSet
+            | WatchedKind::Pod
+            | WatchedKind::PersistentVolumeClaim
+            | WatchedKind::Service
+            | WatchedKind::PodDisruptionBudget => true,
+        }
+    }
 }
 
 /// A watched object by its key in Kubernetes.

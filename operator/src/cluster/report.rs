@@ -61,7 +61,8 @@ impl Reporter {
     pub async fn report(
         &self,
         key: &Key,
-        (observed, plan): (&Observed, &Plan),
+        observed: &Observed,
+        plan: &Plan,
         status: &EtcdClusterStatus,
         is_progress_due: bool,
     ) -> Result<Written, ReportError> {

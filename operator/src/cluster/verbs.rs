@@ -86,7 +86,7 @@ impl Verbs for ClusterVerbs {
         let status = self.reporter.status(&observed, plan);
         let pace = pace(now, &observed, plan, &status, &done, memory);
         let is_progress_due = pace.is_at_rest() || memory.is_progress_due(now);
-        match self.reporter.report(key, (&observed, plan), &status, is_progress_due).await? {
+        match self.reporter.report(key, &observed, plan, &status, is_progress_due).await? {
             Written::Yes => memory.note_told(now),
             Written::No => {}
         }

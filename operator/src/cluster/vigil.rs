@@ -72,7 +72,9 @@ impl Watcher {
     async fn keep(&self, mut vigil: Vigil, access: &Access, is_at_rest: bool) -> Disturbance {
         let members = vigil.members().iter();
         let mut members: Vec<_> = members.map(|(uid, member)| (uid.clone(), self.line_to(member))).collect();
-        for question in 1_u32.. {
+        let mut question = 0_u32;
+        loop {
+            question += 1;
             let answers =
                 join_all(members.iter_mut().map(|(uid, line)| async { (&*uid, ask_health(line).await) }))
                     .await;
@@ -91,7 +93,6 @@ impl Watcher {
             }
             tokio::time::sleep(PROBE_INTERVAL).await;
         }
-        Disturbance::Etcd
     }
 
     /// From one member after the other, time after time.

@@ -15,6 +15,7 @@ use etcd_operator::distortion::Distortion;
 use etcd_operator::etcd::{Connector, EtcdPort};
 use etcd_operator::events::Events;
 use etcd_operator::kept::KeptConnections;
+use etcd_operator::kubernetes::Clients;
 use etcd_operator::lease::Leadership;
 use etcd_operator::metrics::Metrics;
 use etcd_operator::reconcile::{Next, Reconciler};
@@ -85,8 +86,7 @@ fn reconciler_with(client: &Client, etcd: Arc<dyn EtcdPort>) -> Reconciler<Clust
 pub(crate) fn controller_of(client: &Client, audit: Audit) -> Controller {
     let clusters = reconciler_with(client, Arc::new(Connector::default()));
     Controller {
-        watch_client: client.clone(),
-        client: client.clone(),
+        clients: Clients::same(client.clone()),
         namespace: None,
         concurrency: 4,
         audit,

@@ -44,13 +44,12 @@ fn middle(mut times: Vec<Duration>) -> Duration {
 }
 
 /// Asks more often than others do: what is measured takes seconds.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !is_so().await {
         assert!(began.elapsed() < PATIENCE, "not seen: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    began.elapsed()
 }
 
 async fn start_ours<'g>(ground: &'g Ground, name: &str) -> (Duration, Subject<'g>) {
@@ -93,13 +92,15 @@ async fn start_plain(ground: &Ground, name: &str) -> Duration {
     stateful_sets.create(&PostParams::default(), &plain_stateful_set(ground, name)).await.unwrap();
     let pods = ground.api::<Pod>();
     let of_it = ListParams::default().labels(&format!("app={name}"));
-    let count = async || pods.list(&of_it).await.unwrap().items;
-    until("the plain members serve", async || count().await.iter().filter(|pod| is_ready(pod)).count() == 3)
-        .await;
+    let members = async || pods.list(&of_it).await.unwrap().items;
+    until("the plain members serve", async || {
+        members().await.iter().filter(|pod| is_ready(pod)).count() == 3
+    })
+    .await;
     let took = began.elapsed();
     services.delete(name, &DeleteParams::default()).await.unwrap();
     stateful_sets.delete(name, &DeleteParams::default()).await.unwrap();
-    until("the plain members are gone", async || count().await.is_empty()).await;
+    until("the plain members are gone", async || members().await.is_empty()).await;
     for claim in ground.all::<PersistentVolumeClaim>().await {
         if claim.name_any().starts_with(&format!("data-{name}-")) {
             ground

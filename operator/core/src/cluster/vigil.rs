@@ -6,9 +6,7 @@ use std::fmt;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::cluster::observed::{
-    Answer, EtcdAnswer, KnownMembers, LinearizableRead, ListedMember, MemberList, Observed,
-};
+use crate::cluster::observed::{Answer, EtcdAnswer, LinearizableRead, ListedMember, MemberList, Observed};
 use crate::cluster::status::rounded_size;
 use crate::names::{ClusterId, MemberId};
 
@@ -24,11 +22,11 @@ pub enum HealthAnswer {
 }
 
 impl HealthAnswer {
-    /// The word in messages.
+    /// The word in messages and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             HealthAnswer::Well => "well",
-            HealthAnswer::Unwell => "not well",
+            HealthAnswer::Unwell => "unwell",
             HealthAnswer::Silent => "silent",
         }
     }
@@ -99,11 +97,7 @@ impl Vigil {
     /// Over everybody who was asked at this look.
     pub fn over(observed: &Observed) -> Vigil {
         let watched = observed.pods.iter().filter_map(|pod| watched(observed, pod));
-        let etcd = match &observed.member_list {
-            MemberList::Known(known) => Some(EtcdView::seen(known, observed)),
-            MemberList::Unknown(_) => None,
-        };
-        Vigil { members: watched.collect(), etcd }
+        Vigil { members: watched.collect(), etcd: EtcdView::seen(observed) }
     }
 
     /// Who is watched, by the pod's UID.
@@ -142,12 +136,17 @@ impl EtcdView {
         EtcdView { cluster_id, members, answers }
     }
 
-    fn seen(known: &KnownMembers, observed: &Observed) -> EtcdView {
+    /// What all members said at a look, if one of them gave the list.
+    pub fn seen(observed: &Observed) -> Option<EtcdView> {
+        let known = match &observed.member_list {
+            MemberList::Known(known) => known,
+            MemberList::Unknown(_) => return None,
+        };
         let answers = observed.probes.values().filter_map(|probe| match &probe.answer {
             Answer::Etcd(etcd) => Some(etcd),
             Answer::Gate(_) | Answer::Refused(_) | Answer::Silent(_) => None,
         });
-        EtcdView::new(known.cluster_id, known.members.clone(), answers)
+        Some(EtcdView::new(known.cluster_id, known.members.clone(), answers))
     }
 }
 

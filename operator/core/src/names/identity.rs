@@ -140,7 +140,7 @@ impl ClusterIdentity {
     }
 
     fn peer_url_by(&self, scheme: Scheme, member: &MemberName) -> String {
-        format!("{scheme}://{}:{}", self.host(member), scheme.peer_port())
+        Endpoint { scheme, address: self.host(member), port: scheme.peer_port() }.to_string()
     }
 
     /// The URL under which clients inside the Kubernetes cluster reach this member.

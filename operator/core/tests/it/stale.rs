@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use etcd_operator_core::cluster::observed::{Answer, LinearizableRead, MemberList, Observed};
+use etcd_operator_core::cluster::observed::{Answer, LinearizableRead, Observed};
 use etcd_operator_core::cluster::pace::{Done, Pace, pace};
 use etcd_operator_core::cluster::plan::Plan;
 use etcd_operator_core::cluster::vigil::{EtcdView, HealthAnswer, Vigil};
@@ -146,7 +146,7 @@ impl Scene {
             is_disturbed |= vigil.hear(&uid, health(&observed, &uid)).is_some();
         }
         if self.pace.is_at_rest() && self.second.is_multiple_of(ETCD_EVERY) {
-            is_disturbed |= etcd_view(&observed).is_none_or(|view| vigil.compare(&view).is_some());
+            is_disturbed |= EtcdView::seen(&observed).is_none_or(|view| vigil.compare(&view).is_some());
         }
         is_disturbed
     }
@@ -230,15 +230,6 @@ fn health(observed: &Observed, pod_uid: &str) -> HealthAnswer {
         Some(Answer::Etcd(_) | Answer::Refused(_) | Answer::Gate(_)) => HealthAnswer::Unwell,
         Some(Answer::Silent(_)) | None => HealthAnswer::Silent,
     }
-}
-
-fn etcd_view(observed: &Observed) -> Option<EtcdView> {
-    let MemberList::Known(known) = &observed.member_list else { return None };
-    let answers = observed.probes.values().filter_map(|probe| match &probe.answer {
-        Answer::Etcd(etcd) => Some(etcd),
-        Answer::Gate(_) | Answer::Refused(_) | Answer::Silent(_) => None,
-    });
-    Some(EtcdView::new(known.cluster_id, known.members.clone(), answers))
 }
 
 proptest! {

@@ -64,14 +64,9 @@ pub(super) async fn ask<'a>(
 }
 
 fn with_address(etcd: &dyn EtcdPort, access: &Access, pod: &Pod) -> Option<Asking> {
-    let address = address_of(pod)?.to_owned();
+    let address = pod.status.as_ref()?.pod_ip.clone().filter(|address| !address.is_empty())?;
     let member = etcd.member(&access.endpoint(&address), access);
     Some(Asking { pod_uid: pod.uid()?, address, member })
-}
-
-/// The pod's address, once it has one.
-pub(super) fn address_of(pod: &Pod) -> Option<&str> {
-    pod.status.as_ref()?.pod_ip.as_deref().filter(|address| !address.is_empty())
 }
 
 async fn ask_one(clock: &SharedClock, pod: &Asking) -> Probe {

@@ -66,8 +66,10 @@ impl Kubelet {
             "observedGeneration": live.metadata.generation, "replicas": 1, "readyReplicas": 1, "currentReplicas": 1,
             "updatedReplicas": 1, "availableReplicas": 1, "currentRevision": revision, "updateRevision": revision,
         }});
-        let by = PatchParams::apply("kube-controller-manager");
-        let by = PatchParams { force: false, ..by };
+        let by = PatchParams {
+            field_manager: Some("kube-controller-manager".to_owned()),
+            ..PatchParams::default()
+        };
         stateful_sets.patch_status(&live.name_any(), &by, &Patch::Merge(status)).await.unwrap();
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
         let by =
