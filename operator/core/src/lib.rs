@@ -4,15 +4,17 @@
 //! 2. [`names`]: every name, label, annotation, port and path.
 //! 3. [`quorum`]: counting votes.
 //! 4. [`gate`]: whether a member's etcd may start on the disk that it found.
-//! 5. [`explained`]: reasons with what they mean, for all kinds of objects.
-//! 6. [`key`], [`seen`]: which object is looked at, and what watches have told of those beside it.
-//! 7. [`cluster`]: what is decided about an `EtcdCluster`.
+//! 5. [`etcd_options`]: what may be said of etcd's own options, and what each minor calls them.
+//! 6. [`explained`]: reasons with what they mean, for all kinds of objects.
+//! 7. [`key`], [`seen`]: which object is looked at, and what watches have told of those beside it.
+//! 8. [`cluster`]: what is decided about an `EtcdCluster`.
 //!
 //! Nothing here does anything: no clock, no randomness, no file, no network, no task. Time and [`names::Entropy`] come from the
 //! shell. Equal inputs give equal outputs, byte for byte.
 
 pub mod api;
 pub mod cluster;
+pub mod etcd_options;
 pub mod explained;
 pub mod gate;
 pub mod key;

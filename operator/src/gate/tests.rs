@@ -45,6 +45,7 @@ impl Pod {
             member,
             etcd_version: "3.6.16".to_owned(),
             quota_backend_bytes: None,
+            options: etcd_operator_core::etcd_options::EtcdOptions::default(),
         };
         Self { _directory: directory, paths, configuration }
     }

@@ -8,7 +8,11 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, EtcdClusterStatus, ResourcesSpec};
+use super::{
+    EtcdClusterStatus, EtcdSettings, ImageSpec, PeerServiceSettings, PodSettings, ResourcesSpec,
+    ServiceSettings, StorageSpec,
+};
+use crate::etcd_options::rules;
 
 /// An etcd cluster, as its user wants it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -20,6 +24,7 @@ use super::{Amount, EtcdClusterStatus, ResourcesSpec};
     singular = "etcdcluster",
     shortname = "etcd",
     namespaced,
+    scale(spec_replicas_path = ".spec.size", status_replicas_path = ".status.size", label_selector_path = ".status.selector"),
     status = "EtcdClusterStatus",
     derive = "PartialEq",
     doc = "An etcd cluster: a number of members of one version, each on its own volume.",
@@ -48,6 +53,8 @@ use super::{Amount, EtcdClusterStatus, ResourcesSpec};
     '^3[.](5[.](3[2-9]|[4-9][0-9]|[1-9][0-9]{2,})|6[.](1[1-9]|[2-9][0-9]|[1-9][0-9]{2,})|7[.][0-9]+)$')")
     .message("this version is not supported: use 3.5.32 or later, 3.6.11 or later, or 3.7, or set allowUnsupportedVersion")
     .field_path(".version"))]
+#[x_kube(validation = rules::fits_3_5())]
+#[x_kube(validation = rules::fits_3_6())]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdClusterSpec {
     /// Number of voting members: 1, 3, 5 or 7. A cluster of 3 tolerates the failure of 1 member, 5 of 2,
@@ -65,7 +72,10 @@ pub struct EtcdClusterSpec {
     /// Accepts a version outside the supported ones, whose known defects can lose data.
     #[serde(default)]
     pub allow_unsupported_version: bool,
-    /// The volume of each member. Cannot be changed yet once the cluster has formed. Volumes outlive the cluster.
+    /// etcd's own settings. A change restarts one member at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etcd: Option<EtcdSettings>,
+    /// The volume of each member. Volumes outlive the cluster.
     #[serde(default)]
     pub storage: StorageSpec,
     /// Requests and limits of the etcd container. No request may be above its limit. A change restarts one member at a time.
@@ -74,7 +84,7 @@ pub struct EtcdClusterSpec {
         .message("a request must not be above its limit"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourcesSpec>,
-    /// Where the etcd image comes from.
+    /// Where the etcd image comes from, and how images are pulled.
     #[serde(default)]
     pub image: ImageSpec,
     /// Stops all members and keeps the size and the volumes. Reserved: this build refuses it with a reason.
@@ -92,6 +102,12 @@ pub struct EtcdClusterSpec {
     /// The members' pods.
     #[serde(default)]
     pub pod: PodSettings,
+    /// The Service for clients, which has the name of the cluster.
+    #[serde(default, skip_serializing_if = "ServiceSettings::is_default")]
+    pub service: ServiceSettings,
+    /// The headless Service by which members find each other.
+    #[serde(default, skip_serializing_if = "PeerServiceSettings::is_default")]
+    pub peer_service: PeerServiceSettings,
 }
 
 /// What to do where volumes of an earlier cluster of the same name are still there.
@@ -125,77 +141,6 @@ fn default_soak_seconds() -> i64 {
     120
 }
 
-/// Settings of the members' pods.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct PodSettings {
-    /// Who chooses the user that the pods run as: `Fixed` is 65532; with `Platform` the pods ask for none, as platforms want it
-    /// that assign one to each namespace (OpenShift).
-    #[serde(default)]
-    pub user: PodUser,
-}
-
-/// Who chooses the user that a pod runs as.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PodUser {
-    /// The operator: always the same.
-    #[default]
-    Fixed,
-    /// Whoever admits the pod.
-    Platform,
-}
-
-impl PodUser {
-    pub(crate) fn is_fixed(&self) -> bool {
-        *self == PodUser::Fixed
-    }
-}
-
 fn default_size() -> i32 {
     3
-}
-
-/// The volume of each member.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct StorageSpec {
-    /// How much each member's volume holds. etcd's database may grow to a quarter of it, at least 16 MiB and at most 8 GiB.
-    #[serde(default = "default_storage_size")]
-    pub size: Amount,
-    /// The StorageClass of the volumes; the default class of the Kubernetes cluster if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub storage_class_name: Option<String>,
-}
-
-impl Default for StorageSpec {
-    fn default() -> Self {
-        StorageSpec { size: default_storage_size(), storage_class_name: None }
-    }
-}
-
-/// Four times etcd's default quota of 2 GiB: the database, its copy during defragmentation, the log and snapshots.
-fn default_storage_size() -> Amount {
-    Amount("8Gi".to_owned())
-}
-
-/// Where the etcd image comes from. The tag is always `v<version>`.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct ImageSpec {
-    /// The repository, without tag or digest, for example a mirror in your own registry.
-    #[x_kube(validation = Rule::new("self.matches('^([^/]*/)*[^/:@ ]+$')")
-        .message("the repository must have neither tag nor digest"))]
-    #[schemars(length(max = 255))]
-    #[serde(default = "default_repository")]
-    pub repository: String,
-}
-
-impl Default for ImageSpec {
-    fn default() -> Self {
-        ImageSpec { repository: default_repository() }
-    }
-}
-
-fn default_repository() -> String {
-    super::DEFAULT_IMAGE_REPOSITORY.to_owned()
 }

@@ -1,15 +1,25 @@
 //! The API group `etcd.operators.rs`: what users write and read. No logic lives here.
 
 mod amount;
+mod as_written;
 pub mod cluster;
 pub mod condition;
+pub mod etcd;
+pub mod image;
+pub mod pod;
+pub mod service;
 pub mod status;
+pub mod storage;
 
 pub use amount::{Amount, ResourcesSpec};
-pub use cluster::{
-    BootstrapMode, EtcdCluster, EtcdClusterSpec, ImageSpec, PodSettings, PodUser, RolloutSpec, StorageSpec,
-};
-pub use status::{BootstrapRecord, EtcdClusterStatus, HoldStatus, MemberHealth, MemberStatus};
+pub use as_written::AsWritten;
+pub use cluster::{BootstrapMode, EtcdCluster, EtcdClusterSpec, RolloutSpec};
+pub use etcd::{CompactionMode, EtcdSettings, LogLevel, MetricsLevel, OptionValue, TracingSettings};
+pub use image::{ImageSpec, PullPolicy, PullSecret};
+pub use pod::{PodSettings, PodUser};
+pub use service::{PeerServiceSettings, ServiceSettings, ServiceType, TrafficPolicy};
+pub use status::{Acknowledged, BootstrapRecord, EtcdClusterStatus, HoldStatus, MemberHealth, MemberStatus};
+pub use storage::{AccessMode, StorageSpec};
 
 /// API group of every kind that the operator registers.
 pub const GROUP: &str = "etcd.operators.rs";

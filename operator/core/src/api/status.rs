@@ -23,6 +23,11 @@ pub struct EtcdClusterStatus {
     /// The name of the leader, if a leader was seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leader: Option<String>,
+    /// Members in etcd's member list, learners included.
+    pub size: i32,
+    /// The selector of the members' pods, for `kubectl scale` and autoscalers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
     /// Voting members that answered the last probe as healthy.
     pub ready_members: i32,
     /// Members that run what the spec asks for.
@@ -37,9 +42,33 @@ pub struct EtcdClusterStatus {
     pub bootstrap: Option<BootstrapRecord>,
     /// What the operator would do, and does not, with its reasons.
     pub holds: Vec<HoldStatus>,
+    /// What annotations asked for and has been carried out: it is done again only when they say something else.
+    #[serde(skip_serializing_if = "Acknowledged::is_empty")]
+    pub acknowledged: Acknowledged,
     /// Available, Ready, Progressing and Degraded.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// What annotations asked for and has been carried out, each as its annotation says it.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Acknowledged {
+    /// `etcd.operators.rs/restart`: every member has been restarted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<String>,
+    /// `etcd.operators.rs/replace`: the member is no member any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replace: Option<String>,
+    /// `etcd.operators.rs/move-leader`: the member led, or is no voter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub move_leader: Option<String>,
+}
+
+impl Acknowledged {
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Acknowledged::default()
+    }
 }
 
 /// One member.

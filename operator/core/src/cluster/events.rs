@@ -61,6 +61,7 @@ fn of_patch(patch: &Patch) -> Option<(Severity, &'static str, &'static str)> {
         PatchPurpose::Follow { .. } => Some((Severity::Normal, "Updated", "Update")),
         PatchPurpose::GivePermit { .. } => Some((Severity::Normal, "PermitGiven", "GivePermit")),
         PatchPurpose::SetTarget { .. } => Some((Severity::Normal, "MemberUpdateStarted", "Update")),
+        PatchPurpose::Grow { .. } => Some((Severity::Normal, "VolumeGrown", "Grow")),
         PatchPurpose::SetAside { .. } => Some((Severity::Warning, "VolumeSetAside", "SetAside")),
         PatchPurpose::RecordPermit { .. }
         | PatchPurpose::RecordFacts { .. }

@@ -1,6 +1,6 @@
 //! All that is decided about an `EtcdCluster`, in reading order:
 //!
-//! 1. [`desired`]: the spec, parsed once; [`target`]: what a member should run.
+//! 1. [`desired`]: the spec, parsed once; [`target`]: what a member should run; [`requests`]: what is asked for once.
 //! 2. [`observed`]: what the shell saw of the world, plain data; [`memory`]: what it remembers of earlier looks.
 //! 3. [`world`]: the same, arranged by member, without what is another object's.
 //! 4. [`render`]: the Kubernetes objects and the etcd configuration as they should be.
@@ -17,6 +17,7 @@ pub mod observed;
 pub mod pace;
 pub mod plan;
 pub mod render;
+pub mod requests;
 pub mod status;
 pub mod target;
 pub mod vigil;

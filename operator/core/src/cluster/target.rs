@@ -9,10 +9,11 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::api::PodUser;
-use crate::cluster::desired::{Desired, EtcdVersion};
+use crate::api::{PodUser, PullPolicy};
+use crate::cluster::desired::{Desired, DesiredImage, EtcdVersion, PodShape};
 use crate::cluster::render::compare;
 use crate::cluster::render::quantity;
+use crate::etcd_options::EtcdOptions;
 use crate::gate::GateConfiguration;
 use crate::names::{ETCD_CONTAINER, INSTALL_GATE_CONTAINER};
 
@@ -32,9 +33,61 @@ pub struct Target {
     /// etcd's own limit of its database, in bytes; etcd's default if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_backend_bytes: Option<u64>,
+    /// Whether the spec chose that limit, so that it goes with the spec's choice.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_quota_chosen: bool,
     /// Who chooses the user that the pod runs as.
     #[serde(default, skip_serializing_if = "PodUser::is_fixed")]
     pub user: PodUser,
+    /// How images are named and pulled, beside the repository.
+    #[serde(default, skip_serializing_if = "ImageChoice::is_default")]
+    pub image: ImageChoice,
+    /// etcd's own options, but the quota.
+    #[serde(default, skip_serializing_if = "EtcdOptions::is_default")]
+    pub etcd: EtcdOptions,
+    /// What the spec asks of the pod.
+    #[serde(default, skip_serializing_if = "PodShape::is_default")]
+    pub pod: PodShape,
+    /// The last restart that was asked for, by the word that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<String>,
+}
+
+/// How the images of a pod are named and pulled.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ImageChoice {
+    /// The tag; `v` and the version if `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// The digest, which counts instead of the tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// When images are pulled; if the node has them not, if `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_policy: Option<PullPolicy>,
+    /// Names of Secrets with credentials.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pull_secrets: Vec<String>,
+}
+
+impl ImageChoice {
+    fn is_default(&self) -> bool {
+        *self == ImageChoice::default()
+    }
+
+    fn of(image: &DesiredImage) -> ImageChoice {
+        ImageChoice {
+            tag: image.tag.clone(),
+            digest: image.digest.clone(),
+            pull_policy: image.pull_policy,
+            pull_secrets: image.pull_secrets.clone(),
+        }
+    }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn is_empty(resources: &ResourceRequirements) -> bool {
@@ -59,11 +112,31 @@ impl Target {
     pub fn of_spec(desired: &Desired, version: EtcdVersion, quota_backend_bytes: Option<u64>) -> Target {
         Target {
             version,
-            image_repository: desired.image_repository.clone(),
+            image_repository: desired.image.repository.clone(),
             resources: desired.resources.clone(),
             quota_backend_bytes,
+            is_quota_chosen: desired.etcd.quota_backend_bytes.is_some()
+                && desired.etcd.quota_backend_bytes == quota_backend_bytes,
             user: desired.user,
+            image: ImageChoice::of(&desired.image),
+            etcd: desired.etcd.options.clone(),
+            pod: desired.pod.clone(),
+            restart: None,
         }
+    }
+
+    /// The image that etcd runs from.
+    pub fn etcd_image(&self) -> String {
+        match (&self.image.digest, &self.image.tag) {
+            (Some(digest), _) => format!("{}@{digest}", self.image_repository),
+            (None, Some(tag)) => format!("{}:{tag}", self.image_repository),
+            (None, None) => format!("{}:v{}", self.image_repository, self.version),
+        }
+    }
+
+    /// When images are pulled.
+    pub fn pull_policy(&self) -> PullPolicy {
+        self.image.pull_policy.unwrap_or(PullPolicy::IfNotPresent)
     }
 
     /// What a template shows that an operator wrote before targets were recorded.
@@ -81,7 +154,13 @@ impl Target {
             image_repository: repository(etcd)?,
             resources: etcd.resources.clone().unwrap_or_default(),
             quota_backend_bytes: configuration.quota_backend_bytes,
+            is_quota_chosen: false,
             user: if user.is_some() { PodUser::Fixed } else { PodUser::Platform },
+            // Operators that wrote no target knew nothing else.
+            image: ImageChoice::default(),
+            etcd: EtcdOptions::default(),
+            pod: PodShape::default(),
+            restart: None,
         })
     }
 

@@ -8,6 +8,7 @@ use super::{
     GateHoldReason, GateInputs, InitialMember, LogIdentity, OLDEST_READER, Permit, PermitReading, Stamp,
     StampState, StampWrite, Start, decide,
 };
+use crate::etcd_options::EtcdOptions;
 use crate::names::{ClusterId, ClusterIdentity, MemberId, MemberName, Naming, PermitId};
 
 const POD: &str = "pod-uid";
@@ -70,6 +71,7 @@ fn inputs(stamp: StampState, data: DataState, permit: PermitReading) -> GateInpu
             member: member("demo-aaaaa"),
             etcd_version: "3.6.16".to_owned(),
             quota_backend_bytes: None,
+            options: EtcdOptions::default(),
         },
         pod_uid: POD.to_owned(),
         disk: DiskState { stamp, boot_counter: BootCounterState::Absent, data },

@@ -6,6 +6,7 @@ use std::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::etcd_options::EtcdOptions;
 use crate::names::{ClusterId, ClusterIdentity, MemberId, MemberName, PermitId};
 
 /// The gate's only argument, one JSON object, the same at every start of the pod.
@@ -26,6 +27,9 @@ pub struct GateConfiguration {
     /// How large etcd's database may grow; without it, etcd's own default holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_backend_bytes: Option<u64>,
+    /// etcd's other options.
+    #[serde(default, skip_serializing_if = "EtcdOptions::is_default")]
+    pub options: EtcdOptions,
 }
 
 /// On which addresses of its pod etcd listens: the shell finds out what the kernel has.

@@ -48,6 +48,20 @@ pub const ETCD_CONTAINER: &str = "etcd";
 /// Name of the init container that copies the gate's binary.
 pub const INSTALL_GATE_CONTAINER: &str = "install-gate";
 
+/// The volume with the member's data, in its pod.
+pub const DATA_VOLUME: &str = "data";
+/// The volume with the gate's binary, in the member's pod.
+pub const GATE_VOLUME: &str = "gate";
+/// The volume by which the pod learns about itself.
+pub const POD_INFO_VOLUME: &str = "pod-info";
+/// The volumes of a pod that are the operator's alone.
+pub const OPERATORS_VOLUMES: [&str; 3] = [DATA_VOLUME, GATE_VOLUME, POD_INFO_VOLUME];
+
+/// Whether a label or annotation is the operator's to set.
+pub fn is_own_key(key: &str) -> bool {
+    key.starts_with("etcd.operators.rs/") || key.starts_with("app.kubernetes.io/")
+}
+
 /// Label and prefix: the cluster that an object belongs to.
 pub const LABEL_CLUSTER: &str = "etcd.operators.rs/cluster";
 /// Label: the member that an object belongs to.
@@ -87,11 +101,21 @@ pub const ANNOTATION_TARGET: &str = "etcd.operators.rs/target";
 pub const ANNOTATION_STORAGE: &str = "etcd.operators.rs/storage";
 /// Annotation of a claim: it is kept for a person to look at; the operator uses it no more. The value says why.
 pub const ANNOTATION_SET_ASIDE: &str = "etcd.operators.rs/set-aside";
-/// Annotation of a StatefulSet and of its pod template: a digest of what was rendered.
+/// Annotation of a StatefulSet, a budget or a Service: a digest of what was rendered.
 pub const ANNOTATION_FINGERPRINT: &str = "etcd.operators.rs/fingerprint";
 /// Annotation of a StatefulSet: an earlier revision whose pods need no restart, because the template has since changed in nothing
 /// that the member must follow.
 pub const ANNOTATION_ACCEPTED_REVISION: &str = "etcd.operators.rs/accepted-revision";
+
+/// Annotation of a cluster object: restart all members in turn. Any word; another word asks again.
+pub const ANNOTATION_RESTART: &str = "etcd.operators.rs/restart";
+/// Annotation of a cluster object: replace this member.
+pub const ANNOTATION_REPLACE: &str = "etcd.operators.rs/replace";
+/// Annotation of a cluster object: move the leadership to this member.
+pub const ANNOTATION_MOVE_LEADER: &str = "etcd.operators.rs/move-leader";
+/// Annotation of a Service: the names of the annotations that the spec asked for, as a JSON list. One that the spec asks for no more
+/// is taken away; those of others stay.
+pub const ANNOTATION_APPLIED: &str = "etcd.operators.rs/applied-annotations";
 
 /// How a member takes part; the value of [`LABEL_ROLE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

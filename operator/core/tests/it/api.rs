@@ -27,7 +27,7 @@ fn parse(change: impl FnOnce(&mut EtcdClusterSpec)) -> Result<Desired, Invalid> 
 fn a_spec_of_only_a_version_is_three_members_on_eight_gibibytes() {
     let desired = parse(|_| ()).expect("a valid spec");
     assert_eq!((desired.size, desired.storage_size.0.as_str()), (3, "8Gi"));
-    assert_eq!(desired.image_repository, "quay.io/coreos/etcd");
+    assert_eq!(desired.image.repository, "quay.io/coreos/etcd");
 }
 
 #[test]

@@ -4,8 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use etcd_operator_core::api::{EtcdClusterSpec, ImageSpec, PodSettings, RolloutSpec, StorageSpec};
+use etcd_operator_core::api::EtcdClusterSpec;
+use etcd_operator_core::cluster::desired::Desired;
 use etcd_operator_core::cluster::plan::Plan;
+use etcd_operator_core::cluster::render::quantity;
+use etcd_operator_core::gate::GateConfiguration;
 use etcd_operator_mutants::Mutant;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -14,18 +17,7 @@ use proptest::prelude::*;
 use super::model::{Model, lines};
 
 pub(super) fn spec(size: i32) -> EtcdClusterSpec {
-    EtcdClusterSpec {
-        size,
-        version: "3.6.16".to_owned(),
-        allow_unsupported_version: false,
-        storage: StorageSpec::default(),
-        resources: None,
-        image: ImageSpec::default(),
-        suspend: false,
-        bootstrap: None,
-        rollout: RolloutSpec::default(),
-        pod: PodSettings::default(),
-    }
+    serde_json::from_value(serde_json::json!({ "size": size, "version": "3.6.16" })).expect("a spec")
 }
 
 pub(super) fn settled(size: i32) -> Model {
@@ -41,10 +33,35 @@ pub(super) fn assert_as_specified(model: &Model) {
     assert!(etcd.members.iter().all(|member| !member.listed.is_learner && model.runs(&member.listed)));
     assert_eq!(model.stateful_sets.len(), wanted);
     assert_eq!(model.claims.len(), wanted);
+    assert_runs_as_specified(model);
     let status = model.cluster.status.as_ref().expect("a status");
     let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").expect("a condition");
     assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("True", "AsSpecified"));
     assert_eq!(model.plan(), Plan::default(), "{:#?}", lines(&model.plan()));
+}
+
+/// Every pod and every volume is as the spec asks for.
+fn assert_runs_as_specified(model: &Model) {
+    let desired = Desired::parse(&model.cluster).expect("a valid spec");
+    for pod in model.pods.values() {
+        let spec = pod.spec.as_ref().expect("a spec");
+        let etcd = spec.containers.iter().find(|container| container.name == "etcd").expect("etcd");
+        let argument =
+            etcd.args.as_ref().and_then(|arguments| arguments.first()).expect("the gate's argument");
+        let gate: GateConfiguration = serde_json::from_str(argument).expect("a configuration");
+        assert_eq!(gate.options, desired.etcd.options);
+        assert_eq!(etcd.resources.clone().unwrap_or_default(), desired.resources);
+        assert_eq!(spec.node_selector.clone().unwrap_or_default(), desired.pod.node_selector);
+        let labels = pod.metadata.labels.as_ref().expect("labels");
+        assert!(desired.pod.labels.iter().all(|(key, value)| labels.get(key) == Some(value)), "{labels:?}");
+    }
+    for claim in model.claims.values() {
+        let spec = claim.spec.as_ref().expect("a spec");
+        let size = &spec.resources.as_ref().and_then(|all| all.requests.as_ref()).expect("a size")["storage"];
+        assert!(quantity::same(&size.0, &desired.storage_size.0), "{size:?}");
+        assert_eq!(spec.storage_class_name, desired.storage_class_name);
+        assert_eq!(spec.access_modes, Some(vec![desired.access_mode.as_str().to_owned()]));
+    }
 }
 
 /// Something that happens to a settled or unsettled world.

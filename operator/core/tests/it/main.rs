@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "fixtures and goldens are files")]
 
 mod api;
+mod changes;
 mod converge;
 mod documents;
 mod identity;
@@ -12,6 +13,7 @@ mod pace;
 mod plan_golden;
 mod properties;
 mod render_golden;
+mod settings;
 mod stale;
 mod status;
 mod target;

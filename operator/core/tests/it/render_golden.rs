@@ -8,6 +8,7 @@ use etcd_operator_core::cluster::desired::Desired;
 use etcd_operator_core::cluster::render::{self, Rendering, compare};
 use etcd_operator_core::cluster::target::{Target, fitting_quota_bytes};
 use etcd_operator_core::cluster::world::{Origin, VolumeRequest};
+use etcd_operator_core::etcd_options::EtcdOptions;
 use etcd_operator_core::gate::{
     ClusterState, FORMAT, GateConfiguration, InitialCluster, InitialMember, ListenFamily,
 };
@@ -58,16 +59,17 @@ fn objects_are_rendered_as_in_their_goldens() {
     let volume = VolumeRequest {
         size: desired.storage_size.0.clone(),
         storage_class_name: desired.storage_class_name.clone(),
+        access_mode: desired.access_mode,
     };
     golden("stateful-set.json", &rendered(&desired));
     golden("claim.json", &render::claim(cluster, &member, &origin, &target(&desired), &volume));
-    golden("peers-service.json", &render::peers_service(&desired.cluster));
-    golden("client-service.json", &render::client_service(&desired.cluster));
+    golden("peers-service.json", &render::peers_service(&desired.cluster, &desired.peer_service));
+    golden("client-service.json", &render::client_service(&desired.cluster, &desired.service));
     golden("disruption-budget.json", &render::disruption_budget(cluster, 3));
     golden("disruption-budget-of-one.json", &render::disruption_budget(cluster, 1));
     let by_name = cluster.with_naming(Naming::ByName);
-    golden("peers-service-by-name.json", &render::peers_service(&by_name));
-    golden("client-service-by-name.json", &render::client_service(&by_name));
+    golden("peers-service-by-name.json", &render::peers_service(&by_name, &desired.peer_service));
+    golden("client-service-by-name.json", &render::client_service(&by_name, &desired.service));
 }
 
 #[test]
@@ -88,6 +90,7 @@ fn etcd_is_configured_as_in_its_goldens() {
             member: member.clone(),
             etcd_version: version.to_owned(),
             quota_backend_bytes,
+            options: EtcdOptions::default(),
         };
         let peer_url = desired.cluster.peer_url(&member);
         let members = vec![InitialMember { name: member.clone(), peer_url }];
@@ -173,7 +176,7 @@ fn every_kind_of_change_to_a_template_is_seen_where_it_is() {
 #[test]
 fn a_service_keeps_what_the_server_assigned() {
     let desired = Desired::parse(&cluster()).expect("a valid spec");
-    let rendered = render::client_service(&desired.cluster);
+    let rendered = render::client_service(&desired.cluster, &desired.service);
     let mut live = serde_json::to_value(&rendered).expect("plain data");
     live["spec"]["clusterIP"] = json!("10.96.0.7");
     live["spec"]["clusterIPs"] = json!(["10.96.0.7"]);

@@ -170,6 +170,7 @@ impl MemberIdentity {
             member: self.member.clone(),
             etcd_version: "3.6.16".to_owned(),
             quota_backend_bytes: Some(1 << 30),
+            options: etcd_operator_core::etcd_options::EtcdOptions::default(),
         }
     }
 

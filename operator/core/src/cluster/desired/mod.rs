@@ -7,12 +7,20 @@ use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::api::{Amount, BootstrapMode, EtcdCluster, EtcdClusterSpec, PodUser, ResourcesSpec};
+use crate::api::{
+    AccessMode, Amount, BootstrapMode, EtcdCluster, EtcdClusterSpec, ImageSpec, PeerServiceSettings, PodUser,
+    PullPolicy, ResourcesSpec, ServiceSettings,
+};
 use crate::cluster::render::quantity;
+use crate::etcd_options::Refused;
 use crate::names::{ClusterIdentity, Naming};
 
+mod etcd;
+mod pod;
 mod version;
 
+pub use etcd::DesiredEtcd;
+pub use pod::PodShape;
 pub use version::EtcdVersion;
 
 /// What is wanted of one cluster.
@@ -30,8 +38,12 @@ pub struct Desired {
     pub storage_class_name: Option<String>,
     /// Requests and limits of the etcd container.
     pub resources: ResourceRequirements,
-    /// Repository of the etcd image.
-    pub image_repository: String,
+    /// Who may mount a volume.
+    pub access_mode: AccessMode,
+    /// etcd's own settings.
+    pub etcd: DesiredEtcd,
+    /// Where images come from.
+    pub image: DesiredImage,
     /// Whether the members should be stopped.
     pub suspend: bool,
     /// Whether an empty cluster may be formed beside retained volumes of the same name.
@@ -40,6 +52,27 @@ pub struct Desired {
     pub soak: SignedDuration,
     /// Who chooses the user that pods run as.
     pub user: PodUser,
+    /// What else is wanted of the pods.
+    pub pod: PodShape,
+    /// The Service for clients.
+    pub service: ServiceSettings,
+    /// The Service for peers.
+    pub peer_service: PeerServiceSettings,
+}
+
+/// Where the images of a pod come from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DesiredImage {
+    /// Repository of the etcd image, without a tag.
+    pub repository: String,
+    /// The tag; `v` and the version if `None`.
+    pub tag: Option<String>,
+    /// The digest, which counts instead of the tag.
+    pub digest: Option<String>,
+    /// When images are pulled; if the node has them not, if `None`.
+    pub pull_policy: Option<PullPolicy>,
+    /// Names of Secrets with credentials.
+    pub pull_secrets: Vec<String>,
 }
 
 /// A spec that cannot be carried out. The API server refuses most of these itself; an older or patched CRD may not.
@@ -89,6 +122,45 @@ pub enum Invalid {
          them"
     )]
     Adopt,
+    /// An option of etcd cannot be set so.
+    #[error("spec.etcd: {0}")]
+    EtcdOption(#[source] Refused),
+    /// etcd would refuse its two times.
+    #[error(
+        "spec.etcd.electionTimeoutMilliseconds is {election}; it must be at least five times the heartbeat interval of {heartbeat}, \
+         and at most 50000"
+    )]
+    ElectionTimeout {
+        /// Milliseconds between heartbeats.
+        heartbeat: i64,
+        /// Milliseconds until an election.
+        election: i64,
+    },
+    /// It is neither a duration nor a number of revisions.
+    #[error(
+        "spec.etcd.autoCompactionRetention is {0:?}; it must be a duration such as 1h30m with the mode periodic, and a number with the \
+         mode revision"
+    )]
+    CompactionRetention(String),
+    /// It is no URL that members could advertise.
+    #[error(
+        "spec.etcd.advertisedClientUrls holds {0:?}; a client URL is http:// or https://, a host and a port"
+    )]
+    ClientUrl(String),
+    /// The tag is none.
+    #[error("spec.image.tag is {0:?}; it must be a tag without repository or digest")]
+    Tag(String),
+    /// The digest is none.
+    #[error("spec.image.digest is {0:?}; it must be sha256: and 64 hexadecimal digits")]
+    Digest(String),
+    /// Something of the pods cannot be carried out.
+    #[error("spec.pod.{field}: {message}")]
+    Pod {
+        /// The field.
+        field: String,
+        /// Why not.
+        message: String,
+    },
     /// A duration is negative.
     #[error("spec.rollout.soakSeconds is {0}; it must be 0 or more")]
     Soak(i64),
@@ -105,6 +177,7 @@ impl Desired {
             size,
             version,
             allow_unsupported_version,
+            etcd,
             storage,
             resources,
             image,
@@ -112,6 +185,8 @@ impl Desired {
             bootstrap,
             rollout,
             pod,
+            service,
+            peer_service,
         } = &cluster.spec;
         let parsed = EtcdVersion::parse(version).ok_or_else(|| Invalid::Version(version.clone()))?;
         if !parsed.is_supported() && !allow_unsupported_version {
@@ -123,12 +198,17 @@ impl Desired {
             version: parsed,
             storage_size: parse_amount("spec.storage.size", &storage.size, "8Gi")?,
             storage_class_name: storage.storage_class_name.clone(),
+            access_mode: storage.access_mode,
+            etcd: etcd::parse(etcd.as_ref(), parsed)?,
             resources: parse_resources(resources.as_ref())?,
-            image_repository: parse_repository(&image.repository)?,
+            image: parse_image(image)?,
             suspend: *suspend,
             may_form_beside_retained_volumes: parse_bootstrap(*bootstrap)?,
             soak: parse_soak(rollout.soak_seconds)?,
             user: pod.user,
+            pod: pod::parse(pod)?,
+            service: service.clone(),
+            peer_service: peer_service.clone(),
         })
     }
 }
@@ -166,6 +246,29 @@ pub(crate) fn parse_size(size: i32) -> Result<usize, Invalid> {
         1 | 3 | 5 | 7 => usize::try_from(size).map_err(|_| Invalid::Size(size)),
         _ => Err(Invalid::Size(size)),
     }
+}
+
+fn parse_image(image: &ImageSpec) -> Result<DesiredImage, Invalid> {
+    let ImageSpec { repository, tag, digest, pull_policy, pull_secrets } = image;
+    let is_word =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+    if let Some(tag) = tag.as_ref().filter(|tag| tag.is_empty() || !is_word(tag)) {
+        return Err(Invalid::Tag(tag.clone()));
+    }
+    let is_digest = |text: &str| {
+        let digits = text.strip_prefix("sha256:");
+        digits.is_some_and(|digits| digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    if let Some(digest) = digest.as_ref().filter(|digest| !is_digest(digest)) {
+        return Err(Invalid::Digest(digest.clone()));
+    }
+    Ok(DesiredImage {
+        repository: parse_repository(repository)?,
+        tag: tag.clone(),
+        digest: digest.clone(),
+        pull_policy: *pull_policy,
+        pull_secrets: pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
+    })
 }
 
 fn parse_repository(repository: &str) -> Result<String, Invalid> {

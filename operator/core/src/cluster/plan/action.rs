@@ -28,6 +28,8 @@ pub enum Concern {
     Member(MemberName),
     /// What is recorded on one member's claim.
     Record(MemberName),
+    /// The size of one member's volume.
+    Volume(MemberName),
     /// The template of one member's pods.
     Template(MemberName),
     /// One member's live pod: its labels, and its restart.
@@ -115,9 +117,9 @@ pub enum Action {
         /// What the change was planned on.
         planned_on: PlannedOn,
     },
-    /// Disarm the alarm that a member left behind when it was removed.
+    /// Disarm an alarm: of a member that was removed, or one whose cause is gone.
     DisarmAlarm {
-        /// The member that is no more.
+        /// The member that it was raised for.
         member_id: MemberId,
         /// The alarm.
         alarm: AlarmKind,
@@ -277,6 +279,13 @@ pub enum PatchPurpose {
     LabelRole {
         /// The role.
         role: &'static str,
+    },
+    /// Asks for more of a volume, and records it.
+    Grow {
+        /// How much it was asked to hold.
+        from: String,
+        /// How much it is to hold.
+        to: String,
     },
     /// Sets a volume aside for a person to look at.
     SetAside {

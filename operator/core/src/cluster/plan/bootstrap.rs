@@ -107,7 +107,8 @@ fn set_aside(plan: &mut Plan, member: &Member<'_>) {
 
 /// What every first member should run.
 fn wanted_target(context: &Context<'_>) -> Target {
-    let quota = target::fitting_quota_bytes(&context.desired.storage_size.0, 0);
+    let chosen = context.desired.etcd.quota_backend_bytes;
+    let quota = chosen.or_else(|| target::fitting_quota_bytes(&context.desired.storage_size.0, 0));
     Target::of_spec(context.desired, context.desired.version, quota)
 }
 

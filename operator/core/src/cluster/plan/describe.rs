@@ -26,7 +26,7 @@ impl fmt::Display for Action {
             }
             Action::MoveLeader { from, to, .. } => write!(formatter, "move leadership from {from} to {to}"),
             Action::DisarmAlarm { member_id, alarm } => {
-                write!(formatter, "disarm alarm {} of removed member {member_id}", alarm.as_str())
+                write!(formatter, "disarm alarm {} of member {member_id}", alarm.as_str())
             }
         }
     }
@@ -50,6 +50,7 @@ impl fmt::Display for Patch {
                 write!(formatter, "record on {object} {}", facts.join(", "))
             }
             PatchPurpose::LabelRole { role } => write!(formatter, "label {object} as {role}"),
+            PatchPurpose::Grow { from, to } => write!(formatter, "grow {object} from {from} to {to}"),
             PatchPurpose::SetAside { because } => write!(formatter, "set {object} aside: {because}"),
         }
     }

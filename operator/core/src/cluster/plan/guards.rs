@@ -23,16 +23,33 @@ pub(super) fn spec(context: &Context<'_>, plan: &mut Plan) -> Flow {
         plan.hold(Hold::Spec(SpecHold::UpgradeNotSupported { from, to }));
     }
     let wanted = wanted_volume(context);
-    let others = world
+    let mut sizes = world
         .members
         .values()
         .filter_map(|member| member.facts.as_ref())
-        .filter(|facts| facts.is_of(&world.cluster) && !facts.set_aside);
-    if let Some(present) = others.filter_map(|facts| different(facts, &wanted)).next() {
-        let (from, to) = (describe_volume(present), describe_volume(&wanted));
-        plan.hold(Hold::Spec(SpecHold::StorageChangeNotSupported { from, to }));
+        .filter(|facts| facts.is_of(&world.cluster) && !facts.set_aside)
+        .filter_map(|facts| Some(&facts.volume.as_ref()?.size));
+    if let Some(present) = sizes.find(|size| quantity::is_above(size, &wanted.size)) {
+        let (from, to) = (present.clone(), wanted.size);
+        plan.hold(Hold::Spec(SpecHold::VolumesDoNotShrink { from, to }));
     }
+    images(context, plan);
     Flow::Next
+}
+
+/// The tag or digest of an image may belong to another version than the spec says.
+fn images(context: &Context<'_>, plan: &mut Plan) {
+    for member in context.world.listed() {
+        let (Some(target), Some(answer)) = (&member.target, member.etcd()) else { continue };
+        let is_named = target.image.tag.is_some() || target.image.digest.is_some();
+        if is_named && answer.version != target.version.to_string() {
+            plan.hold(Hold::Spec(SpecHold::OtherVersionInImage {
+                member: member.name.clone(),
+                runs: answer.version.clone(),
+                wanted: target.version.to_string(),
+            }));
+        }
+    }
 }
 
 /// The volume that the spec asks for.
@@ -40,6 +57,7 @@ pub(super) fn wanted_volume(context: &Context<'_>) -> VolumeRequest {
     VolumeRequest {
         size: context.desired.storage_size.0.clone(),
         storage_class_name: context.desired.storage_class_name.clone(),
+        access_mode: context.desired.access_mode,
     }
 }
 
@@ -50,16 +68,9 @@ pub(super) fn different<'f>(facts: &'f ClaimFacts, wanted: &VolumeRequest) -> Op
     let is_same = if facts.is_volume_recorded || wanted.storage_class_name.is_some() {
         present.is_same_as(wanted)
     } else {
-        quantity::same(&present.size, &wanted.size)
+        quantity::same(&present.size, &wanted.size) && present.access_mode == wanted.access_mode
     };
     (!is_same).then_some(present)
-}
-
-fn describe_volume(volume: &VolumeRequest) -> String {
-    match &volume.storage_class_name {
-        Some(class) => format!("{} of class {class}", volume.size),
-        None => volume.size.clone(),
-    }
 }
 
 /// The member list is of one cluster and holds our members only; otherwise nothing is touched.

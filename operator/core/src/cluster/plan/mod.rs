@@ -8,7 +8,10 @@ mod cleanup;
 mod describe;
 mod guards;
 mod hold;
+mod leaders;
+mod leaving;
 mod permits;
+mod quota;
 mod records;
 mod replace;
 mod restart;
@@ -21,6 +24,7 @@ mod services;
 mod setback;
 mod stateful_sets;
 mod unchanged;
+mod volumes;
 
 pub use action::{
     Action, Concern, Delete, Evict, Kind, Object, Patch, PatchOperation, PatchPurpose, Planned, PlannedOn,
@@ -34,6 +38,7 @@ pub use unchanged::of_invalid;
 use crate::cluster::desired::Desired;
 use crate::cluster::observed::{KnownMembers, Observed};
 use crate::cluster::render::Rendering;
+use crate::cluster::requests::Requests;
 use crate::cluster::target;
 use crate::cluster::world::{Member, World};
 use crate::names::MemberName;
@@ -62,6 +67,8 @@ struct Context<'a> {
     desired: &'a Desired,
     /// Whether what the spec asks for is carried out; if it cannot be, the cluster is kept as it runs.
     follows_spec: bool,
+    /// What is asked for once.
+    requests: Requests,
 }
 
 /// One step.
@@ -102,9 +109,11 @@ const WITH_QUORUM: &[Step] = &[
     services::clients,
     roles::on_pods,
     guards::identity,
+    quota::guard,
     permits::of_listed,
     permits::spent,
     records::on_claims,
+    volumes::grow,
     stateful_sets::of_listed,
     guards::alarms_and_authentication,
     cleanup::alarms,
@@ -116,6 +125,7 @@ const WITH_QUORUM: &[Step] = &[
     scale::grow_or_shrink,
     restart::outdated_pods,
     rollout::advance,
+    leaders::move_by_request,
 ];
 
 /// Decides what happens next. Depends on its arguments alone.
@@ -172,7 +182,12 @@ pub(crate) fn runs_its_target(world: &World<'_>, desired: &Desired, member: &Mem
 impl<'a> Context<'a> {
     /// Of a spec that can be carried out.
     fn following(world: World<'a>, desired: &'a Desired) -> Context<'a> {
-        Context { world, desired, follows_spec: true }
+        Context::of(world, desired, true)
+    }
+
+    fn of(world: World<'a>, desired: &'a Desired, follows_spec: bool) -> Context<'a> {
+        let requests = Requests::read(&world.observed.cluster);
+        Context { world, desired, follows_spec, requests }
     }
 
     /// What a member's objects are rendered from by this operator.

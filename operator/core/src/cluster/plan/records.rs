@@ -128,5 +128,11 @@ fn wanted(
 /// from one that was named.
 fn as_asked_for(context: &Context<'_>, facts: &ClaimFacts, volume: &VolumeRequest) -> VolumeRequest {
     let wanted = guards::wanted_volume(context);
-    if guards::different(facts, &wanted).is_none() { wanted } else { volume.clone() }
+    if guards::different(facts, &wanted).is_none() {
+        return wanted;
+    }
+    // The class that the API server wrote into the claim was not asked for, as far as anybody knows.
+    let storage_class_name =
+        volume.storage_class_name.clone().filter(|_| wanted.storage_class_name.is_some());
+    VolumeRequest { storage_class_name, ..volume.clone() }
 }

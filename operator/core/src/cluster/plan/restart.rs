@@ -6,8 +6,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use super::{
-    Action, Concern, Context, Evict, Flow, Kind, Plan, Wait, change, cleanup, safety, stateful_sets,
+    Action, Concern, Context, Evict, Flow, Kind, Plan, Wait, change, cleanup, quota, safety, stateful_sets,
 };
+use crate::cluster::observed::AlarmKind;
 use crate::cluster::target::Target;
 use crate::cluster::world::Member;
 use crate::names::{ANNOTATION_ACCEPTED_REVISION, ANNOTATION_TARGET};
@@ -169,8 +170,8 @@ pub(super) fn reason_to_wait(context: &Context<'_>, member: &Member<'_>) -> Opti
     if !others.is_empty() {
         return Some(format!("not healthy: {}", others.join(", ")));
     }
-    if let Some((alarmed, alarm)) = world.raised_alarms().next() {
-        return Some(format!("etcd has raised the alarm {} for {}", alarm.as_str(), alarmed.name));
+    if let Some(message) = reason_of_alarms(context) {
+        return Some(message);
     }
     if world.listed().count() != context.desired.size || world.learner().is_some() {
         return Some("members are being added or removed".to_owned());
@@ -178,14 +179,31 @@ pub(super) fn reason_to_wait(context: &Context<'_>, member: &Member<'_>) -> Opti
     if let Some(ending) = world.listed().find(|other| other.is_volume_ending()) {
         return Some(format!("the volume of {} is being deleted, and it is replaced first", ending.name));
     }
-    if world.listed().any(is_ending) || cleanup::is_cleaning(context) {
-        return Some("a pod is still terminating".to_owned());
+    if let Some(message) = reason_of_pods(context) {
+        return Some(message);
     }
     (!safety::may_restart(context, member)).then(|| "the others are no quorum".to_owned())
 }
 
+/// Why nothing that is planned may be done to any member now.
+pub(super) fn reason_for_all_to_wait(context: &Context<'_>) -> Option<String> {
+    reason_of_alarms(context).or_else(|| reason_of_pods(context))
+}
+
+fn reason_of_pods(context: &Context<'_>) -> Option<String> {
+    let is_under_way = context.world.listed().any(is_ending) || cleanup::is_cleaning(context);
+    is_under_way.then(|| "a pod is still terminating".to_owned())
+}
+
+/// A full database stops nothing that makes room for it.
+fn reason_of_alarms(context: &Context<'_>) -> Option<String> {
+    let counts = |kind: AlarmKind| kind != AlarmKind::NoSpace || !quota::makes_room(context);
+    let (alarmed, alarm) = context.world.raised_alarms().find(|(_, kind)| counts(*kind))?;
+    Some(format!("etcd has raised the alarm {} for {}", alarm.as_str(), alarmed.name))
+}
+
 /// Moves the leadership away from the member, if it has it and there is somebody to take it: whoever has most of the log.
-fn successor(context: &Context<'_>, member: &Member<'_>) -> Option<Action> {
+pub(super) fn successor(context: &Context<'_>, member: &Member<'_>) -> Option<Action> {
     let list = context.world.list?;
     if !context.world.leads(member) {
         return None;

@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Context, Flow, Hold, Plan, SpecHold, Wait, change, restart, stateful_sets};
+use super::{Context, Flow, Hold, Plan, SpecHold, Wait, change, quota, restart, stateful_sets};
 use crate::api::MemberStatus;
 use crate::cluster::desired::Desired;
 use crate::cluster::target::Target;
@@ -24,14 +24,19 @@ pub(crate) fn time_until_proven(desired: &Desired) -> SignedDuration {
     (desired.soak * times).max(at_least)
 }
 
-/// What the spec asks of a member. Its version and its quota are not changed by this build.
-fn wanted_target(desired: &Desired, present: &Target) -> Target {
-    Target::of_spec(desired, present.version, present.quota_backend_bytes)
+/// What the spec asks of a member. Its version is not changed by this build.
+fn wanted_target(context: &Context<'_>, member: &Member<'_>, present: &Target) -> Target {
+    let (quota_backend_bytes, is_quota_chosen) = quota::wanted(context, member, present);
+    Target {
+        is_quota_chosen,
+        restart: context.requests.restart.clone().or_else(|| present.restart.clone()),
+        ..Target::of_spec(context.desired, present.version, quota_backend_bytes)
+    }
 }
 
 fn is_as_specified(context: &Context<'_>, member: &Member<'_>) -> bool {
     let present = stateful_sets::target(context, member);
-    present.is_same_as(&wanted_target(context.desired, &present))
+    present.is_same_as(&wanted_target(context, member, &present))
 }
 
 /// Whether a member is to be changed. One whose volume ends is replaced instead, and nobody is where the spec is not followed.
@@ -108,7 +113,7 @@ pub(super) fn to_stuck_members_without_quorum(context: &Context<'_>, plan: &mut 
 fn set_target(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>) {
     let Some(claim) = member.live_claim() else { return };
     let present = stateful_sets::target(context, member);
-    let wanted = wanted_target(context.desired, &present);
+    let wanted = wanted_target(context, member, &present);
     // What it has never run well is nothing to go back to.
     let recorded = previous_target(member).filter(|_| !is_proven(context, member));
     let previous = recorded.cloned().unwrap_or_else(|| present.digest());
@@ -122,7 +127,7 @@ fn previous_target<'m>(member: &'m Member<'_>) -> Option<&'m String> {
 
 /// Whether the spec asks a member for what it ran before: going back proves nothing new.
 fn goes_back(context: &Context<'_>, member: &Member<'_>) -> bool {
-    let wanted = wanted_target(context.desired, &stateful_sets::target(context, member));
+    let wanted = wanted_target(context, member, &stateful_sets::target(context, member));
     previous_target(member) == Some(&wanted.digest())
 }
 
@@ -140,15 +145,21 @@ fn reason_to_wait(context: &Context<'_>, next: &Member<'_>) -> Option<Hold> {
         let message = format!("{} is being changed", member.name);
         return Some(Hold::Wait(Wait::Turn { member: next.name.clone(), message }));
     }
-    let is_soaking = |member: &&&Member<'_>| {
-        !is_proven(context, member) && well_for(context, member) < context.desired.soak
-    };
-    let soaking = changed.iter().find(is_soaking)?;
+    if quota::makes_room(context) && context.world.raised_alarms().next().is_some() {
+        // No member is well while etcd accepts no writes, which is what the change ends.
+        return None;
+    }
+    let soaking = changed.iter().find(|member| is_soaking(context, member))?;
     let message = format!(
         "it must be well for {} seconds before the next one is changed",
         context.desired.soak.as_secs()
     );
     Some(Hold::Wait(Wait::Soak { member: soaking.name.clone(), message }))
+}
+
+/// Whether what a member runs has yet to prove itself.
+pub(super) fn is_soaking(context: &Context<'_>, member: &Member<'_>) -> bool {
+    !is_proven(context, member) && well_for(context, member) < context.desired.soak
 }
 
 /// Why a member that runs may not be restarted now.

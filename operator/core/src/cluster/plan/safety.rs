@@ -169,12 +169,6 @@ pub(super) fn is_whole(context: &Context<'_>) -> bool {
     context.world.voters().filter(|member| member.votes()).count() >= context.desired.size
 }
 
-/// Voters that run while their volume is being deleted. They are replaced before anything ends them: another one is added first.
-pub(super) fn ending_voters<'c, 'a>(context: &'c Context<'a>) -> Vec<&'c Member<'a>> {
-    let is_ending = |member: &&Member<'_>| member.is_volume_ending() && loss(context, member).is_none();
-    context.world.voters().filter(is_ending).collect()
-}
-
 /// Members that had started and whose gate refuses to start them again. Several at once have one common cause.
 pub(super) fn refusing_gates(context: &Context<'_>) -> Vec<MemberName> {
     let refuses = |member: &&Member<'_>| match member.gate().map(|report| report.reason) {

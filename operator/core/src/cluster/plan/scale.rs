@@ -6,18 +6,18 @@
 use std::cmp::Reverse;
 
 use super::{
-    Action, Concern, Context, Flow, Hold, Object, Plan, QuorumHold, Wait, cleanup, guards, safety,
-    stateful_sets,
+    Action, Concern, Context, Flow, Hold, Object, Plan, QuorumHold, Wait, cleanup, guards, leaving, restart,
+    safety, stateful_sets,
 };
 use crate::cluster::observed::KnownMembers;
-use crate::cluster::render;
+use crate::cluster::render::{self, quantity};
 use crate::cluster::target::Target;
-use crate::cluster::world::{Issued, Member, Origin};
+use crate::cluster::world::{Issued, Member, Origin, VolumeRequest};
 use crate::names::{MemberName, Role};
 
-/// Members that there may be: the wanted ones, and one more while a voter cannot stay.
+/// Members that there may be: the wanted ones, and one more while a voter is to go that serves.
 pub(super) fn allowed_members(context: &Context<'_>) -> usize {
-    context.desired.size + usize::from(!safety::ending_voters(context).is_empty())
+    context.desired.size + usize::from(leaving::is_any(context))
 }
 
 /// Promotes the learner once it has caught up, if the voters can bear one more.
@@ -28,7 +28,7 @@ pub(super) fn promote(context: &Context<'_>, plan: &mut Plan) -> Flow {
     if context.world.listed().count() > allowed_members(context) {
         return Flow::Next;
     }
-    if let Some(because) = reason_to_drop(learner) {
+    if let Some(because) = reason_to_drop(context, learner) {
         let Some(id) = learner.id() else { return Flow::Stop };
         let (member, planned_on) = (learner.name.clone(), Context::planned_on(list));
         plan.act(Concern::Membership, Action::RemoveMember { member, id, because, planned_on });
@@ -59,11 +59,30 @@ pub(super) fn promote(context: &Context<'_>, plan: &mut Plan) -> Flow {
 }
 
 /// Why a learner must never vote. Another one takes its place; it has no vote that could be missed.
-fn reason_to_drop(learner: &Member<'_>) -> Option<String> {
+fn reason_to_drop(context: &Context<'_>, learner: &Member<'_>) -> Option<String> {
     if learner.is_corrupt {
         return Some("its data differs from the others'".to_owned());
     }
-    learner.is_volume_ending().then(|| "its volume is being deleted before it votes".to_owned())
+    if learner.is_volume_ending() {
+        return Some("its volume is being deleted before it votes".to_owned());
+    }
+    if context.requests.replaces(&learner.name) {
+        return Some("its replacement was asked for".to_owned());
+    }
+    // One that was added for a change of volumes may be in the way of the next change, or of a repair, which has the others' volume.
+    let is_unwanted = context.follows_spec && leaving::has_other_volume(context, learner);
+    let is_in_the_way = !learner.has_started() && context.world.voters().count() < context.desired.size;
+    let common = context.world.common_volume_of_voters();
+    let volume = learner.facts.as_ref().and_then(|facts| facts.volume.as_ref());
+    let is_as_others = volume.zip(common).is_some_and(|(volume, common)| volume.is_of_same_kind_as(&common));
+    match (is_as_others, is_unwanted, is_in_the_way) {
+        (false, true, _) => Some("its volume is not of the kind that the spec asks for".to_owned()),
+        (false, false, true) => Some(
+            "a voter must be replaced first, and its volume is not of the kind that the others have"
+                .to_owned(),
+        ),
+        (true, _, _) | (false, false, false) => None,
+    }
 }
 
 /// Adds or removes one member if the number is not the wanted one.
@@ -89,7 +108,14 @@ fn grow(context: &Context<'_>, plan: &mut Plan, list: &KnownMembers) -> Flow {
         plan.wait(Wait::Health { members, what: "adding a member" });
         return Flow::Stop;
     }
-    let member = prepare(context, plan);
+    let is_extra = context.world.listed().count() >= context.desired.size;
+    if let Some(hold) = leaving::reason_to_wait(context).filter(|_| is_extra) {
+        plan.hold(hold);
+        // What else is asked for may be what is waited for.
+        return Flow::Next;
+    }
+    let volume = volume_of_new_member(context, is_extra);
+    let member = prepare(context, plan, volume);
     let action = Action::AddLearner {
         peer_url: context.world.cluster.peer_url(&member),
         member,
@@ -101,7 +127,7 @@ fn grow(context: &Context<'_>, plan: &mut Plan, list: &KnownMembers) -> Flow {
 
 /// Makes the objects of the member to be, before it is added: a crash in between leaves an unused volume that is found
 /// again. Were it the other way round, an entry in the list without a volume could be one whose volume was lost.
-fn prepare(context: &Context<'_>, plan: &mut Plan) -> MemberName {
+fn prepare(context: &Context<'_>, plan: &mut Plan, volume: VolumeRequest) -> MemberName {
     let intended = context.world.members.values().find(|member| cleanup::is_intended(context, member));
     let name = match intended {
         Some(member) => member.name.clone(),
@@ -114,7 +140,6 @@ fn prepare(context: &Context<'_>, plan: &mut Plan) -> MemberName {
     let cluster = &context.world.cluster;
     if intended.is_none() {
         let origin = Origin::Added { token: context.world.token(), naming: cluster.naming };
-        let volume = context.world.common_volume().unwrap_or_else(|| guards::wanted_volume(context));
         let claim = render::claim(cluster, &name, &origin, &target, &volume);
         plan.act(Concern::Membership, Action::Create(Box::new(Object::Claim(claim))));
     }
@@ -123,6 +148,23 @@ fn prepare(context: &Context<'_>, plan: &mut Plan) -> MemberName {
         plan.act(Concern::Membership, Action::Create(Box::new(Object::StatefulSet(stateful_set))));
     }
     name
+}
+
+/// As most others have it, for what the spec asks for may be what nobody can have; as the spec asks for where somebody is replaced
+/// because of that, or because somebody asked for it.
+fn volume_of_new_member(context: &Context<'_>, is_extra: bool) -> VolumeRequest {
+    let wanted = guards::wanted_volume(context);
+    let is_repair = !is_extra || !context.follows_spec || leaving::is_repair(context);
+    let Some(common) = context.world.common_volume() else { return wanted };
+    // Volumes do not shrink, so successors are no smaller either.
+    let is_smaller = quantity::is_above(&common.size, &wanted.size);
+    if is_repair {
+        common
+    } else if is_smaller {
+        VolumeRequest { size: common.size, ..wanted }
+    } else {
+        wanted
+    }
 }
 
 /// As the others run; and a quota that the database of the others has outgrown would stop the new member at once.
@@ -151,10 +193,14 @@ fn shrink(context: &Context<'_>, plan: &mut Plan, list: &KnownMembers) -> Flow {
         return Flow::Stop;
     }
     let Some(id) = victim.id() else { return Flow::Stop };
-    let because = if victim.is_volume_ending() {
-        "its volume is being deleted, and its successor votes".to_owned()
-    } else {
-        format!("{} members are wanted", context.desired.size)
+    // Who is not well may not be able to hand anything over.
+    if let Some(action) = restart::successor(context, victim).filter(|_| victim.votes()) {
+        plan.act(Concern::Membership, action);
+        return Flow::Stop;
+    }
+    let because = match leaving::because(context, victim) {
+        Some(because) => because.to_string(),
+        None => format!("{} members are wanted", context.desired.size),
     };
     let (member, planned_on) = (victim.name.clone(), Context::planned_on(list));
     plan.act(Concern::Membership, Action::RemoveMember { member, id, because, planned_on });
@@ -169,15 +215,17 @@ fn reason_to_see_it_first(victim: &Member<'_>) -> Option<String> {
     is_unseen.then(|| "it is not wanted any more, and is removed once it was seen to run".to_owned())
 }
 
-/// Who goes first: who is known to be corrupt, then a learner, then a voter whose volume is being deleted, then one that is not
-/// healthy, then the newest. The leader is last, so that shrinking never needs an election.
+/// Who goes first: who is known to be corrupt, then a learner, then a voter whose volume is being deleted, then one that is to be
+/// replaced, then one that is not healthy, then the newest. The leader is last, so that shrinking never needs an election.
 fn superfluous<'c, 'a>(context: &'c Context<'a>) -> Option<&'c Member<'a>> {
     let created =
         |member: &Member<'_>| member.claim.and_then(|claim| claim.metadata.creation_timestamp.clone());
     context.world.listed().min_by_key(|member| {
         let newest_first = Reverse(created(member).map(|time| time.0));
         let is_leader = context.world.leads(member);
-        let stays = (!member.is_corrupt, member.is_voter(), !member.is_volume_ending(), member.votes());
+        let is_to_go = leaving::because(context, member).is_some();
+        let stays =
+            (!member.is_corrupt, member.is_voter(), !member.is_volume_ending(), !is_to_go, member.votes());
         (stays, is_leader, newest_first, member.name.clone())
     })
 }

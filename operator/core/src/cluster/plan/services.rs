@@ -7,11 +7,13 @@ use kube::ResourceExt;
 
 use super::{Action, Concern, Context, Flow, Hold, Kind, Object, ObjectHold, Plan, change, stateful_sets};
 use crate::cluster::render;
+use crate::cluster::render::compare::escape;
 use crate::cluster::world;
+use crate::names::{self, ANNOTATION_APPLIED, ANNOTATION_FINGERPRINT};
 
 /// What must be there before the first pod, and at any time.
 pub(super) fn peers_and_budget(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    service(context, plan, render::peers_service(&context.world.cluster));
+    service(context, plan, render::peers_service(&context.world.cluster, &context.desired.peer_service));
     disruption_budget(context, plan);
     Flow::Next
 }
@@ -19,7 +21,7 @@ pub(super) fn peers_and_budget(context: &Context<'_>, plan: &mut Plan) -> Flow {
 /// The client Service, which exists only once the cluster has formed: before that nobody could be served, and afterwards
 /// whatever was acknowledged through it is known to be of this cluster.
 pub(super) fn clients(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    service(context, plan, render::client_service(&context.world.cluster));
+    service(context, plan, render::client_service(&context.world.cluster, &context.desired.service));
     Flow::Next
 }
 
@@ -44,10 +46,35 @@ fn service(context: &Context<'_>, plan: &mut Plan, rendered: Service) {
         return;
     }
     let difference = render::compare::difference(live, &rendered);
-    if !difference.is_empty() {
-        let purpose = change::purpose(difference.fields, change::bears_uid(&live.metadata));
-        plan.act(concern, change::patch(change::target(Kind::Service, live), difference.operations, purpose));
+    let stale = change::differing(live.metadata.annotations.as_ref(), rendered.annotations().clone());
+    let unwanted = unwanted_annotations(live, &rendered);
+    let mut operations = difference.operations;
+    if !stale.is_empty() {
+        operations.extend(change::annotate(&live.metadata, &stale));
     }
+    operations.extend(unwanted.iter().map(|key| change::remove_annotation(key)));
+    if operations.is_empty() {
+        return;
+    }
+    let is_repair = change::bears_uid(&live.metadata) && !stale.contains_key(ANNOTATION_FINGERPRINT);
+    let changed = stale.keys().chain(&unwanted).filter(|key| !names::is_own_key(key));
+    let fields = difference
+        .fields
+        .into_iter()
+        .chain(changed.map(|key| format!("/metadata/annotations/{}", escape(key))));
+    let purpose = change::purpose(fields.collect(), is_repair);
+    plan.act(concern, change::patch(change::target(Kind::Service, live), operations, purpose));
+}
+
+/// What the spec asked for once, and asks for no more: the annotations themselves, and their record once it is empty.
+fn unwanted_annotations(live: &Service, rendered: &Service) -> Vec<String> {
+    let recorded = live.annotations().get(ANNOTATION_APPLIED);
+    let recorded: Vec<String> =
+        recorded.and_then(|names| serde_json::from_str(names).ok()).unwrap_or_default();
+    let record = live.annotations().contains_key(ANNOTATION_APPLIED).then(|| ANNOTATION_APPLIED.to_owned());
+    let is_unwanted =
+        |key: &String| live.annotations().contains_key(key) && !rendered.annotations().contains_key(key);
+    recorded.into_iter().chain(record).filter(is_unwanted).collect()
 }
 
 fn disruption_budget(context: &Context<'_>, plan: &mut Plan) {

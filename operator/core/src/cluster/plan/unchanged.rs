@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{Context, Hold, Plan, SpecHold, of_deleted, take_steps};
-use crate::cluster::desired::{self, Desired, Invalid};
+use crate::cluster::desired::{self, Desired, DesiredEtcd, DesiredImage, Invalid};
 use crate::cluster::observed::Observed;
 use crate::cluster::world::World;
 
@@ -18,7 +18,7 @@ pub fn of_invalid(observed: &Observed, invalid: &Invalid) -> Plan {
     if let Ok(identity) = desired::identity(&observed.cluster) {
         let world = World::read(observed, identity);
         if let Some(desired) = as_it_runs(&world).filter(|_| world.formed) {
-            plan = take_steps(&Context { world, desired: &desired, follows_spec: false });
+            plan = take_steps(&Context::of(world, &desired, false));
         }
     }
     plan.hold(Hold::Spec(SpecHold::Invalid { message: invalid.to_string() }));
@@ -38,11 +38,23 @@ fn as_it_runs(world: &World<'_>) -> Option<Desired> {
         version: target.version,
         storage_size: Quantity(volume.size),
         storage_class_name: volume.storage_class_name,
+        access_mode: volume.access_mode,
+        etcd: DesiredEtcd { options: target.etcd, quota_backend_bytes: target.quota_backend_bytes },
         resources: target.resources,
-        image_repository: target.image_repository,
+        image: DesiredImage {
+            repository: target.image_repository,
+            tag: target.image.tag,
+            digest: target.image.digest,
+            pull_policy: target.image.pull_policy,
+            pull_secrets: target.image.pull_secrets,
+        },
         suspend: false,
         may_form_beside_retained_volumes: false,
         soak: SignedDuration::ZERO,
         user: target.user,
+        pod: target.pod,
+        // Services touch no member, so what the spec says of them is followed all the same.
+        service: world.observed.cluster.spec.service.clone(),
+        peer_service: world.observed.cluster.spec.peer_service.clone(),
     })
 }

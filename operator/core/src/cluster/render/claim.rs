@@ -38,7 +38,7 @@ pub fn claim(
             ..ObjectMeta::default()
         },
         spec: Some(PersistentVolumeClaimSpec {
-            access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
+            access_modes: Some(vec![volume.access_mode.as_str().to_owned()]),
             resources: Some(VolumeResourceRequirements {
                 requests: Some([("storage".to_owned(), Quantity(volume.size.clone()))].into()),
                 ..VolumeResourceRequirements::default()

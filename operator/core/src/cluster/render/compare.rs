@@ -14,9 +14,10 @@ use super::quantity;
 use crate::cluster::plan::PatchOperation;
 
 /// Fields that an API server fills in with a text (Kubernetes 1.34, `pkg/apis/*/v1/defaults.go`).
-const DEFAULT_TEXTS: [(&str, &str); 16] = [
+const DEFAULT_TEXTS: [(&str, &str); 17] = [
     ("apiVersion", "v1"),
     ("dnsPolicy", "ClusterFirst"),
+    ("externalTrafficPolicy", "Cluster"),
     ("internalTrafficPolicy", "Cluster"),
     ("podManagementPolicy", "OrderedReady"),
     ("preemptionPolicy", "PreemptLowerPriority"),
@@ -49,6 +50,9 @@ const DEFAULT_NUMBERS: [(&str, i64); 9] = [
 /// Switches that are off if they are absent.
 const DEFAULT_OFF: [&str; 6] =
     ["hostIPC", "hostNetwork", "hostPID", "publishNotReadyAddresses", "readOnly", "shareProcessNamespace"];
+
+/// Switches that are on if they are absent.
+const DEFAULT_ON: [&str; 1] = ["allocateLoadBalancerNodePorts"];
 
 /// Fields of a spec that the server assigns, or that nobody can change.
 const NOT_OURS: [&str; 9] = [
@@ -156,14 +160,15 @@ fn normalised_amounts(amounts: &Map<String, Value>) -> Value {
 }
 
 fn is_default(key: &str, value: &Value) -> bool {
-    // The old name of `serviceAccountName`, which the server keeps in step with it.
-    let is_mirror = key == "serviceAccount";
+    // The old name of `serviceAccountName`, which the server keeps in step with it; and a number that it assigns.
+    let is_mirror = ["serviceAccount", "nodePort"].contains(&key);
     let has_default = match value {
         Value::String(text) => DEFAULT_TEXTS.contains(&(key, text)),
         Value::Number(number) => {
             number.as_i64().is_some_and(|number| DEFAULT_NUMBERS.contains(&(key, number)))
         }
-        Value::Bool(is_on) => !is_on && DEFAULT_OFF.contains(&key),
+        Value::Bool(true) => DEFAULT_ON.contains(&key),
+        Value::Bool(false) => DEFAULT_OFF.contains(&key),
         Value::Null | Value::Array(_) | Value::Object(_) => false,
     };
     is_mirror || has_default

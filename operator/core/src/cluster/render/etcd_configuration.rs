@@ -1,9 +1,10 @@
 //! etcd's configuration file. It is the whole of etcd's settings: the gate starts etcd with `--config-file` alone and
 //! without any `ETCD_` variable. Never writes it.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::cluster::desired::EtcdVersion;
+use crate::etcd_options::EtcdOptions;
 use crate::gate::{ClusterState, GateConfiguration, InitialCluster, ListenFamily};
 use crate::names::{CLIENT_PORT, DATA_DIRECTORY, METRICS_PORT, PEER_PORT};
 
@@ -18,11 +19,14 @@ pub fn etcd_configuration(
         ClusterState::New => "new",
         ClusterState::Existing => "existing",
     };
+    let mut advertised = vec![gate.cluster.client_url(&gate.member)];
+    let further = gate.options.advertised_client_urls.iter();
+    advertised.extend(further.map(|url| url.replace("{member}", gate.member.as_str())));
     let mut configuration = json!({
         "name": gate.member,
         "data-dir": DATA_DIRECTORY,
         "listen-client-urls": listen_urls(listen, CLIENT_PORT),
-        "advertise-client-urls": gate.cluster.client_url(&gate.member),
+        "advertise-client-urls": advertised.join(","),
         "listen-peer-urls": listen_urls(listen, PEER_PORT),
         "initial-advertise-peer-urls": gate.cluster.peer_url(&gate.member),
         "listen-metrics-urls": listen_urls(listen, METRICS_PORT),
@@ -37,9 +41,14 @@ pub fn etcd_configuration(
     if let Some(bytes) = gate.quota_backend_bytes {
         configuration["quota-backend-bytes"] = bytes.into();
     }
-    let checks = corruption_checks(&gate.etcd_version);
-    if let (Value::Object(all), Value::Object(checks)) = (&mut configuration, checks) {
-        all.extend(checks);
+    // A version that cannot be read is as later ones are.
+    let version = EtcdVersion::parse(&gate.etcd_version).unwrap_or(LATEST);
+    if let Value::Object(all) = &mut configuration {
+        for (key, value) in gate.options.configuration(version) {
+            // What is the operator's own stays so.
+            all.entry(key).or_insert(value);
+        }
+        all.extend(gates(&gate.options, version));
     }
     configuration
 }
@@ -56,17 +65,24 @@ fn listen_urls(listen: &ListenFamily, port: u16) -> String {
     }
 }
 
+/// The newest minor that is known.
+const LATEST: EtcdVersion = EtcdVersion { major: 3, minor: 7, patch: 0 };
+
 /// etcd compares hashes with its peers when it starts and when it compacts
-/// (<https://etcd.io/docs/v3.6/op-guide/data_corruption/>). The keys moved to feature gates in 3.6.
-fn corruption_checks(version: &str) -> Value {
-    let has_feature_gates =
-        EtcdVersion::parse(version).is_none_or(|version| (version.major, version.minor) >= (3, 6));
-    if has_feature_gates {
-        json!({ "feature-gates": "InitialCorruptCheck=true,CompactHashCheck=true" })
+/// (<https://etcd.io/docs/v3.6/op-guide/data_corruption/>). The keys moved to feature gates in 3.6, beside those that the spec sets.
+fn gates(options: &EtcdOptions, version: EtcdVersion) -> Map<String, Value> {
+    let checks = if (version.major, version.minor) >= (3, 6) {
+        let checks = ["InitialCorruptCheck=true", "CompactHashCheck=true"].map(str::to_owned);
+        let gates = [checks.to_vec(), options.gates(version)].concat().join(",");
+        json!({ "feature-gates": gates })
     } else {
         json!({
             "experimental-initial-corrupt-check": true,
             "experimental-compact-hash-check-enabled": true,
         })
+    };
+    match checks {
+        Value::Object(checks) => checks,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
     }
 }

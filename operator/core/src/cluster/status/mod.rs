@@ -1,6 +1,7 @@
 //! The status: what was just seen, in conditions with reasons. Nothing is called healthy, available or ready that did not
 //! answer in this very observation; what could not be asked is unknown. Never repeats an old answer as a present one.
 
+mod acknowledged;
 mod conditions;
 mod members;
 
@@ -34,12 +35,23 @@ pub fn status(observed: &Observed, plan: &Plan) -> EtcdClusterStatus {
         cluster_id: world.cluster_id.filter(|_| world.formed).map(|id| id.to_string()),
         version: world.version.map(|version| version.to_string()),
         leader: leader(&world),
+        size: count(members.len()),
+        selector: Some(
+            world
+                .cluster
+                .selector()
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect::<Vec<_>>()
+                .join(","),
+        ),
         ready_members: healthy_voters(&members),
         updated_members: desired.as_ref().map_or(0, |desired| count(plan::updated(&world, desired).len())),
         database_quota: database_quota(&world),
         members,
         bootstrap: world.bootstrap.as_ref().filter(|_| !world.formed).map(|bootstrap| bootstrap.to_record()),
         holds: holds(plan),
+        acknowledged: acknowledged::acknowledged(&world, desired.as_ref(), &before),
         conditions: Vec::new(),
     };
     status.conditions = conditions::conditions(&world, plan, &status, &before);

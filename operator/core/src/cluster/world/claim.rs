@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 
+use crate::api::AccessMode;
 use crate::cluster::desired::EtcdVersion;
 use crate::cluster::observed::IssuedPermit;
 use crate::cluster::render::quantity;
@@ -91,6 +92,9 @@ pub struct VolumeRequest {
     /// The StorageClass; the cluster's default class if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class_name: Option<String>,
+    /// Who may mount it.
+    #[serde(default, skip_serializing_if = "AccessMode::is_default")]
+    pub access_mode: AccessMode,
 }
 
 impl VolumeRequest {
@@ -101,14 +105,23 @@ impl VolumeRequest {
 
     /// Whether two requests ask for the same, amounts compared as amounts.
     pub fn is_same_as(&self, other: &VolumeRequest) -> bool {
-        quantity::same(&self.size, &other.size) && self.storage_class_name == other.storage_class_name
+        quantity::same(&self.size, &other.size) && self.is_of_same_kind_as(other)
+    }
+
+    /// Whether two requests differ in size at most: what is of another kind never becomes the other.
+    pub fn is_of_same_kind_as(&self, other: &VolumeRequest) -> bool {
+        self.storage_class_name == other.storage_class_name && self.access_mode == other.access_mode
     }
 
     /// What a claim shows that bears no such record.
     fn of_spec(claim: &PersistentVolumeClaim) -> Option<VolumeRequest> {
         let spec = claim.spec.as_ref()?;
         let size = spec.resources.as_ref()?.requests.as_ref()?.get("storage")?.0.clone();
-        Some(VolumeRequest { size, storage_class_name: spec.storage_class_name.clone() })
+        let modes = spec.access_modes.as_deref().unwrap_or_default();
+        let is_of_one_pod = modes.iter().any(|mode| mode == AccessMode::ReadWriteOncePod.as_str());
+        let access_mode =
+            if is_of_one_pod { AccessMode::ReadWriteOncePod } else { AccessMode::ReadWriteOnce };
+        Some(VolumeRequest { size, storage_class_name: spec.storage_class_name.clone(), access_mode })
     }
 }
 

@@ -62,16 +62,19 @@ impl World<'_> {
         ranked.map(|(_, _, target)| target)
     }
 
-    /// The volume of a member that is added: as most members have it. Volumes are not changed, so what the spec asks for
-    /// meanwhile is held for all of them alike.
+    /// The volume of a member that is added as a repair: as most members have it.
     pub fn common_volume(&self) -> Option<VolumeRequest> {
-        most_frequent(self.listed().filter_map(|member| {
-            member
-                .facts
-                .as_ref()
-                .filter(|facts| facts.is_of(&self.cluster))
-                .and_then(|facts| facts.volume.clone())
-        }))
+        most_frequent(self.listed().filter_map(|member| self.own_volume(member)))
+    }
+
+    /// The volume that most voters have.
+    pub fn common_volume_of_voters(&self) -> Option<VolumeRequest> {
+        most_frequent(self.voters().filter_map(|member| self.own_volume(member)))
+    }
+
+    fn own_volume(&self, member: &Member<'_>) -> Option<VolumeRequest> {
+        let facts = member.facts.as_ref().filter(|facts| facts.is_of(&self.cluster))?;
+        facts.volume.clone()
     }
 
     /// The largest database that any member has answered with, in bytes.

@@ -200,9 +200,10 @@ impl Model {
                 raft_term: 2,
                 raft_index: etcd.index,
                 raft_applied_index: member.applied,
-                database_size: 4096,
+                database_size: self.database_bytes,
                 is_learner: member.listed.is_learner,
-                errors: Vec::new(),
+                // etcd tells of all alarms wherever it is asked.
+                errors: etcd.alarms.iter().map(|alarm| format!("alarm:{}", alarm.kind.as_str())).collect(),
                 read: if member.listed.is_learner {
                     LinearizableRead::NotTried
                 } else if etcd.leader.is_some() {

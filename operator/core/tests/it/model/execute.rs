@@ -1,10 +1,11 @@
 //! Carries out actions as the shell would, with their preconditions, and panics where one breaks a rule that must hold
 //! whatever the plan was made from.
 
-use etcd_operator_core::cluster::observed::ListedMember;
+use etcd_operator_core::cluster::observed::{AlarmKind, ListedMember};
 use etcd_operator_core::cluster::plan::{
     Action, Delete, Evict, Kind, Object, Patch, PatchOperation, PlannedOn, SetbackKind, Target,
 };
+use etcd_operator_core::cluster::render::quantity;
 use etcd_operator_core::names::{ANNOTATION_PERMIT_ISSUED, CLUSTER_UID, MemberId, MemberName};
 use etcd_operator_core::quorum::quorum;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -44,9 +45,35 @@ impl Model {
             Action::Patch(patch) => serde_json::to_string(&patch.operations).expect("plain data"),
             _ => String::new(),
         };
+        if let Action::Patch(patch) = action
+            && kind == Kind::PersistentVolumeClaim
+        {
+            self.refuse_to_resize(patch)?;
+        }
         if kind == Kind::StatefulSet && text.contains(super::REFUSED_AMOUNT) {
             return Err(SetbackKind::Refused(
                 "spec.template.spec.containers[0].resources is invalid".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Volumes never shrink, and those of some classes never grow.
+    fn refuse_to_resize(&self, patch: &Patch) -> Result<(), SetbackKind> {
+        let wanted = patch.operations.iter().find_map(|operation| match operation {
+            PatchOperation::Add { path, value } if path == "/spec/resources/requests/storage" => {
+                value.as_str()
+            }
+            PatchOperation::Add { .. } | PatchOperation::Test { .. } | PatchOperation::Remove { .. } => None,
+        });
+        let (Some(wanted), Some(live)) = (wanted, self.claims.get(&patch.target.name)) else { return Ok(()) };
+        let spec = live.spec.as_ref().expect("a spec");
+        let present =
+            &spec.resources.as_ref().and_then(|all| all.requests.as_ref()).expect("a size")["storage"];
+        assert!(quantity::is_above(wanted, &present.0), "{} would shrink to {wanted}", patch.target.name);
+        if spec.storage_class_name.as_deref() == Some(super::FIXED_CLASS) {
+            return Err(SetbackKind::Refused(
+                "the storageclass that provisions the pvc must support resize".to_owned(),
             ));
         }
         Ok(())
@@ -303,12 +330,31 @@ impl Model {
         let rest: Vec<&EtcdMember> =
             etcd.members.iter().filter(|one| !one.listed.is_learner && one.listed.id != id).collect();
         let healthy = rest.iter().filter(|member| self.runs(&member.listed)).count();
+        self.refuse_to_go_below_the_size(id, rest.len());
         if healthy < quorum(rest.len()) {
             assert!(!self.is_strict, "the rest could not bear this removal");
             return Err("etcdserver: unhealthy cluster".to_owned());
         }
         self.etcd.as_mut().ok_or("no etcd")?.members.retain(|member| member.listed.id != id);
         Ok(())
+    }
+}
+
+impl Model {
+    /// Whoever runs and votes goes only once enough others vote; a corrupt one has no vote that counts.
+    fn refuse_to_go_below_the_size(&self, id: MemberId, remaining: usize) {
+        let etcd = self.etcd.as_ref().expect("a member is removed from something");
+        let is_corrupt =
+            etcd.alarms.iter().any(|alarm| alarm.member_id == id && alarm.kind == AlarmKind::Corrupt);
+        let serves = etcd
+            .members
+            .iter()
+            .any(|one| one.listed.id == id && !one.listed.is_learner && self.runs(&one.listed));
+        let wanted = usize::try_from(self.cluster.spec.size).unwrap_or(0);
+        assert!(
+            !serves || is_corrupt || remaining >= wanted || !self.is_strict,
+            "a voter that serves would go, and {remaining} of {wanted} would be left"
+        );
     }
 }
 

@@ -89,6 +89,14 @@ pub(crate) enum Fault {
     Soak(i64),
     /// The spec's answer to retained volumes.
     BootstrapNew,
+    /// A merge patch of the spec.
+    Change(serde_json::Value),
+    /// An annotation of the cluster object asks for something; its value may name a member as faults do.
+    Ask(String, String),
+    /// The database has grown to so many bytes.
+    Database(i64),
+    /// etcd accepts no more writes, for want of room.
+    NoSpace(String),
     /// The cluster object is deleted.
     DeleteCluster,
     /// The cluster object is deleted and made anew with the same name; what the old one owned goes when garbage is collected.
@@ -253,7 +261,9 @@ impl Model {
                 let live = self.claims.get_mut(&claim).expect("a claim");
                 live.metadata.deletion_timestamp = Some(Time(self.now));
             }
-            Fault::Corrupt(member) => self.raise_alarm(&self.resolve(member)),
+            Fault::Corrupt(member) => self.raise_alarm(&self.resolve(member), AlarmKind::Corrupt),
+            Fault::NoSpace(member) => self.raise_alarm(&self.resolve(member), AlarmKind::NoSpace),
+            Fault::Database(bytes) => self.database_bytes = *bytes,
             Fault::RestartContainer(member) => self.restart_container(&self.resolve(member).pod()),
             Fault::Authentication => self.asks_for_credentials = true,
             Fault::MoveLeader(member) => {

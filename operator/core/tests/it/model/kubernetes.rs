@@ -30,6 +30,7 @@ impl Model {
             self.collect_garbage();
         }
         self.run_stateful_sets();
+        self.provision();
         let orphans: Vec<String> = self
             .pods
             .keys()
@@ -50,6 +51,29 @@ impl Model {
             let claim = self.claims.remove(&name).expect("it was listed");
             self.disks.remove(&claim.metadata.uid.expect("a UID"));
         }
+    }
+
+    /// Volumes get the size that was asked for, and grow to it.
+    fn provision(&mut self) {
+        for claim in self.claims.values_mut() {
+            let spec = claim.spec.as_ref().expect("a spec");
+            if spec.storage_class_name.as_deref() == Some(super::MISSING_CLASS) {
+                continue;
+            }
+            let asked = spec.resources.as_ref().and_then(|resources| resources.requests.clone());
+            claim.status.get_or_insert_default().capacity = asked;
+        }
+    }
+
+    /// Whether a pod's volume is there, and some node may run it.
+    fn is_placed(&self, pod: &str) -> bool {
+        let member = pod.trim_end_matches("-0");
+        let has_volume = self
+            .claims
+            .get(&format!("data-{member}"))
+            .is_some_and(|claim| claim.status.as_ref().is_some_and(|status| status.capacity.is_some()));
+        let selector = self.pods[pod].spec.as_ref().and_then(|spec| spec.node_selector.as_ref());
+        has_volume && selector.is_none_or(|labels| !labels.contains_key(super::MISSING_LABEL))
     }
 
     /// Objects whose owner is gone go, whatever else has its name by now.
@@ -137,6 +161,7 @@ impl Model {
             let claim = self.claims.get(&format!("data-{member}"));
             let can_start = claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_none())
                 && !self.unschedulable.contains(&name)
+                && self.is_placed(&name)
                 && !self.stops_for_image(&name);
             let disk = claim.and_then(|claim| claim.metadata.uid.clone());
             let starts = !self.is_running(&self.pods[&name]) && can_start;
@@ -236,6 +261,7 @@ impl Model {
                 member: member.clone(),
                 etcd_version: "3.6.16".to_owned(),
                 quota_backend_bytes: None,
+                options: etcd_operator_core::etcd_options::EtcdOptions::default(),
             },
             pod_uid: pod_uid.clone(),
             disk: DiskState {

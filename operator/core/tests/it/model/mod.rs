@@ -70,6 +70,8 @@ pub(crate) struct Model {
     pub(crate) cut_off: BTreeSet<String>,
     /// Kinds of which the API server refuses every write, as a quota or a webhook would.
     pub(crate) refused_kinds: BTreeSet<plan::Kind>,
+    /// How large etcd's database is, in bytes.
+    pub(crate) database_bytes: i64,
     /// Whether an admission webhook adds a variable to every template that is written.
     pub(crate) webhook_adds_variables: bool,
     /// Whether nobody answers the operator, though all is well otherwise.
@@ -94,6 +96,12 @@ pub(crate) struct Model {
 
 /// An amount of memory that the API server of the model refuses, as a real one refuses requests above limits.
 pub(crate) const REFUSED_AMOUNT: &str = "666Ti";
+/// A StorageClass that nobody provisions volumes of.
+pub(crate) const MISSING_CLASS: &str = "missing";
+/// A StorageClass whose volumes cannot grow.
+pub(crate) const FIXED_CLASS: &str = "fixed";
+/// A label that no node has.
+pub(crate) const MISSING_LABEL: &str = "nowhere";
 /// A repository that no node of the model can pull from.
 pub(crate) const MISSING_REPOSITORY: &str = "nowhere";
 pub(crate) const CLUSTER_UID: &str = "5f9d3c1e-0000-4000-8000-000000000001";
@@ -122,6 +130,7 @@ impl Model {
             unschedulable: BTreeSet::new(),
             cut_off: BTreeSet::new(),
             refused_kinds: BTreeSet::new(),
+            database_bytes: 4096,
             webhook_adds_variables: false,
             operator_is_cut_off: false,
             asks_for_credentials: false,
@@ -317,7 +326,8 @@ impl Model {
             if plan == Plan::default() && self.plan() == Plan::default() {
                 return pass;
             }
-            if plan.holds.iter().any(|hold| hold.reason() == HoldReason::WaitingForSoak) {
+            let soaks = [HoldReason::WaitingForSoak, HoldReason::WaitingToReplace];
+            if plan.holds.iter().any(|hold| soaks.contains(&hold.reason())) {
                 self.advance(20);
             }
         }

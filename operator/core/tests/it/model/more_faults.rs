@@ -59,11 +59,11 @@ impl Model {
         process.spent.clear();
     }
 
-    pub(super) fn raise_alarm(&mut self, member: &MemberName) {
+    pub(super) fn raise_alarm(&mut self, member: &MemberName, kind: AlarmKind) {
         let url = self.identity().peer_url(member);
         let etcd = self.etcd.as_mut().expect("etcd");
         let id = etcd.members.iter().find(|one| one.listed.peer_urls[0] == url).expect("a member").listed.id;
-        etcd.alarms.push(Alarm { member_id: id, kind: AlarmKind::Corrupt });
+        etcd.alarms.push(Alarm { member_id: id, kind });
     }
 }
 
@@ -91,10 +91,31 @@ impl Model {
             Fault::Soak(seconds) => self.change_spec(|spec| spec.rollout.soak_seconds = *seconds),
             Fault::BootstrapNew => self.change_spec(|spec| spec.bootstrap = Some(BootstrapMode::New)),
             Fault::Recreate => self.recreate(),
+            Fault::Change(patch) => self.change_by(patch),
+            Fault::Ask(what, value) => {
+                let is_member = ["leader", "follower", "other", "learner"].contains(&value.as_str());
+                let value = if is_member { self.resolve(value).to_string() } else { value.clone() };
+                self.ask(what, &value);
+            }
             Fault::DeleteCluster => self.cluster.metadata.deletion_timestamp = Some(Time(self.now)),
             _ => return false,
         }
         true
+    }
+
+    /// Changes the spec by a merge patch.
+    pub(crate) fn change_by(&mut self, patch: &serde_json::Value) {
+        let mut spec = serde_json::to_value(&self.cluster.spec).expect("plain data");
+        merge(&mut spec, patch);
+        let spec = serde_json::from_value(spec).expect("a spec");
+        self.change_spec(|present| *present = spec);
+    }
+
+    /// Asks for something once.
+    pub(crate) fn ask(&mut self, what: &str, value: &str) {
+        let key = format!("etcd.operators.rs/{what}");
+        annotations(&mut self.cluster.metadata).insert(key, value.to_owned());
+        self.bump_cluster();
     }
 
     /// What the operator does by itself, and time.
@@ -111,6 +132,25 @@ impl Model {
             _ => return false,
         }
         true
+    }
+}
+
+/// RFC 7386.
+fn merge(value: &mut serde_json::Value, patch: &serde_json::Value) {
+    let Some(changes) = patch.as_object() else {
+        *value = patch.clone();
+        return;
+    };
+    if !value.is_object() {
+        *value = serde_json::json!({});
+    }
+    let fields = value.as_object_mut().expect("it was made one");
+    for (key, change) in changes {
+        if change.is_null() {
+            fields.remove(key);
+        } else {
+            merge(fields.entry(key.clone()).or_insert(serde_json::Value::Null), change);
+        }
     }
 }
 

@@ -32,6 +32,16 @@ explained! {
         WaitingForSoak, Itself,
             "the member that was changed last must first be healthy for `rollout.soakSeconds`",
             "nothing";
+        WaitingToReplace, Itself,
+            "a member is to be replaced, because of its volume or by request, once all others are healthy and the last new one has been \
+             healthy for `rollout.soakSeconds`",
+            "nothing, or what the message names";
+        WaitingForResize, Itself,
+            "a volume was asked to grow, and its storage driver or its file system has not grown yet",
+            "if it lasts, read the message and look at the claim; some drivers grow the file system only when the pod restarts";
+        WaitingToMoveLeader, Itself,
+            "the leadership was asked to move to a member that cannot lead now",
+            "if it lasts, look at that member";
         WaitingForPod, Itself,
             "a pod is still terminating, or Kubernetes has not said yet which template it was made from",
             "if it lasts, look at the pod's node";
@@ -44,9 +54,15 @@ explained! {
         UpgradeNotSupported, Person,
             "a cluster that has formed is asked to run another version",
             "set `version` back";
-        StorageChangeNotSupported, Person,
-            "a cluster that has formed is asked for volumes of another size or class",
-            "set `storage` back";
+        VolumesDoNotShrink, Person,
+            "a cluster that has formed is asked for smaller volumes; Kubernetes cannot make a volume smaller",
+            "set `storage.size` back";
+        QuotaTooSmall, Person,
+            "`etcd.quotaBackendBytes` is below 1.2 times the database, so etcd would stop accepting writes; the members keep theirs",
+            "raise it, or compact and defragment first";
+        OtherVersionInImage, Person,
+            "a member answers with another version than the spec says, because of the image's tag or digest",
+            "correct `version`, `image.tag` or `image.digest`";
         SuspendNotSupported, Person,
             "`suspend` is set; the members keep running",
             "unset it";

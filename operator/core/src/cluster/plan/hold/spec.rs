@@ -20,12 +20,30 @@ pub enum SpecHold {
         /// The wanted version.
         to: String,
     },
-    /// This build does not change volumes.
-    StorageChangeNotSupported {
+    /// Volumes cannot be made smaller.
+    VolumesDoNotShrink {
         /// What there is.
         from: String,
         /// What is wanted.
         to: String,
+    },
+    /// etcd would stop accepting writes at once.
+    QuotaTooSmall {
+        /// The quota that is wanted.
+        quota: String,
+        /// The size of the largest database.
+        database: String,
+        /// The smallest quota that is accepted.
+        smallest: String,
+    },
+    /// The image holds another version than the spec says.
+    OtherVersionInImage {
+        /// The member.
+        member: MemberName,
+        /// What it answers.
+        runs: String,
+        /// What it should run.
+        wanted: String,
     },
     /// This build does not stop clusters.
     SuspendNotSupported,
@@ -43,7 +61,9 @@ impl SpecHold {
         match self {
             SpecHold::Invalid { .. } => HoldReason::InvalidSpec,
             SpecHold::UpgradeNotSupported { .. } => HoldReason::UpgradeNotSupported,
-            SpecHold::StorageChangeNotSupported { .. } => HoldReason::StorageChangeNotSupported,
+            SpecHold::VolumesDoNotShrink { .. } => HoldReason::VolumesDoNotShrink,
+            SpecHold::QuotaTooSmall { .. } => HoldReason::QuotaTooSmall,
+            SpecHold::OtherVersionInImage { .. } => HoldReason::OtherVersionInImage,
             SpecHold::SuspendNotSupported => HoldReason::SuspendNotSupported,
             SpecHold::RolloutStopped { .. } => HoldReason::RolloutStopped,
         }
@@ -53,9 +73,12 @@ impl SpecHold {
         match self {
             SpecHold::Invalid { .. }
             | SpecHold::UpgradeNotSupported { .. }
-            | SpecHold::StorageChangeNotSupported { .. }
+            | SpecHold::VolumesDoNotShrink { .. }
+            | SpecHold::QuotaTooSmall { .. }
             | SpecHold::SuspendNotSupported => None,
-            SpecHold::RolloutStopped { member, .. } => Some(member.to_string()),
+            SpecHold::RolloutStopped { member, .. } | SpecHold::OtherVersionInImage { member, .. } => {
+                Some(member.to_string())
+            }
         }
     }
 }
@@ -68,12 +91,18 @@ impl fmt::Display for SpecHold {
                 formatter,
                 "this build does not change the version of a running cluster: it stays at {from}, {to} is not applied"
             ),
-            SpecHold::StorageChangeNotSupported { from, to } => {
-                write!(
-                    formatter,
-                    "this build does not change volumes: they stay at {from}, {to} is not applied"
-                )
+            SpecHold::VolumesDoNotShrink { from, to } => {
+                write!(formatter, "volumes cannot be made smaller: they stay at {from}, {to} is not applied")
             }
+            SpecHold::QuotaTooSmall { quota, database, smallest } => write!(
+                formatter,
+                "spec.etcd.quotaBackendBytes of {quota} is not applied: the database holds {database}, so it must be {smallest} at least"
+            ),
+            SpecHold::OtherVersionInImage { member, runs, wanted } => write!(
+                formatter,
+                "the image of {member} holds etcd {runs}, and the spec says {wanted}: correct spec.version, or the tag or digest of \
+                 spec.image"
+            ),
             SpecHold::SuspendNotSupported => {
                 write!(formatter, "this build does not suspend clusters: the members keep running")
             }

@@ -62,6 +62,27 @@ pub enum Wait {
         /// How long it takes.
         message: String,
     },
+    /// A voter is to be replaced, and its successor is not added yet.
+    Replacement {
+        /// The voter.
+        member: MemberName,
+        /// What it waits for.
+        message: String,
+    },
+    /// A volume was asked to grow, and has not yet.
+    Resize {
+        /// The member.
+        member: MemberName,
+        /// How far it is.
+        message: String,
+    },
+    /// The leadership is to move, and cannot yet.
+    Leadership {
+        /// The leader to be.
+        member: MemberName,
+        /// Why not.
+        message: String,
+    },
     /// A pod is still terminating.
     Pod {
         /// The member.
@@ -88,6 +109,9 @@ impl Wait {
             Wait::Restart { .. } => HoldReason::WaitingToRestart,
             Wait::Turn { .. } => HoldReason::WaitingToUpdate,
             Wait::Soak { .. } => HoldReason::WaitingForSoak,
+            Wait::Replacement { .. } => HoldReason::WaitingToReplace,
+            Wait::Resize { .. } => HoldReason::WaitingForResize,
+            Wait::Leadership { .. } => HoldReason::WaitingToMoveLeader,
             Wait::Pod { .. } => HoldReason::WaitingForPod,
             Wait::Server { .. } => HoldReason::WaitingForServer,
         }
@@ -102,6 +126,9 @@ impl Wait {
             | Wait::Restart { member, .. }
             | Wait::Turn { member, .. }
             | Wait::Soak { member, .. }
+            | Wait::Replacement { member, .. }
+            | Wait::Resize { member, .. }
+            | Wait::Leadership { member, .. }
             | Wait::Pod { member } => Some(member.to_string()),
             Wait::Server { what, .. } => Some(what.clone()),
         }
@@ -135,6 +162,15 @@ impl fmt::Display for Wait {
             }
             Wait::Soak { member, message } => {
                 write!(formatter, "the next member is changed once {member} has proved itself: {message}")
+            }
+            Wait::Replacement { member, message } => {
+                write!(formatter, "{member} is replaced once all else is well: {message}")
+            }
+            Wait::Resize { member, message } => {
+                write!(formatter, "the volume of {member} was asked to grow: {message}")
+            }
+            Wait::Leadership { member, message } => {
+                write!(formatter, "the leadership does not move to {member} yet: {message}")
             }
             Wait::Pod { member } => write!(formatter, "waiting for the pod of {member}"),
             Wait::Server { what, message } => {

@@ -4,103 +4,84 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Affinity, Capabilities, Container, ContainerPort, DownwardAPIVolumeFile, DownwardAPIVolumeSource,
-    EmptyDirVolumeSource, HTTPGetAction, ObjectFieldSelector, PersistentVolumeClaimVolumeSource,
-    PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-    ResourceRequirements, SeccompProfile, SecurityContext, Volume, VolumeMount, WeightedPodAffinityTerm,
+    Container, ContainerPort, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource,
+    HTTPGetAction, LocalObjectReference, ObjectFieldSelector, PersistentVolumeClaimVolumeSource, PodSpec,
+    PodTemplateSpec, Probe, ResourceRequirements, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::Rendering;
-use crate::api::PodUser;
+use crate::cluster::target::Target;
 use crate::gate::{self, GateConfiguration};
 use crate::names::{
-    ANNOTATION_TARGET, CLIENT_PORT, ClusterIdentity, ETCD_CONTAINER, GATE_BINARY, GATE_DIRECTORY,
-    INSTALL_GATE_CONTAINER, LABEL_CLUSTER, METRICS_PORT, MemberName, PEER_PORT, POD_INFO_DIRECTORY, Role,
+    ANNOTATION_TARGET, CLIENT_PORT, DATA_VOLUME, ETCD_CONTAINER, GATE_BINARY, GATE_DIRECTORY, GATE_VOLUME,
+    INSTALL_GATE_CONTAINER, METRICS_PORT, MemberName, PEER_PORT, POD_INFO_DIRECTORY, POD_INFO_VOLUME, Role,
     VOLUME_PATH,
 };
 
-/// The user and group that everything in the pod runs as: the customary number for "nobody in particular".
-const USER: i64 = 65532;
+mod placement;
+mod security;
 
 /// The template.
 pub(super) fn template(rendering: &Rendering<'_>, member: &MemberName, role: Role) -> PodTemplateSpec {
-    let labels = rendering.cluster.pod_labels(member, role);
+    let target = rendering.target;
+    let shape = &target.pod;
+    let mut labels = shape.labels.clone();
+    labels.extend(rendering.cluster.pod_labels(member, role));
+    let mut annotations = shape.annotations.clone();
+    // The pod bears it too, and so tells which target it was made for.
+    annotations.insert(ANNOTATION_TARGET.to_owned(), target.digest());
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels),
-            // The pod bears it too, and so tells which target it was made for.
-            annotations: Some([(ANNOTATION_TARGET.to_owned(), rendering.target.digest())].into()),
+            annotations: Some(annotations),
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
-            affinity: Some(spread(rendering.cluster)),
+            affinity: Some(placement::affinity(rendering.cluster, target)),
+            node_selector: not_empty(&shape.node_selector),
+            tolerations: (!shape.tolerations.is_empty()).then(|| shape.tolerations.clone()),
+            topology_spread_constraints: placement::spread(rendering.cluster, target),
+            priority_class_name: shape.priority_class_name.clone(),
+            runtime_class_name: shape.runtime_class_name.clone(),
+            service_account_name: shape.service_account_name.clone(),
+            termination_grace_period_seconds: shape.termination_grace_period_seconds,
+            image_pull_secrets: pull_secrets(target),
             // Members need nothing of the Kubernetes API, so they get no token and no variables about Services.
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
-            security_context: Some(pod_security(rendering.target.user)),
+            security_context: Some(security::of_pod(target)),
             init_containers: Some(vec![install_gate(rendering)]),
-            containers: vec![etcd(rendering, member)],
-            volumes: Some(volumes(member)),
+            containers: [vec![etcd(rendering, member)], further_containers(target)].concat(),
+            volumes: Some([volumes(member), shape.volumes.clone()].concat()),
             ..PodSpec::default()
         }),
     }
 }
 
-/// Prefers different nodes, then different zones. Only prefers: a cluster of three on one node is still a cluster.
-fn spread(cluster: &ClusterIdentity) -> Affinity {
-    let apart = |topology_key: &str, weight| WeightedPodAffinityTerm {
-        weight,
-        pod_affinity_term: PodAffinityTerm {
-            topology_key: topology_key.to_owned(),
-            label_selector: Some(LabelSelector {
-                match_labels: Some([(LABEL_CLUSTER.to_owned(), cluster.name.clone())].into()),
-                ..LabelSelector::default()
-            }),
-            ..PodAffinityTerm::default()
-        },
-    };
-    Affinity {
-        pod_anti_affinity: Some(PodAntiAffinity {
-            preferred_during_scheduling_ignored_during_execution: Some(vec![
-                apart("kubernetes.io/hostname", 100),
-                apart("topology.kubernetes.io/zone", 50),
-            ]),
-            ..PodAntiAffinity::default()
-        }),
-        ..Affinity::default()
-    }
+fn not_empty(entries: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
+    (!entries.is_empty()).then(|| entries.clone())
 }
 
-/// Where the platform chooses the user, a pod that names one would be refused.
-fn pod_security(chosen_by: PodUser) -> PodSecurityContext {
-    let user = match chosen_by {
-        PodUser::Fixed => Some(USER),
-        PodUser::Platform => None,
-    };
-    PodSecurityContext {
-        run_as_non_root: Some(true),
-        run_as_user: user,
-        run_as_group: user,
-        fs_group: user,
-        fs_group_change_policy: Some("OnRootMismatch".to_owned()),
-        seccomp_profile: Some(SeccompProfile {
-            type_: "RuntimeDefault".to_owned(),
-            ..SeccompProfile::default()
-        }),
-        ..PodSecurityContext::default()
-    }
+fn pull_secrets(target: &Target) -> Option<Vec<LocalObjectReference>> {
+    let secrets = target.image.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
+    let secrets: Vec<LocalObjectReference> = secrets.collect();
+    (!secrets.is_empty()).then_some(secrets)
 }
 
-fn container_security() -> SecurityContext {
-    SecurityContext {
-        allow_privilege_escalation: Some(false),
-        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
-        read_only_root_filesystem: Some(true),
-        ..SecurityContext::default()
-    }
+/// The spec's own, with the pull policy that an API server would fill in: what it fills in looks like somebody else's change.
+fn further_containers(target: &Target) -> Vec<Container> {
+    let with_policy = |container: &Container| {
+        let image = container.image.as_deref().unwrap_or_default();
+        let name = image.rsplit('/').next().unwrap_or_default();
+        let is_latest = !name.contains('@') && name.rsplit_once(':').is_none_or(|(_, tag)| tag == "latest");
+        let policy = if is_latest { "Always" } else { "IfNotPresent" };
+        let image_pull_policy = container.image_pull_policy.clone().or_else(|| Some(policy.to_owned()));
+        Container { image_pull_policy, ..container.clone() }
+    };
+    target.pod.containers.iter().map(with_policy).collect()
 }
 
 /// Copies the operator's static binary to where the etcd container can run it: etcd's image holds no shell.
@@ -108,11 +89,11 @@ fn install_gate(rendering: &Rendering<'_>) -> Container {
     Container {
         name: INSTALL_GATE_CONTAINER.to_owned(),
         image: Some(rendering.operator_image.to_owned()),
-        image_pull_policy: Some("IfNotPresent".to_owned()),
+        image_pull_policy: Some(rendering.target.pull_policy().as_str().to_owned()),
         command: Some(["/etcd-operator", "install-gate", GATE_BINARY].map(str::to_owned).to_vec()),
         resources: Some(small()),
-        security_context: Some(container_security()),
-        volume_mounts: Some(vec![mount("gate", GATE_DIRECTORY, false)]),
+        security_context: Some(security::of_container()),
+        volume_mounts: Some(vec![mount(GATE_VOLUME, GATE_DIRECTORY, false)]),
         ..Container::default()
     }
 }
@@ -139,14 +120,16 @@ fn etcd(rendering: &Rendering<'_>, member: &MemberName) -> Container {
         member: member.clone(),
         etcd_version: target.version.to_string(),
         quota_backend_bytes: target.quota_backend_bytes,
+        options: target.etcd.clone(),
     };
     let argument = serde_json::to_string(&configuration).expect("the gate's configuration is plain data");
     Container {
         name: ETCD_CONTAINER.to_owned(),
-        image: Some(format!("{}:v{}", target.image_repository, target.version)),
-        image_pull_policy: Some("IfNotPresent".to_owned()),
+        image: Some(target.etcd_image()),
+        image_pull_policy: Some(target.pull_policy().as_str().to_owned()),
         command: Some(vec![GATE_BINARY.to_owned(), "gate".to_owned()]),
         args: Some(vec![argument]),
+        env: (!target.pod.env.is_empty()).then(|| target.pod.env.clone()),
         ports: Some(vec![
             port("client", CLIENT_PORT),
             port("peer", PEER_PORT),
@@ -158,11 +141,11 @@ fn etcd(rendering: &Rendering<'_>, member: &MemberName) -> Container {
         // etcd says why it ends in its log, and the gate in the message itself: the status quotes whichever there is.
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         resources: Some(target.resources.clone()),
-        security_context: Some(container_security()),
+        security_context: Some(security::of_container()),
         volume_mounts: Some(vec![
-            mount("data", VOLUME_PATH, false),
-            mount("gate", GATE_DIRECTORY, false),
-            mount("pod-info", POD_INFO_DIRECTORY, true),
+            mount(DATA_VOLUME, VOLUME_PATH, false),
+            mount(GATE_VOLUME, GATE_DIRECTORY, false),
+            mount(POD_INFO_VOLUME, POD_INFO_DIRECTORY, true),
         ]),
         ..Container::default()
     }
@@ -213,7 +196,7 @@ fn volumes(member: &MemberName) -> Vec<Volume> {
     });
     vec![
         Volume {
-            name: "data".to_owned(),
+            name: DATA_VOLUME.to_owned(),
             persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
                 claim_name: member.claim(),
                 ..PersistentVolumeClaimVolumeSource::default()
@@ -221,12 +204,12 @@ fn volumes(member: &MemberName) -> Vec<Volume> {
             ..Volume::default()
         },
         Volume {
-            name: "gate".to_owned(),
+            name: GATE_VOLUME.to_owned(),
             empty_dir: Some(EmptyDirVolumeSource::default()),
             ..Volume::default()
         },
         Volume {
-            name: "pod-info".to_owned(),
+            name: POD_INFO_VOLUME.to_owned(),
             downward_api: Some(DownwardAPIVolumeSource {
                 items: Some(items.to_vec()),
                 ..DownwardAPIVolumeSource::default()

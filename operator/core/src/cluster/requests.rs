@@ -1,0 +1,50 @@
+//! What users ask for once, by an annotation of the cluster object: to restart all members, to replace one, to move the leadership. What
+//! has been carried out is acknowledged in the status, and not done again while the annotation says the same. Never acts.
+
+use std::collections::BTreeMap;
+
+use crate::api::EtcdCluster;
+use crate::names::{ANNOTATION_MOVE_LEADER, ANNOTATION_REPLACE, ANNOTATION_RESTART, MemberName};
+
+/// What is asked for, and has not been acknowledged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// All members restart in turn. The word tells one request from the next.
+    pub restart: Option<String>,
+    /// This member is replaced, once another one votes.
+    pub replace: Option<String>,
+    /// This member leads.
+    pub move_leader: Option<String>,
+}
+
+impl Requests {
+    /// Reads the annotations.
+    pub fn read(cluster: &EtcdCluster) -> Requests {
+        let acknowledged =
+            cluster.status.as_ref().map(|status| status.acknowledged.clone()).unwrap_or_default();
+        let asked = |key: &str, acknowledged: Option<String>| {
+            annotation(cluster.metadata.annotations.as_ref(), key)
+                .filter(|asked| Some(asked) != acknowledged.as_ref())
+        };
+        Requests {
+            restart: asked(ANNOTATION_RESTART, acknowledged.restart),
+            replace: asked(ANNOTATION_REPLACE, acknowledged.replace),
+            move_leader: asked(ANNOTATION_MOVE_LEADER, acknowledged.move_leader),
+        }
+    }
+
+    /// Whether this member is to be replaced.
+    pub fn replaces(&self, member: &MemberName) -> bool {
+        self.replace.as_deref() == Some(member.as_str())
+    }
+
+    /// Whether this member is to lead.
+    pub fn moves_leader_to(&self, member: &MemberName) -> bool {
+        self.move_leader.as_deref() == Some(member.as_str())
+    }
+}
+
+/// The annotation, if it says anything.
+pub(crate) fn annotation(annotations: Option<&BTreeMap<String, String>>, key: &str) -> Option<String> {
+    annotations.and_then(|all| all.get(key)).filter(|text| !text.is_empty()).cloned()
+}

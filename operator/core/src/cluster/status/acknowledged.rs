@@ -1,0 +1,40 @@
+//! Which of the things that users asked for once have been carried out. Never carries any out.
+
+use crate::api::{Acknowledged, EtcdClusterStatus};
+use crate::cluster::desired::Desired;
+use crate::cluster::plan;
+use crate::cluster::requests::annotation;
+use crate::cluster::world::World;
+use crate::names::{ANNOTATION_MOVE_LEADER, ANNOTATION_REPLACE, ANNOTATION_RESTART};
+
+/// What is acknowledged now: what was and is still asked for, and what this observation shows to be done. While the members are not
+/// known, nothing is done anew.
+pub(super) fn acknowledged(
+    world: &World<'_>,
+    desired: Option<&Desired>,
+    before: &EtcdClusterStatus,
+) -> Acknowledged {
+    let asked = |key: &str| annotation(world.observed.cluster.metadata.annotations.as_ref(), key);
+    let before = &before.acknowledged;
+    let done = |asked: Option<String>, before: &Option<String>, is_done: &dyn Fn(&str) -> bool| {
+        asked.filter(|asked| Some(asked) == before.as_ref() || (world.list.is_some() && is_done(asked)))
+    };
+    let is_restarted = |token: &str| {
+        let updated = desired.map(|desired| plan::updated(world, desired)).unwrap_or_default();
+        let bears = |target: &crate::cluster::target::Target| target.restart.as_deref() == Some(token);
+        world
+            .listed()
+            .all(|member| member.target.as_ref().is_some_and(bears) && updated.contains(&&member.name))
+    };
+    // Who is no member needs no replacement, and cannot lead.
+    let is_gone = |name: &str| world.listed().all(|member| member.name.as_str() != name);
+    let leads = |name: &str| {
+        let mut voters = world.voters();
+        voters.find(|member| member.name.as_str() == name).is_none_or(|member| world.leads(member))
+    };
+    Acknowledged {
+        restart: done(asked(ANNOTATION_RESTART), &before.restart, &is_restarted),
+        replace: done(asked(ANNOTATION_REPLACE), &before.replace, &is_gone),
+        move_leader: done(asked(ANNOTATION_MOVE_LEADER), &before.move_leader, &leads),
+    }
+}
