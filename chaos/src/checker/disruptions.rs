@@ -1,6 +1,7 @@
 //! Rules about pods that are ended without a fault: the leader's only after its leadership has moved, one at a time, and only for a
 //! reason. Pure. What harm such a pod would have done shows in time alone: everything comes back, a little later.
 
+use super::asked;
 use super::context::Context;
 use super::departures::pods;
 use super::findings::Check;
@@ -9,7 +10,7 @@ use super::judgement::Assertion;
 use super::rule::Rule;
 use super::timeline::Story;
 use crate::history::UnixNanoseconds;
-use crate::record::{Event, Proof};
+use crate::record::Event;
 use crate::scenario::Fault;
 
 /// The operator's word that it has moved a leadership counts for so long.
@@ -26,12 +27,12 @@ pub(super) struct Disruption<'a> {
 
 /// Both rules about the order in which pods are ended.
 pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
-    let disruptions = disruptions(context);
+    let disruptions = all(context);
     vec![leader_moved_first(context, &disruptions), one_at_a_time(context, &disruptions)]
 }
 
 /// The pods that no fault ended, of members that were listed then.
-fn disruptions<'a>(context: &Context<'a>) -> Vec<Disruption<'a>> {
+pub(super) fn all<'a>(context: &Context<'a>) -> Vec<Disruption<'a>> {
     let ended = pods(context).into_iter().filter_map(|pod| {
         let at = pod.ending?;
         let listed = stays_listed(context, pod.member, at);
@@ -132,15 +133,10 @@ fn one_at_a_time(context: &Context<'_>, disruptions: &[Disruption<'_>]) -> Asser
     check.conclude(format!("{} ended without a fault", human::plural(disruptions.len(), "pod")))
 }
 
-/// The disruptions that nothing asked for: no change of what is declared was being carried out.
-pub(super) fn unasked<'a>(context: &Context<'a>) -> Vec<Disruption<'a>> {
-    let mut unasked = disruptions(context);
-    unasked.retain(|disruption| {
-        !context.timeline.faults.iter().filter(|story| story.step.fault == Fault::Roll).any(|story| {
-            let seen = story.proofs.iter().find(|(_, _, proof)| matches!(proof, Proof::RestartsSeen { .. }));
-            let begun = story.injecting.is_some_and(|from| from <= disruption.at);
-            begun && seen.is_none_or(|(at, ..)| disruption.at <= *at)
-        })
-    });
-    unasked
+/// The disruptions that nothing asked for: no change of what is declared was being carried out, and no request.
+pub(super) fn unasked<'a, 'b>(
+    context: &'b Context<'a>,
+    disruptions: &'b [Disruption<'a>],
+) -> impl Iterator<Item = &'b Disruption<'a>> {
+    disruptions.iter().filter(|disruption| !asked::for_restart(context, disruptions, disruption))
 }

@@ -3,7 +3,7 @@
 
 use super::human;
 use crate::record::{Dial, Proof};
-use crate::scenario::Fault;
+use crate::scenario::{ChangeEffect, Fault};
 
 /// Why there is no proof.
 pub(super) enum Lack {
@@ -59,6 +59,24 @@ pub(super) fn of_effect(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack
             }
             _ => None,
         }),
+        Fault::Change { .. } => first(proofs, "the changed spec", |proof| match proof {
+            Proof::ChangeDeclared { before, generation, .. } if before == generation => {
+                Some(Err(format!("the spec stayed at generation {generation}, so nothing was changed")))
+            }
+            Proof::ChangeDeclared { before, generation, .. } => {
+                Some(Ok(format!("the spec went from generation {before} to {generation}")))
+            }
+            _ => None,
+        }),
+        Fault::Request { ask } => first(proofs, "the request", |proof| match proof {
+            Proof::RequestMade { annotation, value, .. } if annotation == ask.annotation() => {
+                Some(Ok(format!("the annotation {annotation} asked for {value}")))
+            }
+            Proof::RequestMade { annotation, .. } => {
+                Some(Err(format!("the annotation {annotation} asks for something else")))
+            }
+            _ => None,
+        }),
         Fault::VolumeDeletionStuck { .. } => first(proofs, "the claim being held", |proof| match proof {
             Proof::VolumeHeld { claim } => Some(Ok(format!("{} was held while under deletion", claim.name))),
             _ => None,
@@ -86,6 +104,14 @@ pub(super) fn of_end(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack> {
             Proof::VolumeReleased { claim } => Some(Ok(format!("{} was released", claim.name))),
             _ => None,
         }),
+        Fault::Change { effect: ChangeEffect::Refused, .. } => {
+            first(proofs, "the change being taken back", |proof| match proof {
+                Proof::ChangeTakenBack { generation, .. } => {
+                    Some(Ok(format!("it was taken back by generation {generation}")))
+                }
+                _ => None,
+            })
+        }
         // These are over once they happened; what they left behind is for other rules.
         Fault::PodKill { .. }
         | Fault::ProcessKill
@@ -95,12 +121,17 @@ pub(super) fn of_end(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack> {
         | Fault::Intrude { .. }
         | Fault::Resize { .. }
         | Fault::Roll
+        | Fault::Change {
+            effect: ChangeEffect::Restarted | ChangeEffect::Replaced | ChangeEffect::None,
+            ..
+        }
+        | Fault::Request { .. }
         | Fault::OperatorKill => Ok(String::new()),
     }
 }
 
 /// The first good measurement of a kind; else the first bad one; else none.
-fn first(
+pub(super) fn first(
     proofs: &[&Proof],
     what: &'static str,
     judge: impl Fn(&Proof) -> Option<Result<String, String>>,

@@ -2,6 +2,7 @@
 //! measured.
 
 use super::calls;
+use super::changes;
 use super::context::Context;
 use super::evidence::{self, Lack};
 use super::fidelity;
@@ -12,7 +13,7 @@ use super::rule::Rule;
 use super::timeline::Story;
 use crate::history::UnixNanoseconds;
 use crate::record::{ObjectIdentity, Proof};
-use crate::scenario::{ClusterObject, Fault, Target};
+use crate::scenario::{ClusterObject, Target};
 
 /// The name under which the operator writes.
 const OPERATOR: &str = "etcd-operator";
@@ -25,8 +26,7 @@ pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
         assertions.push(ended(story));
         assertions.push(fidelity::as_planned(context, story));
         assertions.extend(repaired(story));
-        assertions.extend(resized(context, story));
-        assertions.extend(rolled(context, story));
+        assertions.extend(changes::carried_out(context, story));
         assertions.push(loaded(context, story));
     }
     assertions
@@ -233,64 +233,6 @@ fn recreated_object(
         return Repair::Bad(format!("{object} was created again by {manager}, not by the operator"));
     }
     Repair::Good(format!("{object}: deleted as {}, created again by {manager} as {}", before.uid, now.uid))
-}
-
-fn resized(context: &Context<'_>, story: &Story<'_>) -> Option<Assertion> {
-    let Fault::Resize { size } = story.step.fault else { return None };
-    let mut check = Check::of_fault(Rule::ChangeCarriedOut, &story.step.name);
-    let Some(declared) = story.injected else {
-        return Some(check.not_checked("the size was not changed"));
-    };
-    // The probes tell by themselves; a measurement of the harness only dates it more exactly.
-    let listed = context.timeline.rounds.iter().filter(|round| round.start >= declared).find(|round| {
-        let mut lists = round.seen.members.iter().filter_map(|member| member.members.answer());
-        lists.any(|list| list.iter().filter(|member| !member.learner).count() == size.members())
-    });
-    let measured = story.proofs.iter().find_map(|(at, _, proof)| match proof {
-        Proof::SizeReached { voters } if *voters == size.members() as u64 => Some(*at),
-        _ => None,
-    });
-    match listed.map(|round| round.end).into_iter().chain(measured).min() {
-        Some(reached) => {
-            let took = human::duration(reached.since(declared));
-            Some(check.conclude(format!("{size} voters were listed {took} after the size was declared")))
-        }
-        None if context.is_complete() && context.probes_whole => {
-            check.wrong(context.timeline.last_seen(), || format!("the member list never had {size} voters"));
-            Some(check.conclude(format!("size {size} was declared")))
-        }
-        None => Some(check.not_checked("the run ended before the size was reached")),
-    }
-}
-
-/// Every member that is declared to restart runs in another pod.
-fn rolled(context: &Context<'_>, story: &Story<'_>) -> Option<Assertion> {
-    if story.step.fault != Fault::Roll {
-        return None;
-    }
-    let mut check = Check::of_fault(Rule::ChangeCarriedOut, &story.step.name);
-    let Some(declared) = story.injected else {
-        return Some(check.not_checked("nothing was declared"));
-    };
-    let seen = story.proofs.iter().find_map(|(at, _, proof)| match proof {
-        Proof::RestartsSeen { members } => Some((*at, *members)),
-        _ => None,
-    });
-    let size = context.timeline.size_at(declared).members() as u64;
-    match seen {
-        Some((at, members)) if members == size => {
-            let took = human::duration(at.since(declared));
-            Some(
-                check.conclude(format!("all {size} members ran in another pod {took} after the declaration")),
-            )
-        }
-        Some(_) | None if context.is_complete() => {
-            let bound = context.record.schedule.expect.repair_within;
-            check.wrong(story.injected, || format!("not every member ran in another pod within {bound}"));
-            Some(check.conclude("what every member must restart for was declared"))
-        }
-        Some(_) | None => Some(check.not_checked("the run ended before every member had restarted")),
-    }
 }
 
 /// Calls were tried at the target and elsewhere while the fault was in force, and writes acknowledged from its injection until a

@@ -252,6 +252,7 @@ fn shows_effect(proof: &Proof) -> bool {
         | Proof::PartitionFelt { .. }
         | Proof::ObjectChanged { .. }
         | Proof::CorruptionFelt { .. }
+        | Proof::ChangeRefused { .. }
         | Proof::VolumeHeld { .. } => true,
         Proof::ProcessReplaced { .. }
         | Proof::PodReplaced { .. }
@@ -267,6 +268,14 @@ fn shows_effect(proof: &Proof) -> bool {
         | Proof::SizeReached { .. }
         | Proof::RestartDeclared { .. }
         | Proof::RestartsSeen { .. }
+        | Proof::ChangeDeclared { .. }
+        | Proof::ChangeObserved { .. }
+        | Proof::ChangeTakenBack { .. }
+        | Proof::MembersAsBefore { .. }
+        | Proof::MembersReplaced { .. }
+        | Proof::RequestMade { .. }
+        | Proof::RequestDone { .. }
+        | Proof::LeadershipMoved { .. }
         | Proof::VolumeReleased { .. } => false,
     }
 }
@@ -318,6 +327,11 @@ fn contradiction(
                 .or_else(|| uncut_peer(context, story, cut, injecting))
         }
         Proof::PartitionOver { dials } => uncut_peer(context, story, dials, injecting),
+        Proof::RequestMade { value, .. } => {
+            let target = target?;
+            (target.member.as_deref() != Some(value))
+                .then(|| format!("the request named {value}, the target was {}", target.pod))
+        }
         Proof::DirectoryEmptied { .. }
         | Proof::Stopped { .. }
         | Proof::Resumed { .. }
@@ -330,7 +344,15 @@ fn contradiction(
         | Proof::SizeDeclared { .. }
         | Proof::SizeReached { .. }
         | Proof::RestartDeclared { .. }
-        | Proof::RestartsSeen { .. } => None,
+        | Proof::RestartsSeen { .. }
+        | Proof::ChangeDeclared { .. }
+        | Proof::ChangeObserved { .. }
+        | Proof::ChangeRefused { .. }
+        | Proof::ChangeTakenBack { .. }
+        | Proof::MembersAsBefore { .. }
+        | Proof::MembersReplaced { .. }
+        | Proof::RequestDone { .. }
+        | Proof::LeadershipMoved { .. } => None,
     }
 }
 

@@ -7,7 +7,9 @@
 //! Nothing here believes what was merely asked for. What cannot be checked is said to be so and never counted as held.
 
 mod answers;
+mod asked;
 mod calls;
+mod changes;
 mod clocks;
 mod context;
 mod departures;

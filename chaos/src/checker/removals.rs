@@ -1,9 +1,10 @@
-//! The rule about members that are removed: no healthy voter goes while it is needed. Pure. Members are known by their
+//! The rule about members that are removed: no healthy voter goes while it is needed, or unasked. Pure. Members are known by their
 //! identity in etcd: a name may be used again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::asked;
 use super::context::Context;
 use super::findings::Check;
 use super::human;
@@ -28,6 +29,8 @@ struct Departure<'a> {
     voters: usize,
     /// How many of those voters were not there any more in the next round.
     went: usize,
+    /// How many learners of the last round were voters in the next one: they took the place of some that went.
+    promoted: usize,
 }
 
 /// The voters of all member lists that were told in one round.
@@ -35,19 +38,25 @@ struct Listed<'a> {
     start: UnixNanoseconds,
     end: UnixNanoseconds,
     voters: BTreeMap<MemberId, &'a str>,
+    /// Those that no list of the round calls a voter.
+    learners: BTreeSet<MemberId>,
 }
 
 fn listed<'a>(context: &Context<'a>) -> Vec<Listed<'a>> {
     let mut told = Vec::new();
     for round in &context.timeline.rounds {
         let lists = round.seen.members.iter().filter_map(|member| member.members.answer());
-        let voters: BTreeMap<MemberId, &str> = lists
-            .flatten()
-            .filter(|member| !member.learner)
-            .map(|member| (member.member_id, member.name.as_str()))
-            .collect();
+        let (mut voters, mut learners) = (BTreeMap::new(), BTreeSet::new());
+        for member in lists.flatten() {
+            if member.learner {
+                learners.insert(member.member_id);
+            } else {
+                voters.insert(member.member_id, member.name.as_str());
+            }
+        }
+        learners.retain(|id| !voters.contains_key(id));
         if !voters.is_empty() {
-            told.push(Listed { start: round.start, end: round.end, voters });
+            told.push(Listed { start: round.start, end: round.end, voters, learners });
         }
     }
     told
@@ -68,13 +77,14 @@ fn departures<'a>(context: &Context<'a>) -> Vec<Departure<'a>> {
             without: after.end,
             voters: before.voters.len(),
             went: before.voters.keys().filter(|id| !after.voters.contains_key(id)).count(),
+            promoted: before.learners.iter().filter(|id| after.voters.contains_key(id)).count(),
         })
     });
     departed.collect()
 }
 
-/// A healthy voter may go only when fewer are declared. Removing one while another is lost takes the quorum nearer to its
-/// end instead of away from it.
+/// A healthy voter may go only when fewer are declared, or when another one was added and promoted because a change or a request
+/// asked for that. Removing one while another is lost takes the quorum nearer to its end instead of away from it.
 pub(super) fn healthy_voters_kept(context: &Context<'_>) -> Assertion {
     let mut check = Check::new(Rule::HealthyVotersKept);
     let (departures, lost) = (departures(context), lost_identities(context));
@@ -82,8 +92,23 @@ pub(super) fn healthy_voters_kept(context: &Context<'_>) -> Assertion {
         let earlier = context.timeline.size_at(departure.last).members();
         let later = context.timeline.size_at(departure.without.plus(WRITING_DOWN)).members();
         let declared = earlier.min(later);
-        let is_surplus = departure.went <= departure.voters.saturating_sub(declared);
-        if !is_surplus && was_healthy(context, departure) {
+        let asked = asked::for_replacement(context, departure.id, (departure.last, departure.without));
+        // One that is promoted and one that goes between two rounds of the probe never stood in one list as voters.
+        let promoted = if asked { departure.promoted } else { 0 };
+        let is_surplus = departure.went <= (departure.voters + promoted).saturating_sub(declared);
+        let is_asked = asked || asked::for_fewer(context, departure.without);
+        if !was_healthy(context, departure) {
+            continue;
+        }
+        if is_surplus && !is_asked {
+            check.wrong(Some(departure.without), || {
+                format!(
+                    "{} ({}) answered until another took its place, and nothing asked for that",
+                    departure.name, departure.id
+                )
+            });
+        }
+        if !is_surplus {
             check.wrong(Some(departure.without), || {
                 format!(
                     "{} ({}) answered until it was removed, as one of {} voters while {declared} were declared",

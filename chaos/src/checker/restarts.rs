@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::asked;
 use super::context::Context;
-use super::disruptions;
+use super::disruptions::{self, Disruption};
 use super::findings::Check;
 use super::human;
 use super::judgement::Assertion;
@@ -36,10 +37,11 @@ pub(super) fn explained(context: &Context<'_>) -> Assertion {
     if pods == 0 {
         return check.not_checked("nobody saw a pod of the cluster");
     }
+    let disruptions = disruptions::all(context);
     let mut explained = 0;
     let mut of_operator = Vec::new();
     for restart in &restarts {
-        if is_explained(context, restart) {
+        if is_explained(context, &disruptions, restart) {
             explained += restart.times;
         } else if restart.member.is_none() {
             of_operator.push(restart);
@@ -49,10 +51,10 @@ pub(super) fn explained(context: &Context<'_>) -> Assertion {
             });
         }
     }
-    for disruption in disruptions::unasked(context) {
+    for disruption in disruptions::unasked(context, &disruptions) {
         check.wrong(Some(disruption.at), || {
             format!(
-                "pod {} of {} was replaced, and neither a fault nor a change of the spec asked for it",
+                "pod {} of {} was replaced, and neither a fault nor a change of the spec nor a request asked for it",
                 disruption.pod, disruption.member
             )
         });
@@ -108,9 +110,12 @@ fn restarts<'a>(context: &Context<'a>) -> (Vec<Restart<'a>>, usize) {
 }
 
 /// Whether a fault that ends this process was in force, or had not yet been recovered from. etcd also ends by itself once its
-/// member was removed, and its container is started again until its pod goes.
-fn is_explained(context: &Context<'_>, restart: &Restart<'_>) -> bool {
-    if restart.member.is_some_and(|member| has_left(context, member, restart.at)) {
+/// member was removed, and its container is started again until its pod goes; and so it may with settings that it cannot run with.
+fn is_explained(context: &Context<'_>, disruptions: &[Disruption<'_>], restart: &Restart<'_>) -> bool {
+    let ends_by_itself = |member: &str| {
+        has_left(context, member, restart.at) || asked::was_tried(context, disruptions, member, restart.at)
+    };
+    if restart.member.is_some_and(ends_by_itself) {
         return true;
     }
     context.timeline.faults.iter().any(|story| {

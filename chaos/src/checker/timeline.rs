@@ -277,15 +277,16 @@ impl Story<'_> {
         self.proofs.iter().map(|(at, ..)| *at).max()
     }
 
-    /// Whether one of its targets is such a one.
+    /// Whether one of its targets is such a one, and feels it.
     pub fn is_aimed_at(&self, is_it: impl Fn(&TargetedPod) -> bool) -> bool {
-        self.targets.unwrap_or_default().iter().any(is_it)
+        self.step.fault.traits().hits_targets && self.targets.unwrap_or_default().iter().any(is_it)
     }
 
     /// Whether it was to hit members, and the record does not say which, or is wrong about it: anybody may have felt it.
     pub fn hit_nobody_knows(&self) -> bool {
         let unknown = self.targets.unwrap_or_default().is_empty() || self.unfelt.is_some();
-        unknown && !matches!(self.step.target, Target::Cluster | Target::Operator)
+        let hits = self.step.fault.traits().hits_targets;
+        hits && unknown && !matches!(self.step.target, Target::Cluster | Target::Operator)
     }
 
     /// Whether it was in force, or not yet recovered from, at some time between two moments.

@@ -3,6 +3,7 @@
 
 mod agents;
 mod case;
+mod change;
 mod corrupt;
 mod delete_object;
 mod disk;
@@ -12,6 +13,7 @@ pub mod objects;
 mod partition;
 mod pause;
 mod pod;
+mod request;
 mod resize;
 mod roll;
 pub mod volume;
@@ -49,6 +51,10 @@ pub async fn carry_out(case: &Case<'_>, victims: &Victims) -> Result<()> {
         Fault::Intrude { object } => intrude::carry_out(case, victims, *object).await,
         Fault::Resize { size } => resize::carry_out(case, *size).await,
         Fault::Roll => roll::carry_out(case).await,
+        Fault::Change { spec, effect, lasting } => {
+            change::carry_out(case, spec, *effect, lasting.unwrap_or_default().as_duration()).await
+        }
+        Fault::Request { ask } => request::carry_out(case, victims, *ask).await,
         Fault::VolumeDeletionStuck { lasting } => {
             volume::carry_out(case, victims, lasting.as_duration()).await
         }

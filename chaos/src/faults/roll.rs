@@ -19,19 +19,24 @@ pub(super) async fn carry_out(case: &Case<'_>) -> Result<()> {
     case.prove(None, Proof::RestartDeclared { generation, resource_version });
     case.injected();
     case.healed();
-    let replaced = async || {
-        let now = pods(case);
-        let whole = context.board.borrow().is_whole(tokio::time::Instant::now());
-        Ok((whole && now.len() == before.len() && now.is_disjoint(&before)).then_some(now.len()))
-    };
-    if let Owed::Paid(members) = case.wait_for_operator("another pod of every member", replaced).await {
-        case.prove(None, Proof::RestartsSeen { members: members as u64 });
-    }
+    see_restarts(case, &before).await;
     Ok(())
 }
 
+/// Waits until every member runs in another pod than before, and proves it.
+pub(super) async fn see_restarts(case: &Case<'_>, before: &BTreeSet<String>) {
+    let restarted = async || {
+        let now = pods(case);
+        let whole = case.context.board.borrow().is_whole(tokio::time::Instant::now());
+        Ok((whole && now.len() == before.len() && now.is_disjoint(before)).then_some(now.len()))
+    };
+    if let Owed::Paid(members) = case.wait_for_operator("another pod of every member", restarted).await {
+        case.prove(None, Proof::RestartsSeen { members: members as u64 });
+    }
+}
+
 /// The uids of the members' pods as they were last seen.
-fn pods(case: &Case<'_>) -> BTreeSet<String> {
+pub(super) fn pods(case: &Case<'_>) -> BTreeSet<String> {
     let board = case.context.board.borrow();
     board.view.members.iter().filter_map(|member| member.pod.as_ref().map(|pod| pod.uid.clone())).collect()
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ConditionSample;
 use crate::history::MemberId;
 use crate::scenario::{ClusterObject, ClusterSize};
 
@@ -237,6 +238,65 @@ pub enum Proof {
     RestartsSeen {
         /// So many.
         members: u64,
+    },
+    /// The spec was changed.
+    ChangeDeclared {
+        /// `metadata.generation` before it.
+        before: i64,
+        /// `metadata.generation` after it.
+        generation: i64,
+        /// Where.
+        resource_version: String,
+    },
+    /// The operator has looked at the changed spec, and the status says Ready.
+    ChangeObserved {
+        /// `status.observedGeneration`.
+        generation: i64,
+    },
+    /// The status says, to the end, why the changed spec is not carried out.
+    ChangeRefused {
+        /// `status.observedGeneration`.
+        generation: i64,
+        /// The condition that says so.
+        condition: ConditionSample,
+    },
+    /// The spec was put back as it was before the change.
+    ChangeTakenBack {
+        /// `metadata.generation` after it.
+        generation: i64,
+        /// Where.
+        resource_version: String,
+    },
+    /// After the change was taken back the same members are there as before it, all well, and the status says Ready.
+    MembersAsBefore {
+        /// Their identities.
+        members: Vec<MemberId>,
+    },
+    /// The cluster is whole, and other members have taken the place of some.
+    MembersReplaced {
+        /// The identities of those that left.
+        before: Vec<MemberId>,
+        /// The identities of those that came.
+        after: Vec<MemberId>,
+    },
+    /// The operator was asked for something.
+    RequestMade {
+        /// The annotation that asks for it.
+        annotation: String,
+        /// Its value.
+        value: String,
+        /// Where.
+        resource_version: String,
+    },
+    /// The operator has taken the annotation off: it says that the request is done.
+    RequestDone {
+        /// Where it was seen so.
+        resource_version: String,
+    },
+    /// The members name another leader.
+    LeadershipMoved {
+        /// The identity of the new leader.
+        to: MemberId,
     },
     /// The claim was seen with a deletion time and still there.
     VolumeHeld {

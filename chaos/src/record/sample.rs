@@ -49,6 +49,18 @@ pub struct ConditionSample {
     pub message: String,
 }
 
+impl ConditionSample {
+    /// Whether it says, with a reason, that not all is as declared.
+    pub fn is_complaint(&self) -> bool {
+        let complains = match self.kind.as_str() {
+            "Ready" => self.status != ConditionStatus::True,
+            "Degraded" => self.status == ConditionStatus::True,
+            _ => false,
+        };
+        complains && !self.reason.is_empty()
+    }
+}
+
 /// The status of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConditionStatus {

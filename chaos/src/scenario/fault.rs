@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{ClusterSize, FaultName, Period};
 
@@ -62,6 +63,21 @@ pub enum Fault {
     },
     /// What is declared is changed so that every member must restart: the operator does that, one after the other.
     Roll,
+    /// The spec of the `EtcdCluster` is changed by a merge patch.
+    Change {
+        /// The patch of the spec.
+        spec: Map<String, Value>,
+        /// What becomes of the members by it.
+        effect: ChangeEffect,
+        /// How long a change that cannot be carried out stands before it is taken back; nothing for all others.
+        #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+        lasting: Option<Period>,
+    },
+    /// An annotation on the `EtcdCluster` asks the operator for one thing.
+    Request {
+        /// For what.
+        ask: Ask,
+    },
     /// The operator's process gets SIGKILL.
     OperatorKill,
     /// The operator's process is stopped for a while.
@@ -76,6 +92,64 @@ pub enum Fault {
         #[serde(rename = "for")]
         lasting: Period,
     },
+}
+
+/// What a change of the spec does to the members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangeEffect {
+    /// Every member comes to run in another pod.
+    Restarted,
+    /// Another member takes the place of every member: first added, then the old one removed.
+    Replaced,
+    /// Nothing: no pod is made anew, no member replaced.
+    None,
+    /// It cannot be carried out: one member at most is tried, and all is as before once it is taken back.
+    Refused,
+}
+
+impl fmt::Display for ChangeEffect {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            ChangeEffect::Restarted => "restarted",
+            ChangeEffect::Replaced => "replaced",
+            ChangeEffect::None => "none",
+            ChangeEffect::Refused => "refused",
+        })
+    }
+}
+
+/// What the operator is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ask {
+    /// That every member restarts.
+    Restart,
+    /// That another member takes the target's place.
+    Replace,
+    /// That the target leads.
+    MoveLeader,
+}
+
+impl Ask {
+    /// The annotation that asks for it.
+    pub fn annotation(self) -> &'static str {
+        match self {
+            Ask::Restart => "etcd.operators.rs/restart",
+            Ask::Replace => "etcd.operators.rs/replace",
+            Ask::MoveLeader => "etcd.operators.rs/move-leader",
+        }
+    }
+}
+
+impl fmt::Display for Ask {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Ask::Restart => "restart",
+            Ask::Replace => "replace",
+            Ask::MoveLeader => "move-leader",
+        })
+    }
 }
 
 /// Which packets a partition drops, seen from the target.

@@ -1,7 +1,7 @@
 //! What may be said about each kind of fault: its word, its fields, its objects, whom it can hit. Tables, exhaustively matched.
 
 use super::raw::{RawEvent, RawKind};
-use super::{Aim, ClusterObject, Condition, Fault, Peers, Subject, Target};
+use super::{Aim, Ask, ClusterObject, Condition, Fault, Peers, Subject, Target};
 
 /// Why a target cannot be hit, if so.
 pub(super) fn impossible(fault: &Fault, aim: Aim, target: &Target, subject: &Subject) -> Option<String> {
@@ -29,6 +29,11 @@ pub(super) fn impossible(fault: &Fault, aim: Aim, target: &Target, subject: &Sub
     if size.members() == 1 && matches!(target, Target::Follower | Target::Minority) {
         return Some(format!("a cluster of one member has no {target}"));
     }
+    if let Fault::Request { ask } = fault
+        && aim == Aim::Members
+    {
+        return misnamed(*ask, target);
+    }
     let Fault::Partition { peers, .. } = fault else { return None };
     if size.members() == 1 {
         return Some("a cluster of one member has no peers to be cut off from".to_owned());
@@ -41,6 +46,20 @@ pub(super) fn impossible(fault: &Fault, aim: Aim, target: &Target, subject: &Sub
             Some("the leader cannot be cut off from itself".to_owned())
         }
         _ => None,
+    }
+}
+
+/// Why a request cannot name such a target, if so.
+fn misnamed(ask: Ask, target: &Target) -> Option<String> {
+    match target {
+        Target::Follower => None,
+        Target::Leader | Target::Member if ask != Ask::MoveLeader => None,
+        Target::Leader | Target::Member => {
+            Some("leadership moves to another member: write follower".to_owned())
+        }
+        Target::Minority | Target::All | Target::SameAs(_) | Target::Operator | Target::Cluster => {
+            Some("a request names one member: write leader, follower or member".to_owned())
+        }
     }
 }
 
@@ -111,6 +130,8 @@ pub(super) fn grammar(kind: RawKind) -> Grammar {
         },
         RawKind::Resize => plain("resize", &["size"]),
         RawKind::Roll => plain("roll", &[]),
+        RawKind::Change => plain("change", &["for", "spec", "effect"]),
+        RawKind::Request => plain("request", &["ask"]),
         RawKind::OperatorKill => plain("operator-kill", &[]),
         RawKind::OperatorPause => plain("operator-pause", &["for"]),
         RawKind::VolumeDeletionStuck => plain("volume-deletion-stuck", &["for"]),

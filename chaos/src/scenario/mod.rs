@@ -24,7 +24,7 @@ mod validate_fault;
 
 pub use duration::{LONGEST_PERIOD, Period, PeriodError};
 pub use error::ScenarioError;
-pub use fault::{ClusterObject, Condition, Direction, Fault, Peers, Target};
+pub use fault::{Ask, ChangeEffect, ClusterObject, Condition, Direction, Fault, Peers, Target};
 pub use model::{
     Allow, ELECTION_TIMEOUT, Expect, Load, Mix, ONE_ELECTION, PlannedFault, QuorumLoss, Scenario, Subject,
     SubjectCluster, SubjectSelector, Timing,

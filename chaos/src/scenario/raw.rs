@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 
-use super::{ClusterObject, Direction, Peers};
+use super::{Ask, ChangeEffect, ClusterObject, Direction, Peers};
 
 /// A value with its place in the file.
 pub(super) type At<T> = Spanned<T>;
@@ -99,6 +100,9 @@ pub(super) struct RawFault {
     pub(super) peers: Option<At<Peers>>,
     pub(super) object: Option<At<ClusterObject>>,
     pub(super) size: Option<At<u64>>,
+    pub(super) spec: Option<At<Map<String, Value>>>,
+    pub(super) effect: Option<At<ChangeEffect>>,
+    pub(super) ask: Option<At<Ask>>,
 }
 
 /// The words of `kind:`.
@@ -116,6 +120,8 @@ pub(super) enum RawKind {
     Intrude,
     Resize,
     Roll,
+    Change,
+    Request,
     OperatorKill,
     OperatorPause,
     VolumeDeletionStuck,

@@ -72,6 +72,11 @@ fn what(fault: &Fault) -> String {
             format!(" {object}")
         }
         Fault::Resize { size } => format!(" to {size}"),
+        Fault::Change { spec, effect, .. } => {
+            let fields: Vec<&str> = spec.keys().map(String::as_str).collect();
+            format!(" of {} with the effect {effect}", fields.join(", "))
+        }
+        Fault::Request { ask } => format!(" to {ask}"),
         Fault::Roll
         | Fault::ProcessKill
         | Fault::ProcessPause { .. }

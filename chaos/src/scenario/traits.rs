@@ -1,6 +1,6 @@
 //! What each kind of fault is like: one row for each. Everything that treats kinds alike or differently asks here.
 
-use super::{ClusterObject, Fault, Period};
+use super::{Ask, ClusterObject, Fault, Period};
 
 /// What a fault is aimed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Traits {
     pub lasting: Option<Period>,
     /// Whether its targets stop serving, so that they count against the quorum.
     pub stops_members: bool,
+    /// Whether its targets feel it by itself. Not so those that a request merely names: what becomes of them is the operator's work.
+    pub hits_targets: bool,
     /// Whether a target's data is gone for good.
     pub destroys_data: bool,
     /// Whether a target's volume claim is taken away.
@@ -42,6 +44,7 @@ const MEMBERS: Traits = Traits {
     aim: Aim::Members,
     lasting: None,
     stops_members: true,
+    hits_targets: true,
     destroys_data: false,
     takes_claims: false,
     stops_operator: false,
@@ -77,6 +80,14 @@ impl Fault {
             }
             Fault::Resize { .. } => Traits { kind: "resize", ..OURS },
             Fault::Roll => Traits { kind: "roll", ..OURS },
+            Fault::Change { lasting, .. } => Traits { kind: "change", lasting, ..OURS },
+            Fault::Request { ask } => {
+                let aim = match ask {
+                    Ask::Restart => Aim::Cluster,
+                    Ask::Replace | Ask::MoveLeader => Aim::Members,
+                };
+                Traits { kind: "request", aim, hits_targets: false, ..OURS }
+            }
             Fault::OperatorKill => {
                 Traits { kind: "operator-kill", aim: Aim::Operator, stops_operator: true, ..OURS }
             }

@@ -1,5 +1,7 @@
 //! One fault of a scenario file: which fields its kind has, which targets make sense, when it is due. Pure.
 
+mod change;
+
 use std::collections::BTreeMap;
 
 use super::error::ScenarioError;
@@ -96,6 +98,9 @@ impl OneFault<'_> {
             ("peers", raw.peers.as_ref().map(|at| at.referenced)),
             ("object", raw.object.as_ref().map(|at| at.referenced)),
             ("size", raw.size.as_ref().map(|at| at.referenced)),
+            ("spec", raw.spec.as_ref().map(|at| at.referenced)),
+            ("effect", raw.effect.as_ref().map(|at| at.referenced)),
+            ("ask", raw.ask.as_ref().map(|at| at.referenced)),
         ];
         for (name, place) in given {
             if let Some(place) = place.filter(|_| !known.contains(&name)) {
@@ -135,6 +140,11 @@ impl OneFault<'_> {
                 Fault::Resize { size: self.fields.size(&self.field("size"), at)? }
             }
             RawKind::Roll => Fault::Roll,
+            RawKind::Change => self.change()?,
+            RawKind::Request => {
+                let ask = self.raw.ask.as_ref().ok_or_else(|| self.missing("ask"))?.value;
+                Fault::Request { ask }
+            }
             RawKind::OperatorKill => Fault::OperatorKill,
             RawKind::OperatorPause => Fault::OperatorPause { lasting: self.lasting()? },
             RawKind::VolumeDeletionStuck => Fault::VolumeDeletionStuck { lasting: self.lasting()? },
@@ -283,6 +293,10 @@ impl OneFault<'_> {
             }
             let name = self.earlier_fault("sameTargetAs", at)?;
             let same = self.earlier.get(&name).map(|earlier| earlier.traits().aim);
+            if !fault.traits().hits_targets {
+                let message = "a request names one member: write `target: leader`, `follower` or `member`";
+                return Err(self.error("sameTargetAs", at, message));
+            }
             if aim != Aim::Members || same != Some(Aim::Members) {
                 return Err(self.error("sameTargetAs", at, "only faults of members can share their target"));
             }

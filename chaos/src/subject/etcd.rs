@@ -1,11 +1,11 @@
-//! The cluster under test as an `EtcdCluster`: created, read, resized. Reads status as plain JSON, so that the harness
+//! The cluster under test as an `EtcdCluster`: created, read, changed. Reads status as plain JSON, so that the harness
 //! sees what a user sees and not what the operator's own types make of it.
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The group and version that the harness speaks.
 pub const API_VERSION: &str = "etcd.operators.rs/v1beta1";
@@ -49,9 +49,33 @@ pub async fn create(client: &Client, namespace: &str, name: &str, spec: &Value) 
 
 /// Changes the number of members that the cluster shall have.
 pub async fn resize(client: &Client, namespace: &str, name: &str, size: u32) -> Result<DynamicObject> {
-    let patch = Patch::Merge(json!({ "spec": { "size": size } }));
-    let patched = api(client, namespace).patch(name, &PatchParams::default(), &patch).await;
-    patched.with_context(|| format!("failed to set the size of {namespace}/{name} to {size}"))
+    merge(client, namespace, name, json!({ "spec": { "size": size } })).await
+}
+
+/// Changes the spec by a merge patch. It travels as it is, so that fields go through that no type of ours knows.
+pub async fn change(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    spec: &Map<String, Value>,
+) -> Result<DynamicObject> {
+    merge(client, namespace, name, json!({ "spec": spec })).await
+}
+
+/// Sets an annotation, by which the operator is asked for something.
+pub async fn annotate(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    annotation: &str,
+    value: &str,
+) -> Result<DynamicObject> {
+    merge(client, namespace, name, json!({ "metadata": { "annotations": { annotation: value } } })).await
+}
+
+async fn merge(client: &Client, namespace: &str, name: &str, patch: Value) -> Result<DynamicObject> {
+    let patched = api(client, namespace).patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+    patched.with_context(|| format!("failed to change {namespace}/{name} by {patch}"))
 }
 
 /// Changes what the members' containers ask for by so little that no node can tell, and so that each of them must restart.
@@ -59,9 +83,7 @@ pub async fn declare_restart(client: &Client, namespace: &str, name: &str) -> Re
     let before = api(client, namespace).get(name).await.context("failed to read the EtcdCluster")?;
     let cpu = before.data.pointer("/spec/resources/requests/cpu").and_then(Value::as_str);
     let other = if cpu == Some("11m") { "12m" } else { "11m" };
-    let patch = Patch::Merge(json!({ "spec": { "resources": { "requests": { "cpu": other } } } }));
-    let patched = api(client, namespace).patch(name, &PatchParams::default(), &patch).await;
-    patched.with_context(|| format!("failed to change the resources of {namespace}/{name}"))
+    merge(client, namespace, name, json!({ "spec": { "resources": { "requests": { "cpu": other } } } })).await
 }
 
 /// The headless Service of a cluster, as its members' pods name it: the harness does not form names after the operator.
