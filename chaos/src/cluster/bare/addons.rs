@@ -1,4 +1,4 @@
-//! What every cluster has beyond its components: the name server of pods and the default storage class. Applied once, while the
+//! What every cluster has beyond its components: the name server of pods and the storage classes. Applied once, while the
 //! cluster starts.
 
 use anyhow::{Context as _, Result};

@@ -1,5 +1,5 @@
-//! What must be there before the first claim: the default StorageClass. Created once at the start and never again, so
-//! that a user may change or delete it.
+//! What must be there before the first claim: the StorageClasses. Created once at the start and never again, so that a user
+//! may change or delete them.
 
 use std::time::Duration;
 
@@ -8,19 +8,25 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 use tokio::time::sleep;
 
-use super::volume::default_class;
+use super::volume::classes;
 
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Creates the class, as soon as the API server lets it.
-pub(crate) async fn ensure_default_class(client: Client) {
-    let classes: Api<StorageClass> = Api::all(client);
+/// Creates the classes, as soon as the API server lets it.
+pub(crate) async fn ensure_classes(client: Client) {
+    let api: Api<StorageClass> = Api::all(client);
+    for class in classes() {
+        ensure(&api, &class).await;
+    }
+}
+
+async fn ensure(api: &Api<StorageClass>, class: &StorageClass) {
     loop {
-        match classes.create(&PostParams::default(), &default_class()).await {
+        match api.create(&PostParams::default(), class).await {
             Ok(_) => return,
             Err(kube::Error::Api(status)) if status.code == 409 => return,
             Err(error) => {
-                tracing::debug!(%error, "the default StorageClass was not created yet");
+                tracing::debug!(%error, "a StorageClass was not created yet");
                 sleep(PAUSE).await;
             }
         }

@@ -49,15 +49,15 @@ pub struct Controllers {
 }
 
 impl Controllers {
-    /// Starts all controllers. They create the StorageClass `standard` and then only react to what the API server tells
-    /// them and to the passing of time. The client should not retry by itself; nothing is lost if it does.
+    /// Starts all controllers. They create the StorageClasses `standard` and `fast` and then only react to what the API
+    /// server tells them and to the passing of time. The client should not retry by itself; nothing is lost if it does.
     ///
     /// Must be called inside a tokio runtime.
     pub fn start(client: Client, clock: Arc<dyn Clock>) -> Controllers {
         let mut tasks = JoinSet::new();
         let (sender, news) = unbounded_channel();
         snapshot::watch_all(&mut tasks, &client, &sender);
-        tasks.spawn(bootstrap::ensure_default_class(client.clone()));
+        tasks.spawn(bootstrap::ensure_classes(client.clone()));
         tasks.spawn(Runner::new(client, clock, news).run());
         Controllers { _tasks: tasks }
     }

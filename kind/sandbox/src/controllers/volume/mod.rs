@@ -24,6 +24,8 @@ use super::write::Outcome;
 pub(crate) const DRIVER: &str = "directory.sandbox.local";
 /// The name of the default class.
 pub(crate) const DEFAULT_CLASS: &str = "standard";
+/// The name of another class, for those who move from one to another.
+const OTHER_CLASS: &str = "fast";
 
 const DEFAULT_CLASS_ANNOTATION: &str = "storageclass.kubernetes.io/is-default-class";
 const CLAIM_PROTECTION: &str = "kubernetes.io/pvc-protection";
@@ -51,6 +53,13 @@ pub(crate) fn reconcile(snapshot: &Snapshot, _now: Timestamp) -> Outcome {
         }
     }
     outcome
+}
+
+/// The classes that are there from the start.
+pub(crate) fn classes() -> [StorageClass; 2] {
+    let mut other = default_class();
+    other.metadata = ObjectMeta { name: Some(OTHER_CLASS.into()), ..ObjectMeta::default() };
+    [default_class(), other]
 }
 
 /// The class that claims get which name none: volumes of plain directories, bound at once, able to grow.
