@@ -22,6 +22,8 @@ faults:
     for: 4s
 ";
 
+const KILL: &str = "kind: pod-kill\n    target: leader";
+
 fn good_with(from: &str, to: &str) -> String {
     assert!(GOOD.contains(from), "{from:?} is not in the good scenario");
     GOOD.replace(from, to)
@@ -44,6 +46,7 @@ fn a_small_scenario_gets_sane_defaults() {
 
 #[test]
 fn each_wrong_scenario_gets_one_message_with_file_line_column_and_field() {
+    let too_long = format!("kind: change\n    spec: {{a: {}}}\n    effect: none", "x".repeat(17_000));
     let mut said = String::new();
     for (what, text) in [
         ("an unknown field", good_with("    target: leader", "    victim: leader")),
@@ -82,6 +85,41 @@ fn each_wrong_scenario_gets_one_message_with_file_line_column_and_field() {
             "two faults at once",
             good_with("    when:\n      faultEnded: kill\n      within: 30s\n", "    at: 6s\n"),
         ),
+        ("a change without its patch", good_with(KILL, "kind: change\n    effect: none")),
+        ("a change without its effect", good_with(KILL, "kind: change\n    spec: {etcd: {a: 1}}")),
+        ("an unknown effect", good_with(KILL, "kind: change\n    spec: {etcd: {a: 1}}\n    effect: some")),
+        ("a patch that is no mapping", good_with(KILL, "kind: change\n    spec: large\n    effect: none")),
+        ("a patch that changes nothing", good_with(KILL, "kind: change\n    spec: {}\n    effect: none")),
+        ("a patch of the size", good_with(KILL, "kind: change\n    spec: {size: 5}\n    effect: none")),
+        (
+            "a patch of the version",
+            good_with(KILL, "kind: change\n    spec: {version: 3.5.32}\n    effect: none"),
+        ),
+        ("a patch that is too long", good_with(KILL, &too_long)),
+        (
+            "a time for a change that stands",
+            good_with(KILL, "kind: change\n    spec: {etcd: {a: 1}}\n    effect: none\n    for: 3s"),
+        ),
+        (
+            "a change of one member",
+            good_with(KILL, "kind: change\n    spec: {etcd: {a: 1}}\n    effect: none\n    target: leader"),
+        ),
+        ("a request for nothing", good_with(KILL, "kind: request")),
+        ("a request for something unknown", good_with(KILL, "kind: request\n    ask: rest")),
+        ("a replacement of nobody", good_with(KILL, "kind: request\n    ask: replace")),
+        ("a replacement of all", good_with(KILL, "kind: request\n    ask: replace\n    target: all")),
+        ("a restart of one", good_with(KILL, "kind: request\n    ask: restart\n    target: leader")),
+        (
+            "the leadership to the leader",
+            good_with(KILL, "kind: request\n    ask: move-leader\n    target: leader"),
+        ),
+        (
+            "a request about an earlier target",
+            good_with(
+                "    kind: partition\n    direction: any\n    target: follower\n    for: 4s",
+                "    kind: request\n    ask: replace\n    sameTargetAs: kill",
+            ),
+        ),
         ("quorum loss without a promise", good_with("faults:", "allow: {quorumLoss: {}}\nfaults:")),
     ] {
         let error = error_of(&text);
@@ -89,6 +127,39 @@ fn each_wrong_scenario_gets_one_message_with_file_line_column_and_field() {
         said.push_str(&format!("{what}\n  {error}\n"));
     }
     insta::assert_snapshot!(said);
+}
+
+#[test]
+fn a_change_and_a_request_say_what_is_asked_for() {
+    let patch = "kind: change\n    spec: {pod: {nodeSelector: {nowhere: \"true\"}, labels: null}, etcd: {snapshotCount: 5000}}";
+    let fault = |text: &str| parse("x.yaml", good_with(KILL, text).as_bytes()).unwrap().faults[0].clone();
+    let Fault::Change { spec, effect, lasting } = fault(&format!("{patch}\n    effect: refused")).fault
+    else {
+        panic!("a change is a change")
+    };
+    let json = serde_json::json!({
+        "pod": {"nodeSelector": {"nowhere": "true"}, "labels": null},
+        "etcd": {"snapshotCount": 5000},
+    });
+    assert_eq!(serde_json::Value::Object(spec), json);
+    assert_eq!((effect, lasting), (ChangeEffect::Refused, Some(Period::from_seconds(20))));
+    let planned = fault(&format!("{patch}\n    effect: refused\n    for: 3s"));
+    assert_eq!(planned.fault.lasting(), Some(Period::from_seconds(3)));
+    assert_eq!((planned.target, planned.fault.stops_members()), (Target::Cluster, false));
+    assert_eq!(fault(&format!("{patch}\n    effect: restarted")).fault.lasting(), None);
+    let planned = fault("kind: request\n    ask: restart");
+    assert_eq!((planned.fault, planned.target), (Fault::Request { ask: Ask::Restart }, Target::Cluster));
+    let planned = fault("kind: request\n    ask: move-leader\n    target: follower");
+    assert_eq!((planned.fault, planned.target), (Fault::Request { ask: Ask::MoveLeader }, Target::Follower));
+}
+
+#[test]
+fn a_schedule_with_a_change_reads_back_as_it_was() {
+    let text = "kind: change\n    spec: {etcd: {snapshotCount: 5000}, image: null}\n    effect: refused";
+    let scenario = parse("x.yaml", good_with(KILL, text).as_bytes()).unwrap();
+    let schedule = schedule(&scenario, Seed(3));
+    let read: Schedule = serde_json::from_str(&schedule_json(&schedule)).unwrap();
+    assert_eq!(read, schedule);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::record::{ObjectIdentity, ProcessIdentity};
-use crate::scenario::{ClusterObject, ClusterSize, Direction, Peers, Period};
+use crate::scenario::{Ask, ClusterObject, ClusterSize, Direction, Peers, Period};
 
 const LASTING: Period = Period::from_seconds(4);
 
@@ -107,6 +107,19 @@ fn faults_of_members() -> Vec<Row> {
     ]
 }
 
+fn change(effect: ChangeEffect) -> Fault {
+    let spec = [("etcd".to_owned(), serde_json::json!({ "snapshotCount": 5000 }))].into_iter().collect();
+    Fault::Change { spec, effect, lasting: (effect == ChangeEffect::Refused).then_some(LASTING) }
+}
+
+fn requested(annotation: &str) -> Proof {
+    Proof::RequestMade {
+        annotation: annotation.into(),
+        value: "c-abcde".into(),
+        resource_version: "5".into(),
+    }
+}
+
 fn other_faults() -> Vec<Row> {
     let declared =
         |from, to| Proof::SizeDeclared { from: size(from), to: size(to), resource_version: "5".into() };
@@ -139,6 +152,22 @@ fn other_faults() -> Vec<Row> {
             Fault::Roll,
             vec![Proof::RestartDeclared { generation: 2, resource_version: "5".into() }],
             vec![vec![Proof::RestartsSeen { members: 3 }]],
+        ),
+        (
+            change(ChangeEffect::None),
+            vec![Proof::ChangeDeclared { before: 1, generation: 2, resource_version: "5".into() }],
+            vec![
+                vec![Proof::ChangeDeclared { before: 1, generation: 1, resource_version: "5".into() }],
+                vec![Proof::ChangeObserved { generation: 2 }],
+            ],
+        ),
+        (
+            Fault::Request { ask: Ask::Replace },
+            vec![requested("etcd.operators.rs/replace")],
+            vec![
+                vec![requested("etcd.operators.rs/restart")],
+                vec![Proof::RequestDone { resource_version: "5".into() }],
+            ],
         ),
         (Fault::OperatorPause { lasting: LASTING }, vec![stopped(5, 5)], vec![vec![stopped(4, 5)]]),
         (
@@ -178,5 +207,9 @@ fn a_fault_that_holds_something_up_must_be_seen_to_let_it_go() {
     let stuck = Fault::VolumeDeletionStuck { lasting: LASTING };
     assert!(released(&stuck, &[Proof::VolumeReleased { claim: identity("a") }]));
     assert!(!released(&stuck, &[Proof::VolumeHeld { claim: identity("a") }]));
+    let back = Proof::ChangeTakenBack { generation: 3, resource_version: "6".into() };
+    assert!(released(&change(ChangeEffect::Refused), &[back]));
+    assert!(!released(&change(ChangeEffect::Refused), &[]));
+    assert!(released(&change(ChangeEffect::Replaced), &[]), "a change that stands is over at once");
     assert!(released(&Fault::ProcessKill, &[]), "a kill is over once it happened");
 }

@@ -17,9 +17,9 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
 /// 2026-11-01 12:00:00 UTC.
-const ZERO: UnixNanoseconds = UnixNanoseconds(1_793_534_400_000_000_000);
+pub(super) const ZERO: UnixNanoseconds = UnixNanoseconds(1_793_534_400_000_000_000);
 const CLUSTER: ClusterId = ClusterId(0xcdf8_1819_4e3a_8c32);
-const MILLISECOND: u64 = 1_000_000;
+pub(super) const MILLISECOND: u64 = 1_000_000;
 
 /// How large a modelled run is.
 #[derive(Clone, Copy, Debug)]
@@ -335,7 +335,7 @@ fn head(seed: u64, scenario_text: String) -> Run {
 }
 
 /// The members: a name, an identity and an address each.
-const MEMBERS: [(&str, u64, &str); 3] = [
+pub(super) const MEMBERS: [(&str, u64, &str); 3] = [
     ("model-aaaaa", 0x10, "10.244.0.10"),
     ("model-bbbbb", 0x11, "10.244.0.11"),
     ("model-ccccc", 0x12, "10.244.0.12"),
