@@ -53,8 +53,10 @@ pub(super) const CASES: &[Case] = &[
     }),
     case("Two restarted at once.", RESTARTED, Verdict::Fail, &[Rule::OneAtATime], |tale| {
         declared(tale, 2);
-        all_restart(tale);
-        tale.restarts(23_550, MEMBERS[2]);
+        tale.leads(24_500, MEMBERS[0], 4);
+        tale.restarts(FIRST, MEMBERS[0]);
+        tale.restarts(FIRST + 50, MEMBERS[2]);
+        tale.restarts(24_700, MEMBERS[1]);
         tale.proof(SEEN, None, Proof::RestartsSeen { members: 3 });
     }),
     case(

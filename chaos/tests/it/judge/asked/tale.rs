@@ -1,5 +1,7 @@
 //! A modelled run in which one more thing is declared or asked for at its end, told step by step. Times are milliseconds of the run.
 
+use std::collections::BTreeMap;
+
 use chaos::history::{Elapsed, ListedMember, MemberId, Observation, Outcome, ProbedMember};
 use chaos::record::{
     Event, EventLine, PodSample, ProcessIdentity, Proof, RunRecord, TargetRole, TargetedPod,
@@ -28,6 +30,8 @@ pub(super) const OTHERS: [Member; 4] = [
 pub(super) struct Tale {
     pub(super) record: RunRecord,
     fault: FaultName,
+    /// The uid of the pod that each member runs in, where it is not the one that the member's name gives.
+    pods: BTreeMap<&'static str, String>,
 }
 
 impl Tale {
@@ -39,7 +43,9 @@ impl Tale {
         let scenario = parse("model.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
         record.schedule = schedule(&scenario, Seed(SEED));
         record.run.scenario_text = text;
-        Tale { record, fault: "asked".parse().expect("a name") }
+        // The first fault of the model killed a pod.
+        let pods = [(MEMBERS[0].0, format!("uid-{}-second", MEMBERS[0].0))].into();
+        Tale { record, fault: "asked".parse().expect("a name"), pods }
     }
 
     /// Adds an event where it belongs in the order of time.
@@ -55,7 +61,7 @@ impl Tale {
         let fault = self.fault.clone();
         let targets = target.into_iter().map(|(name, id, _)| TargetedPod {
             pod: format!("{name}-0"),
-            uid: uid(name),
+            uid: self.uid(name),
             member: Some(name.to_owned()),
             member_id: Some(MemberId(id)),
             claim: None,
@@ -78,7 +84,7 @@ impl Tale {
         let (name, _, address) = member;
         let mut sample = PodSample {
             pod: format!("{name}-0"),
-            uid: uid(name),
+            uid: self.uid(name),
             member: Some(name.to_owned()),
             address: Some(address.to_owned()),
             phase: "Running".to_owned(),
@@ -91,16 +97,23 @@ impl Tale {
         self.add(milliseconds, Event::Pod(sample));
     }
 
-    /// A member's pod runs a process.
+    /// The pod that a member runs in.
+    fn uid(&self, member: &str) -> String {
+        self.pods.get(member).cloned().unwrap_or_else(|| format!("uid-{member}"))
+    }
+
+    /// A member's pod, another one than before unless it has no name, runs a process.
     pub(super) fn runs(&mut self, milliseconds: u64, member: Member, pod: &str, process: u32) {
-        let of_pod = if pod.is_empty() { uid(member.0) } else { pod.to_owned() };
+        if !pod.is_empty() {
+            self.pods.insert(member.0, pod.to_owned());
+        }
+        let of_pod = self.uid(member.0);
         self.pod(milliseconds, member, |sample| {
             sample.process = Some(ProcessIdentity {
                 container_id: format!("containerd://{of_pod}-{process}"),
                 started_at: "2026-11-01T12:00:25Z".to_owned(),
                 restart_count: process,
             });
-            sample.uid = of_pod;
         });
     }
 
@@ -119,7 +132,7 @@ impl Tale {
     /// A member comes to run in another pod; it is away for a round or two.
     pub(super) fn restarts(&mut self, milliseconds: u64, member: Member) {
         self.ends(milliseconds, member, "");
-        self.runs(milliseconds + 200, member, &format!("{}-{milliseconds}", uid(member.0)), 0);
+        self.runs(milliseconds + 200, member, &format!("uid-{}-{milliseconds}", member.0), 0);
         self.silent(member, milliseconds, milliseconds + 300);
     }
 
@@ -219,10 +232,6 @@ pub(super) struct Moments {
     pub(super) added: u64,
     pub(super) promoted: u64,
     pub(super) removed: u64,
-}
-
-fn uid(member: &str) -> String {
-    format!("uid-{member}")
 }
 
 /// Whether the probe asked this member. The model asks each under its own address all the time.
