@@ -46,9 +46,7 @@ fn a_small_scenario_gets_sane_defaults() {
 
 #[test]
 fn each_wrong_scenario_gets_one_message_with_file_line_column_and_field() {
-    let too_long = format!("kind: change\n    spec: {{a: {}}}\n    effect: none", "x".repeat(17_000));
-    let mut said = String::new();
-    for (what, text) in [
+    insta::assert_snapshot!(said([
         ("an unknown field", good_with("    target: leader", "    victim: leader")),
         ("a duplicate field", good_with("    size: 3", "    size: 3\n    size: 5")),
         ("a wrong type", good_with("size: 3", "size: three")),
@@ -85,6 +83,14 @@ fn each_wrong_scenario_gets_one_message_with_file_line_column_and_field() {
             "two faults at once",
             good_with("    when:\n      faultEnded: kill\n      within: 30s\n", "    at: 6s\n"),
         ),
+        ("quorum loss without a promise", good_with("faults:", "allow: {quorumLoss: {}}\nfaults:")),
+    ]));
+}
+
+#[test]
+fn each_wrong_change_and_request_gets_one_message_too() {
+    let too_long = format!("kind: change\n    spec: {{a: {}}}\n    effect: none", "x".repeat(17_000));
+    insta::assert_snapshot!(said([
         ("a change without its patch", good_with(KILL, "kind: change\n    effect: none")),
         ("a change without its effect", good_with(KILL, "kind: change\n    spec: {etcd: {a: 1}}")),
         ("an unknown effect", good_with(KILL, "kind: change\n    spec: {etcd: {a: 1}}\n    effect: some")),
@@ -120,13 +126,17 @@ fn each_wrong_scenario_gets_one_message_with_file_line_column_and_field() {
                 "    kind: request\n    ask: replace\n    sameTargetAs: kill",
             ),
         ),
-        ("quorum loss without a promise", good_with("faults:", "allow: {quorumLoss: {}}\nfaults:")),
-    ] {
+    ]));
+}
+
+/// What is said about each wrong scenario, after what is wrong with it.
+fn said<const CASES: usize>(cases: [(&str, String); CASES]) -> String {
+    let line = |(what, text): (&str, String)| {
         let error = error_of(&text);
         assert_eq!(error.lines().count(), 1, "{what}: {error}");
-        said.push_str(&format!("{what}\n  {error}\n"));
-    }
-    insta::assert_snapshot!(said);
+        format!("{what}\n  {error}\n")
+    };
+    cases.into_iter().map(line).collect()
 }
 
 #[test]
