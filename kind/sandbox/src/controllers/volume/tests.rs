@@ -194,3 +194,13 @@ fn a_volume_reserved_by_name_waits_for_its_claim_and_is_bound_to_it() {
     assert_eq!(volume_in(&world, "mine")["spec"]["claimRef"]["uid"], json!("c1"));
     assert!(lines(&reconcile(&world.snapshot, at(6)).writes).is_empty());
 }
+
+#[test]
+fn one_class_is_the_default_and_the_other_one_makes_the_same_volumes() {
+    let [default, other] = classes();
+    let is_default = |class: &StorageClass| class.annotations().contains_key(DEFAULT_CLASS_ANNOTATION);
+    assert!(is_default(&default) && !is_default(&other));
+    assert_ne!(default.metadata.name, other.metadata.name);
+    let nameless = |class: StorageClass| StorageClass { metadata: ObjectMeta::default(), ..class };
+    assert_eq!(nameless(default), nameless(other));
+}
