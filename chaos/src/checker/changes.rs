@@ -222,11 +222,11 @@ fn as_before(context: &Context<'_>, story: &Story<'_>) -> Result<String, Lack> {
     })
 }
 
-/// The operator took the annotation off.
+/// The operator acknowledged the request.
 fn done(story: &Story<'_>) -> Result<String, Lack> {
     let took = took(story, |proof| matches!(proof, Proof::RequestDone { .. }));
-    first(&proofs(story), "the annotation being taken off", |proof| match proof {
-        Proof::RequestDone { .. } => Some(Ok(format!("the operator took the annotation off after {took}"))),
+    first(&proofs(story), "the acknowledgement", |proof| match proof {
+        Proof::RequestDone { .. } => Some(Ok(format!("the operator acknowledged it after {took}"))),
         _ => None,
     })
 }

@@ -1,5 +1,5 @@
 //! An annotation asks the operator for one thing: no damage by itself. In force from the annotation; over at once; seen through when
-//! the operator has taken the annotation off and its effect is there.
+//! the operator acknowledges it in the status and its effect is there.
 
 use std::collections::BTreeSet;
 
@@ -28,11 +28,11 @@ pub(super) async fn carry_out(case: &Case<'_>, victims: &Victims, ask: Ask) -> R
         etcd::annotate(&context.client, &context.namespace, &context.cluster, annotation, &value).await?;
     let pod = case.pod_of(victims, Some(&value));
     let resource_version = asked.resource_version().unwrap_or_default();
+    let done = see_done(case, pod.as_deref(), ask, value.clone());
     let made = Proof::RequestMade { annotation: annotation.to_owned(), value, resource_version };
     case.prove(pod.as_deref(), made);
     case.injected();
     case.healed();
-    let done = see_done(case, pod.as_deref(), annotation);
     match ask {
         Ask::Restart => {
             tokio::join!(done, roll::see_restarts(case, &pods));
@@ -54,15 +54,20 @@ fn token(step: &Step) -> String {
     format!("{}-{drawn}", step.name)
 }
 
-/// Waits until the operator has taken the annotation off, and proves it.
-async fn see_done(case: &Case<'_>, pod: Option<&str>, annotation: &str) {
+/// Waits until the operator acknowledges the request, and proves it.
+async fn see_done(case: &Case<'_>, pod: Option<&str>, ask: Ask, value: String) {
     let clusters = etcd::api(&case.context.client, &case.context.namespace);
     let done = async || {
         let cluster = clusters.get(&case.context.cluster).await.context("failed to read the EtcdCluster")?;
-        let asks = cluster.annotations().contains_key(annotation);
-        Ok((!asks).then(|| cluster.resource_version().unwrap_or_default()))
+        let acknowledged = cluster.data.pointer(match ask {
+            Ask::Restart => "/status/acknowledged/restart",
+            Ask::Replace => "/status/acknowledged/replace",
+            Ask::MoveLeader => "/status/acknowledged/moveLeader",
+        });
+        Ok((acknowledged.and_then(serde_json::Value::as_str) == Some(&value))
+            .then(|| cluster.resource_version().unwrap_or_default()))
     };
-    if let Owed::Paid(resource_version) = case.wait_for_operator("the annotation taken off", done).await {
+    if let Owed::Paid(resource_version) = case.wait_for_operator("the request acknowledged", done).await {
         case.prove(pod, Proof::RequestDone { resource_version });
     }
 }

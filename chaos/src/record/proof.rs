@@ -288,7 +288,7 @@ pub enum Proof {
         /// Where.
         resource_version: String,
     },
-    /// The operator has taken the annotation off: it says that the request is done.
+    /// The operator's status acknowledges the request: it says that it is done.
     RequestDone {
         /// Where it was seen so.
         resource_version: String,

@@ -182,7 +182,9 @@ impl Target {
 
     /// A digest of it. Amounts count as amounts: `1Gi` and `1024Mi` are one target.
     pub fn digest(&self) -> String {
-        let value = serde_json::to_value(self).expect("a target is plain data");
+        // Who chose the quota is a note: it changes nothing that runs.
+        let running = Target { is_quota_chosen: false, ..self.clone() };
+        let value = serde_json::to_value(&running).expect("a target is plain data");
         let digest = Sha256::digest(compare::normalised(&value).to_string());
         digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }

@@ -20,11 +20,13 @@ fn none_of<'a>(names: impl IntoIterator<Item = &'a str>, why: &str) -> Rule {
 
 /// Options that endanger data.
 pub fn not_dangerous() -> Rule {
-    let [(fsync, lost), (new_cluster, alone), (vote, interrupted)] = DANGEROUS else {
-        panic!("each dangerous option has its reason in the rule")
-    };
-    let reasons = format!("{fsync}: {lost}; {new_cluster}: {alone}; {vote}: {interrupted}");
-    none_of(DANGEROUS.iter().map(|(name, _)| *name), &format!("is refused ({reasons})"))
+    let names = list(DANGEROUS.iter().map(|(name, _)| *name));
+    let reasons: Vec<String> = DANGEROUS.iter().map(|(name, why)| format!("'{name}': '{why}'")).collect();
+    let first = format!("self.filter(name, name in {names})[0]");
+    Rule::new(format!("self.all(name, !(name in {names}))")).message(Message::Expression(format!(
+        "{first} + ' is refused: ' + {{{}}}[{first}]",
+        reasons.join(", ")
+    )))
 }
 
 /// Options that the operator sets itself.

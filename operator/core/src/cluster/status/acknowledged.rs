@@ -4,7 +4,7 @@ use crate::api::{Acknowledged, EtcdClusterStatus};
 use crate::cluster::desired::Desired;
 use crate::cluster::plan;
 use crate::cluster::requests::annotation;
-use crate::cluster::world::World;
+use crate::cluster::world::{Health, World};
 use crate::names::{ANNOTATION_MOVE_LEADER, ANNOTATION_REPLACE, ANNOTATION_RESTART};
 
 /// What is acknowledged now: what was and is still asked for, and what this observation shows to be done. While the members are not
@@ -22,9 +22,10 @@ pub(super) fn acknowledged(
     let is_restarted = |token: &str| {
         let updated = desired.map(|desired| plan::updated(world, desired)).unwrap_or_default();
         let bears = |target: &crate::cluster::target::Target| target.restart.as_deref() == Some(token);
-        world
-            .listed()
-            .all(|member| member.target.as_ref().is_some_and(bears) && updated.contains(&&member.name))
+        world.listed().all(|member| {
+            let has_restarted = member.target.as_ref().is_some_and(bears) && updated.contains(&&member.name);
+            has_restarted && member.health() == Health::Healthy
+        })
     };
     // Who is no member needs no replacement, and cannot lead.
     let is_gone = |name: &str| world.listed().all(|member| member.name.as_str() != name);
