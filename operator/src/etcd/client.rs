@@ -2,10 +2,12 @@
 
 use super::{Access, BoxFuture, EtcdError, EtcdMember, EtcdPort, MemberList};
 use etcd_client::{
-    AlarmAction, AlarmOptions, AlarmType, Certificate, Client, ConnectOptions, Error, GetOptions, Identity,
-    MemberAddOptions, TlsOptions,
+    AlarmAction, AlarmOptions, AlarmType, Certificate, Client, ConnectOptions, DowngradeOptions, Error,
+    GetOptions, Identity, MemberAddOptions, TlsOptions,
 };
+use etcd_operator_core::cluster::desired::Line;
 use etcd_operator_core::cluster::observed::{Alarm, AlarmKind, EtcdAnswer, LinearizableRead, ListedMember};
+use etcd_operator_core::cluster::plan::DowngradeRequest;
 use etcd_operator_core::names::{ClusterId, Endpoint, MemberId, Scheme};
 use std::future::Future;
 use std::sync::Arc;
@@ -138,11 +140,44 @@ impl Connection {
                 raft_applied_index: response.raft_applied_index(),
                 database_size: response.db_size(),
                 is_learner: response.is_learner(),
+                storage_line: Line::parse(response.storage_version()),
+                downgrade: response
+                    .downgrade_info()
+                    .filter(|info| info.enabled())
+                    .and_then(|info| Line::parse(info.target_version())),
+                members: None,
                 errors: response.errors().to_vec(),
                 read: LinearizableRead::NotTried,
             })
         })
         .await
+    }
+
+    /// What the member has itself, without asking the others.
+    async fn known(&self) -> Result<Vec<MemberId>, EtcdError> {
+        self.bounded(async {
+            let response = self.client().await?.member_list().await?;
+            let mut members: Vec<_> = response.members().iter().map(|member| MemberId(member.id())).collect();
+            members.sort();
+            Ok(members)
+        })
+        .await
+    }
+
+    /// etcd says in advance whether it can be brought down, so a request that it would refuse is not made.
+    async fn request(&self, request: DowngradeRequest) -> Result<(), EtcdError> {
+        let ask = async |options| {
+            self.bounded(async { self.client().await?.maintenance_client().downgrade(options).await })
+                .await
+                .map(drop)
+        };
+        match request {
+            DowngradeRequest::Enable(line) => {
+                ask(DowngradeOptions::Validate(line.to_string())).await?;
+                ask(DowngradeOptions::Enable(line.to_string())).await
+            }
+            DowngradeRequest::Cancel => ask(DowngradeOptions::Cancel).await,
+        }
     }
 
     async fn add(&self, peer_url: &str) -> Result<MemberId, EtcdError> {
@@ -229,6 +264,14 @@ impl EtcdMember for Connection {
         Box::pin(async move {
             self.bounded(async { self.client().await?.move_leader(to.0).await }).await.map(drop)
         })
+    }
+
+    fn known_members(&self) -> BoxFuture<'_, Result<Vec<MemberId>, EtcdError>> {
+        Box::pin(self.known())
+    }
+
+    fn downgrade(&self, request: DowngradeRequest) -> BoxFuture<'_, Result<(), EtcdError>> {
+        Box::pin(self.request(request))
     }
 
     fn alarms(&self) -> BoxFuture<'_, Result<Vec<Alarm>, EtcdError>> {

@@ -8,6 +8,7 @@ pub use access::{Access, Identity, Pem, Secret, User};
 pub use client::{Connection, ConnectionSettings, Connector};
 
 use etcd_operator_core::cluster::observed::{Alarm, EtcdAnswer, ListedMember};
+use etcd_operator_core::cluster::plan::DowngradeRequest;
 use etcd_operator_core::names::{ClusterId, Endpoint, MemberId};
 use std::future::Future;
 use std::pin::Pin;
@@ -86,6 +87,10 @@ pub trait EtcdMember: Send + Sync {
     fn remove(&self, member: MemberId) -> BoxFuture<'_, Result<(), EtcdError>>;
     /// Hands leadership over. Only the leader accepts it.
     fn move_leader(&self, to: MemberId) -> BoxFuture<'_, Result<(), EtcdError>>;
+    /// IDs of all members as the member knows them itself, sorted: it asks no other, and may lag.
+    fn known_members(&self) -> BoxFuture<'_, Result<Vec<MemberId>, EtcdError>>;
+    /// Tells the cluster to be brought down to an earlier minor, or not any more.
+    fn downgrade(&self, request: DowngradeRequest) -> BoxFuture<'_, Result<(), EtcdError>>;
     /// All alarms that are raised.
     fn alarms(&self) -> BoxFuture<'_, Result<Vec<Alarm>, EtcdError>>;
     /// Clears one alarm.

@@ -64,7 +64,8 @@ pub struct EtcdClusterSpec {
     #[serde(default = "default_size")]
     pub size: i32,
     /// The etcd version, for example `3.6.16`. Supported versions are 3.5.32 and later, 3.6.11 and later, and 3.7.
-    /// Cannot be changed yet once the cluster has formed.
+    /// A change restarts one member at a time, and may lead one minor up, or one minor down; what is further apart is held, with the
+    /// versions on the way.
     #[x_kube(validation = Rule::new("self.matches('^(0|[1-9][0-9]*)[.](0|[1-9][0-9]*)[.](0|[1-9][0-9]*)$')")
         .message("version must be three numbers, for example 3.6.16"))]
     #[schemars(length(max = 32))]

@@ -20,6 +20,9 @@ pub struct EtcdClusterStatus {
     /// The etcd version that the members run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// How far a change of the version is: `2 of 3 on 3.6.16`. Absent while every member runs the spec's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<String>,
     /// The name of the leader, if a leader was seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leader: Option<String>,

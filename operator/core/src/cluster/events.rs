@@ -1,7 +1,9 @@
 //! Which Event tells of which action or hold. Never writes one.
 
 use crate::cluster::observed::Observed;
-use crate::cluster::plan::{Action, Delete, Hold, Kind, ObjectHold, Patch, PatchPurpose, Plan};
+use crate::cluster::plan::{
+    Action, Delete, DowngradeRequest, Hold, Kind, ObjectHold, Patch, PatchPurpose, Plan,
+};
 
 /// An Event about the cluster object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub fn of_action(action: &Action) -> Option<Event> {
         Action::PromoteMember { .. } => (Severity::Normal, "MemberPromoted", "PromoteMember"),
         Action::RemoveMember { .. } => (Severity::Normal, "MemberRemoved", "RemoveMember"),
         Action::MoveLeader { .. } => (Severity::Normal, "LeaderMoved", "MoveLeader"),
+        Action::Downgrade(DowngradeRequest::Enable(_)) => (Severity::Normal, "DowngradeEnabled", "Downgrade"),
+        Action::Downgrade(DowngradeRequest::Cancel) => (Severity::Normal, "DowngradeCancelled", "Downgrade"),
         Action::DisarmAlarm { .. } => (Severity::Normal, "AlarmDisarmed", "DisarmAlarm"),
     };
     let note = action.to_string();

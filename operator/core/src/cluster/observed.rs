@@ -17,6 +17,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde::{Deserialize, Serialize};
 
 use crate::api::EtcdCluster;
+use crate::cluster::desired::Line;
 use crate::gate::GateReport;
 use crate::names::{ClusterId, ClusterIdentity, Entropy, MemberId, MemberName, Naming, PermitId};
 
@@ -149,6 +150,12 @@ pub struct EtcdAnswer {
     pub database_size: i64,
     /// Whether it says that it is a learner.
     pub is_learner: bool,
+    /// The minor that its database is written for; etcd 3.5 does not say.
+    pub storage_line: Option<Line>,
+    /// The minor that the cluster is being brought down to, if it is; etcd 3.5 does not say.
+    pub downgrade: Option<Line>,
+    /// IDs of all members as it knows them itself, sorted; `None` if it did not say. It may lag.
+    pub members: Option<Vec<MemberId>>,
     /// Errors that it reports, for example an alarm.
     pub errors: Vec<String>,
     /// Whether it serves: a Status needs neither a quorum nor an up-to-date log.

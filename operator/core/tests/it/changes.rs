@@ -43,6 +43,12 @@ fn change() -> impl Strategy<Value = Value> {
             json!({ "storage": { "accessMode": "ReadWriteOncePod" } }),
             json!({ "storage": { "accessMode": null } }),
         ]),
+        of(vec![
+            json!({ "version": "3.6.12" }),
+            json!({ "version": "3.6.16" }),
+            json!({ "version": "3.7.0" }),
+            json!({ "version": "3.7.3" }),
+        ]),
         of(vec![json!({ "size": 3 }), json!({ "size": 5 }), json!({ "size": 1 })]),
     ]
 }

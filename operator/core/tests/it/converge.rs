@@ -50,6 +50,7 @@ fn assert_runs_as_specified(model: &Model) {
             etcd.args.as_ref().and_then(|arguments| arguments.first()).expect("the gate's argument");
         let gate: GateConfiguration = serde_json::from_str(argument).expect("a configuration");
         assert_eq!(gate.options, desired.etcd.options);
+        assert_eq!(gate.etcd_version, desired.version.to_string());
         assert_eq!(etcd.resources.clone().unwrap_or_default(), desired.resources);
         assert_eq!(spec.node_selector.clone().unwrap_or_default(), desired.pod.node_selector);
         let labels = pod.metadata.labels.as_ref().expect("labels");

@@ -18,6 +18,7 @@ mod stale;
 mod status;
 mod target;
 mod trouble;
+mod versions;
 
 /// A spec of only a version.
 fn spec_of(version: &str) -> etcd_operator_core::api::EtcdClusterSpec {

@@ -102,14 +102,14 @@ fn no_list_at_all_before_the_first_quorum_is_forming() {
 #[test]
 fn a_hold_has_an_event_when_it_begins_and_not_again() {
     let mut model = settled();
-    model.inject(&Fault::Version("3.7.0".to_owned()));
+    model.inject(&Fault::Storage("4Gi".to_owned()));
     let first = events::of_new_holds(&model.observe(), &model.plan());
-    assert_eq!(first.iter().map(|event| event.reason).collect::<Vec<_>>(), ["UpgradeNotSupported"]);
+    assert_eq!(first.iter().map(|event| event.reason).collect::<Vec<_>>(), ["VolumesDoNotShrink"]);
     model.pass();
     assert_eq!(events::of_new_holds(&model.observe(), &model.plan()), Vec::new());
     let status = model.cluster.status.expect("a status");
-    is(&status, "Progressing", "False", "UpgradeNotSupported");
-    is(&status, "Ready", "False", "UpgradeNotSupported");
+    is(&status, "Progressing", "False", "VolumesDoNotShrink");
+    is(&status, "Ready", "False", "VolumesDoNotShrink");
     assert_eq!(status.version.as_deref(), Some("3.6.16"));
 }
 

@@ -7,7 +7,7 @@ use crate::cluster::observe::Contact;
 use crate::etcd::{EtcdError, EtcdMember, EtcdPort, MemberList};
 use crate::lease::Leadership;
 use etcd_operator_core::cluster::observed::{Alarm, AlarmKind};
-use etcd_operator_core::cluster::plan::PlannedOn;
+use etcd_operator_core::cluster::plan::{DowngradeRequest, PlannedOn};
 use etcd_operator_core::names::{Endpoint, MemberId};
 use std::sync::Arc;
 
@@ -64,6 +64,12 @@ impl Membership<'_> {
     pub(super) async fn disarm(&self, member_id: MemberId, kind: AlarmKind) -> Result<(), ExecuteError> {
         let endpoint = self.contact.voters.first().ok_or(ExecuteError::NoContact)?;
         self.member(endpoint).disarm(&Alarm { member_id, kind }).await.map_err(ExecuteError::Etcd)
+    }
+
+    /// Tells etcd about an earlier minor. Telling it twice what it knows is refused by it, and the next look sees it done.
+    pub(super) async fn downgrade(&self, request: DowngradeRequest) -> Result<(), ExecuteError> {
+        let endpoint = self.contact.voters.first().ok_or(ExecuteError::NoContact)?;
+        self.member(endpoint).downgrade(request).await.map_err(ExecuteError::Etcd)
     }
 
     fn member(&self, endpoint: &Endpoint) -> Arc<dyn EtcdMember> {

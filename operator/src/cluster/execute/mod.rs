@@ -110,6 +110,7 @@ impl Executor {
             Action::MoveLeader { from: _, from_id, to: _, to_id, planned_on } => {
                 self.membership(contact).move_leader(*from_id, *to_id, planned_on).await
             }
+            Action::Downgrade(request) => self.membership(contact).downgrade(*request).await,
             Action::DisarmAlarm { member_id, alarm } => {
                 self.membership(contact).disarm(*member_id, *alarm).await
             }
@@ -134,6 +135,7 @@ impl Executor {
             | Action::PromoteMember { .. }
             | Action::RemoveMember { .. }
             | Action::MoveLeader { .. }
+            | Action::Downgrade(_)
             | Action::DisarmAlarm { .. } => etcd_calls,
         };
         covered(&self.leadership, needed)

@@ -72,9 +72,10 @@ fn with_address(etcd: &dyn EtcdPort, access: &Access, pod: &Pod) -> Option<Askin
 async fn ask_one(clock: &SharedClock, pod: &Asking) -> Probe {
     let member = &pod.member;
     // All at once, so that a member that stands still costs one time-out and not three.
-    let (status, read, gate) = futures::join!(member.status(), member.read(), ask_gate(pod));
+    let (status, read, known, gate) =
+        futures::join!(member.status(), member.read(), member.known_members(), ask_gate(pod));
     let answer = match (status, gate) {
-        (Ok(status), _) => Answer::Etcd(with_read(status, read)),
+        (Ok(status), _) => Answer::Etcd(EtcdAnswer { members: known.ok(), ..with_read(status, read) }),
         (Err(_), Ok(report)) => Answer::Gate(report),
         (Err(EtcdError::NotAuthorized { .. }), Err(_)) => Answer::Refused(outcome(read)),
         (Err(status), Err(gate)) => Answer::Silent(format!("etcd: {}; gate: {gate}", chain(&status))),

@@ -2,6 +2,7 @@
 
 use etcd_operator::etcd::{Access, BoxFuture, EtcdError, EtcdMember, EtcdPort, MemberList};
 use etcd_operator_core::cluster::observed::{Alarm, EtcdAnswer, LinearizableRead, ListedMember};
+use etcd_operator_core::cluster::plan::DowngradeRequest;
 use etcd_operator_core::names::{ClusterId, Endpoint, MemberId};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -163,6 +164,9 @@ impl EtcdMember for FakeMember {
             raft_applied_index: 10,
             database_size: 1,
             is_learner: state.members.get(&id).is_some_and(|member| member.is_learner),
+            storage_line: None,
+            downgrade: None,
+            members: None,
             errors: Vec::new(),
             read: LinearizableRead::NotTried,
         }))
@@ -202,6 +206,17 @@ impl EtcdMember for FakeMember {
     fn move_leader(&self, to: MemberId) -> BoxFuture<'_, Result<(), EtcdError>> {
         ready(self.cluster.change(&self.endpoint, |state| {
             state.leader = Some(to);
+            Ok(())
+        }))
+    }
+
+    fn known_members(&self) -> BoxFuture<'_, Result<Vec<MemberId>, EtcdError>> {
+        ready(self.cluster.read(&self.endpoint, |state, _| state.members.keys().copied().collect()))
+    }
+
+    fn downgrade(&self, request: DowngradeRequest) -> BoxFuture<'_, Result<(), EtcdError>> {
+        ready(self.cluster.change(&self.endpoint, |state| {
+            state.log.push(format!("{request:?}"));
             Ok(())
         }))
     }

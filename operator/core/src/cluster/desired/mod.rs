@@ -16,12 +16,14 @@ use crate::etcd_options::Refused;
 use crate::names::{ClusterIdentity, Naming};
 
 mod etcd;
+mod path;
 mod pod;
 mod version;
 
 pub use etcd::DesiredEtcd;
+pub use path::{Course, Detour, course};
 pub use pod::PodShape;
-pub use version::EtcdVersion;
+pub use version::{EtcdVersion, Line};
 
 /// What is wanted of one cluster.
 #[derive(Clone, Debug, PartialEq)]

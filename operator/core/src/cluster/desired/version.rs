@@ -16,7 +16,35 @@ pub struct EtcdVersion {
     pub patch: u32,
 }
 
+/// A minor of etcd with all its patches: `3.6`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line {
+    /// Always 3 today.
+    pub major: u32,
+    /// The minor.
+    pub minor: u32,
+}
+
+impl Line {
+    /// Reads `3.6` or `3.6.0`, as etcd writes minors.
+    pub fn parse(text: &str) -> Option<Line> {
+        let with_patch = EtcdVersion::parse(text).or_else(|| EtcdVersion::parse(&format!("{text}.0")));
+        with_patch.map(EtcdVersion::line)
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}", self.major, self.minor)
+    }
+}
+
 impl EtcdVersion {
+    /// Its minor.
+    pub fn line(self) -> Line {
+        Line { major: self.major, minor: self.minor }
+    }
+
     /// Reads `3.6.16`. Anything else, a leading `v` included, is none.
     pub fn parse(text: &str) -> Option<EtcdVersion> {
         let mut parts = text.split('.').map(parse_number);

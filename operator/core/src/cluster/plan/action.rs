@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::api::BootstrapRecord;
+use crate::cluster::desired::Line;
 use crate::cluster::observed::AlarmKind;
 use crate::names::{ClusterId, MemberId, MemberName};
 
@@ -38,6 +39,8 @@ pub enum Concern {
     Membership,
     /// Alarms that removed members left behind.
     Alarms,
+    /// The minor that the cluster counts as.
+    Version,
 }
 
 /// An action of a plan.
@@ -117,6 +120,8 @@ pub enum Action {
         /// What the change was planned on.
         planned_on: PlannedOn,
     },
+    /// Tell etcd to bring the cluster down to an earlier minor, or that it need not any more.
+    Downgrade(DowngradeRequest),
     /// Disarm an alarm: of a member that was removed, or one whose cause is gone.
     DisarmAlarm {
         /// The member that it was raised for.
@@ -124,6 +129,15 @@ pub enum Action {
         /// The alarm.
         alarm: AlarmKind,
     },
+}
+
+/// What etcd is told about an earlier minor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DowngradeRequest {
+    /// Bring the cluster down to it, if that is possible: etcd is asked to check first.
+    Enable(Line),
+    /// It is not wanted any more.
+    Cancel,
 }
 
 /// What a change of membership was planned on. The executor reads the list again, linearizably, just before the call,
@@ -329,6 +343,7 @@ impl Action {
             Action::PromoteMember { .. } => "promote-member",
             Action::RemoveMember { .. } => "remove-member",
             Action::MoveLeader { .. } => "move-leader",
+            Action::Downgrade(_) => "downgrade",
             Action::DisarmAlarm { .. } => "disarm-alarm",
         }
     }
@@ -343,6 +358,7 @@ impl Action {
             | Action::Delete(_)
             | Action::Evict(_)
             | Action::MoveLeader { .. }
+            | Action::Downgrade(_)
             | Action::DisarmAlarm { .. } => false,
         }
     }

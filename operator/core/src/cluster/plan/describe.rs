@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::action::{Action, Delete, Patch, PatchPurpose};
+use super::action::{Action, Delete, DowngradeRequest, Patch, PatchPurpose};
 
 impl fmt::Display for Action {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,6 +25,12 @@ impl fmt::Display for Action {
                 write!(formatter, "remove member {member} ({id}): {because}")
             }
             Action::MoveLeader { from, to, .. } => write!(formatter, "move leadership from {from} to {to}"),
+            Action::Downgrade(DowngradeRequest::Enable(line)) => {
+                write!(formatter, "tell etcd to bring the cluster down to {line}")
+            }
+            Action::Downgrade(DowngradeRequest::Cancel) => {
+                write!(formatter, "tell etcd not to bring the cluster down any more")
+            }
             Action::DisarmAlarm { member_id, alarm } => {
                 write!(formatter, "disarm alarm {} of member {member_id}", alarm.as_str())
             }

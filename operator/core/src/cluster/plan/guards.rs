@@ -18,10 +18,6 @@ pub(super) fn spec(context: &Context<'_>, plan: &mut Plan) -> Flow {
     if !world.formed {
         return Flow::Next;
     }
-    if let Some(running) = world.version.filter(|running| *running != desired.version) {
-        let (from, to) = (running.to_string(), desired.version.to_string());
-        plan.hold(Hold::Spec(SpecHold::UpgradeNotSupported { from, to }));
-    }
     let wanted = wanted_volume(context);
     let mut sizes = world
         .members

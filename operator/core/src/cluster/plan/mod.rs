@@ -24,11 +24,12 @@ mod services;
 mod setback;
 mod stateful_sets;
 mod unchanged;
+mod versions;
 mod volumes;
 
 pub use action::{
-    Action, Concern, Delete, Evict, Kind, Object, Patch, PatchOperation, PatchPurpose, Planned, PlannedOn,
-    Target,
+    Action, Concern, Delete, DowngradeRequest, Evict, Kind, Object, Patch, PatchOperation, PatchPurpose,
+    Planned, PlannedOn, Target,
 };
 pub use hold::{Hold, HoldReason, Notice, ObjectHold, QuorumHold, SpecHold, Wait};
 pub(crate) use rollout::time_until_proven;
@@ -110,6 +111,7 @@ const WITH_QUORUM: &[Step] = &[
     roles::on_pods,
     guards::identity,
     quota::guard,
+    versions::guard,
     permits::of_listed,
     permits::spent,
     records::on_claims,
@@ -124,6 +126,7 @@ const WITH_QUORUM: &[Step] = &[
     scale::promote,
     scale::grow_or_shrink,
     restart::outdated_pods,
+    versions::lower,
     rollout::advance,
     leaders::move_by_request,
 ];

@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Context, Flow, Hold, Plan, SpecHold, Wait, change, quota, restart, stateful_sets};
+use super::{Context, Flow, Hold, Plan, SpecHold, Wait, change, quota, restart, stateful_sets, versions};
 use crate::api::MemberStatus;
 use crate::cluster::desired::Desired;
 use crate::cluster::target::Target;
@@ -24,13 +24,13 @@ pub(crate) fn time_until_proven(desired: &Desired) -> SignedDuration {
     (desired.soak * times).max(at_least)
 }
 
-/// What the spec asks of a member. Its version is not changed by this build.
+/// What the spec asks of a member now.
 fn wanted_target(context: &Context<'_>, member: &Member<'_>, present: &Target) -> Target {
     let (quota_backend_bytes, is_quota_chosen) = quota::wanted(context, member, present);
     Target {
         is_quota_chosen,
         restart: context.requests.restart.clone().or_else(|| present.restart.clone()),
-        ..Target::of_spec(context.desired, present.version, quota_backend_bytes)
+        ..Target::of_spec(context.desired, versions::wanted(context, present.version), quota_backend_bytes)
     }
 }
 
@@ -164,7 +164,8 @@ pub(super) fn is_soaking(context: &Context<'_>, member: &Member<'_>) -> bool {
 
 /// Why a member that runs may not be restarted now.
 fn reason_not_to_disturb(context: &Context<'_>, next: &Member<'_>) -> Option<Hold> {
-    let message = restart::reason_to_wait(context, next)?;
+    let message =
+        restart::reason_to_wait(context, next).or_else(|| versions::reason_to_wait(context, next))?;
     Some(Hold::Wait(Wait::Turn { member: next.name.clone(), message }))
 }
 

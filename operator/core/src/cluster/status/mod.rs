@@ -14,7 +14,7 @@ use crate::cluster::desired::{self, Desired};
 use crate::cluster::observed::Observed;
 use crate::cluster::plan::{self, Plan};
 use crate::cluster::render::quantity;
-use crate::cluster::world::World;
+use crate::cluster::world::{Member, World};
 
 /// The status that follows from what was seen and what is planned. It equals the observed one if nothing changed, and
 /// then nothing need be written.
@@ -34,6 +34,7 @@ pub fn status(observed: &Observed, plan: &Plan) -> EtcdClusterStatus {
         formed: world.formed,
         cluster_id: world.cluster_id.filter(|_| world.formed).map(|id| id.to_string()),
         version: world.version.map(|version| version.to_string()),
+        upgrade: desired.as_ref().and_then(|desired| upgrade(&world, desired)),
         leader: leader(&world),
         size: count(members.len()),
         selector: Some(
@@ -108,6 +109,18 @@ fn holds(plan: &Plan) -> Vec<HoldStatus> {
         message: hold.to_string(),
     };
     plan.holds.iter().map(shown).collect()
+}
+
+/// How many members answer with the wanted version, while others do not.
+fn upgrade(world: &World<'_>, desired: &Desired) -> Option<String> {
+    let wanted = desired.version.to_string();
+    let total = world.listed().count();
+    let runs = |member: &&Member<'_>| match member.etcd() {
+        Some(etcd) => etcd.version == wanted,
+        None => member.target.as_ref().is_some_and(|target| target.version == desired.version),
+    };
+    let on = world.listed().filter(runs).count();
+    (world.formed && on < total).then(|| format!("{on} of {total} on {wanted}"))
 }
 
 /// The member that leads, if it said so itself just now or another's fresh answer names it.

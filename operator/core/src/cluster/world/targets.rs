@@ -47,10 +47,17 @@ impl World<'_> {
 
     /// The target of a member that is added: the one that most members have; of several the one that has run for longest. A
     /// change of the spec is never tried first on a repair, since what the spec asks for may be what cannot run.
+    ///
+    /// While members run different minors it is one of the lowest: etcd lets nobody join who is below the cluster, which counts as of
+    /// its lowest minor, and a repair must not be what raises it.
     pub fn common_target(&self) -> Option<Target> {
+        let lowest = self.listed().filter_map(|member| Some(member.target.as_ref()?.version.line())).min();
         let mut targets: BTreeMap<String, (usize, Option<Timestamp>, Target)> = BTreeMap::new();
         for member in self.listed() {
-            let Some(target) = &member.target else { continue };
+            let Some(target) = member.target.as_ref().filter(|target| Some(target.version.line()) == lowest)
+            else {
+                continue;
+            };
             let entry = targets.entry(target.digest()).or_insert_with(|| (0, None, target.clone()));
             entry.0 += 1;
             entry.1 = entry.1.into_iter().chain(member.container_started_at()).min();

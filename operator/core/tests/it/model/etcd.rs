@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use etcd_operator_core::cluster::desired::{EtcdVersion, Line};
 use etcd_operator_core::cluster::observed::{
     Alarm, Answer, EtcdAnswer, KnownMembers, LinearizableRead, ListedMember, MemberList, Probe,
 };
+use etcd_operator_core::cluster::plan::DowngradeRequest;
 use etcd_operator_core::cluster::world::Ownership;
 use etcd_operator_core::gate::{FORMAT, GateHoldReason, GateReport, GateState, InitialMember};
 use etcd_operator_core::names::{ClusterId, MemberId, MemberName};
@@ -15,6 +17,9 @@ use super::Model;
 
 /// After so many rounds the cluster has a version; nobody can join it before.
 const ROUNDS_TO_A_VERSION: u32 = 6;
+
+/// What a cluster counts as until its members have agreed on more.
+const FIRST_LINE: Line = Line { major: 3, minor: 0 };
 
 /// A cluster that has been named by at least one first start.
 #[derive(Clone, Debug)]
@@ -27,6 +32,10 @@ pub(crate) struct Etcd {
     rounds: u32,
     pub(crate) index: u64,
     pub(crate) alarms: Vec<Alarm>,
+    /// The minor that the cluster counts as.
+    pub(crate) line: Line,
+    /// The minor that it is being brought down to.
+    pub(crate) downgrade: Option<Line>,
     /// Members that started on an empty disk, ever.
     started: BTreeSet<MemberName>,
 }
@@ -36,6 +45,34 @@ pub(crate) struct Etcd {
 pub(crate) struct EtcdMember {
     pub(crate) listed: ListedMember,
     pub(crate) applied: u64,
+}
+
+impl super::Process {
+    /// etcd says something of minors from 3.6 on.
+    fn tells_of_lines(&self) -> bool {
+        self.version.is_some_and(|version| version.line() >= Line { major: 3, minor: 6 })
+    }
+}
+
+impl Etcd {
+    fn ids(&self) -> Vec<MemberId> {
+        let mut ids: Vec<MemberId> = self.members.iter().map(|member| member.listed.id).collect();
+        ids.sort();
+        ids
+    }
+
+    /// The cluster rises to what all its members run; while it is brought down it counts as that minor at once, and the end of that is
+    /// noticed when all run it.
+    fn agree_on_a_line(&mut self, lines: &[Option<Line>]) {
+        let all: Option<Vec<Line>> = lines.iter().copied().collect();
+        let lowest = all.and_then(|all| all.into_iter().min());
+        match (self.downgrade, lowest) {
+            (Some(line), _) if self.line > line => self.line = line,
+            (Some(line), Some(_)) if lines.iter().all(|one| *one == Some(line)) => self.downgrade = None,
+            (None, Some(lowest)) if lowest > self.line => self.line = lowest,
+            (Some(_) | None, _) => {}
+        }
+    }
 }
 
 impl Model {
@@ -92,6 +129,8 @@ impl Model {
             rounds: 0,
             index: 100,
             alarms: Vec::new(),
+            line: FIRST_LINE,
+            downgrade: None,
             started: BTreeSet::new(),
         });
     }
@@ -121,11 +160,13 @@ impl Model {
             }
             None => return,
         };
+        let lines = self.lines();
         let Some(etcd) = &mut self.etcd else { return };
         if !has_quorum {
             etcd.leader = None;
             return;
         }
+        etcd.agree_on_a_line(&lines);
         etcd.rounds += 1;
         etcd.has_formed = true;
         etcd.index += 10;
@@ -195,7 +236,10 @@ impl Model {
             Some((etcd, member)) if process.runs_etcd => Answer::Etcd(EtcdAnswer {
                 cluster_id: etcd.cluster_id,
                 member_id: member.listed.id,
-                version: "3.6.16".to_owned(),
+                version: process.version.expect("a version").to_string(),
+                storage_line: process.tells_of_lines().then_some(etcd.line),
+                downgrade: etcd.downgrade.filter(|_| process.tells_of_lines()),
+                members: Some(etcd.ids()),
                 leader: etcd.leader,
                 raft_term: 2,
                 raft_index: etcd.index,
@@ -213,6 +257,46 @@ impl Model {
                 },
             }),
             Some(_) | None => silent(),
+        }
+    }
+
+    /// The minor of every member, `None` for each that does not run.
+    fn lines(&self) -> Vec<Option<Line>> {
+        let listed = self.etcd.iter().flat_map(|etcd| &etcd.members);
+        listed.map(|member| self.line_of(&member.listed)).collect()
+    }
+
+    fn line_of(&self, listed: &ListedMember) -> Option<Line> {
+        let pod = self.pods.get(&self.pod_of(listed)?)?;
+        let process = self.processes.get(pod.metadata.uid.as_ref()?).filter(|process| process.runs_etcd)?;
+        process.version.map(EtcdVersion::line)
+    }
+
+    /// etcd ends at once where its version is below its cluster's, or more than one minor above it.
+    pub(super) fn refuse_to_start_what_does_not_fit(&self, member: &MemberName, version: EtcdVersion) {
+        let Some(etcd) = self.etcd.as_ref().filter(|etcd| etcd.line != FIRST_LINE) else { return };
+        let line = version.line();
+        let fits = line == etcd.line || (line.major == etcd.line.major && line.minor == etcd.line.minor + 1);
+        assert!(fits || !self.is_strict, "{member} would start {version} in a cluster of {}", etcd.line);
+    }
+
+    /// Tells etcd to be brought down, or not any more; refused as etcd does.
+    pub(super) fn downgrade(&mut self, request: DowngradeRequest) -> Result<(), String> {
+        let etcd = self.etcd.as_mut().ok_or("no etcd")?;
+        match request {
+            DowngradeRequest::Enable(_) if etcd.downgrade.is_some() => {
+                Err("etcdserver: cluster has a downgrade job in progress".to_owned())
+            }
+            DowngradeRequest::Enable(line) if line.minor + 1 != etcd.line.minor => {
+                Err("etcdserver: invalid downgrade target version".to_owned())
+            }
+            DowngradeRequest::Enable(line) => {
+                etcd.downgrade = Some(line);
+                Ok(())
+            }
+            DowngradeRequest::Cancel => {
+                etcd.downgrade.take().map(drop).ok_or("etcdserver: no inflight downgrade".to_owned())
+            }
         }
     }
 

@@ -130,6 +130,7 @@ impl Model {
                 self.etcd.as_mut().ok_or("no etcd")?.leader = Some(*to_id);
                 Ok(())
             }
+            Action::Downgrade(request) => self.downgrade(*request),
             Action::DisarmAlarm { member_id, .. } => {
                 self.etcd.as_mut().ok_or("no etcd")?.alarms.retain(|alarm| alarm.member_id != *member_id);
                 Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use etcd_operator_core::cluster::target::Target;
 use etcd_operator_core::gate::{
     self, ClusterState, DataState, DiskState, GateConfiguration, GateDecision, GateInputs, PermitReading,
     StampState,
@@ -138,8 +139,10 @@ impl Model {
         let live = &self.stateful_sets[name.trim_end_matches("-0")];
         let spec = live.spec.as_ref().and_then(|spec| spec.template.spec.clone());
         let image = spec.as_ref().and_then(|spec| spec.containers.first()?.image.clone());
-        self.pods.insert(name.to_owned(), Pod { metadata, spec, ..Pod::default() });
-        let process = super::Process { image: image.unwrap_or_default(), ..super::Process::default() };
+        self.pods.insert(name.to_owned(), Pod { metadata, spec: spec.clone(), ..Pod::default() });
+        let version = spec.as_ref().and_then(Target::of_pod_spec).map(|target| target.version);
+        let process =
+            super::Process { image: image.unwrap_or_default(), version, ..super::Process::default() };
         self.processes.insert(uid, process);
     }
 
@@ -276,10 +279,12 @@ impl Model {
         match gate::decide(&inputs) {
             GateDecision::Hold(reason) => process.holding = Some(reason),
             GateDecision::Start(start) => {
+                let version = process.version.expect("each pod names a version");
                 process.holding = None;
                 process.runs_etcd = true;
                 process.spent.extend(start.spend.clone());
                 let is_first = start.spend.is_some();
+                self.refuse_to_start_what_does_not_fit(&member, version);
                 let disk = self.disks.get_mut(disk_uid).expect("it was made above");
                 disk.stamp = Some(start.stamp.clone());
                 disk.has_log = true;

@@ -10,7 +10,7 @@ mod more_faults;
 use std::collections::{BTreeMap, BTreeSet};
 
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterSpec};
-use etcd_operator_core::cluster::desired::Desired;
+use etcd_operator_core::cluster::desired::{Desired, EtcdVersion};
 use etcd_operator_core::cluster::memory::Memory;
 use etcd_operator_core::cluster::observed::{Observed, Places, Settings, WarnedKind};
 use etcd_operator_core::cluster::plan::{self, Concern, HoldReason, Plan, Setback};
@@ -43,6 +43,8 @@ pub(crate) struct Process {
     pub(crate) runs_etcd: bool,
     /// The image that its pod was made with.
     pub(crate) image: String,
+    /// The version that is in it.
+    pub(crate) version: Option<EtcdVersion>,
 }
 
 /// The whole world.

@@ -42,6 +42,9 @@ explained! {
         WaitingToMoveLeader, Itself,
             "the leadership was asked to move to a member that cannot lead now",
             "if it lasts, look at that member";
+        WaitingForDowngrade, Itself,
+            "before members run an earlier minor, etcd brings the cluster down to it; that has not begun, or has not ended",
+            "nothing, or what the message names";
         WaitingForPod, Itself,
             "a pod is still terminating, or Kubernetes has not said yet which template it was made from",
             "if it lasts, look at the pod's node";
@@ -51,9 +54,9 @@ explained! {
         InvalidSpec, Person,
             "the spec cannot be carried out; a cluster that has formed keeps running as it is, and is repaired as it was",
             "correct the field that the message names";
-        UpgradeNotSupported, Person,
-            "a cluster that has formed is asked to run another version",
-            "set `version` back";
+        UpgradeRefused, Person,
+            "no single step leads from the versions that the members run to `version`; the members keep theirs",
+            "set the versions that the message names, one after the other";
         VolumesDoNotShrink, Person,
             "a cluster that has formed is asked for smaller volumes; Kubernetes cannot make a volume smaller",
             "set `storage.size` back";

@@ -13,12 +13,10 @@ pub enum SpecHold {
         /// Which field, and what is wrong with it.
         message: String,
     },
-    /// This build does not change the version of a running cluster.
-    UpgradeNotSupported {
-        /// The running version.
-        from: String,
-        /// The wanted version.
-        to: String,
+    /// No single step leads from what the members run to the wanted version.
+    UpgradeRefused {
+        /// Why not, and which way there is.
+        message: String,
     },
     /// Volumes cannot be made smaller.
     VolumesDoNotShrink {
@@ -60,7 +58,7 @@ impl SpecHold {
     pub(super) fn reason(&self) -> HoldReason {
         match self {
             SpecHold::Invalid { .. } => HoldReason::InvalidSpec,
-            SpecHold::UpgradeNotSupported { .. } => HoldReason::UpgradeNotSupported,
+            SpecHold::UpgradeRefused { .. } => HoldReason::UpgradeRefused,
             SpecHold::VolumesDoNotShrink { .. } => HoldReason::VolumesDoNotShrink,
             SpecHold::QuotaTooSmall { .. } => HoldReason::QuotaTooSmall,
             SpecHold::OtherVersionInImage { .. } => HoldReason::OtherVersionInImage,
@@ -72,7 +70,7 @@ impl SpecHold {
     pub(super) fn about(&self) -> Option<String> {
         match self {
             SpecHold::Invalid { .. }
-            | SpecHold::UpgradeNotSupported { .. }
+            | SpecHold::UpgradeRefused { .. }
             | SpecHold::VolumesDoNotShrink { .. }
             | SpecHold::QuotaTooSmall { .. }
             | SpecHold::SuspendNotSupported => None,
@@ -87,10 +85,9 @@ impl fmt::Display for SpecHold {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SpecHold::Invalid { message } => write!(formatter, "the spec cannot be carried out: {message}"),
-            SpecHold::UpgradeNotSupported { from, to } => write!(
-                formatter,
-                "this build does not change the version of a running cluster: it stays at {from}, {to} is not applied"
-            ),
+            SpecHold::UpgradeRefused { message } => {
+                write!(formatter, "the version stays as it is: {message}")
+            }
             SpecHold::VolumesDoNotShrink { from, to } => {
                 write!(formatter, "volumes cannot be made smaller: they stay at {from}, {to} is not applied")
             }

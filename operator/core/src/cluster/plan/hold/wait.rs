@@ -83,6 +83,11 @@ pub enum Wait {
         /// Why not.
         message: String,
     },
+    /// The cluster is to be brought down to an earlier minor, and is not yet.
+    Downgrade {
+        /// What it waits for.
+        message: String,
+    },
     /// A pod is still terminating.
     Pod {
         /// The member.
@@ -112,6 +117,7 @@ impl Wait {
             Wait::Replacement { .. } => HoldReason::WaitingToReplace,
             Wait::Resize { .. } => HoldReason::WaitingForResize,
             Wait::Leadership { .. } => HoldReason::WaitingToMoveLeader,
+            Wait::Downgrade { .. } => HoldReason::WaitingForDowngrade,
             Wait::Pod { .. } => HoldReason::WaitingForPod,
             Wait::Server { .. } => HoldReason::WaitingForServer,
         }
@@ -119,7 +125,7 @@ impl Wait {
 
     pub(super) fn about(&self) -> Option<String> {
         match self {
-            Wait::BeingDeleted | Wait::Forming { .. } | Wait::Health { .. } => None,
+            Wait::BeingDeleted | Wait::Forming { .. } | Wait::Health { .. } | Wait::Downgrade { .. } => None,
             Wait::SilentMember { member, .. }
             | Wait::Cleanup { member }
             | Wait::Learner { member, .. }
@@ -171,6 +177,9 @@ impl fmt::Display for Wait {
             }
             Wait::Leadership { member, message } => {
                 write!(formatter, "the leadership does not move to {member} yet: {message}")
+            }
+            Wait::Downgrade { message } => {
+                write!(formatter, "no member runs the earlier minor yet: {message}")
             }
             Wait::Pod { member } => write!(formatter, "waiting for the pod of {member}"),
             Wait::Server { what, message } => {
