@@ -107,6 +107,10 @@ pub const ANNOTATION_FINGERPRINT: &str = "etcd.operators.rs/fingerprint";
 /// that the member must follow.
 pub const ANNOTATION_ACCEPTED_REVISION: &str = "etcd.operators.rs/accepted-revision";
 
+/// Annotation of a claim: the oldest minor of etcd that the cluster ever ran, as `3.6`.
+pub const ANNOTATION_OLDEST_LINE: &str = "etcd.operators.rs/oldest-line";
+/// Annotation of a claim: the oldest minor of which entries may be in the member's log since its last snapshot, as `3.6`.
+pub const ANNOTATION_LOG_LINE: &str = "etcd.operators.rs/log-line";
 /// Annotation of a cluster object: restart all members in turn. Any word; another word asks again.
 pub const ANNOTATION_RESTART: &str = "etcd.operators.rs/restart";
 /// Annotation of a cluster object: replace this member.

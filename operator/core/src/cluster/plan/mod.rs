@@ -10,6 +10,7 @@ mod guards;
 mod hold;
 mod leaders;
 mod leaving;
+mod logs;
 mod permits;
 mod quota;
 mod records;
@@ -36,7 +37,7 @@ pub(crate) use rollout::time_until_proven;
 pub use setback::{Setback, SetbackKind};
 pub use unchanged::of_invalid;
 
-use crate::cluster::desired::Desired;
+use crate::cluster::desired::{Course, Desired};
 use crate::cluster::observed::{KnownMembers, Observed};
 use crate::cluster::render::Rendering;
 use crate::cluster::requests::Requests;
@@ -70,6 +71,8 @@ struct Context<'a> {
     follows_spec: bool,
     /// What is asked for once.
     requests: Requests,
+    /// How the members come to the version that the spec asks for.
+    course: Course,
 }
 
 /// One step.
@@ -115,6 +118,7 @@ const WITH_QUORUM: &[Step] = &[
     permits::of_listed,
     permits::spent,
     records::on_claims,
+    logs::record,
     volumes::grow,
     stateful_sets::of_listed,
     guards::alarms_and_authentication,
@@ -190,7 +194,8 @@ impl<'a> Context<'a> {
 
     fn of(world: World<'a>, desired: &'a Desired, follows_spec: bool) -> Context<'a> {
         let requests = Requests::read(&world.observed.cluster);
-        Context { world, desired, follows_spec, requests }
+        let course = versions::course_of(&world, desired);
+        Context { world, desired, follows_spec, requests, course }
     }
 
     /// What a member's objects are rendered from by this operator.

@@ -30,7 +30,11 @@ fn wanted_target(context: &Context<'_>, member: &Member<'_>, present: &Target) -
     Target {
         is_quota_chosen,
         restart: context.requests.restart.clone().or_else(|| present.restart.clone()),
-        ..Target::of_spec(context.desired, versions::wanted(context, present.version), quota_backend_bytes)
+        ..Target::of_spec(
+            context.desired,
+            versions::wanted(context, member, present.version),
+            quota_backend_bytes,
+        )
     }
 }
 
@@ -49,7 +53,10 @@ fn is_behind(context: &Context<'_>, member: &Member<'_>) -> bool {
 
 /// Whether a member runs what the spec asks of it.
 pub(super) fn is_updated(context: &Context<'_>, member: &Member<'_>) -> bool {
-    is_as_specified(context, member) && restart::is_in_step(context, member)
+    // A version that is not reached yet, or is refused, is none that the member runs.
+    let is_of_version =
+        !context.follows_spec || stateful_sets::target(context, member).version == context.desired.version;
+    is_of_version && is_as_specified(context, member) && restart::is_in_step(context, member)
 }
 
 /// Whether a member cannot run as it is: its container keeps ending, or has not come up for a while. One whose pod is only being

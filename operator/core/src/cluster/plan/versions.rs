@@ -2,31 +2,80 @@
 //! members run an earlier minor, etcd is told to bring the cluster down to it; and told no longer once that is not wanted. Never
 //! changes a member: that is the rollout's to do.
 
-use super::{Action, Concern, Context, DowngradeRequest, Flow, Hold, Plan, SpecHold, Wait, restart, safety};
-use crate::cluster::desired::{Course, EtcdVersion, Line, course};
-use crate::cluster::world::Member;
+use super::{
+    Action, Concern, Context, DowngradeRequest, Flow, Hold, Plan, SpecHold, Wait, logs, restart, safety,
+};
+use crate::cluster::desired::{Course, Desired, EtcdVersion, Line, course};
+use crate::cluster::world::{Member, World};
 
 /// The version that a member runs, by its own answer; by its record while it does not answer.
-fn running(member: &Member<'_>) -> Option<EtcdVersion> {
+pub(super) fn running(member: &Member<'_>) -> Option<EtcdVersion> {
     let answered = member.etcd().and_then(|etcd| EtcdVersion::parse(&etcd.version));
     answered.or_else(|| member.target.as_ref().map(|target| target.version))
 }
 
-fn course_of(context: &Context<'_>) -> Course {
-    let versions: Vec<EtcdVersion> = context.world.listed().filter_map(running).collect();
-    course(&versions, context.desired.version)
+/// From what the members run to what the spec asks for.
+pub(super) fn course_of(world: &World<'_>, desired: &Desired) -> Course {
+    let versions: Vec<EtcdVersion> = world.listed().filter_map(running).collect();
+    course(&versions, desired.version)
 }
 
 /// The version that a member should run next.
-pub(super) fn wanted(context: &Context<'_>, present: EtcdVersion) -> EtcdVersion {
+pub(super) fn wanted(context: &Context<'_>, member: &Member<'_>, present: EtcdVersion) -> EtcdVersion {
     if !context.follows_spec {
         return present;
     }
-    match course_of(context) {
+    if let Some(version) = way_back(context) {
+        return version;
+    }
+    match &context.course {
+        Course::Direct if present.line() < context.desired.version.line() && !may_rise(context, member) => {
+            present
+        }
         Course::Direct => context.desired.version,
-        Course::Down(line) if is_lowered(context, line) => context.desired.version,
+        Course::Down(line) if is_lowered(context, *line) => context.desired.version,
         Course::Down(_) | Course::Refused(_) => present,
     }
+}
+
+/// Whether a member may run the next minor: its log holds nothing that this cannot read, and the cluster counts as the minor below,
+/// which etcd decides some seconds after the last member has come to it. etcd 3.5 does not say what its cluster counts as.
+fn may_rise(context: &Context<'_>, member: &Member<'_>) -> bool {
+    let wanted = context.desired.version.line();
+    let counts = |other: &Member<'_>| {
+        let line = other.etcd().and_then(|etcd| etcd.storage_line);
+        line.is_none_or(|line| line.minor + 1 >= wanted.minor)
+    };
+    let is_readable = wanted < logs::CANNOT_READ_ALL || logs::is_readable(member);
+    is_readable && !needs_snapshots(context) && context.world.voters().all(counts)
+}
+
+/// Whether members have to write snapshots before the first of them runs the next minor.
+fn needs_snapshots(context: &Context<'_>) -> bool {
+    let wanted = context.desired.version.line();
+    let is_below = |member: &Member<'_>| running(member).is_some_and(|version| version.line() < wanted);
+    context.follows_spec
+        && wanted >= logs::CANNOT_READ_ALL
+        && context.course == Course::Direct
+        && context.world.listed().all(is_below)
+        && !context.world.listed().all(logs::is_readable)
+}
+
+/// The version that all members go back to, so that they can write snapshots: one of them joined while others ran the next minor
+/// already, and its log is not known to be readable by that. The cluster has not left their minor.
+fn way_back(context: &Context<'_>) -> Option<EtcdVersion> {
+    left_behind(context)?.target.as_ref().map(|target| target.version)
+}
+
+fn left_behind<'c, 'a>(context: &'c Context<'a>) -> Option<&'c Member<'a>> {
+    let wanted = context.desired.version.line();
+    let is_below = |member: &&Member<'_>| running(member).is_some_and(|version| version.line() < wanted);
+    let is_concerned = context.follows_spec
+        && wanted >= logs::CANNOT_READ_ALL
+        && context.course == Course::Direct
+        && !needs_snapshots(context);
+    let mut below = context.world.voters().filter(is_below).filter(|_| is_concerned);
+    below.find(|member| !logs::is_readable(member))
 }
 
 /// Whether every member says that the cluster is being brought down to this minor, and writes what it can read.
@@ -39,10 +88,19 @@ fn is_lowered(context: &Context<'_>, line: Line) -> bool {
 
 /// Says why a version is not carried out.
 pub(super) fn guard(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    if context.follows_spec
-        && let Course::Refused(detour) = course_of(context)
-    {
-        plan.hold(Hold::Spec(SpecHold::UpgradeRefused { message: detour.to_string() }));
+    if !context.follows_spec {
+        return Flow::Next;
+    }
+    match (&context.course, left_behind(context)) {
+        (Course::Refused(detour), _) => {
+            plan.hold(Hold::Spec(SpecHold::UpgradeRefused { message: detour.to_string() }));
+        }
+        (Course::Direct | Course::Down(_), Some(member)) => {
+            let message =
+                format!("{} joined meanwhile, so the others go back to its version for that", member.name);
+            plan.wait(Wait::Snapshots { message });
+        }
+        (Course::Direct | Course::Down(_), None) => {}
     }
     Flow::Next
 }
@@ -50,7 +108,7 @@ pub(super) fn guard(context: &Context<'_>, plan: &mut Plan) -> Flow {
 /// Why the version of this member may not be changed now, if it is to be changed: what must hold before each step of an upgrade.
 pub(super) fn reason_to_wait(context: &Context<'_>, next: &Member<'_>) -> Option<String> {
     let present = next.target.as_ref()?.version;
-    if wanted(context, present) == present {
+    if wanted(context, next, present) == present {
         return None;
     }
     disagreement(context)
@@ -76,16 +134,35 @@ pub(super) fn lower(context: &Context<'_>, plan: &mut Plan) -> Flow {
     }
     let under_way = context.world.voters().filter_map(|member| member.etcd()?.downgrade).next();
     let wanted = context.desired.version.line();
-    match (course_of(context), under_way) {
-        (Course::Down(line), None) => enable(context, plan, line),
-        (Course::Down(line), Some(other)) if other != line => cancel(plan),
-        (Course::Down(line), Some(_)) if !is_lowered(context, line) => {
+    if needs_snapshots(context)
+        && let Some(below) = context.world.voters().filter_map(running).map(EtcdVersion::line).min()
+    {
+        let line = Line { minor: below.minor.saturating_sub(1), ..below };
+        return write_snapshots(context, plan, line, under_way);
+    }
+    match (&context.course, under_way) {
+        (Course::Down(line), None) => enable(context, plan, *line),
+        (Course::Down(line), Some(other)) if other != *line => cancel(plan),
+        (Course::Down(line), Some(_)) if !is_lowered(context, *line) => {
             let message = format!("members still write what only etcd above {line} can read");
             plan.wait(Wait::Downgrade { message });
             Flow::Stop
         }
         (Course::Direct | Course::Refused(_), Some(line)) if line != wanted => cancel(plan),
         (Course::Direct | Course::Refused(_) | Course::Down(_), _) => Flow::Next,
+    }
+}
+
+/// Members write a snapshot when they learn that the cluster is brought down; it is not, since that is taken back as soon as they have.
+fn write_snapshots(context: &Context<'_>, plan: &mut Plan, line: Line, under_way: Option<Line>) -> Flow {
+    match under_way {
+        None => enable(context, plan, line),
+        Some(_) => {
+            let message =
+                "their logs may hold entries of etcd 3.5, which the next minor cannot read".to_owned();
+            plan.wait(Wait::Snapshots { message });
+            Flow::Stop
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! A member's volume. Never owned by the cluster object: deleting the cluster must not delete the data.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements,
 };
@@ -9,8 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::cluster::target::Target;
 use crate::cluster::world::{Origin, VolumeRequest};
 use crate::names::{
-    ANNOTATION_ORIGIN, ANNOTATION_STORAGE, ANNOTATION_TARGET, ANNOTATION_VERSION, CLUSTER_UID,
-    ClusterIdentity, MemberName,
+    ANNOTATION_OLDEST_LINE, ANNOTATION_ORIGIN, ANNOTATION_STORAGE, ANNOTATION_TARGET, ANNOTATION_VERSION,
+    CLUSTER_UID, ClusterIdentity, MemberName,
 };
 
 /// The claim of a member that does not exist yet. Its annotations are the member's first record: written before
@@ -29,12 +31,18 @@ pub fn claim(
         (ANNOTATION_TARGET, target.to_annotation()),
         (ANNOTATION_STORAGE, volume.to_annotation()),
     ];
+    let mut annotations: BTreeMap<String, String> =
+        annotations.map(|(key, value)| (key.to_owned(), value)).into();
+    if let Origin::First { .. } = origin {
+        // Nothing ran before. Who is added has the history of the others.
+        annotations.insert(ANNOTATION_OLDEST_LINE.to_owned(), target.version.line().to_string());
+    }
     PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: Some(member.claim()),
             namespace: Some(cluster.namespace.clone()),
             labels: Some(cluster.member_claim_labels(member)),
-            annotations: Some(annotations.map(|(key, value)| (key.to_owned(), value)).into()),
+            annotations: Some(annotations),
             ..ObjectMeta::default()
         },
         spec: Some(PersistentVolumeClaimSpec {

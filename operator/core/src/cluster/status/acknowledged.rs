@@ -20,10 +20,10 @@ pub(super) fn acknowledged(
         asked.filter(|asked| Some(asked) == before.as_ref() || (world.list.is_some() && is_done(asked)))
     };
     let is_restarted = |token: &str| {
-        let updated = desired.map(|desired| plan::updated(world, desired)).unwrap_or_default();
         let bears = |target: &crate::cluster::target::Target| target.restart.as_deref() == Some(token);
         world.listed().all(|member| {
-            let has_restarted = member.target.as_ref().is_some_and(bears) && updated.contains(&&member.name);
+            let has_restarted = member.target.as_ref().is_some_and(bears)
+                && desired.is_some_and(|desired| plan::runs_its_target(world, desired, member));
             has_restarted && member.health() == Health::Healthy
         })
     };

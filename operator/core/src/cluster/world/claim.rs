@@ -6,14 +6,14 @@ use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 
 use crate::api::AccessMode;
-use crate::cluster::desired::EtcdVersion;
+use crate::cluster::desired::{EtcdVersion, Line};
 use crate::cluster::observed::IssuedPermit;
 use crate::cluster::render::quantity;
 use crate::cluster::target::Target;
 use crate::names::{
-    ANNOTATION_FORMED, ANNOTATION_MEMBER_ID, ANNOTATION_ORIGIN, ANNOTATION_PERMIT_ISSUED,
-    ANNOTATION_PREVIOUS_TARGET, ANNOTATION_SET_ASIDE, ANNOTATION_STORAGE, ANNOTATION_TARGET,
-    ANNOTATION_VERSION, CLUSTER_UID, ClusterId, ClusterIdentity, MemberId, Naming,
+    ANNOTATION_FORMED, ANNOTATION_LOG_LINE, ANNOTATION_MEMBER_ID, ANNOTATION_OLDEST_LINE, ANNOTATION_ORIGIN,
+    ANNOTATION_PERMIT_ISSUED, ANNOTATION_PREVIOUS_TARGET, ANNOTATION_SET_ASIDE, ANNOTATION_STORAGE,
+    ANNOTATION_TARGET, ANNOTATION_VERSION, CLUSTER_UID, ClusterId, ClusterIdentity, MemberId, Naming,
 };
 
 /// How a member came to be; on its claim from the claim's first moment.
@@ -142,6 +142,10 @@ pub struct ClaimFacts {
     pub version: Option<EtcdVersion>,
     /// What the member should run.
     pub target: Option<Target>,
+    /// The oldest minor that the cluster ever ran, if that is known.
+    pub oldest_line: Option<Line>,
+    /// The oldest minor of which entries may be in the member's log since its last snapshot, if that is known.
+    pub log_line: Option<Line>,
     /// A digest of what the member ran well before that.
     pub previous_target: Option<String>,
     /// The volume as it was asked for; what the claim shows if that is not recorded.
@@ -170,6 +174,8 @@ impl ClaimFacts {
             member_id: text(ANNOTATION_MEMBER_ID).and_then(MemberId::parse),
             version: text(ANNOTATION_VERSION).and_then(EtcdVersion::parse),
             target: text(ANNOTATION_TARGET).and_then(|json| serde_json::from_str(json).ok()),
+            oldest_line: text(ANNOTATION_OLDEST_LINE).and_then(Line::parse),
+            log_line: text(ANNOTATION_LOG_LINE).and_then(Line::parse),
             previous_target: text(ANNOTATION_PREVIOUS_TARGET).map(str::to_owned),
             is_volume_recorded: recorded.is_some(),
             volume: recorded.or_else(|| VolumeRequest::of_spec(claim)),

@@ -34,6 +34,8 @@ pub(crate) struct Etcd {
     pub(crate) alarms: Vec<Alarm>,
     /// The minor that the cluster counts as.
     pub(crate) line: Line,
+    /// The oldest minor that any member ever ran.
+    oldest: Option<Line>,
     /// The minor that it is being brought down to.
     pub(crate) downgrade: Option<Line>,
     /// Members that started on an empty disk, ever.
@@ -45,6 +47,8 @@ pub(crate) struct Etcd {
 pub(crate) struct EtcdMember {
     pub(crate) listed: ListedMember,
     pub(crate) applied: u64,
+    /// The oldest minor of which it has entries that no snapshot covers.
+    pub(crate) oldest_entry: Option<Line>,
 }
 
 impl super::Process {
@@ -61,13 +65,32 @@ impl Etcd {
         ids
     }
 
+    /// Whoever runs writes entries as its minor does, into all logs. Whoever has none yet may get all that was ever written: the leader
+    /// keeps entries from before its own snapshots.
+    fn append(&mut self, lines: &[Option<Line>]) {
+        let Some(written) = lines.iter().copied().flatten().min() else { return };
+        let oldest = self.oldest.map_or(written, |oldest| oldest.min(written));
+        self.oldest = Some(oldest);
+        for (member, line) in self.members.iter_mut().zip(lines) {
+            if line.is_some() {
+                member.oldest_entry = Some(member.oldest_entry.unwrap_or(oldest).min(written));
+            }
+        }
+    }
+
     /// The cluster rises to what all its members run; while it is brought down it counts as that minor at once, and the end of that is
     /// noticed when all run it.
     fn agree_on_a_line(&mut self, lines: &[Option<Line>]) {
         let all: Option<Vec<Line>> = lines.iter().copied().collect();
         let lowest = all.and_then(|all| all.into_iter().min());
         match (self.downgrade, lowest) {
-            (Some(line), _) if self.line > line => self.line = line,
+            (Some(line), _) if self.line > line => {
+                self.line = line;
+                // Who learns of it writes a snapshot.
+                for (member, line) in self.members.iter_mut().zip(lines) {
+                    member.oldest_entry = line.or(member.oldest_entry);
+                }
+            }
             (Some(line), Some(_)) if lines.iter().all(|one| *one == Some(line)) => self.downgrade = None,
             (None, Some(lowest)) if lowest > self.line => self.line = lowest,
             (Some(_) | None, _) => {}
@@ -119,6 +142,7 @@ impl Model {
                 is_learner: false,
             },
             applied: 0,
+            oldest_entry: None,
         });
         let members = members.collect();
         self.etcd = Some(Etcd {
@@ -130,6 +154,7 @@ impl Model {
             index: 100,
             alarms: Vec::new(),
             line: FIRST_LINE,
+            oldest: None,
             downgrade: None,
             started: BTreeSet::new(),
         });
@@ -167,6 +192,7 @@ impl Model {
             return;
         }
         etcd.agree_on_a_line(&lines);
+        etcd.append(&lines);
         etcd.rounds += 1;
         etcd.has_formed = true;
         etcd.index += 10;
@@ -278,6 +304,11 @@ impl Model {
         let line = version.line();
         let fits = line == etcd.line || (line.major == etcd.line.major && line.minor == etcd.line.minor + 1);
         assert!(fits || !self.is_strict, "{member} would start {version} in a cluster of {}", etcd.line);
+        let listed =
+            etcd.members.iter().find(|one| self.member_of(&one.listed.peer_urls[0]).as_ref() == Some(member));
+        let oldest = listed.and_then(|listed| listed.oldest_entry);
+        let can_read = line < Line { major: 3, minor: 7 } || oldest.is_none_or(|oldest| oldest.minor >= 6);
+        assert!(can_read || !self.is_strict, "{member} would start {version} on entries of {oldest:?}");
     }
 
     /// Tells etcd to be brought down, or not any more; refused as etcd does.

@@ -312,7 +312,7 @@ impl Model {
         };
         let etcd = self.etcd.as_mut().expect("a member is added to something");
         assert!(etcd.members.iter().all(|member| !member.listed.is_learner), "etcd allows one learner");
-        etcd.members.push(EtcdMember { listed, applied: 0 });
+        etcd.members.push(EtcdMember { listed, applied: 0, oldest_entry: None });
     }
 
     fn promote(&mut self, id: MemberId, planned_on: &PlannedOn) -> Result<(), String> {

@@ -83,6 +83,11 @@ pub enum Wait {
         /// Why not.
         message: String,
     },
+    /// Members are to write snapshots before they run the next minor.
+    Snapshots {
+        /// Why.
+        message: String,
+    },
     /// The cluster is to be brought down to an earlier minor, and is not yet.
     Downgrade {
         /// What it waits for.
@@ -117,6 +122,7 @@ impl Wait {
             Wait::Replacement { .. } => HoldReason::WaitingToReplace,
             Wait::Resize { .. } => HoldReason::WaitingForResize,
             Wait::Leadership { .. } => HoldReason::WaitingToMoveLeader,
+            Wait::Snapshots { .. } => HoldReason::WaitingForSnapshots,
             Wait::Downgrade { .. } => HoldReason::WaitingForDowngrade,
             Wait::Pod { .. } => HoldReason::WaitingForPod,
             Wait::Server { .. } => HoldReason::WaitingForServer,
@@ -125,7 +131,11 @@ impl Wait {
 
     pub(super) fn about(&self) -> Option<String> {
         match self {
-            Wait::BeingDeleted | Wait::Forming { .. } | Wait::Health { .. } | Wait::Downgrade { .. } => None,
+            Wait::BeingDeleted
+            | Wait::Forming { .. }
+            | Wait::Health { .. }
+            | Wait::Snapshots { .. }
+            | Wait::Downgrade { .. } => None,
             Wait::SilentMember { member, .. }
             | Wait::Cleanup { member }
             | Wait::Learner { member, .. }
@@ -178,6 +188,7 @@ impl fmt::Display for Wait {
             Wait::Leadership { member, message } => {
                 write!(formatter, "the leadership does not move to {member} yet: {message}")
             }
+            Wait::Snapshots { message } => write!(formatter, "members write snapshots first: {message}"),
             Wait::Downgrade { message } => {
                 write!(formatter, "no member runs the earlier minor yet: {message}")
             }
