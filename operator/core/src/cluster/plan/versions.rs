@@ -8,6 +8,9 @@ use super::{
 use crate::cluster::desired::{Course, Desired, EtcdVersion, Line, course};
 use crate::cluster::world::{Member, World};
 
+/// etcd decides what a cluster counts as some seconds after its members have come to it.
+const UNDECIDED: &str = "etcd has not decided yet that the cluster is of its members' minor";
+
 /// The version that a member runs, by its own answer; by its record while it does not answer.
 pub(super) fn running(member: &Member<'_>) -> Option<EtcdVersion> {
     let answered = member.etcd().and_then(|etcd| EtcdVersion::parse(&etcd.version));
@@ -41,23 +44,26 @@ pub(super) fn wanted(context: &Context<'_>, member: &Member<'_>, present: EtcdVe
 /// Whether a member may run the next minor: its log holds nothing that this cannot read, and the cluster counts as the minor below,
 /// which etcd decides some seconds after the last member has come to it. etcd 3.5 does not say what its cluster counts as.
 fn may_rise(context: &Context<'_>, member: &Member<'_>) -> bool {
+    let is_readable = context.desired.version.line() < logs::CANNOT_READ_ALL || logs::is_readable(member);
+    is_readable && !needs_snapshots(context) && !is_undecided(context)
+}
+
+/// Whether some member says that the cluster counts as a minor that the next one cannot follow.
+fn is_undecided(context: &Context<'_>) -> bool {
     let wanted = context.desired.version.line();
-    let counts = |other: &Member<'_>| {
-        let line = other.etcd().and_then(|etcd| etcd.storage_line);
-        line.is_none_or(|line| line.minor + 1 >= wanted.minor)
+    let is_below = |member: &Member<'_>| {
+        let line = member.etcd().and_then(|etcd| etcd.storage_line);
+        line.is_some_and(|line| line.minor + 1 < wanted.minor)
     };
-    let is_readable = wanted < logs::CANNOT_READ_ALL || logs::is_readable(member);
-    is_readable && !needs_snapshots(context) && context.world.voters().all(counts)
+    context.world.voters().any(is_below)
 }
 
 /// Whether members have to write snapshots before the first of them runs the next minor.
 fn needs_snapshots(context: &Context<'_>) -> bool {
-    let wanted = context.desired.version.line();
-    let is_below = |member: &Member<'_>| running(member).is_some_and(|version| version.line() < wanted);
     context.follows_spec
-        && wanted >= logs::CANNOT_READ_ALL
+        && context.desired.version.line() >= logs::CANNOT_READ_ALL
         && context.course == Course::Direct
-        && context.world.listed().all(is_below)
+        && context.world.listed().all(|member| is_below(context, member))
         && !context.world.listed().all(logs::is_readable)
 }
 
@@ -68,14 +74,17 @@ fn way_back(context: &Context<'_>) -> Option<EtcdVersion> {
 }
 
 fn left_behind<'c, 'a>(context: &'c Context<'a>) -> Option<&'c Member<'a>> {
-    let wanted = context.desired.version.line();
-    let is_below = |member: &&Member<'_>| running(member).is_some_and(|version| version.line() < wanted);
     let is_concerned = context.follows_spec
-        && wanted >= logs::CANNOT_READ_ALL
+        && context.desired.version.line() >= logs::CANNOT_READ_ALL
         && context.course == Course::Direct
         && !needs_snapshots(context);
-    let mut below = context.world.voters().filter(is_below).filter(|_| is_concerned);
+    let mut below = context.world.voters().filter(|member| is_concerned && is_below(context, member));
     below.find(|member| !logs::is_readable(member))
+}
+
+/// Whether a member runs an earlier minor than the spec asks for.
+fn is_below(context: &Context<'_>, member: &Member<'_>) -> bool {
+    running(member).is_some_and(|version| version.line() < context.desired.version.line())
 }
 
 /// Whether every member says that the cluster is being brought down to this minor, and writes what it can read.
@@ -96,9 +105,16 @@ pub(super) fn guard(context: &Context<'_>, plan: &mut Plan) -> Flow {
             plan.hold(Hold::Spec(SpecHold::UpgradeRefused { message: detour.to_string() }));
         }
         (Course::Direct | Course::Down(_), Some(member)) => {
-            let message =
-                format!("{} joined meanwhile, so the others go back to its version for that", member.name);
-            plan.wait(Wait::Snapshots { message });
+            let message = format!(
+                "{} joined meanwhile, and may have entries of etcd 3.5 in its log; members go back to its version, to write snapshots",
+                member.name
+            );
+            plan.wait(Wait::Upgrade { message });
+        }
+        (Course::Direct, None)
+            if context.world.listed().any(|one| is_below(context, one)) && is_undecided(context) =>
+        {
+            plan.wait(Wait::Upgrade { message: UNDECIDED.to_owned() });
         }
         (Course::Direct | Course::Down(_), None) => {}
     }
@@ -158,9 +174,11 @@ fn write_snapshots(context: &Context<'_>, plan: &mut Plan, line: Line, under_way
     match under_way {
         None => enable(context, plan, line),
         Some(_) => {
-            let message =
-                "their logs may hold entries of etcd 3.5, which the next minor cannot read".to_owned();
-            plan.wait(Wait::Snapshots { message });
+            let message = format!(
+                "members write snapshots before they run {}: their logs may hold entries of etcd 3.5, which it cannot read",
+                context.desired.version
+            );
+            plan.wait(Wait::Upgrade { message });
             Flow::Stop
         }
     }
@@ -169,8 +187,14 @@ fn write_snapshots(context: &Context<'_>, plan: &mut Plan, line: Line, under_way
 fn enable(context: &Context<'_>, plan: &mut Plan, line: Line) -> Flow {
     let unhealthy = safety::unhealthy_voters(context);
     let names: Vec<&str> = unhealthy.iter().map(crate::names::MemberName::as_str).collect();
+    let counts_as_next = |member: &Member<'_>| {
+        let present = member.etcd().and_then(|etcd| etcd.storage_line);
+        present.is_none_or(|present| present.minor == line.minor + 1)
+    };
     let reason = if !names.is_empty() {
         Some(format!("not healthy: {}", names.join(", ")))
+    } else if !context.world.voters().all(counts_as_next) {
+        Some(UNDECIDED.to_owned())
     } else if context.world.listed().count() != context.desired.size {
         Some("members are being added or removed".to_owned())
     } else {

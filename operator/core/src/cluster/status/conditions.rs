@@ -163,6 +163,11 @@ fn ready(world: &World<'_>, plan: &Plan, status: &EtcdClusterStatus) -> Finding 
     if let Some(action) = plan.actions.first() {
         return finding(Truth::False, ConditionReason::Changing, action.to_string());
     }
+    let updated = usize::try_from(status.updated_members).unwrap_or_default();
+    if updated < status.members.len() {
+        let message = format!("{updated} of {} members run what the spec asks for", status.members.len());
+        return finding(Truth::False, ConditionReason::Changing, message);
+    }
     finding(Truth::True, ConditionReason::AsSpecified, "every member is healthy and all is as the spec says")
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Etcd {
     pub(crate) alarms: Vec<Alarm>,
     /// The minor that the cluster counts as.
     pub(crate) line: Line,
+    /// For how many rounds all members have run more than that.
+    rounds_above: u32,
     /// The oldest minor that any member ever ran.
     oldest: Option<Line>,
     /// The minor that it is being brought down to.
@@ -92,7 +94,12 @@ impl Etcd {
                 }
             }
             (Some(line), Some(_)) if lines.iter().all(|one| *one == Some(line)) => self.downgrade = None,
-            (None, Some(lowest)) if lowest > self.line => self.line = lowest,
+            (None, Some(lowest)) if lowest > self.line => {
+                self.rounds_above += 1;
+                if self.rounds_above > ROUNDS_TO_A_VERSION {
+                    (self.line, self.rounds_above) = (lowest, 0);
+                }
+            }
             (Some(_) | None, _) => {}
         }
     }
@@ -154,6 +161,7 @@ impl Model {
             index: 100,
             alarms: Vec::new(),
             line: FIRST_LINE,
+            rounds_above: 0,
             oldest: None,
             downgrade: None,
             started: BTreeSet::new(),

@@ -42,8 +42,9 @@ explained! {
         WaitingToMoveLeader, Itself,
             "the leadership was asked to move to a member that cannot lead now",
             "if it lasts, look at that member";
-        WaitingForSnapshots, Itself,
-            "before members run etcd 3.7, each writes a snapshot, because its log may hold entries of 3.5 that 3.7 cannot read",
+        WaitingToUpgrade, Itself,
+            "etcd has not decided yet that the cluster is of its members' minor, or members write snapshots before they run etcd 3.7, \
+             because their logs may hold entries of 3.5 that 3.7 cannot read",
             "nothing";
         WaitingForDowngrade, Itself,
             "before members run an earlier minor, etcd brings the cluster down to it; that has not begun, or has not ended",

@@ -83,9 +83,9 @@ pub enum Wait {
         /// Why not.
         message: String,
     },
-    /// Members are to write snapshots before they run the next minor.
-    Snapshots {
-        /// Why.
+    /// The next minor of etcd waits for something that etcd does by itself.
+    Upgrade {
+        /// What.
         message: String,
     },
     /// The cluster is to be brought down to an earlier minor, and is not yet.
@@ -122,7 +122,7 @@ impl Wait {
             Wait::Replacement { .. } => HoldReason::WaitingToReplace,
             Wait::Resize { .. } => HoldReason::WaitingForResize,
             Wait::Leadership { .. } => HoldReason::WaitingToMoveLeader,
-            Wait::Snapshots { .. } => HoldReason::WaitingForSnapshots,
+            Wait::Upgrade { .. } => HoldReason::WaitingToUpgrade,
             Wait::Downgrade { .. } => HoldReason::WaitingForDowngrade,
             Wait::Pod { .. } => HoldReason::WaitingForPod,
             Wait::Server { .. } => HoldReason::WaitingForServer,
@@ -134,7 +134,7 @@ impl Wait {
             Wait::BeingDeleted
             | Wait::Forming { .. }
             | Wait::Health { .. }
-            | Wait::Snapshots { .. }
+            | Wait::Upgrade { .. }
             | Wait::Downgrade { .. } => None,
             Wait::SilentMember { member, .. }
             | Wait::Cleanup { member }
@@ -188,7 +188,7 @@ impl fmt::Display for Wait {
             Wait::Leadership { member, message } => {
                 write!(formatter, "the leadership does not move to {member} yet: {message}")
             }
-            Wait::Snapshots { message } => write!(formatter, "members write snapshots first: {message}"),
+            Wait::Upgrade { message } => formatter.write_str(message),
             Wait::Downgrade { message } => {
                 write!(formatter, "no member runs the earlier minor yet: {message}")
             }
