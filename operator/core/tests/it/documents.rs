@@ -12,13 +12,13 @@ use etcd_operator_core::explained::{EndedBy, table};
 use super::check_golden;
 use super::model::Model;
 
-/// Of this folder of the operator's.
-fn folder(name: &str) -> PathBuf {
+/// A file or folder of the operator's folder.
+pub(super) fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
 }
 
 /// The text with what is between the two comments of this name replaced.
-fn with_block(text: &str, name: &str, block: &str) -> String {
+pub(super) fn with_block(text: &str, name: &str, block: &str) -> String {
     let begin = format!("<!-- generated: {name} -->\n");
     let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("the page lacks {begin}"));
     let end = "<!-- end -->";
@@ -69,7 +69,7 @@ fn yaml_blocks(page: &str) -> Vec<(usize, String)> {
 fn every_cluster_in_the_pages_for_users_can_be_carried_out() {
     let docs = fs::read_dir(folder("docs")).expect("the folder is there");
     let mut pages: Vec<PathBuf> = docs.map(|entry| entry.expect("readable").path()).collect();
-    pages.extend([folder("README.md"), folder("../README.md")]);
+    pages.extend(["API.md", "README.md", "../README.md"].map(folder));
     let mut clusters = 0;
     for path in pages.iter().filter(|path| path.extension().is_some_and(|end| end == "md")) {
         let page = fs::read_to_string(path).expect("readable");
@@ -81,7 +81,12 @@ fn every_cluster_in_the_pages_for_users_can_be_carried_out() {
                 serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{place}: {error}"));
             let written: serde_json::Value = serde_saphyr::from_str(&text).expect("it was read before");
             is_known(&place, &written, &serde_json::to_value(&cluster).expect("plain data"));
-            if let Err(invalid) = Desired::parse(&Model::new(cluster.spec).cluster) {
+            let mut model = Model::new(cluster.spec);
+            model.cluster.metadata.name = cluster.metadata.name;
+            if let Err(refused) = kube::core::cel::validate_cel(&model.cluster) {
+                panic!("{place}: {refused}");
+            }
+            if let Err(invalid) = Desired::parse(&model.cluster) {
                 panic!("{place}: {invalid}");
             }
             clusters += 1;

@@ -12,6 +12,7 @@ mod model;
 mod pace;
 mod plan_golden;
 mod properties;
+mod reference;
 mod render_golden;
 mod settings;
 mod stale;
