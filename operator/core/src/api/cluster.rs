@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     EtcdClusterStatus, EtcdSettings, ImageSpec, PeerServiceSettings, PodSettings, ResourcesSpec,
-    ServiceSettings, StorageSpec,
+    ServiceSettings, StorageSpec, described,
 };
 use crate::etcd_options::rules;
 
@@ -53,6 +53,9 @@ use crate::etcd_options::rules;
     '^3[.](5[.](3[2-9]|[4-9][0-9]|[1-9][0-9]{2,})|6[.](1[1-9]|[2-9][0-9]|[1-9][0-9]{2,})|7[.][0-9]+)$')")
     .message("this version is not supported: use 3.5.32 or later, 3.6.11 or later, or 3.7, or set allowUnsupportedVersion")
     .field_path(".version"))]
+#[x_kube(validation = Rule::new("!has(self.etcd) || !has(self.etcd.quotaBackendBytes) || \
+    quantity(string(self.etcd.quotaBackendBytes)).compareTo(quantity(string(self.storage.size))) <= 0")
+    .message("quotaBackendBytes must not be above storage.size").field_path(".etcd.quotaBackendBytes"))]
 #[x_kube(validation = rules::fits_3_5())]
 #[x_kube(validation = rules::fits_3_6())]
 #[serde(rename_all = "camelCase")]
@@ -113,6 +116,7 @@ pub struct EtcdClusterSpec {
 
 /// What to do where volumes of an earlier cluster of the same name are still there.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(transform = described::by_its_field)]
 #[serde(rename_all = "camelCase")]
 pub enum BootstrapMode {
     /// Form an empty cluster beside them.

@@ -10,7 +10,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Amount;
+use super::{Amount, described};
 use crate::etcd_options::rules;
 
 /// etcd's own settings. What is left out is as etcd has it by default.
@@ -109,6 +109,7 @@ pub struct OptionValue(#[schemars(length(max = 1024))] pub String);
 
 /// How etcd chooses what it compacts by itself.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(transform = described::by_its_field)]
 #[serde(rename_all = "lowercase")]
 pub enum CompactionMode {
     /// By age.
@@ -119,6 +120,7 @@ pub enum CompactionMode {
 
 /// How much etcd's metrics tell.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(transform = described::by_its_field)]
 #[serde(rename_all = "lowercase")]
 pub enum MetricsLevel {
     /// The usual ones.
@@ -129,6 +131,7 @@ pub enum MetricsLevel {
 
 /// How much etcd logs.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(transform = described::by_its_field)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Everything.

@@ -8,6 +8,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::described;
+
 /// Where the etcd image comes from, and how the images of the pods are pulled. A change restarts one member at a time.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -67,6 +69,7 @@ pub struct PullSecret {
 
 /// When an image is pulled.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(transform = described::by_its_field)]
 pub enum PullPolicy {
     /// At each start.
     Always,

@@ -4,6 +4,7 @@ mod amount;
 mod as_written;
 pub mod cluster;
 pub mod condition;
+mod described;
 pub mod etcd;
 pub mod image;
 pub mod pod;

@@ -10,6 +10,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::described;
+
 /// Settings of the Service for clients. A change restarts nobody.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[x_kube(validation = Rule::new("!has(self.loadBalancerClass) || self.type == 'LoadBalancer'")
@@ -99,6 +101,7 @@ impl ServiceType {
 
 /// Whom traffic may go to.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(transform = described::by_its_field)]
 pub enum TrafficPolicy {
     /// Every member.
     Cluster,

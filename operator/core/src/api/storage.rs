@@ -22,7 +22,7 @@ pub struct StorageSpec {
     /// time, and each new one votes before the old one goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class_name: Option<String>,
-    /// Who may mount a volume: `ReadWriteOnce` one node, `ReadWriteOncePod` one pod, where the storage driver can tell them apart. A
+    /// Who may mount a volume: `ReadWriteOnce`, if absent, one node, `ReadWriteOncePod` one pod, where the storage driver can tell them apart. A
     /// change replaces one member at a time, as another class does.
     #[serde(default, skip_serializing_if = "AccessMode::is_default")]
     pub access_mode: AccessMode,

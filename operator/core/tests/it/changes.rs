@@ -259,10 +259,21 @@ fn a_full_database_gets_room_by_a_larger_quota_and_its_alarm_ends() {
     assert!(model.etcd.as_ref().expect("etcd").alarms.is_empty());
     let quota = model.cluster.status.as_ref().and_then(|status| status.database_quota.clone());
     assert_eq!(quota.as_deref(), Some("4Gi"));
+    // A larger volume makes room as well.
+    model.inject(&super::model::Fault::Database(3 << 30));
+    model.change_by(&json!({ "etcd": null }));
+    model.settle(100);
+    model.inject(&super::model::Fault::Database(4 << 30));
+    model.inject(&super::model::Fault::NoSpace("leader".to_owned()));
+    model.change_by(&json!({ "storage": { "size": "32Gi" } }));
+    model.settle(200);
+    assert!(model.etcd.as_ref().expect("etcd").alarms.is_empty());
+    model.change_by(&json!({ "etcd": { "quotaBackendBytes": "16Gi" } }));
+    model.settle(100);
     // Without a choice of the spec the quota is what fits the volume again, which is too small for this database.
     model.inject(&super::model::Fault::Database(4096));
     model.change_by(&json!({ "etcd": null }));
     model.settle(100);
     let quota = model.cluster.status.as_ref().and_then(|status| status.database_quota.clone());
-    assert_eq!(quota.as_deref(), Some("2Gi"));
+    assert_eq!(quota.as_deref(), Some("8Gi"));
 }

@@ -132,6 +132,8 @@ fn etcds_own_fields_are_refused_where_etcd_would_refuse_them() {
     is_accepted(&etcd(json!({ "autoCompactionRetention": "1h30m" })));
     is_accepted(&etcd(json!({ "autoCompactionRetention": "8" })));
     is_accepted(&etcd(json!({ "autoCompactionMode": "revision", "autoCompactionRetention": "1000" })));
+    is_refused(&etcd(json!({ "quotaBackendBytes": "9Gi" })), "storage.size");
+    is_accepted(&etcd(json!({ "quotaBackendBytes": "8Gi" })));
     is_refused(&etcd(json!({ "advertisedClientUrls": ["etcd.example.com"] })), "client URL");
     is_refused(&etcd(json!({ "advertisedClientUrls": ["http://a:1,http://b:1"] })), "client URL");
     is_accepted(&etcd(json!({ "advertisedClientUrls": ["https://{member}.etcd.example.com:2379"] })));

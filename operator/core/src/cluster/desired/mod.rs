@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::api::{
-    AccessMode, Amount, BootstrapMode, EtcdCluster, EtcdClusterSpec, ImageSpec, PeerServiceSettings, PodUser,
-    PullPolicy, ResourcesSpec, ServiceSettings,
+    AccessMode, Amount, BootstrapMode, EtcdCluster, EtcdClusterSpec, EtcdSettings, ImageSpec,
+    PeerServiceSettings, PodUser, PullPolicy, ResourcesSpec, ServiceSettings,
 };
 use crate::cluster::render::quantity;
 use crate::etcd_options::Refused;
@@ -127,6 +127,14 @@ pub enum Invalid {
     /// An option of etcd cannot be set so.
     #[error("spec.etcd: {0}")]
     EtcdOption(#[source] Refused),
+    /// The database could fill more than its volume.
+    #[error("spec.etcd.quotaBackendBytes is {quota}, which is above spec.storage.size, {volume}")]
+    QuotaAboveVolume {
+        /// The quota.
+        quota: String,
+        /// The volume.
+        volume: String,
+    },
     /// etcd would refuse its two times.
     #[error(
         "spec.etcd.electionTimeoutMilliseconds is {election}; it must be at least five times the heartbeat interval of {heartbeat}, \
@@ -201,7 +209,7 @@ impl Desired {
             storage_size: parse_amount("spec.storage.size", &storage.size, "8Gi")?,
             storage_class_name: storage.storage_class_name.clone(),
             access_mode: storage.access_mode,
-            etcd: etcd::parse(etcd.as_ref(), parsed)?,
+            etcd: parse_etcd(etcd.as_ref(), parsed, &storage.size)?,
             resources: parse_resources(resources.as_ref())?,
             image: parse_image(image)?,
             suspend: *suspend,
@@ -248,6 +256,19 @@ pub(crate) fn parse_size(size: i32) -> Result<usize, Invalid> {
         1 | 3 | 5 | 7 => usize::try_from(size).map_err(|_| Invalid::Size(size)),
         _ => Err(Invalid::Size(size)),
     }
+}
+
+/// A quota above the volume would let the database fill it, and a full volume stops more than writes.
+fn parse_etcd(
+    settings: Option<&EtcdSettings>,
+    version: EtcdVersion,
+    volume: &Amount,
+) -> Result<DesiredEtcd, Invalid> {
+    let quota = settings.and_then(|settings| settings.quota_backend_bytes.as_ref());
+    if let Some(quota) = quota.filter(|quota| quantity::is_above(&quota.0, &volume.0)) {
+        return Err(Invalid::QuotaAboveVolume { quota: quota.0.clone(), volume: volume.0.clone() });
+    }
+    etcd::parse(settings, version)
 }
 
 fn parse_image(image: &ImageSpec) -> Result<DesiredImage, Invalid> {

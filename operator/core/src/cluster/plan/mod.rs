@@ -125,6 +125,7 @@ const WITH_QUORUM: &[Step] = &[
     cleanup::alarms,
     replace::lost_members,
     cleanup::objects_of_removed,
+    leaders::move_by_request,
     rollout::to_stuck_members,
     restart::stopped_pods,
     scale::promote,
@@ -132,7 +133,6 @@ const WITH_QUORUM: &[Step] = &[
     restart::outdated_pods,
     versions::lower,
     rollout::advance,
-    leaders::move_by_request,
 ];
 
 /// Decides what happens next. Depends on its arguments alone.

@@ -47,10 +47,20 @@ fn volume(member: &Member<'_>) -> Option<String> {
     })
 }
 
-/// Whether the spec asks for more room than the database takes.
+/// Whether every member is to have more room than the database takes.
 pub(super) fn makes_room(context: &Context<'_>) -> bool {
     let smallest = smallest_bytes(&context.world);
-    context.follows_spec && context.desired.etcd.quota_backend_bytes.is_some_and(|quota| quota >= smallest)
+    let has_room = |member: &Member<'_>| {
+        let present = stateful_sets::target(context, member);
+        wanted(context, member, &present).0.is_some_and(|quota| quota >= smallest)
+    };
+    context.follows_spec && context.world.listed().all(has_room)
+}
+
+/// Whether all that is amiss is a full database, and room is being made in it.
+pub(super) fn is_remedy(context: &Context<'_>) -> bool {
+    let mut alarms = context.world.raised_alarms().map(|(_, kind)| kind).peekable();
+    alarms.peek().is_some() && alarms.all(|kind| kind == AlarmKind::NoSpace) && makes_room(context)
 }
 
 /// Says why a quota is not applied.

@@ -3,7 +3,9 @@
 
 use jiff::SignedDuration;
 
-use super::{Context, Flow, Hold, Plan, SpecHold, Wait, change, quota, restart, stateful_sets, versions};
+use super::{
+    Context, Flow, Hold, Plan, SpecHold, Wait, change, leaving, quota, restart, stateful_sets, versions,
+};
 use crate::api::MemberStatus;
 use crate::cluster::desired::Desired;
 use crate::cluster::target::Target;
@@ -56,7 +58,8 @@ pub(super) fn is_updated(context: &Context<'_>, member: &Member<'_>) -> bool {
     // A version that is not reached yet, or is refused, is none that the member runs.
     let is_of_version =
         !context.follows_spec || stateful_sets::target(context, member).version == context.desired.version;
-    is_of_version && is_as_specified(context, member) && restart::is_in_step(context, member)
+    let has_volume = !context.follows_spec || !leaving::has_other_volume(context, member);
+    is_of_version && has_volume && is_as_specified(context, member) && restart::is_in_step(context, member)
 }
 
 /// Whether a member cannot run as it is: its container keeps ending, or has not come up for a while. One whose pod is only being
@@ -152,7 +155,7 @@ fn reason_to_wait(context: &Context<'_>, next: &Member<'_>) -> Option<Hold> {
         let message = format!("{} is being changed", member.name);
         return Some(Hold::Wait(Wait::Turn { member: next.name.clone(), message }));
     }
-    if quota::makes_room(context) && context.world.raised_alarms().next().is_some() {
+    if quota::is_remedy(context) {
         // No member is well while etcd accepts no writes, which is what the change ends.
         return None;
     }

@@ -98,8 +98,8 @@ explained! {
             "a member does not answer, and three replacements before it have failed",
             "find out why; to have it tried again, delete the claims that they left (`VolumeKept`)";
         AlarmRaised, Person,
-            "etcd has raised an alarm; planned restarts wait",
-            "`NOSPACE`: compact, defragment, then `etcdctl alarm disarm`. `CORRUPT`: delete claim and pod of that member to have it replaced";
+            "etcd has raised an alarm; planned restarts wait, except for one that makes room in a full database",
+            "`NOSPACE`: raise `etcd.quotaBackendBytes`, or compact and defragment; the operator disarms it once every database has room again. `CORRUPT`: delete claim and pod of that member to have it replaced";
         AuthenticationEnabled, Person,
             "etcd requires credentials, which the operator does not have; no member is added, removed or restarted",
             "`etcdctl auth disable`";
