@@ -58,6 +58,12 @@ use crate::etcd_options::rules;
     .message("quotaBackendBytes must not be above storage.size").field_path(".etcd.quotaBackendBytes"))]
 #[x_kube(validation = rules::fits_3_5())]
 #[x_kube(validation = rules::fits_3_6())]
+#[x_kube(validation = Rule::new("!has(self.storage.medium) || self.storage.medium != 'Memory' || self.size != 1")
+    .message("a single member in memory would lose all data with its pod: storage.medium Memory needs a size of 3 at least")
+    .field_path(".size"))]
+#[x_kube(validation = Rule::new("!has(self.storage.medium) || self.storage.medium != 'Memory' || !self.suspend")
+    .message("members in memory cannot be suspended: all data would be lost")
+    .field_path(".suspend"))]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdClusterSpec {
     /// Number of voting members: 1, 3, 5 or 7. A cluster of 3 tolerates the failure of 1 member, 5 of 2,

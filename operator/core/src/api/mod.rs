@@ -20,7 +20,7 @@ pub use image::{ImageSpec, PullPolicy, PullSecret};
 pub use pod::{PodSettings, PodUser};
 pub use service::{PeerServiceSettings, ServiceSettings, ServiceType, TrafficPolicy};
 pub use status::{Acknowledged, BootstrapRecord, EtcdClusterStatus, HoldStatus, MemberHealth, MemberStatus};
-pub use storage::{AccessMode, StorageSpec};
+pub use storage::{AccessMode, StorageMedium, StorageSpec};
 
 /// API group of every kind that the operator registers.
 pub const GROUP: &str = "etcd.operators.rs";

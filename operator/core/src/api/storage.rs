@@ -12,6 +12,9 @@ use super::Amount;
 
 /// The volume of each member.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("!has(self.medium) || self.medium != 'Memory' || \
+    (!has(self.storageClassName) && !has(self.accessMode))")
+    .message("a volume in memory has no storageClassName and no accessMode"))]
 #[serde(rename_all = "camelCase")]
 pub struct StorageSpec {
     /// How much each member's volume holds. A larger size is asked of the volumes that are there, if their class lets them grow; a
@@ -26,6 +29,13 @@ pub struct StorageSpec {
     /// change replaces one member at a time, as another class does.
     #[serde(default, skip_serializing_if = "AccessMode::is_default")]
     pub access_mode: AccessMode,
+    /// What a volume is kept in: `Disk` or `Memory`. With `Memory` a member's data is in its pod's own memory, of which it may take
+    /// `size`, and which counts against the limit of the container. Any new pod, and any restart of its node, is then a lost member: it
+    /// is replaced by another one, which copies the data from the others. If a majority of the pods is lost at once, the data is lost
+    /// for good. No member is ever restarted for a change: each is replaced once its successor votes. Needs a `size` of the cluster of 3
+    /// at least, and no `storageClassName` and `accessMode`. A change of it replaces one member at a time.
+    #[serde(default, skip_serializing_if = "StorageMedium::is_default")]
+    pub medium: StorageMedium,
 }
 
 impl Default for StorageSpec {
@@ -34,6 +44,7 @@ impl Default for StorageSpec {
             size: default_storage_size(),
             storage_class_name: None,
             access_mode: AccessMode::default(),
+            medium: StorageMedium::default(),
         }
     }
 }
@@ -64,5 +75,29 @@ impl AccessMode {
 
     pub(crate) fn is_default(&self) -> bool {
         *self == AccessMode::default()
+    }
+}
+
+/// What volumes are kept in.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StorageMedium {
+    /// Persistent volumes.
+    #[default]
+    Disk,
+    /// The memory of the pod.
+    Memory,
+}
+
+impl StorageMedium {
+    /// The word in the spec, and in that of a pod.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StorageMedium::Disk => "Disk",
+            StorageMedium::Memory => "Memory",
+        }
+    }
+
+    pub(crate) fn is_default(&self) -> bool {
+        *self == StorageMedium::default()
     }
 }

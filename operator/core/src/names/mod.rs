@@ -75,6 +75,8 @@ pub const LABEL_INSTANCE: &str = "app.kubernetes.io/instance";
 /// Kubernetes' recommended label: who manages the object.
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
+// Annotations of a claim are annotations of the StatefulSet where the member's data is in memory: see `cluster::world::Keeper`.
+
 /// Annotation of a claim: a digest of what its member ran well before what it should run now.
 pub const ANNOTATION_PREVIOUS_TARGET: &str = "etcd.operators.rs/previous-target";
 /// Annotation of a live pod: the permit, as JSON ([`crate::gate::Permit`]).
@@ -97,6 +99,9 @@ pub const ANNOTATION_VERSION: &str = "etcd.operators.rs/version";
 /// Annotation of a claim: what its member should run, as JSON ([`crate::cluster::target::Target`]). Of a StatefulSet: the digest of the
 /// target that its template was rendered from.
 pub const ANNOTATION_TARGET: &str = "etcd.operators.rs/target";
+/// Annotation of a StatefulSet that keeps its member's record: what the member should run, as JSON
+/// ([`crate::cluster::target::Target`]). Its [`ANNOTATION_TARGET`] is that of its template.
+pub const ANNOTATION_RECORDED_TARGET: &str = "etcd.operators.rs/recorded-target";
 /// Annotation of a claim: size and class as the spec asked for them, as JSON ([`crate::cluster::world::VolumeRequest`]).
 pub const ANNOTATION_STORAGE: &str = "etcd.operators.rs/storage";
 /// Annotation of a claim: it is kept for a person to look at; the operator uses it no more. The value says why.

@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 use std::path::Path;
 
-use etcd_operator_core::api::{EtcdCluster, EtcdClusterSpec};
+use etcd_operator_core::api::{EtcdCluster, EtcdClusterSpec, StorageMedium};
 use etcd_operator_core::cluster::desired::Desired;
 use etcd_operator_core::cluster::render::{self, Rendering, compare};
 use etcd_operator_core::cluster::target::{Target, fitting_quota_bytes};
@@ -39,9 +39,13 @@ fn target(desired: &Desired) -> Target {
 }
 
 fn rendered(desired: &Desired) -> StatefulSet {
+    rendered_in(desired, None)
+}
+
+fn rendered_in(desired: &Desired, memory: Option<&str>) -> StatefulSet {
     let target = target(desired);
     let operator_image = "etcd-operator:v0.1.0";
-    let rendering = Rendering { cluster: &desired.cluster, target: &target, operator_image };
+    let rendering = Rendering { cluster: &desired.cluster, target: &target, operator_image, memory };
     render::stateful_set(&rendering, &member(desired), Role::Voter)
 }
 
@@ -60,6 +64,7 @@ fn objects_are_rendered_as_in_their_goldens() {
         size: desired.storage_size.0.clone(),
         storage_class_name: desired.storage_class_name.clone(),
         access_mode: desired.access_mode,
+        medium: desired.medium,
     };
     golden("stateful-set.json", &rendered(&desired));
     golden("claim.json", &render::claim(cluster, &member, &origin, &target(&desired), &volume));
@@ -70,6 +75,25 @@ fn objects_are_rendered_as_in_their_goldens() {
     let by_name = cluster.with_naming(Naming::ByName);
     golden("peers-service-by-name.json", &render::peers_service(&by_name, &desired.peer_service));
     golden("client-service-by-name.json", &render::client_service(&by_name, &desired.service));
+}
+
+#[test]
+fn a_member_in_memory_is_a_stateful_set_with_the_members_record() {
+    let mut cluster = cluster();
+    cluster.spec.storage.storage_class_name = None;
+    cluster.spec.storage.medium = StorageMedium::Memory;
+    let desired = Desired::parse(&cluster).expect("a valid spec");
+    let volume = VolumeRequest {
+        size: desired.storage_size.0.clone(),
+        storage_class_name: None,
+        access_mode: desired.access_mode,
+        medium: desired.medium,
+    };
+    let origin = Origin::Added { token: "token".to_owned(), naming: desired.cluster.naming };
+    let bare = rendered_in(&desired, Some(volume.size.as_str()));
+    let recorded = render::with_record(bare.clone(), &desired.cluster, &origin, &target(&desired), &volume);
+    golden("stateful-set-in-memory.json", &recorded);
+    assert_eq!(compare::difference(&recorded, &bare).fields, Vec::<String>::new(), "a record is no drift");
 }
 
 #[test]

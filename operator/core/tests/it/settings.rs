@@ -160,6 +160,27 @@ fn pods_get_nothing_that_reaches_what_members_trust() {
 }
 
 #[test]
+fn what_cannot_go_with_data_in_memory_is_refused() {
+    let memory = |storage: Value| {
+        let mut spec = json!({ "storage": { "medium": "Memory" } });
+        for (field, value) in storage.as_object().expect("fields") {
+            spec["storage"][field] = value.clone();
+        }
+        spec
+    };
+    let with = |mut spec: Value, field: &str, value: Value| {
+        spec[field] = value;
+        spec
+    };
+    is_accepted(&memory(json!({ "size": "1Gi" })));
+    is_refused(&memory(json!({ "storageClassName": "fast" })), "storageClassName");
+    is_refused(&memory(json!({ "accessMode": "ReadWriteOncePod" })), "accessMode");
+    is_refused(&with(memory(json!({})), "size", json!(1)), "all data");
+    is_refused(&with(memory(json!({})), "suspend", json!(true)), "all data would be lost");
+    is_accepted(&json!({ "size": 1, "storage": { "medium": "Disk", "storageClassName": "fast" } }));
+}
+
+#[test]
 fn what_cannot_be_read_is_named_and_amounts_may_be_numbers() {
     let sidecar = json!({ "name": "sidecar", "image": "x", "resources": { "limits": { "cpu": 1 } } });
     is_accepted(&json!({ "pod": { "containers": [sidecar] } }));
@@ -183,7 +204,8 @@ fn everything_that_can_be_set_is_accepted_and_rendered_as_in_its_goldens() {
     let quota = desired.etcd.quota_backend_bytes.or_else(|| fitting_quota_bytes(&desired.storage_size.0, 0));
     let target = Target::of_spec(&desired, desired.version, quota);
     let member = MemberName::parse(&desired.cluster, "demo-abcde").expect("a member's name");
-    let rendering = Rendering { cluster: &desired.cluster, target: &target, operator_image: "operator:v1" };
+    let rendering =
+        Rendering { cluster: &desired.cluster, target: &target, operator_image: "operator:v1", memory: None };
     golden("settings-stateful-set.json", &render::stateful_set(&rendering, &member, Role::Voter));
     golden("settings-client-service.json", &render::client_service(&desired.cluster, &desired.service));
     golden("settings-peers-service.json", &render::peers_service(&desired.cluster, &desired.peer_service));

@@ -63,7 +63,8 @@ fn a_target_is_read_from_its_annotation_and_from_the_template_that_was_rendered_
         let read: Target = serde_json::from_str(&target.to_annotation()).expect("an annotation");
         assert_eq!(read, target);
         let member = MemberName::parse(&desired.cluster, "demo-abcde").expect("a member's name");
-        let rendering = Rendering { cluster: &desired.cluster, target: &target, operator_image: "gate" };
+        let rendering =
+            Rendering { cluster: &desired.cluster, target: &target, operator_image: "gate", memory: None };
         let rendered = render::stateful_set(&rendering, &member, Role::Voter);
         assert_eq!(Target::of_template(&rendered), Some(target));
     }

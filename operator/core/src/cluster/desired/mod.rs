@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::api::{
-    AccessMode, Amount, BootstrapMode, EtcdCluster, EtcdClusterSpec, EtcdSettings, ImageSpec,
-    PeerServiceSettings, PodUser, PullPolicy, ResourcesSpec, ServiceSettings,
+    AccessMode, Amount, BootstrapMode, EtcdCluster, EtcdClusterSpec, EtcdSettings, ImageSpec, PeerServiceSettings, PodUser,
+    PullPolicy, ResourcesSpec, ServiceSettings, StorageMedium, StorageSpec,
 };
 use crate::cluster::render::quantity;
 use crate::etcd_options::Refused;
@@ -42,6 +42,8 @@ pub struct Desired {
     pub resources: ResourceRequirements,
     /// Who may mount a volume.
     pub access_mode: AccessMode,
+    /// What volumes are kept in.
+    pub medium: StorageMedium,
     /// etcd's own settings.
     pub etcd: DesiredEtcd,
     /// Where images come from.
@@ -174,6 +176,9 @@ pub enum Invalid {
     /// A duration is negative.
     #[error("spec.rollout.soakSeconds is {0}; it must be 0 or more")]
     Soak(i64),
+    /// Something else cannot go with data in memory.
+    #[error("spec.storage.medium is Memory: {0}")]
+    Memory(&'static str),
 }
 
 impl Desired {
@@ -202,13 +207,16 @@ impl Desired {
         if !parsed.is_supported() && !allow_unsupported_version {
             return Err(Invalid::UnsupportedVersion(parsed));
         }
+        let size = parse_size(*size)?;
+        check_medium(storage, size, *suspend)?;
         Ok(Desired {
             cluster: identity(cluster)?,
-            size: parse_size(*size)?,
+            size,
             version: parsed,
             storage_size: parse_amount("spec.storage.size", &storage.size, "8Gi")?,
             storage_class_name: storage.storage_class_name.clone(),
             access_mode: storage.access_mode,
+            medium: storage.medium,
             etcd: parse_etcd(etcd.as_ref(), parsed, &storage.size)?,
             resources: parse_resources(resources.as_ref())?,
             image: parse_image(image)?,
@@ -269,6 +277,25 @@ fn parse_etcd(
         return Err(Invalid::QuotaAboveVolume { quota: quota.0.clone(), volume: volume.0.clone() });
     }
     etcd::parse(settings, version)
+}
+
+/// Data in memory is no volume of any class, and is gone when all members stop.
+fn check_medium(storage: &StorageSpec, size: usize, suspend: bool) -> Result<(), Invalid> {
+    let refused = match storage.medium {
+        StorageMedium::Disk => None,
+        StorageMedium::Memory if size == 1 => {
+            Some("a single member would lose all data with its pod; spec.size must be 3 at least")
+        }
+        StorageMedium::Memory if suspend => Some("all data would be lost; the cluster cannot be suspended"),
+        StorageMedium::Memory if storage.storage_class_name.is_some() => {
+            Some("a volume in memory has no storageClassName")
+        }
+        StorageMedium::Memory if storage.access_mode != AccessMode::default() => {
+            Some("a volume in memory has no accessMode")
+        }
+        StorageMedium::Memory => None,
+    };
+    refused.map_or(Ok(()), |why| Err(Invalid::Memory(why)))
 }
 
 fn parse_image(image: &ImageSpec) -> Result<DesiredImage, Invalid> {

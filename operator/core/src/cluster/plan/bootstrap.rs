@@ -4,14 +4,15 @@
 
 use std::collections::BTreeMap;
 
+use super::creation::Creation;
 use super::permits::{self, Terms};
 use super::{
-    Action, Concern, Context, Flow, Hold, Kind, Object, PatchPurpose, Plan, QuorumHold, Wait, change, guards,
+    Action, Concern, Context, Flow, Hold, Kind, PatchPurpose, Plan, QuorumHold, Wait, change, guards,
     restart, stateful_sets,
 };
-use crate::cluster::render;
+use crate::api::StorageMedium;
 use crate::cluster::target::{self, Target};
-use crate::cluster::world::{Bootstrap, Issued, Member, Origin};
+use crate::cluster::world::{Bootstrap, Issued, Member, Origin, container_restarts};
 use crate::gate::{ClusterState, GateHoldReason};
 use crate::names::{ANNOTATION_SET_ASIDE, MemberName, Role};
 use crate::quorum::quorum;
@@ -19,8 +20,11 @@ use crate::quorum::quorum;
 /// Chooses the first members and writes them down before anything is made, so that two operators cannot choose twice.
 pub(super) fn freeze(context: &Context<'_>, plan: &mut Plan) -> Flow {
     let world = &context.world;
-    let goes_on =
-        |bootstrap: &Bootstrap| can_form(context, bootstrap) && forms_what_is_wanted(context, bootstrap);
+    let goes_on = |bootstrap: &Bootstrap| {
+        can_form(context, bootstrap)
+            && forms_what_is_wanted(context, bootstrap)
+            && !has_lost_a_record(context, bootstrap)
+    };
     if world.bootstrap.as_ref().is_some_and(goes_on) {
         return Flow::Next;
     }
@@ -46,9 +50,30 @@ fn can_form(context: &Context<'_>, bootstrap: &Bootstrap) -> bool {
 /// Whether a first member can never start any more: its volume is gone, or its gate found no log after its permit.
 fn is_dead(context: &Context<'_>, name: &MemberName) -> bool {
     context.world.member(name).is_some_and(|member| {
-        let lost_volume = member.live_claim().is_none() && member.has_objects() && member.etcd().is_none();
-        lost_volume || super::safety::gate_says_lost(member)
+        let lost_volume = !member.has_storage() && member.has_objects();
+        let is_lost = lost_volume || member.is_memory_gone();
+        (is_lost && member.etcd().is_none()) || super::safety::gate_says_lost(member)
     })
+}
+
+/// Whether all that there was of a first member in memory is gone, and with it what permit it had: made again, it could get another
+/// one. The status tells that it was there; so does the permit of another one, since none is given before all are there.
+fn has_lost_a_record(context: &Context<'_>, bootstrap: &Bootstrap) -> bool {
+    let first = || bootstrap.members.iter().filter_map(|name| context.world.member(name));
+    let issued = |member: &Member<'_>| member.facts.as_ref().is_some_and(|it| it.issued != Issued::Never);
+    let has_begun = first().any(issued);
+    let is_lost = |name: &MemberName| !has_objects(context, name) && (has_begun || is_shown(context, name));
+    guards::wanted_volume(context).medium == StorageMedium::Memory && bootstrap.members.iter().any(is_lost)
+}
+
+fn has_objects(context: &Context<'_>, name: &MemberName) -> bool {
+    context.world.member(name).is_some_and(Member::has_objects)
+}
+
+/// Whether the status says that a first member's objects have been seen.
+fn is_shown(context: &Context<'_>, name: &MemberName) -> bool {
+    let shown = context.world.status().map(|status| status.members.as_slice()).unwrap_or_default();
+    shown.iter().any(|member| member.name == name.as_str())
 }
 
 /// Whether the attempt still leads to what the spec asks for. Volumes cannot be changed, so others are made. A version cannot
@@ -62,12 +87,24 @@ fn forms_what_is_wanted(context: &Context<'_>, bootstrap: &Bootstrap) -> bool {
         .filter_map(|name| context.world.member(name)?.facts.as_ref())
         .filter(|facts| facts.is_of(&context.world.cluster))
         .collect();
+    let cannot_follow =
+        |name: &MemberName| context.world.member(name).is_some_and(|member| cannot_follow(context, member));
     let has_begun = facts.iter().any(|facts| facts.issued != Issued::Never);
     let is_other_version =
         facts.iter().any(|facts| facts.version.is_some_and(|it| it != context.desired.version));
     bootstrap.members.len() <= context.desired.size
         && facts.iter().all(|facts| guards::different(facts, &wanted).is_none())
         && !(has_begun && is_other_version)
+        && !bootstrap.members.iter().any(cannot_follow)
+}
+
+/// Whether a first member in memory cannot run as it is, and cannot be given what the spec asks for either: it would be lost. One that
+/// runs is let alone, for the cluster may be about to form.
+fn cannot_follow(context: &Context<'_>, member: &Member<'_>) -> bool {
+    let wanted = wanted_target(context);
+    let cannot_run = !member.etcd_container_runs() || container_restarts(member.pod) > 0;
+    let is_other = member.target.as_ref().is_some_and(|target| !target.is_same_as(&wanted));
+    member.is_lost_with_its_pod() && member.etcd().is_none() && cannot_run && is_other
 }
 
 /// Ends what an abandoned attempt left: its pods go, its volumes stay for a person to look at.
@@ -140,18 +177,22 @@ fn create_member(
     let record = bootstrap.to_record();
     let (attempt, token, members) = (record.attempt, record.token, record.members);
     let origin = Origin::First { attempt, token, members, naming: cluster.naming };
-    let claim = render::claim(cluster, name, &origin, wanted, &guards::wanted_volume(context));
-    plan.act_on_member(name, Action::Create(Box::new(Object::Claim(claim))));
-    let stateful_set = render::stateful_set(&context.rendering(wanted), name, Role::Voter);
-    plan.act_on_member(name, Action::Create(Box::new(Object::StatefulSet(stateful_set))));
+    let volume = guards::wanted_volume(context);
+    let creation = Creation { member: name, origin, target: wanted, volume: &volume, role: Role::Voter };
+    for action in creation.actions(context) {
+        plan.act_on_member(name, action);
+    }
 }
 
 fn follow_spec(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, wanted: &Target) {
-    if let Some(claim) = member.live_claim() {
+    if let Some(keeper) = member.live_keeper().filter(|_| member.has_storage()) {
         let is_other = member.target.as_ref().is_some_and(|target| !target.is_same_as(wanted));
         let is_ours = member.facts.as_ref().is_some_and(|facts| facts.is_of(&context.world.cluster));
-        if is_other && is_ours {
-            plan.act_on_record(&member.name, change::set_target(claim, wanted, None, "the spec has changed"));
+        if is_other && is_ours && !member.is_lost_with_its_pod() {
+            plan.act_on_record(
+                &member.name,
+                change::set_target(keeper, wanted, None, "the spec has changed"),
+            );
         }
         stateful_sets::keep(context, plan, member, Role::Voter);
     }
@@ -171,8 +212,11 @@ pub(super) fn permits(context: &Context<'_>, plan: &mut Plan) -> Flow {
         token: bootstrap.token.clone(),
         initial_cluster: permits::initial_cluster(context, bootstrap.members.iter()),
     };
+    // Of a member in memory nothing is left when its StatefulSet is deleted: others must tell then that there was one.
+    let are_all_there = bootstrap.members.iter().all(|name| has_objects(context, name));
     for member in bootstrap.members.iter().filter_map(|name| context.world.member(name)) {
-        if !is_to_restart(context, member) {
+        let is_remembered = are_all_there && is_shown(context, &member.name);
+        if (is_remembered || !member.is_in_memory()) && !is_to_restart(context, member) {
             permits::give_first(context, plan, member, &terms);
         }
     }
@@ -198,5 +242,8 @@ fn is_to_restart(context: &Context<'_>, member: &Member<'_>) -> bool {
         Issued::Unreadable => true,
     });
     let is_disturbed = member.etcd_container_runs() && may_be_spending;
-    member.live_claim().is_some() && restart::is_outdated(context, member) && !is_disturbed
+    member.has_storage()
+        && !member.is_lost_with_its_pod()
+        && restart::is_outdated(context, member)
+        && !is_disturbed
 }

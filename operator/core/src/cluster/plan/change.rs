@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
@@ -10,9 +9,8 @@ use serde_json::{Value, json};
 use super::{Action, Delete, Kind, Patch, PatchOperation, PatchPurpose, Target};
 use crate::cluster::render::compare::escape;
 use crate::cluster::target;
-use crate::names::{
-    ANNOTATION_FINGERPRINT, ANNOTATION_PREVIOUS_TARGET, ANNOTATION_TARGET, ANNOTATION_VERSION, CLUSTER_UID,
-};
+use crate::cluster::world::Keeper;
+use crate::names::{ANNOTATION_FINGERPRINT, ANNOTATION_PREVIOUS_TARGET, ANNOTATION_VERSION, CLUSTER_UID};
 
 /// The live object as a target.
 pub(super) fn target(kind: Kind, object: &impl Resource) -> Target {
@@ -21,6 +19,14 @@ pub(super) fn target(kind: Kind, object: &impl Resource) -> Target {
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
+    }
+}
+
+/// The live object that keeps a member's record, as a target.
+pub(super) fn target_of_keeper(keeper: Keeper<'_>) -> Target {
+    match keeper {
+        Keeper::Claim(claim) => target(Kind::PersistentVolumeClaim, claim),
+        Keeper::StatefulSet(live) => target(Kind::StatefulSet, live),
     }
 }
 
@@ -42,10 +48,10 @@ pub(super) fn delete(kind: Kind, object: &impl Resource, because: &str) -> Actio
 }
 
 /// The test that nobody has written to the object since it was seen.
-pub(super) fn unchanged(object: &impl Resource) -> PatchOperation {
+pub(super) fn unchanged(metadata: &ObjectMeta) -> PatchOperation {
     PatchOperation::Test {
         path: "/metadata/resourceVersion".to_owned(),
-        value: json!(object.resource_version().unwrap_or_default()),
+        value: json!(metadata.resource_version.clone().unwrap_or_default()),
     }
 }
 
@@ -92,22 +98,22 @@ pub(super) fn annotation_is(key: &str, value: &str) -> PatchOperation {
     }
 }
 
-/// Records on a claim what its member should run from now on; what follows is rendered from that. With it, what the member ran well
+/// Records what a member should run from now on; what follows is rendered from that. With it, what the member ran well
 /// before, by its digest.
 pub(super) fn set_target(
-    claim: &PersistentVolumeClaim,
+    keeper: Keeper<'_>,
     wanted: &target::Target,
     previous: Option<String>,
     because: &str,
 ) -> Action {
     let mut annotations = BTreeMap::from([
-        (ANNOTATION_TARGET.to_owned(), wanted.to_annotation()),
+        (keeper.target_key().to_owned(), wanted.to_annotation()),
         (ANNOTATION_VERSION.to_owned(), wanted.version.to_string()),
     ]);
     annotations.extend(previous.map(|digest| (ANNOTATION_PREVIOUS_TARGET.to_owned(), digest)));
-    let operations = annotate(&claim.metadata, &annotations);
+    let operations = annotate(keeper.metadata(), &annotations);
     let purpose = PatchPurpose::SetTarget { because: because.to_owned() };
-    patch(self::target(Kind::PersistentVolumeClaim, claim), operations, purpose)
+    patch(target_of_keeper(keeper), operations, purpose)
 }
 
 /// Those of the wanted entries that are missing or different.

@@ -68,7 +68,7 @@ pub(super) fn is_intended(context: &Context<'_>, member: &Member<'_>) -> bool {
             && !facts.may_hold_data()
             && !facts.set_aside
     };
-    member.listed.is_none() && member.live_claim().is_some() && member.facts.as_ref().is_some_and(is_unused)
+    member.listed.is_none() && member.has_storage() && member.facts.as_ref().is_some_and(is_unused)
 }
 
 /// Deletes StatefulSet, pod and volume, as far as they are there.
@@ -119,7 +119,8 @@ enum Fate {
 }
 
 fn fate(context: &Context<'_>, member: &Member<'_>) -> Fate {
-    let Some(facts) = member.facts.as_ref().filter(|facts| !facts.set_aside) else { return Fate::Nothing };
+    let of_claim = member.facts.as_ref().filter(|facts| member.claim.is_some() && !facts.set_aside);
+    let Some(facts) = of_claim else { return Fate::Nothing };
     if member.is_volume_ending() {
         return Fate::Goes;
     }

@@ -1,6 +1,7 @@
 //! What the user must be told and what ends a plan before anything is changed. Never acts.
 
 use super::{Context, Flow, Hold, Plan, QuorumHold, SpecHold};
+use crate::api::StorageMedium;
 use crate::cluster::observed::{ListedMember, MemberList};
 use crate::cluster::render::quantity;
 use crate::cluster::world::{ClaimFacts, VolumeRequest};
@@ -24,7 +25,9 @@ pub(super) fn spec(context: &Context<'_>, plan: &mut Plan) -> Flow {
         .values()
         .filter_map(|member| member.facts.as_ref())
         .filter(|facts| facts.is_of(&world.cluster) && !facts.set_aside)
-        .filter_map(|facts| Some(&facts.volume.as_ref()?.size));
+        .filter_map(|facts| facts.volume.as_ref())
+        .filter(|volume| [volume.medium, wanted.medium] == [StorageMedium::Disk; 2])
+        .map(|volume| &volume.size);
     if let Some(present) = sizes.find(|size| quantity::is_above(size, &wanted.size)) {
         let (from, to) = (present.clone(), wanted.size);
         plan.hold(Hold::Spec(SpecHold::VolumesDoNotShrink { from, to }));
@@ -54,6 +57,7 @@ pub(super) fn wanted_volume(context: &Context<'_>) -> VolumeRequest {
         size: context.desired.storage_size.0.clone(),
         storage_class_name: context.desired.storage_class_name.clone(),
         access_mode: context.desired.access_mode,
+        medium: context.desired.medium,
     }
 }
 
@@ -64,7 +68,9 @@ pub(super) fn different<'f>(facts: &'f ClaimFacts, wanted: &VolumeRequest) -> Op
     let is_same = if facts.is_volume_recorded || wanted.storage_class_name.is_some() {
         present.is_same_as(wanted)
     } else {
-        quantity::same(&present.size, &wanted.size) && present.access_mode == wanted.access_mode
+        quantity::same(&present.size, &wanted.size)
+            && present.access_mode == wanted.access_mode
+            && present.medium == wanted.medium
     };
     (!is_same).then_some(present)
 }

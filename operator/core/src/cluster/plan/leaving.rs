@@ -1,9 +1,10 @@
 //! Voters that are to go though they serve: their volume is being deleted or is not of the kind that the spec asks for, or somebody
-//! asked for it. Another member votes before one of them goes. Never removes anybody.
+//! asked for it, or they cannot be restarted with what the spec asks for because their data would be lost. Another member votes before one of them goes. Never removes anybody.
 
 use std::fmt;
 
-use super::{Context, Hold, Wait, restart, rollout, safety};
+use super::{Context, Hold, Wait, quota, restart, rollout, safety};
+use crate::api::StorageMedium;
 use crate::cluster::world::Member;
 
 /// Why a voter is to go.
@@ -15,6 +16,8 @@ pub(super) enum Because {
     VolumeDiffers,
     /// Somebody asked for it.
     Asked,
+    /// Its data is in its pod's memory, and that pod does not run what the spec asks for.
+    SettingsDiffer,
 }
 
 impl fmt::Display for Because {
@@ -25,6 +28,7 @@ impl fmt::Display for Because {
                 "its volume is not of the kind that the spec asks for, and its successor votes"
             }
             Because::Asked => "its replacement was asked for, and its successor votes",
+            Because::SettingsDiffer => "it does not run what the spec asks for, and its successor votes",
         })
     }
 }
@@ -40,7 +44,18 @@ pub(super) fn because(context: &Context<'_>, member: &Member<'_>) -> Option<Beca
     if context.requests.replaces(&member.name) {
         return Some(Because::Asked);
     }
-    (context.follows_spec && has_other_volume(context, member)).then_some(Because::VolumeDiffers)
+    if !context.follows_spec {
+        return None;
+    }
+    if has_other_volume(context, member) {
+        return Some(Because::VolumeDiffers);
+    }
+    (member.is_lost_with_its_pod() && has_other_settings(context, member)).then_some(Because::SettingsDiffer)
+}
+
+/// Whether a member does not run what the spec asks for, by its record or by the template that its pod was made from.
+fn has_other_settings(context: &Context<'_>, member: &Member<'_>) -> bool {
+    !rollout::is_as_specified(context, member) || restart::is_outdated(context, member)
 }
 
 /// Whether a member's volume is of another kind than the spec asks for. What its claim does not record is no difference: an earlier
@@ -48,7 +63,9 @@ pub(super) fn because(context: &Context<'_>, member: &Member<'_>) -> Option<Beca
 pub(super) fn has_other_volume(context: &Context<'_>, member: &Member<'_>) -> bool {
     let wanted = super::guards::wanted_volume(context);
     member.facts.as_ref().is_some_and(|facts| {
-        let is_asked_for = facts.is_volume_recorded || wanted.storage_class_name.is_some();
+        let is_asked_for = facts.is_volume_recorded
+            || wanted.storage_class_name.is_some()
+            || wanted.medium != StorageMedium::default();
         is_asked_for && facts.volume.as_ref().is_some_and(|volume| !volume.is_of_same_kind_as(&wanted))
     })
 }
@@ -70,17 +87,26 @@ pub(super) fn reason_to_wait(context: &Context<'_>) -> Option<Hold> {
     }
     let next = context.world.voters().find(|member| because(context, member).is_some())?;
     let in_turn = |message: String| Hold::Wait(Wait::Replacement { member: next.name.clone(), message });
-    // Who is replaced by request may be asked for because it is not well.
-    let unhealthy: Vec<_> = safety::unhealthy_voters(context)
-        .into_iter()
-        .filter(|name| !context.requests.replaces(name))
-        .collect();
+    // Who is replaced by request may be asked for because it is not well, and who has other settings may not be well because of them.
+    let may_be_unwell = |member: &Member<'_>| {
+        context.requests.replaces(&member.name) || because(context, member) == Some(Because::SettingsDiffer)
+    };
+    let unhealthy = context.world.voters().filter(|member| !member.votes() && !may_be_unwell(member));
+    let unhealthy: Vec<&str> = unhealthy.map(|member| member.name.as_str()).collect();
     if !unhealthy.is_empty() {
-        let names: Vec<&str> = unhealthy.iter().map(crate::names::MemberName::as_str).collect();
-        return Some(in_turn(format!("not healthy: {}", names.join(", "))));
+        return Some(in_turn(format!("not healthy: {}", unhealthy.join(", "))));
     }
     if let Some(message) = restart::reason_for_all_to_wait(context) {
         return Some(in_turn(message));
+    }
+    if because(context, next) == Some(Because::SettingsDiffer)
+        && let Some(stopped) = rollout::stopped(context)
+    {
+        return Some(stopped);
+    }
+    if quota::makes_room(context) && context.world.raised_alarms().next().is_some() {
+        // No member is well while etcd accepts no writes, which is what the change ends.
+        return None;
     }
     let soaks =
         |member: &&Member<'_>| because(context, member).is_none() && rollout::is_soaking(context, member);

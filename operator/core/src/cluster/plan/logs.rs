@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, Flow, Kind, PatchPurpose, Plan, change, versions};
+use super::{Context, Flow, PatchPurpose, Plan, change, versions};
 use crate::cluster::desired::{EtcdVersion, Line};
 use crate::cluster::world::{Member, Origin};
 use crate::names::{ANNOTATION_LOG_LINE, ANNOTATION_OLDEST_LINE};
@@ -22,13 +22,19 @@ pub(super) fn is_readable(member: &Member<'_>) -> bool {
     line.is_some_and(|line| line >= OLDEST_READABLE)
 }
 
+/// Whether the cluster is known never to have run what [`CANNOT_READ_ALL`] cannot read.
+pub(super) fn was_always_readable(member: &Member<'_>) -> bool {
+    let line = member.facts.as_ref().and_then(|facts| facts.oldest_line);
+    line.is_some_and(|line| line >= OLDEST_READABLE)
+}
+
 /// Keeps both records on each claim true: lower before any member runs an earlier minor; that of its own log higher once it has
 /// written a snapshot.
 pub(super) fn record(context: &Context<'_>, plan: &mut Plan) -> Flow {
     // Whoever runs an earlier minor writes its entries into everybody's log, snapshot or not.
     let Some(lowest) = context.world.listed().filter_map(lowest_line).min() else { return Flow::Next };
     for member in context.world.listed() {
-        let (Some(claim), Some(facts)) = (member.live_claim(), &member.facts) else { continue };
+        let (Some(keeper), Some(facts)) = (member.live_keeper(), &member.facts) else { continue };
         let oldest = facts.oldest_line.or_else(|| inherited(context, member)).map(|line| line.min(lowest));
         let snapshot = has_written_snapshot(member).then_some(lowest);
         let log = facts.log_line.max(snapshot).map(|line| line.min(lowest));
@@ -39,8 +45,8 @@ pub(super) fn record(context: &Context<'_>, plan: &mut Plan) -> Flow {
             differing.filter_map(|(key, line, _)| Some((key.to_owned(), line?.to_string()))).collect();
         if !values.is_empty() {
             let facts = values.iter().map(|(key, value)| format!("{key}={value}")).collect();
-            let operations = change::annotate(&claim.metadata, &values);
-            let target = change::target(Kind::PersistentVolumeClaim, claim);
+            let operations = change::annotate(keeper.metadata(), &values);
+            let target = change::target_of_keeper(keeper);
             let purpose = PatchPurpose::RecordFacts { facts };
             plan.act_on_record(&member.name, change::patch(target, operations, purpose));
         }

@@ -5,6 +5,7 @@ mod action;
 mod bootstrap;
 mod change;
 mod cleanup;
+mod creation;
 mod describe;
 mod guards;
 mod hold;
@@ -198,12 +199,13 @@ impl<'a> Context<'a> {
         Context { world, desired, follows_spec, requests, course }
     }
 
-    /// What a member's objects are rendered from by this operator.
-    fn rendering<'r>(&'r self, target: &'r target::Target) -> Rendering<'r> {
+    /// What a member's objects are rendered from by this operator. `memory` is how much of it holds the data, if not a claim does.
+    fn rendering<'r>(&'r self, target: &'r target::Target, memory: Option<&'r str>) -> Rendering<'r> {
         Rendering {
             cluster: &self.world.cluster,
             target,
             operator_image: &self.world.observed.settings.operator_image,
+            memory,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Permits: at most one for an incarnation, recorded on the claim before it is given to the pod. The record names the
+//! Permits: at most one for an incarnation, recorded with its member before it is given to the pod. The record names the
 //! pod; if that pod is gone and never spent it, the incarnation is burned, because nobody can prove that it did not.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,16 +90,16 @@ fn is_proven_spent(member: &Member<'_>, issued: &IssuedPermit) -> bool {
 }
 
 fn record_spent(plan: &mut Plan, member: &Member<'_>, issued: &IssuedPermit) {
-    let Some(claim) = member.live_claim() else { return };
-    let Some(before) = claim.annotations().get(ANNOTATION_PERMIT_ISSUED) else { return };
+    let Some(keeper) = member.live_keeper() else { return };
+    let metadata = keeper.metadata();
+    let annotations = metadata.annotations.as_ref();
+    let Some(before) = annotations.and_then(|all| all.get(ANNOTATION_PERMIT_ISSUED)) else { return };
     let value = annotation(&IssuedPermit { spent: true, ..issued.clone() });
-    let operations = [
-        vec![change::annotation_is(ANNOTATION_PERMIT_ISSUED, before)],
-        change::annotate(&claim.metadata, &value),
-    ]
-    .concat();
+    let operations =
+        [vec![change::annotation_is(ANNOTATION_PERMIT_ISSUED, before)], change::annotate(metadata, &value)]
+            .concat();
     let purpose = PatchPurpose::RecordFacts { facts: vec![format!("permit {} is spent", issued.id)] };
-    let target = change::target(Kind::PersistentVolumeClaim, claim);
+    let target = change::target_of_keeper(keeper);
     plan.act_on_record(&member.name, change::patch(target, operations, purpose));
 }
 
@@ -119,7 +119,7 @@ pub(super) fn give_first(context: &Context<'_>, plan: &mut Plan, member: &Member
     else {
         return;
     };
-    let is_usable = member.live_claim().is_some() && facts.is_of(&context.world.cluster) && !facts.set_aside;
+    let is_usable = member.has_storage() && facts.is_of(&context.world.cluster) && !facts.set_aside;
     if !is_usable || member.gate().is_some_and(|report| !report.spent_permits.is_empty()) {
         return;
     }
@@ -156,13 +156,14 @@ fn annotation(issued: &IssuedPermit) -> BTreeMap<String, String> {
 }
 
 fn record(plan: &mut Plan, member: &Member<'_>, id: &PermitId, pod_uid: &str) {
-    let Some(claim) = member.live_claim() else { return };
+    let Some(keeper) = member.live_keeper() else { return };
+    let metadata = keeper.metadata();
     let issued = IssuedPermit { id: id.clone(), pod_uid: pod_uid.to_owned(), spent: false };
     // `at most once` rests on this test: of two operators that both saw no record, one fails here.
     let operations =
-        [vec![change::unchanged(claim)], change::annotate(&claim.metadata, &annotation(&issued))].concat();
+        [vec![change::unchanged(metadata)], change::annotate(metadata, &annotation(&issued))].concat();
     let purpose = PatchPurpose::RecordPermit { permit: id.to_string(), pod_uid: pod_uid.to_owned() };
-    let target = change::target(Kind::PersistentVolumeClaim, claim);
+    let target = change::target_of_keeper(keeper);
     plan.act_on_member(&member.name, change::patch(target, operations, purpose));
 }
 

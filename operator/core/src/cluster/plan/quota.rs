@@ -5,7 +5,7 @@ use super::{Context, Flow, Hold, Plan, SpecHold, stateful_sets};
 use crate::cluster::observed::AlarmKind;
 use crate::cluster::render::quantity;
 use crate::cluster::target::{Target, fitting_quota_bytes};
-use crate::cluster::world::{Member, World};
+use crate::cluster::world::{Keeper, Member, VolumeRequest, World};
 
 /// etcd's limit where it is told none (`DefaultQuotaBytes` in `server/storage/quota.go`).
 const DEFAULT_QUOTA_BYTES: u64 = 2 << 30;
@@ -36,11 +36,27 @@ pub(super) fn wanted(context: &Context<'_>, member: &Member<'_>, present: &Targe
     }
 }
 
+/// The quota of a member that is added as the spec asks for, and whether the spec chose it.
+pub(super) fn of_new_member(
+    context: &Context<'_>,
+    common: &Target,
+    volume: &VolumeRequest,
+) -> (Option<u64>, bool) {
+    let smallest = smallest_bytes(&context.world);
+    match context.desired.etcd.quota_backend_bytes {
+        Some(chosen) if chosen >= smallest => (Some(chosen), true),
+        Some(_) => (common.quota_backend_bytes.map(|quota| quota.max(smallest)), common.is_quota_chosen),
+        None => (fitting_quota_bytes(&volume.size, context.world.largest_database_bytes()), false),
+    }
+}
+
 /// How much a member's volume holds: as it was asked for, or less while it has not grown yet.
 fn volume(member: &Member<'_>) -> Option<String> {
     let asked = member.facts.as_ref()?.volume.as_ref()?.size.clone();
-    let capacity =
-        member.live_claim()?.status.as_ref().and_then(|status| status.capacity.as_ref()?.get("storage"));
+    let capacity = match member.live_keeper()? {
+        Keeper::Claim(claim) => claim.status.as_ref().and_then(|it| it.capacity.as_ref()?.get("storage")),
+        Keeper::StatefulSet(_) => None,
+    };
     Some(match capacity {
         Some(capacity) if quantity::is_above(&asked, &capacity.0) => capacity.0.clone(),
         Some(_) | None => asked,

@@ -1,27 +1,24 @@
-//! What is recorded on each claim: that the cluster formed, who the member is, what it runs. Put back when somebody
+//! What is recorded of each member, on its claim or its StatefulSet: that the cluster formed, who the member is, what it runs. Put back when somebody
 //! changed it. Never records what was not seen in this very observation.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 
-use super::{
-    Action, Context, Flow, Hold, Kind, ObjectHold, PatchPurpose, Plan, change, guards, stateful_sets,
-};
+use super::{Action, Context, Flow, Hold, ObjectHold, PatchPurpose, Plan, change, guards, stateful_sets};
 use crate::cluster::observed::KnownMembers;
-use crate::cluster::world::{ClaimFacts, Member, Origin, VolumeRequest};
+use crate::cluster::world::{ClaimFacts, Keeper, Member, Origin, VolumeRequest};
 use crate::names::{
-    ANNOTATION_FORMED, ANNOTATION_MEMBER_ID, ANNOTATION_ORIGIN, ANNOTATION_STORAGE, ANNOTATION_TARGET,
-    ANNOTATION_VERSION, CLUSTER_UID, LABEL_INSTANCE,
+    ANNOTATION_FORMED, ANNOTATION_MEMBER_ID, ANNOTATION_ORIGIN, ANNOTATION_STORAGE, ANNOTATION_VERSION,
+    CLUSTER_UID, LABEL_INSTANCE,
 };
 
-/// Latches on the claim of every listed member that the cluster has formed, and takes off every claim of the cluster what must
+/// Latches on the record of every listed member that the cluster has formed, and takes off every claim of the cluster what must
 /// not be there.
 pub(super) fn on_claims(context: &Context<'_>, plan: &mut Plan) -> Flow {
     let Some(list) = context.world.list else { return Flow::Stop };
     for member in context.world.members.values() {
-        let (Some(claim), Some(facts)) = (member.live_claim(), &member.facts) else { continue };
+        let (Some(keeper), Some(facts)) = (member.live_keeper(), &member.facts) else { continue };
         let proven = is_proven(list, member);
         let is_ours = facts.is_of(&context.world.cluster);
         let wanted = match member.listed {
@@ -32,40 +29,45 @@ pub(super) fn on_claims(context: &Context<'_>, plan: &mut Plan) -> Flow {
                 }));
                 continue;
             }
-            Some(_) => wanted(context, list, member, facts, proven),
+            Some(_) => wanted(context, list, member, keeper, proven),
             None if !is_ours => continue,
             None => BTreeMap::new(),
         };
-        if let Some(action) = record(context, member, claim, wanted) {
+        if let Some(action) = record(context, member, keeper, wanted) {
             plan.act_on_record(&member.name, action);
         }
     }
     Flow::Next
 }
 
-/// The change of a claim that brings it its annotations and labels, if anything is missing or too much.
+/// The change that brings a record its annotations, and a claim its labels, if anything is missing or too much.
 fn record(
     context: &Context<'_>,
     member: &Member<'_>,
-    claim: &PersistentVolumeClaim,
+    keeper: Keeper<'_>,
     wanted: BTreeMap<String, String>,
 ) -> Option<Action> {
-    let annotations = claim.metadata.annotations.as_ref();
+    let metadata = keeper.metadata();
+    let annotations = metadata.annotations.as_ref();
     let facts = change::differing(annotations, wanted);
-    let labels = match member.listed {
-        Some(_) => change::differing(
-            claim.metadata.labels.as_ref(),
+    let labels = match (keeper, member.listed) {
+        (Keeper::Claim(_), Some(_)) => change::differing(
+            metadata.labels.as_ref(),
             context.world.cluster.member_claim_labels(&member.name),
         ),
-        None => BTreeMap::new(),
+        // The labels of a StatefulSet are put back with the rest of it.
+        (Keeper::StatefulSet(_), _) | (Keeper::Claim(_), None) => BTreeMap::new(),
     };
-    let is_tracked = claim.labels().contains_key(LABEL_INSTANCE);
+    let is_tracked = match keeper {
+        Keeper::Claim(claim) => claim.labels().contains_key(LABEL_INSTANCE),
+        Keeper::StatefulSet(_) => false,
+    };
     let mut operations = Vec::new();
     if !facts.is_empty() {
-        operations.extend(change::annotate(&claim.metadata, &facts));
+        operations.extend(change::annotate(metadata, &facts));
     }
     if !labels.is_empty() {
-        operations.extend(change::label(&claim.metadata, &labels));
+        operations.extend(change::label(metadata, &labels));
     }
     if is_tracked {
         operations.push(change::remove_label(LABEL_INSTANCE));
@@ -83,7 +85,7 @@ fn record(
     } else {
         PatchPurpose::RecordFacts { facts: entries }
     };
-    Some(change::patch(change::target(Kind::PersistentVolumeClaim, claim), operations, purpose))
+    Some(change::patch(change::target_of_keeper(keeper), operations, purpose))
 }
 
 /// Whether etcd itself answers from this volume as this member of this cluster. The gate lets it start only on a disk
@@ -98,9 +100,10 @@ fn wanted(
     context: &Context<'_>,
     list: &KnownMembers,
     member: &Member<'_>,
-    facts: &ClaimFacts,
+    keeper: Keeper<'_>,
     proven: bool,
 ) -> BTreeMap<String, String> {
+    let facts = ClaimFacts::read(keeper);
     let target = stateful_sets::target(context, member);
     let mut wanted: BTreeMap<String, String> = [
         (ANNOTATION_FORMED.to_owned(), list.cluster_id.to_string()),
@@ -109,15 +112,17 @@ fn wanted(
     ]
     .into();
     if facts.target.as_ref().is_none_or(|recorded| !recorded.is_same_as(&target)) {
-        wanted.insert(ANNOTATION_TARGET.to_owned(), target.to_annotation());
+        wanted.insert(keeper.target_key().to_owned(), target.to_annotation());
     }
     if let Some(volume) = facts.volume.as_ref().filter(|_| !facts.is_volume_recorded) {
-        wanted.insert(ANNOTATION_STORAGE.to_owned(), as_asked_for(context, facts, volume).to_annotation());
+        wanted.insert(ANNOTATION_STORAGE.to_owned(), as_asked_for(context, &facts, volume).to_annotation());
     }
     if let Some(id) = member.id().filter(|_| proven) {
         wanted.insert(ANNOTATION_MEMBER_ID.to_owned(), id.to_string());
     }
-    if facts.origin.is_none() {
+    // Without it a StatefulSet that has not started gets no permit: nobody knows whether it had one.
+    let may_be_unused = matches!(keeper, Keeper::StatefulSet(_)) && !member.has_started();
+    if facts.origin.is_none() && !may_be_unused {
         let origin = Origin::Added { token: context.world.token(), naming: context.world.cluster.naming };
         wanted.insert(ANNOTATION_ORIGIN.to_owned(), origin.to_annotation());
     }

@@ -27,7 +27,7 @@ pub(super) fn outdated_pods(context: &Context<'_>, plan: &mut Plan) -> Flow {
         .world
         .listed()
         .filter(|member| {
-            member.live_claim().is_some() && member.etcd_container_runs() && is_outdated(context, member)
+            may_be_made_anew(member) && member.etcd_container_runs() && is_outdated(context, member)
         })
         .collect();
     outdated.sort_by_key(|member| in_turn(context, member));
@@ -56,7 +56,12 @@ pub(super) fn stopped_pods(context: &Context<'_>, plan: &mut Plan) -> Flow {
 }
 
 fn is_stopped(member: &Member<'_>) -> bool {
-    member.live_claim().is_some() && !member.etcd_container_runs()
+    may_be_made_anew(member) && !member.etcd_container_runs()
+}
+
+/// Whether a member's data outlives its pod, or there is none.
+fn may_be_made_anew(member: &Member<'_>) -> bool {
+    member.has_storage() && !member.is_lost_with_its_pod()
 }
 
 /// Whose turn is first: who does not work, then the followers, then the leader.

@@ -4,7 +4,7 @@
 use kube::ResourceExt;
 
 use super::{Context, Flow, Hold, Notice, ObjectHold, Plan};
-use crate::cluster::world::ClaimFacts;
+use crate::cluster::world::{ClaimFacts, Keeper};
 
 /// Before anything is chosen: holds, or says what is passed over.
 pub(super) fn hold_or_notice(context: &Context<'_>, plan: &mut Plan) -> Flow {
@@ -36,7 +36,7 @@ pub(super) fn notice(context: &Context<'_>, plan: &mut Plan) -> Flow {
 fn with_data(context: &Context<'_>) -> Vec<String> {
     let claims = context.world.claims_of_others.iter();
     let may_hold_data = |claim: &&&k8s_openapi::api::core::v1::PersistentVolumeClaim| {
-        let facts = ClaimFacts::read(claim);
+        let facts = ClaimFacts::read(Keeper::Claim(claim));
         facts.cluster_uid.is_none() || facts.may_hold_data()
     };
     claims.filter(may_hold_data).map(|claim| claim.name_any()).collect()

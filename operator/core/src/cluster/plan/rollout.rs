@@ -4,12 +4,12 @@
 use jiff::SignedDuration;
 
 use super::{
-    Context, Flow, Hold, Plan, SpecHold, Wait, change, leaving, quota, restart, stateful_sets, versions,
+    Context, Flow, Hold, Plan, SpecHold, Wait, change, leaving, quota, restart, scale, stateful_sets, versions,
 };
 use crate::api::MemberStatus;
 use crate::cluster::desired::Desired;
 use crate::cluster::target::Target;
-use crate::cluster::world::{Health, Member, container_restarts};
+use crate::cluster::world::{Health, Member, VolumeRequest, container_restarts};
 
 /// How many times the soak, and how long at least, a member must be well before a restart of its container says nothing against
 /// what it was changed to any more.
@@ -40,15 +40,29 @@ fn wanted_target(context: &Context<'_>, member: &Member<'_>, present: &Target) -
     }
 }
 
-fn is_as_specified(context: &Context<'_>, member: &Member<'_>) -> bool {
+/// What a member gets that is added for one whose settings differ, on this volume: what the spec asks for, where members that are
+/// added otherwise get what the others have.
+pub(super) fn wanted_of_successor(context: &Context<'_>, common: &Target, volume: &VolumeRequest) -> Target {
+    let (quota_backend_bytes, is_quota_chosen) = quota::of_new_member(context, common, volume);
+    Target {
+        is_quota_chosen,
+        restart: context.requests.restart.clone().or_else(|| common.restart.clone()),
+        ..Target::of_spec(context.desired, versions::of_successor(context, common.version), quota_backend_bytes)
+    }
+}
+
+/// Whether a member should run, by its record, what the spec asks of it.
+pub(super) fn is_as_specified(context: &Context<'_>, member: &Member<'_>) -> bool {
     let present = stateful_sets::target(context, member);
     present.is_same_as(&wanted_target(context, member, &present))
 }
 
-/// Whether a member is to be changed. One whose volume ends is replaced instead, and nobody is where the spec is not followed.
+/// Whether a member is to be changed. One whose volume ends, or whose data would go with its pod, is replaced instead, and nobody is
+/// where the spec is not followed.
 fn is_behind(context: &Context<'_>, member: &Member<'_>) -> bool {
     context.follows_spec
-        && member.live_claim().is_some()
+        && member.has_storage()
+        && !member.is_lost_with_its_pod()
         && member.facts.as_ref().is_some_and(|facts| facts.is_of(&context.world.cluster) && !facts.set_aside)
         && !is_as_specified(context, member)
 }
@@ -86,7 +100,11 @@ pub(super) fn advance(context: &Context<'_>, plan: &mut Plan) -> Flow {
 /// A member that is stuck gets what the spec asks for before anybody is added or promoted, and whoever else is not well: what keeps
 /// it may be what was changed, and it cannot be disturbed. What other members were changed to must be proven even so.
 pub(super) fn to_stuck_members(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    let next = context.world.listed().find(|member| is_stuck(member) && is_behind(context, member));
+    // One in memory that was added for a change is dropped instead if that change is taken back.
+    let is_dropped = |member: &Member<'_>| member.is_in_memory() && scale::is_to_drop(context, member);
+    let is_next =
+        |member: &&Member<'_>| is_stuck(member) && is_behind(context, member) && !is_dropped(member);
+    let next = context.world.listed().find(is_next);
     if let Some(next) = next {
         match reason_to_wait(context, next) {
             Some(hold) => plan.hold(hold),
@@ -121,13 +139,13 @@ pub(super) fn to_stuck_members_without_quorum(context: &Context<'_>, plan: &mut 
 }
 
 fn set_target(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>) {
-    let Some(claim) = member.live_claim() else { return };
+    let Some(keeper) = member.live_keeper() else { return };
     let present = stateful_sets::target(context, member);
     let wanted = wanted_target(context, member, &present);
     // What it has never run well is nothing to go back to.
     let recorded = previous_target(member).filter(|_| !is_proven(context, member));
     let previous = recorded.cloned().unwrap_or_else(|| present.digest());
-    let action = change::set_target(claim, &wanted, Some(previous), "the spec has changed");
+    let action = change::set_target(keeper, &wanted, Some(previous), "the spec has changed");
     plan.act_on_record(&member.name, action);
 }
 
@@ -165,6 +183,12 @@ fn reason_to_wait(context: &Context<'_>, next: &Member<'_>) -> Option<Hold> {
         context.desired.soak.as_secs()
     );
     Some(Hold::Wait(Wait::Soak { member: soaking.name.clone(), message }))
+}
+
+/// Why what the spec asks for goes no further, if a member that runs it has ended because of it.
+pub(super) fn stopped(context: &Context<'_>) -> Option<Hold> {
+    let mut changed = context.world.listed().filter(|member| is_as_specified(context, member));
+    changed.find_map(|member| stops_the_rollout(context, member))
 }
 
 /// Whether what a member runs has yet to prove itself.

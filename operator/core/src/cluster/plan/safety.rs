@@ -32,6 +32,8 @@ pub enum Loss {
     ClaimEnding,
     /// Its gate found no log, and it had its permit.
     GateSaysLost,
+    /// Its data was in the memory of a pod that is gone.
+    MemoryGone,
     /// It has been silent for longer than the grace period.
     Silent,
 }
@@ -42,6 +44,7 @@ impl fmt::Display for Loss {
             Loss::ClaimGone => "its volume is gone",
             Loss::ClaimEnding => "its volume is being deleted",
             Loss::GateSaysLost => "its disk holds no log",
+            Loss::MemoryGone => "its data was in the memory of a pod that is gone",
             Loss::Silent => "it has been silent for too long",
         })
     }
@@ -55,15 +58,18 @@ pub(super) fn loss(context: &Context<'_>, member: &Member<'_>) -> Option<Loss> {
         return None;
     }
     if gate_says_lost(member) {
-        return Some(Loss::GateSaysLost);
+        return Some(if member.is_memory_gone() { Loss::MemoryGone } else { Loss::GateSaysLost });
     }
     if member.is_ready_by_kubelet() {
         return None;
     }
-    match member.claim {
-        None => Some(Loss::ClaimGone),
-        Some(_) if member.live_claim().is_none() && !has_etcd(member) => Some(Loss::ClaimEnding),
-        Some(_) => (silence(context, member) == Silence::TooLong).then_some(Loss::Silent),
+    match (member.claim, member.has_storage()) {
+        (None, true) if member.is_memory_gone() => Some(Loss::MemoryGone),
+        (None, false) => Some(Loss::ClaimGone),
+        (Some(_), false) if !has_etcd(member) => Some(Loss::ClaimEnding),
+        (Some(_), false) | (_, true) => {
+            (silence(context, member) == Silence::TooLong).then_some(Loss::Silent)
+        }
     }
 }
 
@@ -169,11 +175,13 @@ pub(super) fn is_whole(context: &Context<'_>) -> bool {
     context.world.voters().filter(|member| member.votes()).count() >= context.desired.size
 }
 
-/// Members that had started and whose gate refuses to start them again. Several at once have one common cause.
+/// Members that had started and whose gate refuses to start them again. Several at once have one common cause, which a person must
+/// find before their disks are given up. Of an empty memory the cause is known, a new pod or a node that was restarted, and there is
+/// nothing to give up.
 pub(super) fn refusing_gates(context: &Context<'_>) -> Vec<MemberName> {
     let refuses = |member: &&Member<'_>| match member.gate().map(|report| report.reason) {
         Some(GateHoldReason::Foreign | GateHoldReason::Fenced) => true,
-        Some(GateHoldReason::Lost) => gate_says_lost(member),
+        Some(GateHoldReason::Lost) => gate_says_lost(member) && !member.is_in_memory(),
         None => false,
     };
     context

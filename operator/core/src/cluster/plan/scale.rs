@@ -5,10 +5,12 @@
 
 use std::cmp::Reverse;
 
+use super::creation::Creation;
 use super::{
     Action, Concern, Context, Flow, Hold, Object, Plan, QuorumHold, Wait, cleanup, guards, leaving, restart,
-    safety, stateful_sets,
+    rollout, safety, stateful_sets,
 };
+use crate::api::StorageMedium;
 use crate::cluster::observed::KnownMembers;
 use crate::cluster::render::{self, quantity};
 use crate::cluster::target::Target;
@@ -69,20 +71,48 @@ fn reason_to_drop(context: &Context<'_>, learner: &Member<'_>) -> Option<String>
     if context.requests.replaces(&learner.name) {
         return Some("its replacement was asked for".to_owned());
     }
-    // One that was added for a change of volumes may be in the way of the next change, or of a repair, which has the others' volume.
-    let is_unwanted = context.follows_spec && leaving::has_other_volume(context, learner);
+    // One that was added for a change may be in the way of the next change, or of a repair, which has what the others have.
     let is_in_the_way = !learner.has_started() && context.world.voters().count() < context.desired.size;
     let common = context.world.common_volume_of_voters();
     let volume = learner.facts.as_ref().and_then(|facts| facts.volume.as_ref());
-    let is_as_others = volume.zip(common).is_some_and(|(volume, common)| volume.is_of_same_kind_as(&common));
-    match (is_as_others, is_unwanted, is_in_the_way) {
-        (false, true, _) => Some("its volume is not of the kind that the spec asks for".to_owned()),
-        (false, false, true) => Some(
-            "a voter must be replaced first, and its volume is not of the kind that the others have"
-                .to_owned(),
-        ),
-        (true, _, _) | (false, false, false) => None,
+    let has_others_volume =
+        volume.zip(common).is_some_and(|(volume, common)| volume.is_of_same_kind_as(&common));
+    let reasons = if !has_others_volume {
+        let is_unwanted = context.follows_spec && leaving::has_other_volume(context, learner);
+        (
+            is_unwanted,
+            "its volume is not of the kind that the spec asks for",
+            "its volume is not of the kind that",
+        )
+    } else if has_settings_of_its_own(context, learner) {
+        let is_unwanted = context.follows_spec && !rollout::is_as_specified(context, learner);
+        (is_unwanted, "it does not run what the spec asks for", "it does not run what")
+    } else {
+        return None;
+    };
+    match (reasons, is_in_the_way) {
+        ((true, unwanted, _), _) => Some(unwanted.to_owned()),
+        ((false, _, other), true) => {
+            Some(format!("a voter must be replaced first, and {other} the others have"))
+        }
+        ((false, _, _), false) => None,
     }
+}
+
+/// Whether a learner must never vote.
+pub(super) fn is_to_drop(context: &Context<'_>, member: &Member<'_>) -> bool {
+    member.listed.is_some() && !member.is_voter() && reason_to_drop(context, member).is_some()
+}
+
+/// Whether a learner in memory was added with other settings than the voters have. Its quota may be larger because the database is,
+/// and one that was changed since, because it was stuck, was added with theirs.
+fn has_settings_of_its_own(context: &Context<'_>, learner: &Member<'_>) -> bool {
+    let (Some(target), Some(common)) = (&learner.target, context.world.common_target_of_voters()) else {
+        return false;
+    };
+    let was_changed = learner.facts.as_ref().is_some_and(|facts| facts.previous_target.is_some());
+    let as_others = Target { quota_backend_bytes: target.quota_backend_bytes, ..common };
+    learner.is_in_memory() && !was_changed && !target.is_same_as(&as_others)
 }
 
 /// Adds or removes one member if the number is not the wanted one.
@@ -115,7 +145,8 @@ fn grow(context: &Context<'_>, plan: &mut Plan, list: &KnownMembers) -> Flow {
         return Flow::Next;
     }
     let volume = volume_of_new_member(context, is_extra);
-    let member = prepare(context, plan, volume);
+    let target = target_of_new_member(context, is_extra, &volume);
+    let member = prepare(context, plan, &volume, &target);
     let action = Action::AddLearner {
         peer_url: context.world.cluster.peer_url(&member),
         member,
@@ -127,38 +158,40 @@ fn grow(context: &Context<'_>, plan: &mut Plan, list: &KnownMembers) -> Flow {
 
 /// Makes the objects of the member to be, before it is added: a crash in between leaves an unused volume that is found
 /// again. Were it the other way round, an entry in the list without a volume could be one whose volume was lost.
-fn prepare(context: &Context<'_>, plan: &mut Plan, volume: VolumeRequest) -> MemberName {
+fn prepare(context: &Context<'_>, plan: &mut Plan, volume: &VolumeRequest, target: &Target) -> MemberName {
     let intended = context.world.members.values().find(|member| cleanup::is_intended(context, member));
-    let name = match intended {
-        Some(member) => member.name.clone(),
-        None => context.world.fresh_names(1).pop_first().expect("one name was asked for"),
-    };
-    let target = match intended {
-        Some(member) => stateful_sets::target(context, member),
-        None => target_of_new_member(context),
-    };
-    let cluster = &context.world.cluster;
-    if intended.is_none() {
-        let origin = Origin::Added { token: context.world.token(), naming: cluster.naming };
-        let claim = render::claim(cluster, &name, &origin, &target, &volume);
-        plan.act(Concern::Membership, Action::Create(Box::new(Object::Claim(claim))));
+    if let Some(member) = intended {
+        if member.stateful_set.is_none() {
+            let target = stateful_sets::target(context, member);
+            let rendering = context.rendering(&target, None);
+            let stateful_set = render::stateful_set(&rendering, &member.name, Role::Learner);
+            plan.act(Concern::Membership, Action::Create(Box::new(Object::StatefulSet(stateful_set))));
+        }
+        return member.name.clone();
     }
-    if intended.is_none_or(|member| member.stateful_set.is_none()) {
-        let stateful_set = render::stateful_set(&context.rendering(&target), &name, Role::Learner);
-        plan.act(Concern::Membership, Action::Create(Box::new(Object::StatefulSet(stateful_set))));
+    let name = context.world.fresh_names(1).pop_first().expect("one name was asked for");
+    let origin = Origin::Added { token: context.world.token(), naming: context.world.cluster.naming };
+    let creation = Creation { member: &name, origin, target, volume, role: Role::Learner };
+    for action in creation.actions(context) {
+        plan.act(Concern::Membership, action);
     }
     name
+}
+
+/// Whether a member that is added comes for one that is to go because of what the spec asks for.
+fn is_for_a_change(context: &Context<'_>, is_extra: bool) -> bool {
+    is_extra && context.follows_spec && !leaving::is_repair(context)
 }
 
 /// As most others have it, for what the spec asks for may be what nobody can have; as the spec asks for where somebody is replaced
 /// because of that, or because somebody asked for it.
 fn volume_of_new_member(context: &Context<'_>, is_extra: bool) -> VolumeRequest {
     let wanted = guards::wanted_volume(context);
-    let is_repair = !is_extra || !context.follows_spec || leaving::is_repair(context);
     let Some(common) = context.world.common_volume() else { return wanted };
-    // Volumes do not shrink, so successors are no smaller either.
-    let is_smaller = quantity::is_above(&common.size, &wanted.size);
-    if is_repair {
+    // Volumes do not shrink, so successors are no smaller either. What is in memory has nothing to keep.
+    let is_smaller = quantity::is_above(&common.size, &wanted.size)
+        && [common.medium, wanted.medium] == [StorageMedium::Disk; 2];
+    if !is_for_a_change(context, is_extra) {
         common
     } else if is_smaller {
         VolumeRequest { size: common.size, ..wanted }
@@ -167,11 +200,15 @@ fn volume_of_new_member(context: &Context<'_>, is_extra: bool) -> VolumeRequest 
     }
 }
 
-/// As the others run; and a quota that the database of the others has outgrown would stop the new member at once.
-fn target_of_new_member(context: &Context<'_>) -> Target {
+/// As the others run; and a quota that the database of the others has outgrown would stop the new member at once. As the spec asks
+/// for where its data will be in memory and somebody is replaced for a change: it could not be restarted for that later.
+fn target_of_new_member(context: &Context<'_>, is_extra: bool, volume: &VolumeRequest) -> Target {
     let world = &context.world;
     let version = world.version.unwrap_or(context.desired.version);
     let target = world.common_target().unwrap_or_else(|| Target::of_spec(context.desired, version, None));
+    if volume.medium == StorageMedium::Memory && is_for_a_change(context, is_extra) {
+        return rollout::wanted_of_successor(context, &target, volume);
+    }
     let smallest = world.largest_database_bytes().saturating_mul(6) / 5;
     Target { quota_backend_bytes: target.quota_backend_bytes.map(|quota| quota.max(smallest)), ..target }
 }
@@ -210,7 +247,7 @@ fn shrink(context: &Context<'_>, plan: &mut Plan, list: &KnownMembers) -> Flow {
 /// A learner that has its permit may or may not have written to its volume. It is seen to run before it is removed, so
 /// that its volume is known to be its own afterwards and need not be kept.
 fn reason_to_see_it_first(victim: &Member<'_>) -> Option<String> {
-    let facts = victim.facts.as_ref()?;
+    let facts = victim.facts.as_ref().filter(|_| !victim.is_in_memory())?;
     let is_unseen = !victim.is_voter() && facts.issued != Issued::Never && facts.member_id.is_none();
     is_unseen.then(|| "it is not wanted any more, and is removed once it was seen to run".to_owned())
 }
@@ -218,8 +255,7 @@ fn reason_to_see_it_first(victim: &Member<'_>) -> Option<String> {
 /// Who goes first: who is known to be corrupt, then a learner, then a voter whose volume is being deleted, then one that is to be
 /// replaced, then one that is not healthy, then the newest. The leader is last, so that shrinking never needs an election.
 fn superfluous<'c, 'a>(context: &'c Context<'a>) -> Option<&'c Member<'a>> {
-    let created =
-        |member: &Member<'_>| member.claim.and_then(|claim| claim.metadata.creation_timestamp.clone());
+    let created = |member: &Member<'_>| member.keeper()?.metadata().creation_timestamp.clone();
     context.world.listed().min_by_key(|member| {
         let newest_first = Reverse(created(member).map(|time| time.0));
         let is_leader = context.world.leads(member);

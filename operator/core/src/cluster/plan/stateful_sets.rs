@@ -22,7 +22,7 @@ use crate::names::{
 
 /// Of every member in the list whose volume is there.
 pub(super) fn of_listed(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    for member in context.world.listed().filter(|member| member.live_claim().is_some()) {
+    for member in context.world.listed().filter(|member| member.has_storage()) {
         let role = if member.is_voter() { Role::Voter } else { Role::Learner };
         keep(context, plan, member, role);
     }
@@ -39,7 +39,7 @@ pub(super) fn of_volumes(context: &Context<'_>, plan: &mut Plan) -> Flow {
 }
 
 pub(super) fn has_used_volume(context: &Context<'_>, member: &Member<'_>) -> bool {
-    member.live_claim().is_some()
+    member.has_storage()
         && member.facts.as_ref().is_some_and(|facts| {
             facts.is_of(&context.world.cluster) && !facts.set_aside && facts.issued != Issued::Never
         })
@@ -89,11 +89,11 @@ struct Patch {
     is_repair: bool,
 }
 
-/// Makes or mends one.
+/// Makes or mends one. That of a member in memory is never made again: its record and its data went with it.
 pub(super) fn keep(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, role: Role) {
     let Some(live) = member.stateful_set else {
         let target = target(context, member);
-        let rendered = render::stateful_set(&context.rendering(&target), &member.name, role);
+        let rendered = render::stateful_set(&context.rendering(&target, None), &member.name, role);
         plan.act_on_member(&member.name, Action::Create(Box::new(Object::StatefulSet(rendered))));
         return;
     };
@@ -141,7 +141,8 @@ pub(super) fn is_rendered_earlier(context: &Context<'_>, member: &Member<'_>) ->
 
 fn standing(context: &Context<'_>, member: &Member<'_>, live: &StatefulSet, role: Role) -> Standing {
     let target = target(context, member);
-    let rendered = render::stateful_set(&context.rendering(&target), &member.name, role);
+    let rendering = context.rendering(&target, member.memory_size());
+    let rendered = render::stateful_set(&rendering, &member.name, role);
     let difference = compare::difference(live, &rendered);
     let stale = change::differing(live.metadata.annotations.as_ref(), rendered.annotations().clone());
     if difference.is_empty() && stale.is_empty() {

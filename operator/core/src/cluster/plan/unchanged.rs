@@ -39,6 +39,7 @@ fn as_it_runs(world: &World<'_>) -> Option<Desired> {
         storage_size: Quantity(volume.size),
         storage_class_name: volume.storage_class_name,
         access_mode: volume.access_mode,
+        medium: volume.medium,
         etcd: DesiredEtcd { options: target.etcd, quota_backend_bytes: target.quota_backend_bytes },
         resources: target.resources,
         image: DesiredImage {

@@ -41,6 +41,22 @@ pub(super) fn wanted(context: &Context<'_>, member: &Member<'_>, present: EtcdVe
     }
 }
 
+/// The version of a member that is added for one whose settings differ. Its log comes from the others, so what one of them ever wrote
+/// must be readable by it.
+pub(super) fn of_successor(context: &Context<'_>, common: EtcdVersion) -> EtcdVersion {
+    let wanted = context.desired.version;
+    let is_reached = match context.course {
+        Course::Direct if wanted.line() > common.line() => {
+            !is_undecided(context)
+                && (wanted.line() < logs::CANNOT_READ_ALL || context.world.voters().all(logs::was_always_readable))
+        }
+        Course::Direct => true,
+        Course::Down(line) => is_lowered(context, line),
+        Course::Refused(_) => false,
+    };
+    if is_reached && context.follows_spec { wanted } else { common }
+}
+
 /// Whether a member may run the next minor: its log holds nothing that this cannot read, and the cluster counts as the minor below,
 /// which etcd decides some seconds after the last member has come to it. etcd 3.5 does not say what its cluster counts as.
 fn may_rise(context: &Context<'_>, member: &Member<'_>) -> bool {

@@ -1,22 +1,17 @@
 //! A member's volume. Never owned by the cluster object: deleting the cluster must not delete the data.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::record;
 use crate::cluster::target::Target;
 use crate::cluster::world::{Origin, VolumeRequest};
-use crate::names::{
-    ANNOTATION_OLDEST_LINE, ANNOTATION_ORIGIN, ANNOTATION_STORAGE, ANNOTATION_TARGET, ANNOTATION_VERSION,
-    CLUSTER_UID, ClusterIdentity, MemberName,
-};
+use crate::names::{ANNOTATION_TARGET, ClusterIdentity, MemberName};
 
-/// The claim of a member that does not exist yet. Its annotations are the member's first record: written before
-/// anything else, so that a crash at any later moment finds whose volume it is.
+/// The claim of a member that does not exist yet, with the member's first record.
 pub fn claim(
     cluster: &ClusterIdentity,
     member: &MemberName,
@@ -24,19 +19,7 @@ pub fn claim(
     target: &Target,
     volume: &VolumeRequest,
 ) -> PersistentVolumeClaim {
-    let annotations = [
-        (CLUSTER_UID, cluster.uid.clone()),
-        (ANNOTATION_ORIGIN, origin.to_annotation()),
-        (ANNOTATION_VERSION, target.version.to_string()),
-        (ANNOTATION_TARGET, target.to_annotation()),
-        (ANNOTATION_STORAGE, volume.to_annotation()),
-    ];
-    let mut annotations: BTreeMap<String, String> =
-        annotations.map(|(key, value)| (key.to_owned(), value)).into();
-    if let Origin::First { .. } = origin {
-        // Nothing ran before. Who is added has the history of the others.
-        annotations.insert(ANNOTATION_OLDEST_LINE.to_owned(), target.version.line().to_string());
-    }
+    let annotations = record::annotations(cluster, origin, (ANNOTATION_TARGET, target), volume);
     PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: Some(member.claim()),

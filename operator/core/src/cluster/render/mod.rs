@@ -7,12 +7,14 @@ pub mod compare;
 mod etcd_configuration;
 mod pod;
 pub mod quantity;
+mod record;
 mod service;
 mod stateful_set;
 
 pub use budget::disruption_budget;
 pub use claim::claim;
 pub use etcd_configuration::etcd_configuration;
+pub use record::with_record;
 pub use service::{client_service, peers_service};
 pub use stateful_set::stateful_set;
 
@@ -33,6 +35,8 @@ pub struct Rendering<'a> {
     pub target: &'a Target,
     /// The image that the gate is copied from.
     pub operator_image: &'a str,
+    /// How much memory holds the data; a claim holds it if `None`.
+    pub memory: Option<&'a str>,
 }
 
 /// The reference that makes an object go with its cluster. Claims bear none: volumes outlive the cluster.

@@ -29,11 +29,21 @@ pub fn is_above(left: &str, right: &str) -> bool {
 
 /// An amount of bytes in the largest binary unit that divides it.
 pub fn binary(bytes: u64) -> String {
-    let units = [(30, "Gi"), (20, "Mi"), (10, "Ki")];
+    let units = [(60, "Ei"), (50, "Pi"), (40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")];
     let fitting = units.into_iter().find(|(shift, _)| bytes > 0 && bytes.is_multiple_of(1 << shift));
     match fitting {
         Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
         None => bytes.to_string(),
+    }
+}
+
+/// An amount of bytes rounded up to whole kibibytes, in the one form that the API server leaves as it is. What is no amount stays.
+pub fn whole_binary(text: &str) -> String {
+    let bytes =
+        parse(text).and_then(|thousandths| u128::try_from(thousandths).ok()).map(|it| it.div_ceil(1000));
+    match bytes.and_then(|bytes| u64::try_from(bytes).ok()?.checked_next_multiple_of(1 << 10)) {
+        Some(bytes) => binary(bytes),
+        None => text.to_owned(),
     }
 }
 
@@ -89,6 +99,14 @@ mod tests {
         assert!(same("1.5Gi", "1536Mi"));
         assert!(!same("1G", "1Gi"));
         assert!(!same("1", "2"));
+    }
+
+    #[test]
+    fn amounts_are_rounded_up_to_whole_kibibytes() {
+        for (text, whole) in [("1.5Gi", "1536Mi"), ("8G", "7812500Ki"), ("1500k", "1465Ki"), ("1", "1Ki")] {
+            assert_eq!(whole_binary(text), whole);
+            assert_eq!(whole_binary(whole), whole);
+        }
     }
 
     #[test]

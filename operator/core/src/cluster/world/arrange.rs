@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 
-use super::{ClaimFacts, Member, Ownership, is_fresh};
+use super::{ClaimFacts, Keeper, Member, Ownership, is_fresh};
 use crate::cluster::observed::{AlarmKind, Answer, KnownMembers, ListedMember, Observed};
 use crate::names::{ClusterIdentity, MemberName};
 
@@ -28,6 +28,7 @@ pub(super) fn arrange<'a>(
     arranged.add_listed(cluster, list);
     arranged.add_objects(observed, cluster);
     for (name, member) in &mut arranged.members {
+        member.facts = member.keeper().map(ClaimFacts::read);
         member.silent_for = observed.silence.get(name).copied();
     }
     arranged.taken.extend(arranged.members.keys().cloned());
@@ -69,11 +70,13 @@ impl<'a> Arranged<'a> {
             let Some(name) = MemberName::of_claim(cluster, &object.name_any()) else { continue };
             self.taken.insert(name.clone());
             // A listed member's claim is never taken for another's, whatever somebody wrote on it: it would look lost.
-            let is_listed = self.members.get(&name).is_some_and(|member| member.listed.is_some());
-            if is_listed || ownership.has_claim(cluster, object) {
-                let member = self.entry(name);
-                member.facts = Some(ClaimFacts::read(object));
-                member.claim = Some(object);
+            let known = self.members.get(&name);
+            let is_listed = known.is_some_and(|member| member.listed.is_some());
+            // Who has data in memory needs none: a claim that is recorded for nobody of ours would turn it into a member on a disk.
+            let is_needless = known.is_some_and(Member::is_in_memory)
+                && !ClaimFacts::read(Keeper::Claim(object)).is_of(cluster);
+            if !is_needless && (is_listed || ownership.has_claim(cluster, object)) {
+                self.entry(name).claim = Some(object);
             } else {
                 self.claims_of_others.push(object);
             }

@@ -1,19 +1,22 @@
-//! What a claim's annotations record of its member. They may have been changed by anybody, so nothing here fails:
+//! What the annotations of a claim, or of a StatefulSet, record of its member. They may have been changed by anybody, so nothing here fails:
 //! what cannot be read counts as the safer of the things that it could have been.
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::ResourceExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
-use crate::api::AccessMode;
+use super::identity;
+use super::keeper::{Keeper, memory_of_template};
+use crate::api::{AccessMode, StorageMedium};
 use crate::cluster::desired::{EtcdVersion, Line};
 use crate::cluster::observed::IssuedPermit;
 use crate::cluster::render::quantity;
 use crate::cluster::target::Target;
 use crate::names::{
     ANNOTATION_FORMED, ANNOTATION_LOG_LINE, ANNOTATION_MEMBER_ID, ANNOTATION_OLDEST_LINE, ANNOTATION_ORIGIN,
-    ANNOTATION_PERMIT_ISSUED, ANNOTATION_PREVIOUS_TARGET, ANNOTATION_SET_ASIDE, ANNOTATION_STORAGE,
-    ANNOTATION_TARGET, ANNOTATION_VERSION, CLUSTER_UID, ClusterId, ClusterIdentity, MemberId, Naming,
+    ANNOTATION_PERMIT_ISSUED, ANNOTATION_PREVIOUS_TARGET, ANNOTATION_SET_ASIDE, ANNOTATION_STORAGE, ANNOTATION_VERSION,
+    CLUSTER_UID, ClusterId, ClusterIdentity, MemberId, Naming,
 };
 
 /// How a member came to be; on its claim from the claim's first moment.
@@ -82,6 +85,16 @@ pub enum Issued {
     Unreadable,
 }
 
+impl Issued {
+    /// The pod that it was issued to, if that is known.
+    pub fn pod_uid(&self) -> Option<&str> {
+        match self {
+            Issued::To(permit) => Some(permit.pod_uid.as_str()),
+            Issued::Never | Issued::Unreadable => None,
+        }
+    }
+}
+
 /// A volume as the spec asked for it when its claim was made. The claim itself does not tell: the API server writes the default
 /// class into it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -95,6 +108,9 @@ pub struct VolumeRequest {
     /// Who may mount it.
     #[serde(default, skip_serializing_if = "AccessMode::is_default")]
     pub access_mode: AccessMode,
+    /// What it is kept in.
+    #[serde(default, skip_serializing_if = "StorageMedium::is_default")]
+    pub medium: StorageMedium,
 }
 
 impl VolumeRequest {
@@ -108,9 +124,28 @@ impl VolumeRequest {
         quantity::same(&self.size, &other.size) && self.is_of_same_kind_as(other)
     }
 
-    /// Whether two requests differ in size at most: what is of another kind never becomes the other.
+    /// Whether two requests differ at most in what a volume can change: what is of another kind never becomes the other. The size of
+    /// memory is fixed with its pod.
     pub fn is_of_same_kind_as(&self, other: &VolumeRequest) -> bool {
-        self.storage_class_name == other.storage_class_name && self.access_mode == other.access_mode
+        let is_size_fixed = self.medium == StorageMedium::Memory;
+        self.medium == other.medium
+            && self.storage_class_name == other.storage_class_name
+            && self.access_mode == other.access_mode
+            && (!is_size_fixed || quantity::same(&self.size, &other.size))
+    }
+
+    /// What a StatefulSet records of the memory that its member's data is in, or else shows; none if it shows a claim.
+    pub(super) fn of_stateful_set(live: &StatefulSet) -> Option<VolumeRequest> {
+        let recorded = recorded_volume(&live.metadata);
+        recorded.filter(|volume| volume.medium == StorageMedium::Memory).or_else(|| {
+            let limit = memory_of_template(live)?.size_limit.as_ref();
+            Some(VolumeRequest {
+                size: limit.map(|limit| limit.0.clone()).unwrap_or_default(),
+                storage_class_name: None,
+                access_mode: AccessMode::default(),
+                medium: StorageMedium::Memory,
+            })
+        })
     }
 
     /// What a claim shows that bears no such record.
@@ -121,11 +156,12 @@ impl VolumeRequest {
         let is_of_one_pod = modes.iter().any(|mode| mode == AccessMode::ReadWriteOncePod.as_str());
         let access_mode =
             if is_of_one_pod { AccessMode::ReadWriteOncePod } else { AccessMode::ReadWriteOnce };
-        Some(VolumeRequest { size, storage_class_name: spec.storage_class_name.clone(), access_mode })
+        let (storage_class_name, medium) = (spec.storage_class_name.clone(), StorageMedium::Disk);
+        Some(VolumeRequest { size, storage_class_name, access_mode, medium })
     }
 }
 
-/// What the annotations of a claim say.
+/// What the annotations of a claim, or of the StatefulSet of a member in memory, say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClaimFacts {
     /// The cluster object that the claim was made for.
@@ -156,14 +192,27 @@ pub struct ClaimFacts {
     pub set_aside: bool,
 }
 
+fn recorded_volume(metadata: &ObjectMeta) -> Option<VolumeRequest> {
+    let text = metadata.annotations.as_ref()?.get(ANNOTATION_STORAGE)?;
+    serde_json::from_str(text).ok()
+}
+
 impl ClaimFacts {
     /// Reads the annotations.
-    pub fn read(claim: &PersistentVolumeClaim) -> ClaimFacts {
-        let text = |key: &str| claim.annotations().get(key).map(String::as_str);
-        let recorded: Option<VolumeRequest> =
-            text(ANNOTATION_STORAGE).and_then(|json| serde_json::from_str(json).ok());
+    pub fn read(keeper: Keeper<'_>) -> ClaimFacts {
+        let metadata = keeper.metadata();
+        let text = |key: &str| metadata.annotations.as_ref()?.get(key).map(String::as_str);
+        let (cluster_uid, shown) = match keeper {
+            Keeper::Claim(claim) => (text(CLUSTER_UID), VolumeRequest::of_spec(claim)),
+            // Who owns it is kept by the API server.
+            Keeper::StatefulSet(live) => (
+                identity::named_uid(&live.metadata).or_else(|| text(CLUSTER_UID)),
+                VolumeRequest::of_stateful_set(live),
+            ),
+        };
+        let recorded = recorded_volume(metadata);
         ClaimFacts {
-            cluster_uid: text(CLUSTER_UID).map(str::to_owned),
+            cluster_uid: cluster_uid.map(str::to_owned),
             origin: text(ANNOTATION_ORIGIN).and_then(|json| serde_json::from_str(json).ok()),
             issued: match text(ANNOTATION_PERMIT_ISSUED).map(serde_json::from_str) {
                 None => Issued::Never,
@@ -173,12 +222,12 @@ impl ClaimFacts {
             formed: text(ANNOTATION_FORMED).and_then(ClusterId::parse),
             member_id: text(ANNOTATION_MEMBER_ID).and_then(MemberId::parse),
             version: text(ANNOTATION_VERSION).and_then(EtcdVersion::parse),
-            target: text(ANNOTATION_TARGET).and_then(|json| serde_json::from_str(json).ok()),
+            target: text(keeper.target_key()).and_then(|json| serde_json::from_str(json).ok()),
             oldest_line: text(ANNOTATION_OLDEST_LINE).and_then(Line::parse),
             log_line: text(ANNOTATION_LOG_LINE).and_then(Line::parse),
             previous_target: text(ANNOTATION_PREVIOUS_TARGET).map(str::to_owned),
             is_volume_recorded: recorded.is_some(),
-            volume: recorded.or_else(|| VolumeRequest::of_spec(claim)),
+            volume: recorded.or(shown),
             set_aside: text(ANNOTATION_SET_ASIDE).is_some(),
         }
     }

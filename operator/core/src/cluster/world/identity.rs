@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::ResourceExt;
 
-use super::ClaimFacts;
+use super::{ClaimFacts, Keeper};
 use crate::cluster::observed::WarnedKind;
 use crate::names::{CLUSTER_UID, ClusterIdentity, MemberName};
 
@@ -40,14 +40,17 @@ fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
 
 /// The owner counts before the label: nobody but the owner's deletion depends on a label.
 fn word(cluster: &ClusterIdentity, metadata: &ObjectMeta) -> Word {
-    let labelled = metadata.labels.as_ref().and_then(|labels| labels.get(CLUSTER_UID));
-    match (controller(metadata), labelled) {
-        (Some(owner), _) if owner.uid == cluster.uid => Word::Ours,
-        (Some(_), _) => Word::Others,
-        (None, Some(uid)) if *uid == cluster.uid => Word::Ours,
-        (None, Some(_)) => Word::Others,
-        (None, None) => Word::Silent,
+    match named_uid(metadata) {
+        Some(uid) if uid == cluster.uid => Word::Ours,
+        Some(_) => Word::Others,
+        None => Word::Silent,
     }
+}
+
+/// The UID of what an object was made for, by its owner, or else by its label.
+pub(super) fn named_uid(metadata: &ObjectMeta) -> Option<&str> {
+    let labelled = || metadata.labels.as_ref()?.get(CLUSTER_UID).map(String::as_str);
+    controller(metadata).map(|owner| owner.uid.as_str()).or_else(labelled)
 }
 
 /// Whether a Service or a budget was made for this cluster object.
@@ -65,14 +68,17 @@ impl Ownership {
         let mut ownership = Ownership::default();
         for claim in claims {
             let member = MemberName::of_claim(cluster, &claim.name_any());
-            ownership.claims.extend(member.filter(|_| ClaimFacts::read(claim).is_of(cluster)));
+            ownership.claims.extend(member.filter(|_| ClaimFacts::read(Keeper::Claim(claim)).is_of(cluster)));
         }
         for live in stateful_sets {
             let Some(member) = MemberName::parse(cluster, &live.name_any()) else { continue };
             let is_own = match word(cluster, &live.metadata) {
                 Word::Ours => true,
                 Word::Others => false,
-                Word::Silent => ownership.claims.contains(&member),
+                Word::Silent => {
+                    let record = ClaimFacts::read(Keeper::StatefulSet(live));
+                    ownership.claims.contains(&member) || record.is_of(cluster)
+                }
             };
             if is_own {
                 ownership.stateful_sets.extend(live.uid());

@@ -21,7 +21,7 @@ pub struct Member<'a> {
     pub pod: Option<&'a Pod>,
     /// Its volume.
     pub claim: Option<&'a PersistentVolumeClaim>,
-    /// What the claim records.
+    /// What the claim records, or the StatefulSet of a member in memory.
     pub facts: Option<ClaimFacts>,
     /// What the pod answered, if that is fresh.
     pub answer: Option<&'a Answer>,
@@ -173,7 +173,9 @@ impl<'a> Member<'a> {
     fn health_without_answer(&self, how: &str) -> Health {
         match self.pod {
             None => Health::NotRunning("it has no pod".to_owned()),
-            Some(_) if self.claim.is_none() => Health::NotRunning("its volume is gone".to_owned()),
+            Some(_) if self.claim.is_none() && !self.is_in_memory() => {
+                Health::NotRunning("its volume is gone".to_owned())
+            }
             Some(_) if !self.etcd_container_runs() => {
                 Health::NotRunning("its container does not run".to_owned())
             }
@@ -207,10 +209,10 @@ impl<'a> Member<'a> {
         state.running.as_ref()?.started_at.as_ref().map(|time| time.0)
     }
 
-    /// Whether its volume is being deleted, or its claim is gone from under its pod. That cannot be undone: the data goes with the
-    /// last pod that uses it.
+    /// Whether its volume is being deleted, or its claim is gone from under its pod, or the StatefulSet of a member in memory. That
+    /// cannot be undone: the data goes with the last pod that uses it.
     pub fn is_volume_ending(&self) -> bool {
-        self.live_claim().is_none() && (self.claim.is_some() || self.pod.is_some())
+        !self.has_storage() && (self.claim.is_some() || self.pod.is_some())
     }
 
     /// The pod, if it is there to stay.

@@ -6,6 +6,7 @@ mod arrange;
 mod bootstrap;
 mod claim;
 mod identity;
+mod keeper;
 mod member;
 mod places;
 mod targets;
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use bootstrap::Bootstrap;
 pub use claim::{ClaimFacts, Issued, Origin, VolumeRequest};
 pub use identity::{Ownership, is_own};
+pub use keeper::Keeper;
 pub use member::{Health, Member};
 pub use places::is_cut_off;
 pub use trouble::container_restarts;
@@ -168,12 +170,12 @@ impl<'a> World<'a> {
     }
 
     /// Members in the list, learners included.
-    pub fn listed(&self) -> impl Iterator<Item = &Member<'a>> {
+    pub fn listed(&self) -> impl Iterator<Item = &Member<'a>> + Clone {
         self.members.values().filter(|member| member.listed.is_some())
     }
 
     /// Voting members in the list.
-    pub fn voters(&self) -> impl Iterator<Item = &Member<'a>> {
+    pub fn voters(&self) -> impl Iterator<Item = &Member<'a>> + Clone {
         self.listed().filter(|member| member.is_voter())
     }
 

@@ -51,22 +51,12 @@ impl World<'_> {
     /// While members run different minors it is one of the lowest: etcd lets nobody join who is below the cluster, which counts as of
     /// its lowest minor, and a repair must not be what raises it.
     pub fn common_target(&self) -> Option<Target> {
-        let lowest = self.listed().filter_map(|member| Some(member.target.as_ref()?.version.line())).min();
-        let mut targets: BTreeMap<String, (usize, Option<Timestamp>, Target)> = BTreeMap::new();
-        for member in self.listed() {
-            let Some(target) = member.target.as_ref().filter(|target| Some(target.version.line()) == lowest)
-            else {
-                continue;
-            };
-            let entry = targets.entry(target.digest()).or_insert_with(|| (0, None, target.clone()));
-            entry.0 += 1;
-            entry.1 = entry.1.into_iter().chain(member.container_started_at()).min();
-        }
-        let ranked = targets.into_values().max_by_key(|(count, since, _)| {
-            // Who does not run has proved nothing.
-            (*count, since.is_some(), Reverse(*since))
-        });
-        ranked.map(|(_, _, target)| target)
+        common_target(self.listed())
+    }
+
+    /// The target that most voters have.
+    pub fn common_target_of_voters(&self) -> Option<Target> {
+        common_target(self.voters())
     }
 
     /// The volume of a member that is added as a repair: as most members have it.
@@ -89,4 +79,22 @@ impl World<'_> {
         let sizes = self.members.values().filter_map(Member::etcd).map(|etcd| etcd.database_size);
         sizes.filter_map(|size| u64::try_from(size).ok()).max().unwrap_or(0)
     }
+}
+
+fn common_target<'m, 'a: 'm>(members: impl Iterator<Item = &'m Member<'a>> + Clone) -> Option<Target> {
+    let lowest = members.clone().filter_map(|member| Some(member.target.as_ref()?.version.line())).min();
+    let mut targets: BTreeMap<String, (usize, Option<Timestamp>, Target)> = BTreeMap::new();
+    for member in members {
+        let Some(target) = member.target.as_ref().filter(|target| Some(target.version.line()) == lowest) else {
+            continue;
+        };
+        let entry = targets.entry(target.digest()).or_insert_with(|| (0, None, target.clone()));
+        entry.0 += 1;
+        entry.1 = entry.1.into_iter().chain(member.container_started_at()).min();
+    }
+    let ranked = targets.into_values().max_by_key(|(count, since, _)| {
+        // Who does not run has proved nothing.
+        (*count, since.is_some(), Reverse(*since))
+    });
+    ranked.map(|(_, _, target)| target)
 }

@@ -12,7 +12,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::Rendering;
+use super::{Rendering, quantity};
+use crate::api::StorageMedium;
 use crate::cluster::target::Target;
 use crate::gate::{self, GateConfiguration};
 use crate::names::{
@@ -55,7 +56,7 @@ pub(super) fn template(rendering: &Rendering<'_>, member: &MemberName, role: Rol
             security_context: Some(security::of_pod(target)),
             init_containers: Some(vec![install_gate(rendering)]),
             containers: [vec![etcd(rendering, member)], further_containers(target)].concat(),
-            volumes: Some([volumes(member), shape.volumes.clone()].concat()),
+            volumes: Some([volumes(rendering, member), shape.volumes.clone()].concat()),
             ..PodSpec::default()
         }),
     }
@@ -185,7 +186,30 @@ fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
     }
 }
 
-fn volumes(member: &MemberName) -> Vec<Volume> {
+/// The claim of the member, or memory.
+fn data(rendering: &Rendering<'_>, member: &MemberName) -> Volume {
+    let name = DATA_VOLUME.to_owned();
+    match rendering.memory {
+        None => Volume {
+            name,
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                claim_name: member.claim(),
+                ..PersistentVolumeClaimVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+        Some(size) => Volume {
+            name,
+            empty_dir: Some(EmptyDirVolumeSource {
+                medium: Some(StorageMedium::Memory.as_str().to_owned()),
+                size_limit: Some(Quantity(quantity::whole_binary(size))),
+            }),
+            ..Volume::default()
+        },
+    }
+}
+
+fn volumes(rendering: &Rendering<'_>, member: &MemberName) -> Vec<Volume> {
     let items = ["annotations", "labels", "name", "namespace", "uid"].map(|field| DownwardAPIVolumeFile {
         path: field.to_owned(),
         field_ref: Some(ObjectFieldSelector {
@@ -195,14 +219,7 @@ fn volumes(member: &MemberName) -> Vec<Volume> {
         ..DownwardAPIVolumeFile::default()
     });
     vec![
-        Volume {
-            name: DATA_VOLUME.to_owned(),
-            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-                claim_name: member.claim(),
-                ..PersistentVolumeClaimVolumeSource::default()
-            }),
-            ..Volume::default()
-        },
+        data(rendering, member),
         Volume {
             name: GATE_VOLUME.to_owned(),
             empty_dir: Some(EmptyDirVolumeSource::default()),
