@@ -1,6 +1,7 @@
 //! Whatever settings are changed, in whatever order and amid whatever trouble, the world comes to rest as the last spec says, and no
 //! rule of the model is broken on the way. A change that cannot work stops at its first member, and going back heals.
 
+use etcd_operator_core::cluster::desired::Desired;
 use etcd_operator_core::cluster::plan::Plan;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -42,6 +43,8 @@ fn change() -> impl Strategy<Value = Value> {
             json!({ "storage": { "storageClassName": null } }),
             json!({ "storage": { "accessMode": "ReadWriteOncePod" } }),
             json!({ "storage": { "accessMode": null } }),
+            json!({ "size": 3, "storage": { "medium": "Memory", "storageClassName": null, "accessMode": null } }),
+            json!({ "storage": { "medium": null } }),
         ]),
         of(vec![
             json!({ "version": "3.6.12" }),
@@ -54,7 +57,7 @@ fn change() -> impl Strategy<Value = Value> {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Change(Value),
     Trouble(Trouble),
     /// The volumes grow by so many gibibytes.
@@ -62,7 +65,7 @@ enum Step {
     Ask(&'static str, usize),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => change().prop_map(Step::Change),
         3 => trouble().prop_map(Step::Trouble),
@@ -72,9 +75,16 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn take(model: &mut Model, step: &Step) {
+pub(super) fn take(model: &mut Model, step: &Step) {
     match step {
-        Step::Change(change) => model.change_by(change),
+        Step::Change(change) => {
+            let mut changed = model.clone();
+            changed.change_by(change);
+            // What does not go with data in memory is no change that is carried out.
+            if Desired::parse(&changed.cluster).is_ok() {
+                *model = changed;
+            }
+        }
         Step::Trouble(trouble) => strike(model, trouble),
         Step::Grow(more) => {
             let size: u32 = model.cluster.spec.storage.size.0.trim_end_matches("Gi").parse().expect("a size");

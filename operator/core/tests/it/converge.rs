@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use etcd_operator_core::api::EtcdClusterSpec;
+use etcd_operator_core::api::{EtcdClusterSpec, StorageMedium};
 use etcd_operator_core::cluster::desired::Desired;
 use etcd_operator_core::cluster::plan::Plan;
 use etcd_operator_core::cluster::render::quantity;
@@ -32,7 +32,8 @@ pub(super) fn assert_as_specified(model: &Model) {
     assert_eq!(etcd.members.len(), wanted);
     assert!(etcd.members.iter().all(|member| !member.listed.is_learner && model.runs(&member.listed)));
     assert_eq!(model.stateful_sets.len(), wanted);
-    assert_eq!(model.claims.len(), wanted);
+    let on_disk = model.cluster.spec.storage.medium == StorageMedium::Disk;
+    assert_eq!(model.claims.len(), if on_disk { wanted } else { 0 });
     assert_runs_as_specified(model);
     let status = model.cluster.status.as_ref().expect("a status");
     let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").expect("a condition");
@@ -53,6 +54,10 @@ fn assert_runs_as_specified(model: &Model) {
         assert_eq!(gate.etcd_version, desired.version.to_string());
         assert_eq!(etcd.resources.clone().unwrap_or_default(), desired.resources);
         assert_eq!(spec.node_selector.clone().unwrap_or_default(), desired.pod.node_selector);
+        let memory = spec.volumes.iter().flatten().find(|volume| volume.name == "data").expect("a volume");
+        let memory = memory.empty_dir.as_ref().and_then(|memory| memory.size_limit.clone());
+        let wanted_memory = (desired.medium == StorageMedium::Memory).then(|| desired.storage_size.clone());
+        assert_eq!(memory, wanted_memory);
         let labels = pod.metadata.labels.as_ref().expect("labels");
         assert!(desired.pod.labels.iter().all(|(key, value)| labels.get(key) == Some(value)), "{labels:?}");
     }

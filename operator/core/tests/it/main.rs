@@ -7,6 +7,7 @@ mod changes;
 mod converge;
 mod documents;
 mod identity;
+mod in_memory;
 mod memory;
 mod model;
 mod pace;

@@ -344,8 +344,7 @@ impl Model {
     }
 
     fn report(&self, pod_name: &str, pod_uid: String, reason: GateHoldReason) -> GateReport {
-        let claim = self.claims.get(&format!("data-{}", pod_name.trim_end_matches("-0")));
-        let disk = claim.and_then(|claim| self.disks.get(claim.metadata.uid.as_ref()?));
+        let disk = self.disk_of(pod_name).and_then(|disk| self.disks.get(&disk));
         let stamp = disk.and_then(|disk| disk.stamp.clone());
         let spent_permits = self.processes[&pod_uid].spent.iter().cloned().collect();
         GateReport {

@@ -241,6 +241,7 @@ impl Model {
 
     fn delete(&mut self, delete: &Delete) -> Result<(), String> {
         self.refuse_to_touch_others(&delete.target);
+        self.refuse_to_lose_memory(&delete.target);
         let name = &delete.target.name;
         let uid = Some(&delete.target.uid);
         match delete.target.kind {

@@ -289,14 +289,13 @@ impl Model {
     pub(crate) fn has_wiped_member(&self) -> bool {
         let listed = self.etcd.iter().flat_map(|etcd| &etcd.members);
         let names = listed.filter_map(|member| self.member_of(&member.listed.peer_urls[0]));
-        let claims = names.filter_map(|name| self.claims.get(&name.claim())?.metadata.uid.as_ref());
-        claims.filter_map(|claim| self.disks.get(claim)).any(|disk| disk.stamp.is_some() && !disk.has_log)
+        let disks = names.filter_map(|name| self.disk_of(&name.pod()));
+        disks.filter_map(|disk| self.disks.get(&disk)).any(|disk| disk.stamp.is_some() && !disk.has_log)
     }
 
     pub(crate) fn restart_with_disk(&mut self, member: &MemberName, stamp_of: Option<&str>, has_log: bool) {
-        let claim =
-            self.claims.get(&member.claim()).and_then(|claim| claim.metadata.uid.clone()).expect("a claim");
-        let disk = self.disks.get_mut(&claim).expect("a disk");
+        let disk = self.disk_of(&member.pod()).expect("a volume");
+        let disk = self.disks.get_mut(&disk).expect("a disk");
         disk.has_log = has_log;
         if let Some(uid) = stamp_of {
             let stamp = disk.stamp.take().expect("a used disk is stamped");

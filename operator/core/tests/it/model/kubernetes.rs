@@ -17,6 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference,
 use sha2::{Digest, Sha256};
 
 use super::Model;
+use super::memory::is_in_memory;
 
 /// The name of a template's revision: formed from its content, as Kubernetes does.
 fn revision(live: &StatefulSet) -> String {
@@ -68,11 +69,12 @@ impl Model {
 
     /// Whether a pod's volume is there, and some node may run it.
     fn is_placed(&self, pod: &str) -> bool {
-        let member = pod.trim_end_matches("-0");
-        let has_volume = self
-            .claims
-            .get(&format!("data-{member}"))
-            .is_some_and(|claim| claim.status.as_ref().is_some_and(|status| status.capacity.is_some()));
+        let claim = self.claims.get(&format!("data-{}", pod.trim_end_matches("-0")));
+        let has_claim = claim.is_some_and(|claim| {
+            claim.metadata.deletion_timestamp.is_none()
+                && claim.status.as_ref().is_some_and(|status| status.capacity.is_some())
+        });
+        let has_volume = has_claim || is_in_memory(&self.pods[pod]);
         let selector = self.pods[pod].spec.as_ref().and_then(|spec| spec.node_selector.as_ref());
         has_volume && selector.is_none_or(|labels| !labels.contains_key(super::MISSING_LABEL))
     }
@@ -148,7 +150,10 @@ impl Model {
 
     pub(super) fn remove_pod(&mut self, name: &str) {
         if let Some(pod) = self.pods.remove(name) {
-            self.processes.remove(&pod.metadata.uid.expect("a UID"));
+            let uid = pod.metadata.uid.expect("a UID");
+            self.processes.remove(&uid);
+            // Only what is in memory goes with the pod: other disks are known by their claims.
+            self.disks.remove(&uid);
         }
     }
 
@@ -161,12 +166,9 @@ impl Model {
         let names: Vec<String> = self.pods.keys().cloned().collect();
         for name in names {
             let member = name.trim_end_matches("-0").to_owned();
-            let claim = self.claims.get(&format!("data-{member}"));
-            let can_start = claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_none())
-                && !self.unschedulable.contains(&name)
-                && self.is_placed(&name)
-                && !self.stops_for_image(&name);
-            let disk = claim.and_then(|claim| claim.metadata.uid.clone());
+            let can_start =
+                !self.unschedulable.contains(&name) && self.is_placed(&name) && !self.stops_for_image(&name);
+            let disk = self.disk_of(&name);
             let starts = !self.is_running(&self.pods[&name]) && can_start;
             if starts {
                 self.set_running(&name);

@@ -5,6 +5,7 @@ mod etcd;
 mod execute;
 mod faults;
 mod kubernetes;
+mod memory;
 mod more_faults;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,7 +58,7 @@ pub(crate) struct Model {
     pub(crate) claims: BTreeMap<String, PersistentVolumeClaim>,
     pub(crate) services: BTreeMap<String, Service>,
     pub(crate) budgets: BTreeMap<String, PodDisruptionBudget>,
-    /// By the claim's UID.
+    /// By the claim's UID; by the pod's if the data is in its memory.
     pub(crate) disks: BTreeMap<String, Disk>,
     /// By the pod's UID.
     pub(crate) processes: BTreeMap<String, Process>,
