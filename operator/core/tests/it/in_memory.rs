@@ -169,6 +169,19 @@ fn a_successor_that_keeps_ending_is_replaced_when_the_spec_goes_back() {
 }
 
 #[test]
+fn members_whose_nodes_restart_are_replaced_one_after_the_other() {
+    let mut model = settled(5);
+    for member in ["follower", "other"] {
+        let member = model.resolve(member);
+        model.restart_with_disk(&member, None, false);
+    }
+    model.advance(1);
+    assert!(!said(&model).contains("SeveralGatesRefuse"), "{}", said(&model));
+    model.settle(100);
+    assert_as_specified(&model);
+}
+
+#[test]
 fn a_full_database_gets_room_from_successors() {
     let mut model = settled(3);
     model.inject(&Fault::Database(300 << 20));

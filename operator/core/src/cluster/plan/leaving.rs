@@ -70,6 +70,14 @@ pub(super) fn has_other_volume(context: &Context<'_>, member: &Member<'_>) -> bo
     })
 }
 
+/// Whether a member's data is in memory, so that only its successor gets what the spec asks for. It may not be well for the want of it.
+fn is_changed_by_replacement(context: &Context<'_>, member: &Member<'_>) -> bool {
+    match because(context, member) {
+        Some(Because::SettingsDiffer | Because::VolumeDiffers) => member.is_lost_with_its_pod(),
+        Some(Because::VolumeEnds | Because::Asked) | None => false,
+    }
+}
+
 /// Whether any voter is to go.
 pub(super) fn is_any(context: &Context<'_>) -> bool {
     context.world.voters().any(|member| because(context, member).is_some())
@@ -87,9 +95,9 @@ pub(super) fn reason_to_wait(context: &Context<'_>) -> Option<Hold> {
     }
     let next = context.world.voters().find(|member| because(context, member).is_some())?;
     let in_turn = |message: String| Hold::Wait(Wait::Replacement { member: next.name.clone(), message });
-    // Who is replaced by request may be asked for because it is not well, and who has other settings may not be well because of them.
+    // Who is replaced by request may be asked for because it is not well.
     let may_be_unwell = |member: &Member<'_>| {
-        context.requests.replaces(&member.name) || because(context, member) == Some(Because::SettingsDiffer)
+        context.requests.replaces(&member.name) || is_changed_by_replacement(context, member)
     };
     let unhealthy = context.world.voters().filter(|member| !member.votes() && !may_be_unwell(member));
     let unhealthy: Vec<&str> = unhealthy.map(|member| member.name.as_str()).collect();
@@ -99,14 +107,14 @@ pub(super) fn reason_to_wait(context: &Context<'_>) -> Option<Hold> {
     if let Some(message) = restart::reason_for_all_to_wait(context) {
         return Some(in_turn(message));
     }
-    if because(context, next) == Some(Because::SettingsDiffer)
-        && let Some(stopped) = rollout::stopped(context)
-    {
-        return Some(stopped);
-    }
-    if quota::makes_room(context) && context.world.raised_alarms().next().is_some() {
-        // No member is well while etcd accepts no writes, which is what the change ends.
-        return None;
+    if is_changed_by_replacement(context, next) {
+        if let Some(stopped) = rollout::stopped(context) {
+            return Some(stopped);
+        }
+        if quota::makes_room(context) && context.world.raised_alarms().next().is_some() {
+            // No member is well while etcd accepts no writes, which is what the change ends.
+            return None;
+        }
     }
     let soaks =
         |member: &&Member<'_>| because(context, member).is_none() && rollout::is_soaking(context, member);

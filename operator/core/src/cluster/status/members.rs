@@ -133,11 +133,11 @@ pub(crate) fn rounded_size(bytes: i64) -> Option<String> {
     Some(quantity::binary(bytes.next_power_of_two().max(1 << 20)))
 }
 
-/// What the member's next restart brings.
+/// What the member's next restart brings, or its replacement.
 fn pending(world: &World<'_>, desired: &Desired, member: &Member<'_>) -> Option<String> {
+    let next = if member.is_in_memory() { "replacement" } else { "next planned restart" };
     plan::is_rendered_earlier(world, desired, member).then(|| {
-        "its pod was made by an earlier version of the operator; its next planned restart brings it up to date"
-            .to_owned()
+        format!("its pod was made by an earlier version of the operator; its {next} brings it up to date")
     })
 }
 
