@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::api::{
-    AccessMode, Amount, BootstrapMode, EtcdCluster, EtcdClusterSpec, EtcdSettings, ImageSpec, PeerServiceSettings, PodUser,
-    PullPolicy, ResourcesSpec, ServiceSettings, StorageMedium, StorageSpec,
+    AccessMode, Amount, BootstrapMode, EtcdCluster, EtcdClusterSpec, EtcdSettings, ImageSpec,
+    PeerServiceSettings, PodUser, PullPolicy, ResourcesSpec, ServiceSettings, StorageMedium, StorageSpec,
 };
 use crate::cluster::render::quantity;
 use crate::etcd_options::Refused;

@@ -4,7 +4,8 @@
 use jiff::SignedDuration;
 
 use super::{
-    Context, Flow, Hold, Plan, SpecHold, Wait, change, leaving, quota, restart, scale, stateful_sets, versions,
+    Context, Flow, Hold, Plan, SpecHold, Wait, change, leaving, quota, restart, scale, stateful_sets,
+    versions,
 };
 use crate::api::MemberStatus;
 use crate::cluster::desired::Desired;
@@ -47,7 +48,11 @@ pub(super) fn wanted_of_successor(context: &Context<'_>, common: &Target, volume
     Target {
         is_quota_chosen,
         restart: context.requests.restart.clone().or_else(|| common.restart.clone()),
-        ..Target::of_spec(context.desired, versions::of_successor(context, common.version), quota_backend_bytes)
+        ..Target::of_spec(
+            context.desired,
+            versions::of_successor(context, common.version),
+            quota_backend_bytes,
+        )
     }
 }
 

@@ -48,7 +48,8 @@ pub(super) fn of_successor(context: &Context<'_>, common: EtcdVersion) -> EtcdVe
     let is_reached = match context.course {
         Course::Direct if wanted.line() > common.line() => {
             !is_undecided(context)
-                && (wanted.line() < logs::CANNOT_READ_ALL || context.world.voters().all(logs::was_always_readable))
+                && (wanted.line() < logs::CANNOT_READ_ALL
+                    || context.world.voters().all(logs::was_always_readable))
         }
         Course::Direct => true,
         Course::Down(line) => is_lowered(context, line),

@@ -8,8 +8,8 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use crate::cluster::target::Target;
 use crate::cluster::world::{Origin, VolumeRequest};
 use crate::names::{
-    ANNOTATION_OLDEST_LINE, ANNOTATION_ORIGIN, ANNOTATION_RECORDED_TARGET, ANNOTATION_STORAGE, ANNOTATION_VERSION, CLUSTER_UID,
-    ClusterIdentity,
+    ANNOTATION_OLDEST_LINE, ANNOTATION_ORIGIN, ANNOTATION_RECORDED_TARGET, ANNOTATION_STORAGE,
+    ANNOTATION_VERSION, CLUSTER_UID, ClusterIdentity,
 };
 
 /// The annotations of a first record. The target's name depends on the object.

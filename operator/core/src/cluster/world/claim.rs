@@ -15,8 +15,8 @@ use crate::cluster::render::quantity;
 use crate::cluster::target::Target;
 use crate::names::{
     ANNOTATION_FORMED, ANNOTATION_LOG_LINE, ANNOTATION_MEMBER_ID, ANNOTATION_OLDEST_LINE, ANNOTATION_ORIGIN,
-    ANNOTATION_PERMIT_ISSUED, ANNOTATION_PREVIOUS_TARGET, ANNOTATION_SET_ASIDE, ANNOTATION_STORAGE, ANNOTATION_VERSION,
-    CLUSTER_UID, ClusterId, ClusterIdentity, MemberId, Naming,
+    ANNOTATION_PERMIT_ISSUED, ANNOTATION_PREVIOUS_TARGET, ANNOTATION_SET_ASIDE, ANNOTATION_STORAGE,
+    ANNOTATION_VERSION, CLUSTER_UID, ClusterId, ClusterIdentity, MemberId, Naming,
 };
 
 /// How a member came to be; on its claim from the claim's first moment.

@@ -85,7 +85,8 @@ fn common_target<'m, 'a: 'm>(members: impl Iterator<Item = &'m Member<'a>> + Clo
     let lowest = members.clone().filter_map(|member| Some(member.target.as_ref()?.version.line())).min();
     let mut targets: BTreeMap<String, (usize, Option<Timestamp>, Target)> = BTreeMap::new();
     for member in members {
-        let Some(target) = member.target.as_ref().filter(|target| Some(target.version.line()) == lowest) else {
+        let Some(target) = member.target.as_ref().filter(|target| Some(target.version.line()) == lowest)
+        else {
             continue;
         };
         let entry = targets.entry(target.digest()).or_insert_with(|| (0, None, target.clone()));
