@@ -3,6 +3,7 @@
 
 use etcd_operator_core::cluster::desired::Desired;
 use etcd_operator_core::cluster::plan::Plan;
+use etcd_operator_core::names::MemberName;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -158,6 +159,48 @@ fn a_change_that_cannot_work_stops_at_its_first_member_and_going_back_heals() {
         model.settle(200);
         assert_as_specified(&model);
     }
+}
+
+/// What each member should run, as its claim records it.
+fn recorded_versions(model: &Model) -> Vec<String> {
+    let annotations = model.claims.values().filter_map(|claim| claim.metadata.annotations.as_ref());
+    annotations.filter_map(|all| all.get("etcd.operators.rs/version").cloned()).collect()
+}
+
+#[test]
+fn without_a_quorum_no_member_gets_another_minor_and_a_stuck_one_may_go_back() {
+    for wanted in ["3.7.3", "3.5.35"] {
+        let mut model = settled(3);
+        for member in ["follower", "other"] {
+            model.inject(&super::model::Fault::Unschedule(member.to_owned()));
+        }
+        model.change_by(&json!({ "version": wanted }));
+        for _ in 0..20 {
+            model.pass();
+            model.advance(10);
+        }
+        assert_eq!(recorded_versions(&model), ["3.6.16"; 3], "{wanted}");
+    }
+
+    // The first member of an upgrade cannot start, and another one dies: both come back once the version is set back.
+    let mut model = settled(3);
+    model.change_by(&json!({ "version": "3.7.3", "image": { "repository": MISSING_REPOSITORY } }));
+    (0..8).for_each(|_| drop(model.pass()));
+    let first = model.pods.keys().find(|pod| !model.runs_etcd(pod)).cloned().expect("the first is stuck");
+    let other = model.pods.keys().find(|pod| **pod != first).cloned().expect("another one");
+    model.unschedulable.insert(other.clone());
+    model.inject_pod_deletion(&MemberName::of_pod(&model.identity(), &other).expect("a member's pod"));
+    model.advance(1);
+    assert!(!model.has_quorum());
+    model.change_by(&json!({ "version": "3.6.16", "image": null }));
+    for _ in 0..20 {
+        model.pass();
+        model.advance(10);
+    }
+    assert!(model.has_quorum(), "{:#?}", lines(&model.plan()));
+    model.unschedulable.clear();
+    model.settle(100);
+    assert_as_specified(&model);
 }
 
 #[test]

@@ -19,7 +19,16 @@ pub(super) fn running(member: &Member<'_>) -> Option<EtcdVersion> {
 
 /// From what the members run to what the spec asks for.
 pub(super) fn course_of(world: &World<'_>, desired: &Desired) -> Course {
-    let versions: Vec<EtcdVersion> = world.listed().filter_map(running).collect();
+    // While the list is not known, whoever has a volume of the cluster may be a member.
+    let may_be_member = |member: &&Member<'_>| match world.list {
+        Some(_) => member.listed.is_some(),
+        None => {
+            let facts = member.facts.as_ref();
+            member.has_storage() && facts.is_some_and(|facts| facts.is_of(&world.cluster) && !facts.set_aside)
+        }
+    };
+    let members = world.members.values().filter(may_be_member);
+    let versions: Vec<EtcdVersion> = members.filter_map(running).collect();
     course(&versions, desired.version)
 }
 
@@ -62,7 +71,8 @@ pub(super) fn of_successor(context: &Context<'_>, common: EtcdVersion) -> EtcdVe
 /// which etcd decides some seconds after the last member has come to it. etcd 3.5 does not say what its cluster counts as.
 fn may_rise(context: &Context<'_>, member: &Member<'_>) -> bool {
     let is_readable = context.desired.version.line() < logs::CANNOT_READ_ALL || logs::is_readable(member);
-    is_readable && !needs_snapshots(context) && !is_undecided(context)
+    // Without a quorum a stuck member may go back to what the others run, and no further.
+    context.world.list.is_some() && is_readable && !needs_snapshots(context) && !is_undecided(context)
 }
 
 /// Whether some member says that the cluster counts as a minor that the next one cannot follow.
@@ -104,12 +114,13 @@ fn is_below(context: &Context<'_>, member: &Member<'_>) -> bool {
     running(member).is_some_and(|version| version.line() < context.desired.version.line())
 }
 
-/// Whether every member says that the cluster is being brought down to this minor, and writes what it can read.
+/// Whether every member says that the cluster is being brought down to this minor, and writes what it can read. Without a quorum nobody
+/// knows who every member is.
 fn is_lowered(context: &Context<'_>, line: Line) -> bool {
     let says_so = |member: &Member<'_>| {
         member.etcd().is_some_and(|etcd| etcd.downgrade == Some(line) && etcd.storage_line == Some(line))
     };
-    context.world.voters().all(says_so)
+    context.world.list.is_some() && context.world.voters().all(says_so)
 }
 
 /// Says why a version is not carried out.
