@@ -158,6 +158,38 @@ fn what_a_server_fills_in_is_no_difference() {
     assert_eq!(compare::difference(&rendered, &rendered).fields, Vec::<String>::new());
 }
 
+#[test]
+fn what_a_server_makes_of_further_containers_and_volumes_is_no_difference() {
+    let pod = |variables: Value, hook: Value, probe: Value, sources: Value, size: &str| -> StatefulSet {
+        let pod = json!({
+            "containers": [{
+                "name": "sidecar", "env": variables, "lifecycle": { "preStop": { "httpGet": hook } }, "livenessProbe": probe,
+            }],
+            "volumes": [
+                { "name": "about", "projected": { "sources": sources } },
+                { "name": "shared", "emptyDir": { "sizeLimit": size } },
+            ],
+        });
+        let set = json!({ "metadata": {}, "spec": { "selector": {}, "template": { "spec": pod } } });
+        serde_json::from_value(set).expect("a StatefulSet")
+    };
+    let written = pod(
+        json!([{ "name": "A", "value": "" }, { "name": "B", "valueFrom": { "resourceFieldRef": { "resource": "limits.cpu" } } }]),
+        json!({ "port": 80 }),
+        json!({ "grpc": { "port": 80 }, "initialDelaySeconds": 0 }),
+        json!([{ "serviceAccountToken": { "path": "token" } }]),
+        "1024Mi",
+    );
+    let live = pod(
+        json!([{ "name": "A" }, { "name": "B", "valueFrom": { "resourceFieldRef": { "resource": "limits.cpu", "divisor": "0" } } }]),
+        json!({ "port": 80, "path": "/", "scheme": "HTTP" }),
+        json!({ "grpc": { "port": 80, "service": "" }, "periodSeconds": 10 }),
+        json!([{ "serviceAccountToken": { "path": "token", "expirationSeconds": 3600 } }]),
+        "1Gi",
+    );
+    assert_eq!(compare::difference(&live, &written).fields, Vec::<String>::new());
+}
+
 /// Changes one place of a live StatefulSet and returns where the difference is seen.
 fn seen(pointer: &str, key: &str, value: Value) -> Vec<String> {
     let desired = Desired::parse(&cluster()).expect("a valid spec");

@@ -13,31 +13,39 @@ use serde_json::{Map, Value, json};
 use super::quantity;
 use crate::cluster::plan::PatchOperation;
 
-/// Fields that an API server fills in with a text (Kubernetes 1.34, `pkg/apis/*/v1/defaults.go`).
-const DEFAULT_TEXTS: [(&str, &str); 17] = [
+/// Fields that an API server fills in with a text (Kubernetes 1.34, `pkg/apis/*/v1/defaults.go`), and those that it leaves out
+/// when they are empty.
+const DEFAULT_TEXTS: [(&str, &str); 21] = [
     ("apiVersion", "v1"),
+    ("divisor", "0"),
     ("dnsPolicy", "ClusterFirst"),
     ("externalTrafficPolicy", "Cluster"),
     ("internalTrafficPolicy", "Cluster"),
+    ("path", "/"),
     ("podManagementPolicy", "OrderedReady"),
     ("preemptionPolicy", "PreemptLowerPriority"),
     ("protocol", "TCP"),
     ("restartPolicy", "Always"),
     ("schedulerName", "default-scheduler"),
     ("scheme", "HTTP"),
+    ("service", ""),
     ("sessionAffinity", "None"),
     ("terminationMessagePath", "/dev/termination-log"),
     ("terminationMessagePolicy", "File"),
     ("type", "ClusterIP"),
+    ("value", ""),
     ("volumeMode", "Filesystem"),
     ("whenDeleted", "Retain"),
     ("whenScaled", "Retain"),
 ];
 
 /// The same for numbers.
-const DEFAULT_NUMBERS: [(&str, i64); 9] = [
+const DEFAULT_NUMBERS: [(&str, i64); 12] = [
     ("defaultMode", 420),
+    ("expirationSeconds", 3600),
     ("failureThreshold", 3),
+    ("hostPort", 0),
+    ("initialDelaySeconds", 0),
     ("minReadySeconds", 0),
     ("partition", 0),
     ("periodSeconds", 10),
@@ -48,8 +56,17 @@ const DEFAULT_NUMBERS: [(&str, i64); 9] = [
 ];
 
 /// Switches that are off if they are absent.
-const DEFAULT_OFF: [&str; 6] =
-    ["hostIPC", "hostNetwork", "hostPID", "publishNotReadyAddresses", "readOnly", "shareProcessNamespace"];
+const DEFAULT_OFF: [&str; 9] = [
+    "hostIPC",
+    "hostNetwork",
+    "hostPID",
+    "publishNotReadyAddresses",
+    "readOnly",
+    "shareProcessNamespace",
+    "stdin",
+    "stdinOnce",
+    "tty",
+];
 
 /// Switches that are on if they are absent.
 const DEFAULT_ON: [&str; 1] = ["allocateLoadBalancerNodePorts"];
@@ -145,6 +162,7 @@ fn normalised_object(fields: &Map<String, Value>) -> Map<String, Value> {
         .filter(|(key, value)| !is_default(key, value))
         .map(|(key, value)| match (key.as_str(), value) {
             ("requests" | "limits", Value::Object(amounts)) => (key.clone(), normalised_amounts(amounts)),
+            ("sizeLimit" | "divisor", amount @ Value::String(_)) => (key.clone(), normalised_amount(amount)),
             _ => (key.clone(), normalised(value)),
         })
         .filter(|(_, value)| !is_empty(value))
@@ -152,11 +170,14 @@ fn normalised_object(fields: &Map<String, Value>) -> Map<String, Value> {
 }
 
 fn normalised_amounts(amounts: &Map<String, Value>) -> Value {
-    let amount = |value: &Value| match value.as_str().and_then(quantity::parse) {
+    Value::Object(amounts.iter().map(|(name, value)| (name.clone(), normalised_amount(value))).collect())
+}
+
+fn normalised_amount(value: &Value) -> Value {
+    match value.as_str().and_then(quantity::parse) {
         Some(thousandths) => Value::String(thousandths.to_string()),
         None => value.clone(),
-    };
-    Value::Object(amounts.iter().map(|(name, value)| (name.clone(), amount(value))).collect())
+    }
 }
 
 fn is_default(key: &str, value: &Value) -> bool {
