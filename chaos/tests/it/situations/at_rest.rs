@@ -20,7 +20,7 @@ use super::subject::Subject;
 use crate::promises::arena::until;
 
 /// How long nothing may be written before the test believes that nothing is.
-const A_WHILE: Duration = Duration::from_secs(40);
+pub(super) const A_WHILE: Duration = Duration::from_secs(40);
 
 async fn add_versions<K>(ground: &Ground, versions: &mut BTreeMap<String, String>)
 where
@@ -52,33 +52,41 @@ async fn versions(demo: &Subject<'_>) -> BTreeMap<String, String> {
     versions
 }
 
+/// Waits until the last writes have come, and then sees that for this time nothing is written and nothing told.
+pub(super) async fn comes_to_rest(demo: &Subject<'_>, time: Duration) {
+    let mut before = versions(demo).await;
+    until("the last writes have come", async || {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let now = versions(demo).await;
+        let is_quiet = now == before;
+        let written = written(&before, &now);
+        before = now;
+        anyhow::ensure!(is_quiet, "these are still written: {written:?}");
+        Ok(Some(()))
+    })
+    .await;
+    let events = events_of(demo).await;
+    throughout("the cluster rests", time, async || {
+        let now = versions(demo).await;
+        ensure(now == before, || format!("these were written: {:?}", written(&before, &now)))
+    })
+    .await;
+    assert_eq!(events_of(demo).await, events, "nor is there a new Event about it");
+}
+
+/// What is new, or of another version.
+fn written(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
+    let new = now.iter().filter(|(name, version)| before.get(*name) != Some(*version));
+    new.map(|(name, _)| name.clone()).collect()
+}
+
 #[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn nothing_is_written_while_a_cluster_rests() {
     let ground = Ground::open("rest").await;
     let demo = Subject::create(&ground, "demo", json!({})).await;
     demo.is_ready(3).await;
-    let mut before = versions(&demo).await;
-    until("the last writes of forming have come", async || {
-        tokio::time::sleep(Duration::from_secs(4)).await;
-        let now = versions(&demo).await;
-        let is_quiet = now == before;
-        before = now;
-        Ok(is_quiet.then_some(()))
-    })
-    .await;
-    let events = events_of(&demo).await;
-    throughout("the cluster rests", A_WHILE, async || {
-        let now = versions(&demo).await;
-        let written: Vec<&String> = now
-            .iter()
-            .filter(|(name, version)| before.get(*name) != Some(*version))
-            .map(|(name, _)| name)
-            .collect();
-        ensure(now == before, || format!("these were written: {written:?}"))
-    })
-    .await;
-    assert_eq!(events_of(&demo).await, events, "nor is there a new Event about it");
+    comes_to_rest(&demo, A_WHILE).await;
 }
 
 /// Name and number of every Event about the cluster.

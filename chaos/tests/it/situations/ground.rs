@@ -81,6 +81,12 @@ impl Ground {
         self.api::<K>().list(&ListParams::default()).await.unwrap().items
     }
 
+    /// What a kubectl command in the namespace says; an error with its words if it fails.
+    pub(super) fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
+        let said = kubectl(&self.kubeconfig, &[&["-n", self.namespace.as_str()], arguments].concat());
+        if said.status.success() { Ok(text(&said.stdout)) } else { Err(text(&said.stderr)) }
+    }
+
     /// Runs a kubectl command when the value is dropped, whatever became of the test.
     pub(super) fn afterwards(&self, arguments: &[&str]) -> Afterwards {
         Afterwards {

@@ -10,11 +10,12 @@ use serde_json::json;
 use super::changes::requested_memory;
 use super::etcdctl::MemberList;
 use super::ground::Ground;
+use super::observing::{ensure, until_while};
 use super::subject::{Subject, member_of};
 use crate::promises::arena::until;
 
 /// Class and size that a claim asks for.
-fn asks_for(claim: &PersistentVolumeClaim) -> (Option<String>, Option<String>) {
+pub(super) fn asks_for(claim: &PersistentVolumeClaim) -> (Option<String>, Option<String>) {
     let spec = claim.spec.clone().unwrap_or_default();
     let size =
         spec.resources.and_then(|resources| resources.requests?.get("storage").map(|size| size.0.clone()));
@@ -22,7 +23,7 @@ fn asks_for(claim: &PersistentVolumeClaim) -> (Option<String>, Option<String>) {
 }
 
 /// Loses a disk; the claim of the member that comes instead asks for what the others' do.
-async fn is_replaced_by_the_same_kind(demo: &Subject<'_>) {
+pub(super) async fn is_replaced_by_the_same_kind(demo: &Subject<'_>) {
     let before = demo.claims().await;
     let wanted = asks_for(&before[0]);
     let known: BTreeSet<String> = before.iter().map(|claim| claim.name_any()).collect();
@@ -38,28 +39,81 @@ async fn is_replaced_by_the_same_kind(demo: &Subject<'_>) {
 
 #[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 #[ignore = "longer than ci/test may take; see the module's documentation"]
-async fn a_class_or_size_of_volume_that_is_changed_later_is_held_and_no_new_member_gets_it() {
+async fn a_class_of_volume_that_does_not_exist_is_said_before_any_voter_goes_and_a_lost_disk_is_repaired_with_the_others_class()
+ {
     let ground = Ground::open("storage").await;
     let demo = Subject::create(&ground, "demo", json!({})).await;
     demo.is_ready(3).await;
     demo.put("key", "value").await;
     let original = asks_for(&demo.claims().await[0]);
-    for (change, back) in [
-        (json!({ "storageClassName": "nope" }), json!({ "storageClassName": null })),
-        (json!({ "size": "2Gi" }), json!({ "size": "1Gi" })),
+    let before = demo.uids().await;
+    demo.change(json!({ "storage": { "storageClassName": "nope" } })).await.unwrap();
+    demo.says("the class that is not there is named", |picture| picture.quotes(&["nope", "not found"])).await;
+    let picture = demo.picture().await;
+    assert!(picture.is("Available") && !picture.is("Ready"), "{}", picture.describe());
+    let now = demo.uids().await;
+    assert!(
+        before.iter().all(|(pod, uid)| now.get(pod) == Some(uid)),
+        "voters were {before:?} and are {now:?}"
+    );
+
+    let lost = demo.ready_pods().await.remove(0);
+    demo.lose_disk(&lost).await;
+    until("three others vote, with volumes of the class that is there", async || {
+        let list = demo.member_list(None).await?;
+        let claims = demo.claims().await;
+        let like_the_others: BTreeSet<String> = claims
+            .iter()
+            .filter(|claim| asks_for(claim) == original)
+            .map(|claim| claim.name_any().trim_start_matches("data-").to_owned())
+            .collect();
+        let is_done = list.voters.len() == 3
+            && !list.voters.contains(member_of(&lost))
+            && list.voters.is_subset(&like_the_others);
+        anyhow::ensure!(is_done, "{list:?}; {like_the_others:?}; {}", demo.picture().await.describe());
+        Ok(Some(()))
+    })
+    .await;
+    demo.change(json!({ "storage": { "storageClassName": null } })).await.unwrap();
+    demo.is_ready(3).await;
+    until("no claim of that class is left", async || {
+        Ok(demo.claims().await.iter().all(|claim| asks_for(claim) == original).then_some(()))
+    })
+    .await;
+    demo.every_member_has(3, "key", "value").await;
+}
+
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
+#[ignore = "longer than ci/test may take; see the module's documentation"]
+async fn another_class_and_another_access_mode_reach_every_member_with_three_voters_at_each_moment() {
+    let ground = Ground::open("storage-moves").await;
+    let demo = Subject::create(&ground, "demo", json!({})).await;
+    demo.is_ready(3).await;
+    demo.put("key", "value").await;
+    for (change, pointer, wanted) in [
+        (json!({ "storageClassName": "fast" }), "/spec/storageClassName", "fast"),
+        (json!({ "accessMode": "ReadWriteOncePod" }), "/spec/accessModes/0", "ReadWriteOncePod"),
     ] {
         demo.change(json!({ "storage": change })).await.unwrap();
-        let message = demo.holds("StorageChangeNotSupported").await;
-        let wanted = change.as_object().unwrap().values().next().unwrap().as_str().unwrap();
-        assert!(message.contains(wanted), "it says what is not applied: {message}");
-        is_replaced_by_the_same_kind(&demo).await;
-        demo.says("it is still said", |picture| picture.hold("StorageChangeNotSupported").is_some()).await;
-        demo.change(json!({ "storage": back })).await.unwrap();
-        let picture = demo.is_ready(3).await;
-        assert_eq!(picture.hold("StorageChangeNotSupported"), None);
+        until_while(
+            "every volume is as the spec says, and there are three",
+            async || {
+                let claims = demo.claims().await;
+                let is_so = |claim: &PersistentVolumeClaim| {
+                    serde_json::to_value(claim).unwrap().pointer(pointer).is_some_and(|found| found == wanted)
+                };
+                claims.len() == 3 && claims.iter().all(is_so)
+            },
+            async || match demo.member_list(None).await {
+                Ok(list) => ensure(list.voters.len() >= 3, || format!("{list:?}")),
+                // Who was asked went meanwhile.
+                Err(_) => Ok(()),
+            },
+        )
+        .await;
+        demo.is_ready(3).await;
+        demo.every_member_has(3, "key", "value").await;
     }
-    assert!(demo.claims().await.iter().all(|claim| asks_for(claim) == original));
-    demo.every_member_has(3, "key", "value").await;
 }
 
 /// Whether the pod is no more what it was.

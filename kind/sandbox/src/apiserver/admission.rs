@@ -43,7 +43,10 @@ pub(crate) fn on_create(
             object(new, "spec").insert("finalizers".to_owned(), json!(["kubernetes"]));
             new["status"] = json!({"phase": "Active"});
         }
-        ("", "services") => service::allocate(cluster, new)?,
+        ("", "services") => {
+            service::allocate(cluster, new)?;
+            service::allocate_ports(cluster, new)?;
+        }
         ("batch", "jobs") => job::generate_selector(new),
         ("", "persistentvolumeclaims") => claim(cluster, new),
         ("", "persistentvolumes") => add_finalizer(new, "kubernetes.io/pv-protection"),
@@ -78,6 +81,8 @@ pub(crate) fn on_update(old: &Value, target: &Target, new: &mut Value) {
     disabled::drop_fields(target, new);
     if target.definition.is("", "services") {
         service::keep_addresses(old, new);
+        service::keep_ports(old, new);
+        service::drop_what_the_type_has_not(old, new);
     }
     if target.definition.is("", "pods") && target.subresource.is_none() {
         tolerations(new);

@@ -19,6 +19,8 @@ use crate::store::{GroupResource, ObjectKey, Store};
 pub(crate) struct Inputs<'a> {
     pub(crate) now: Timestamp,
     pub(crate) identifiers: &'a mut dyn Identifiers,
+    /// What the client is to be warned of, in the order in which it was found.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Inputs<'_> {

@@ -17,14 +17,20 @@ use super::{builtin, structural};
 pub(crate) enum FieldValidation {
     /// Drop them.
     Lenient,
+    /// Drop them, and tell the client.
+    Warn,
     /// Refuse the object.
     Strict,
 }
 
 impl FieldValidation {
-    /// `Strict` refuses; `Warn`, `Ignore` and nothing drop.
+    /// `Strict` refuses, `Ignore` drops, and `Warn`, which is the default, tells too.
     pub(crate) fn from_query(text: Option<&str>) -> Self {
-        if text == Some("Strict") { Self::Strict } else { Self::Lenient }
+        match text {
+            Some("Strict") => Self::Strict,
+            Some("Ignore") => Self::Lenient,
+            _ => Self::Warn,
+        }
     }
 }
 
@@ -39,15 +45,31 @@ enum Origin {
 
 /// Reads an object of the target's resource and version.
 pub(crate) fn decode(target: &Target, value: Value, mode: FieldValidation) -> Result<Value, ApiError> {
-    read(target, value, mode, Origin::Sent)
+    read(target, value, mode, Origin::Sent, &mut Vec::new())
+}
+
+/// The same, with what the client is to be warned of.
+pub(crate) fn decode_and_tell(
+    target: &Target,
+    value: Value,
+    mode: FieldValidation,
+    warnings: &mut Vec<String>,
+) -> Result<Value, ApiError> {
+    read(target, value, mode, Origin::Sent, warnings)
 }
 
 /// Reads what an apply resulted in: a real server does not look at it again before it validates.
 pub(crate) fn decode_applied(target: &Target, value: Value) -> Result<Value, ApiError> {
-    read(target, value, FieldValidation::Lenient, Origin::Applied)
+    read(target, value, FieldValidation::Lenient, Origin::Applied, &mut Vec::new())
 }
 
-fn read(target: &Target, mut value: Value, mode: FieldValidation, origin: Origin) -> Result<Value, ApiError> {
+fn read(
+    target: &Target,
+    mut value: Value,
+    mode: FieldValidation,
+    origin: Origin,
+    warnings: &mut Vec<String>,
+) -> Result<Value, ApiError> {
     check_identity(target, &value)?;
     value["apiVersion"] = json!(target.api_version());
     value["kind"] = json!(target.definition.kind);
@@ -78,10 +100,16 @@ fn read(target: &Target, mut value: Value, mode: FieldValidation, origin: Origin
             (value, unknown)
         }
     };
-    if mode == FieldValidation::Strict && !unknown.is_empty() {
-        let list =
-            unknown.iter().map(|path| format!("unknown field \"{path}\"")).collect::<Vec<_>>().join(", ");
-        return Err(refused(format!("strict decoding error: {list}")));
+    let unknown = unknown.iter().map(|path| format!("unknown field \"{path}\""));
+    match mode {
+        FieldValidation::Lenient => {}
+        FieldValidation::Warn => warnings.extend(unknown),
+        FieldValidation::Strict => {
+            let list = unknown.collect::<Vec<_>>().join(", ");
+            if !list.is_empty() {
+                return Err(refused(format!("strict decoding error: {list}")));
+            }
+        }
     }
     Ok(decoded)
 }

@@ -74,7 +74,8 @@ impl Shared {
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Cluster, &mut Inputs<'_>) -> T) -> T {
         let mut guarded = self.lock();
         let guarded = &mut *guarded;
-        let mut inputs = Inputs { now: self.clock.now(), identifiers: guarded.identifiers.as_mut() };
+        let mut inputs =
+            Inputs { now: self.clock.now(), identifiers: guarded.identifiers.as_mut(), warnings: Vec::new() };
         let result = act(&mut guarded.cluster, &mut inputs);
         let revision = guarded.cluster.store.revision();
         self.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
@@ -141,13 +142,16 @@ where
         Ok(request) => request,
         Err(error) => return failure(&error),
     };
-    let answered = shared.with(|cluster, inputs| answer(cluster, inputs, &request));
+    let (answered, warnings) = shared.with(|cluster, inputs| {
+        let answered = answer(cluster, inputs, &request);
+        (answered, std::mem::take(&mut inputs.warnings))
+    });
     match trust {
         Trust::Network => shared.tally.count(&request.method, &answered),
         Trust::InProcess => {}
     }
     let answered = answered.and_then(|answer| Form::check(&request).map(|()| answer));
-    match answered {
+    let mut response = match answered {
         Err(error) => failure(&error),
         Ok(Answer::Watch(plan)) => watch_response(&shared, *plan),
         Ok(Answer::Log(wanted)) => {
@@ -166,6 +170,18 @@ where
         ),
         Ok(Answer::List(target, page)) => {
             json_response(200, &render::list(&target, &page, Form::of(&request), shared.clock.now()))
+        }
+    };
+    warn(&mut response, &warnings);
+    response
+}
+
+/// Warnings as RFC 7234 has them, one header each.
+fn warn(response: &mut Response<ResponseBody>, warnings: &[String]) {
+    for warning in warnings {
+        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = header::HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+            response.headers_mut().append(header::WARNING, value);
         }
     }
 }

@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use super::auth::User;
 use super::authorize::escalation;
 use super::cluster::{Cluster, Inputs, Target};
-use super::decode::{FieldValidation, decode, decode_applied};
+use super::decode::{FieldValidation, decode_and_tell, decode_applied};
 use super::definition::Shape;
 use super::error::ApiError;
 use super::json::{list, object, text};
 use super::{
-    admission, builtin, collect, convert, defaults, fields, limits, pod_security, quota, strategy, validation,
+    admission, builtin, collect, convert, defaults, fields, limits, pod_security, quota, service, strategy,
+    validation,
 };
 use crate::store::ObjectKey;
 
@@ -52,7 +53,7 @@ pub(crate) fn create(
     sent: Value,
     options: &WriteOptions,
 ) -> Result<Arc<Value>, ApiError> {
-    let mut new = decode(target, sent, options.field_validation)?;
+    let mut new = decode_and_tell(target, sent, options.field_validation, &mut inputs.warnings)?;
     place_in_namespace(cluster, target, &mut new)?;
     if !text(&new, "/metadata/resourceVersion").is_empty() && text(&new, "/metadata/resourceVersion") != "0" {
         return Err(ApiError::storage("resourceVersion should not be set on objects to be created"));
@@ -94,7 +95,7 @@ pub(crate) fn update(
 ) -> Result<Arc<Value>, ApiError> {
     let mut new = match options.applied {
         true => decode_applied(target, sent)?,
-        false => decode(target, sent, options.field_validation)?,
+        false => decode_and_tell(target, sent, options.field_validation, &mut inputs.warnings)?,
     };
     check_place(target, &new)?;
     let (key, stored) = cluster.existing(target)?;
@@ -121,6 +122,9 @@ pub(crate) fn update(
     check_escalation(cluster, target, options, Some(&old), &new)?;
     pod_security::check(cluster, target, Some(&old), &new)?;
     admission::check_growth(cluster, target, &old, &new)?;
+    if target.definition.is("", "services") && target.subresource.is_none() {
+        service::allocate_ports(cluster, &mut new)?;
+    }
     if target.definition.is("", "persistentvolumeclaims") && target.subresource.is_none() {
         limits::check(cluster, target, &new)?;
     }

@@ -1,7 +1,7 @@
 //! Takes out of an answer what two clusters can't have in common: uids, resource versions, times, generated suffixes,
-//! and cluster addresses.
+//! cluster addresses and node ports.
 //!
-//! Pure. Uids, versions and addresses become numbers in order of their first appearance, so that two answers still differ
+//! Pure. Uids, versions, addresses and node ports become numbers in order of their first appearance, so that two answers still differ
 //! when one arm kept a version that the other raised. The entries of `managedFields` are put in an order that does not
 //! depend on times, as Kubernetes' does; so are the causes of an apply's conflicts, and what a custom
 //! resource's schema refuses, which Kubernetes sends in any order.
@@ -40,6 +40,7 @@ pub(crate) struct Normaliser {
     uids: BTreeMap<String, usize>,
     versions: BTreeMap<String, usize>,
     addresses: BTreeMap<String, usize>,
+    ports: BTreeMap<String, usize>,
     /// Generated names and hashes, longest first when they are replaced.
     generated: BTreeMap<String, String>,
 }
@@ -122,6 +123,10 @@ impl Normaliser {
                     let name = self.rewrite_text(&name, "");
                     members.insert(name, child);
                 }
+            }
+            Value::Number(port) if field == "nodePort" || field == "healthCheckNodePort" => {
+                // Those that are given out are given out at random.
+                *value = json!(format!("<port {}>", number(&mut self.ports, &port.to_string())));
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }

@@ -10,6 +10,7 @@ use super::cluster::Target;
 use super::defects::Defect;
 use super::definition::Shape;
 use super::json::{entries, object, set_default, text};
+use super::service::is_reached_from_outside;
 use super::{limits, structural};
 
 /// Fills in what the client left out.
@@ -214,6 +215,12 @@ fn service(new: &mut Value) {
     set_all(new, json!({"type": "ClusterIP", "sessionAffinity": "None"}));
     if !external {
         set_all(new, json!({"internalTrafficPolicy": "Cluster"}));
+    }
+    if is_reached_from_outside(&new["spec"]) {
+        set_all(new, json!({"externalTrafficPolicy": "Cluster"}));
+    }
+    if text(new, "/spec/type") == "LoadBalancer" {
+        set_all(new, json!({"allocateLoadBalancerNodePorts": true}));
     }
     session_affinity(object(new, "spec"));
     let ports = new.pointer_mut("/spec/ports").and_then(Value::as_array_mut);

@@ -29,10 +29,22 @@ pub(super) fn spec(spec: &mut Members) {
     if spec["terminationGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds < 0) {
         spec.insert("terminationGracePeriodSeconds".to_owned(), json!(1));
     }
+    both_names_of_account(spec);
     for field in ["initContainers", "containers", "ephemeralContainers"] {
         each(spec, field).for_each(container);
     }
     each(spec, "volumes").for_each(volume);
+}
+
+/// The account has an old name and a new one, which are always the same.
+fn both_names_of_account(spec: &mut Members) {
+    let named = |spec: &Members, field: &str| {
+        spec.get(field).and_then(Value::as_str).filter(|name| !name.is_empty()).map(str::to_owned)
+    };
+    if let Some(name) = named(spec, "serviceAccountName").or_else(|| named(spec, "serviceAccount")) {
+        spec.insert("serviceAccountName".to_owned(), json!(name));
+        spec.insert("serviceAccount".to_owned(), json!(name));
+    }
 }
 
 /// Fills in what pods have, and templates don't.

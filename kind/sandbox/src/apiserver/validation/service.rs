@@ -12,6 +12,7 @@ use super::pod::port;
 use super::report::Report;
 use crate::apiserver::error::Cause;
 use crate::apiserver::json::{list, text};
+use crate::apiserver::service::is_reached_from_outside;
 
 const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 
@@ -37,7 +38,7 @@ pub(super) fn service(new: &Value) -> Vec<Cause> {
     }
     report.one_of("spec.type", kind, &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]);
     repeated(&ports, kind, &mut report);
-    traffic(spec, kind, &mut report);
+    traffic(spec, &mut report);
     report.into_causes()
 }
 
@@ -136,11 +137,9 @@ fn repeated(ports: &[&Value], kind: &str, report: &mut Report) {
     }
 }
 
-fn traffic(spec: &Value, kind: &str, report: &mut Report) {
+fn traffic(spec: &Value, report: &mut Report) {
     let policy = text(spec, "/externalTrafficPolicy");
-    let is_external = matches!(kind, "LoadBalancer" | "NodePort")
-        || kind == "ClusterIP" && list(spec.get("externalIPs")).next().is_some();
-    if !is_external && !policy.is_empty() {
+    if !is_reached_from_outside(spec) && !policy.is_empty() {
         let why = "may only be set for externally-accessible services";
         report.invalid("spec.externalTrafficPolicy", policy, why);
     }
