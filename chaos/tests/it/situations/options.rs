@@ -29,7 +29,7 @@ fn chosen() -> Value {
         "options": {
             "max-wals": "10", "max-snapshots": "7", "snapshot-catchup-entries": "4000",
             "initial-election-tick-advance": "false", "max-concurrent-streams": "500", "corrupt-check-time": "12h",
-            "compact-hash-check-time": "2m", "cors": "https://a.example", "host-whitelist": "*,b.example",
+            "compact-hash-check-time": "2m", "cors": "https://a.example:443", "host-whitelist": "*,b.example",
             "enable-pprof": "true", "backend-bbolt-freelist-type": "array",
         },
     })
@@ -43,7 +43,7 @@ fn logged() -> Value {
         "max-request-bytes": 1_843_200, "max-wals": 10, "max-snapshots": 7, "snapshot-catchup-entries": 4000,
         "initial-election-tick-advance": false, "max-concurrent-streams": 500,
         "corrupt-check-time-interval": "12h0m0s", "compact-check-time-interval": "2m0s",
-        "cors": ["https://a.example"], "host-whitelist": ["*", "b.example"],
+        "cors": ["https://a.example:443"], "host-whitelist": ["*", "b.example"],
     })
 }
 
@@ -222,7 +222,7 @@ fn every_option_by_name() -> Value {
         "snapshot-catchup-entries": "4000", "max-snapshots": "7", "max-wals": "10", "initial-election-tick-advance": "false",
         "backend-batch-interval": "50ms", "backend-batch-limit": "5000", "backend-bbolt-freelist-type": "array",
         "max-concurrent-streams": "500", "grpc-keepalive-min-time": "3s", "grpc-keepalive-interval": "1h",
-        "grpc-keepalive-timeout": "10s", "bcrypt-cost": "5", "auth-token-ttl": "400", "cors": "https://a.example",
+        "grpc-keepalive-timeout": "10s", "bcrypt-cost": "5", "auth-token-ttl": "400", "cors": "https://a.example:443",
         "host-whitelist": "*", "enable-pprof": "true", "corrupt-check-time": "12h", "compact-hash-check-time": "2m",
         "compaction-batch-limit": "2000", "compaction-sleep-interval": "20ms", "watch-progress-notify-interval": "5m",
         "warning-apply-duration": "200ms", "bootstrap-defrag-threshold-megabytes": "50",
