@@ -27,6 +27,7 @@ mod picture;
 mod platform;
 mod real_kubernetes;
 mod refusals;
+mod requests;
 mod rollout;
 mod same_name;
 mod scaling;
