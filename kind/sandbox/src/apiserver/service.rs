@@ -197,11 +197,14 @@ pub(crate) fn keep_ports(old: &Value, new: &mut Value) {
     }
 }
 
+/// Whether the spec of a Service is of a type that has something.
+type Has = fn(&Value) -> bool;
+
 /// Who changes the type and nothing else means the fields of the old type no more (`dropTypeDependentFields` in
 /// `pkg/registry/core/service/strategy.go`).
 pub(crate) fn drop_what_the_type_has_not(old: &Value, new: &mut Value) {
     let is_balanced = |spec: &Value| text(spec, "/type") == "LoadBalancer";
-    let loses = |has: fn(&Value) -> bool, new: &Value| has(&old["spec"]) && !has(&new["spec"]);
+    let loses = |has: Has, new: &Value| has(&old["spec"]) && !has(&new["spec"]);
     let ports = |service: &Value| -> Vec<Option<i64>> {
         list(service.pointer("/spec/ports")).map(|port| number(port, "nodePort")).collect()
     };
@@ -211,7 +214,7 @@ pub(crate) fn drop_what_the_type_has_not(old: &Value, new: &mut Value) {
             port.remove("nodePort");
         });
     }
-    let fields: [(fn(&Value) -> bool, &str); 4] = [
+    let fields: [(Has, &str); 4] = [
         (needs_health_check_port, "healthCheckNodePort"),
         (is_balanced, "allocateLoadBalancerNodePorts"),
         (is_balanced, "loadBalancerClass"),
