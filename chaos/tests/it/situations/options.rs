@@ -176,6 +176,7 @@ async fn options_take_effect_on_etcd_3_5() {
 }
 
 #[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
+#[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn options_take_effect_on_etcd_3_6() {
     take_effect(VERSIONS[1]).await;
 }

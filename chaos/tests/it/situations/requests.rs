@@ -29,6 +29,7 @@ fn leader(picture: &Picture) -> &str {
 }
 
 #[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
+#[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn the_leadership_moves_to_the_member_that_is_asked_for_and_one_that_is_no_member_moves_nothing() {
     let ground = Ground::open("move-leader").await;
     let demo = Subject::create(&ground, "demo", json!({})).await;
