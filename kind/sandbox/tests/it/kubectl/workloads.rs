@@ -140,7 +140,7 @@ async fn services_budgets_leases_events_and_nodes_have_their_tables() {
     assert_eq!(columns(&kubectl.ok("get lease web").await)[1][..2], ["web", "me"]);
     assert_eq!(columns(&kubectl.ok("get nodes").await)[1][..2], ["stand-in", "Ready"]);
     assert_eq!(
-        columns(&kubectl.ok("get sc").await)[1][..2],
+        columns(&kubectl.ok("get sc standard").await)[1][..2],
         ["standard (default)", "directory.sandbox.local"]
     );
     let events = kubectl.ok("get events").await;
