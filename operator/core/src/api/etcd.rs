@@ -89,6 +89,7 @@ pub struct EtcdSettings {
     #[x_kube(validation = rules::numbers())]
     #[x_kube(validation = rules::switches())]
     #[x_kube(validation = rules::durations())]
+    #[x_kube(validation = rules::origins())]
     #[x_kube(validation = rules::words())]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, OptionValue>,

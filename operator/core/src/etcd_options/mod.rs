@@ -73,6 +73,10 @@ impl Takes {
             Takes::Switch => "true or false".to_owned(),
             Takes::Duration => "a duration, for example 500ms or 1m30s".to_owned(),
             Takes::OneOf(words) => format!("one of {}", words.join(", ")),
+            Takes::Origins => {
+                "* or origins with their ports, for example https://example.com:443, apart by commas"
+                    .to_owned()
+            }
             Takes::Text => "a text".to_owned(),
         }
     }
@@ -88,9 +92,21 @@ impl Takes {
             // Go's durations are nanoseconds in JSON.
             Takes::Duration => duration::nanoseconds(value).map(|nanoseconds| json!(nanoseconds)),
             Takes::OneOf(words) => words.contains(&value).then(|| json!(value)),
+            Takes::Origins => is_origins(value).then(|| json!(value)),
             Takes::Text => Some(json!(value)),
         }
     }
+}
+
+/// Whether etcd takes it as origins of pages: it ends at once where one has no port.
+fn is_origins(value: &str) -> bool {
+    let is_origin = |origin: &str| {
+        let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        host.and_then(|host| host.rsplit_once(':')).is_some_and(|(host, port)| {
+            !host.is_empty() && !host.contains(['/', ' ']) && port.parse::<u16>().is_ok_and(|port| port > 0)
+        })
+    };
+    value == "*" || value.split(',').all(is_origin)
 }
 
 /// Whether a text is a duration as Go writes it.

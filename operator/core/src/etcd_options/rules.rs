@@ -87,6 +87,11 @@ pub fn durations() -> Rule {
     values(Takes::Duration, "^([0-9]{1,9}(ns|us|ms|s|m|h))+$")
 }
 
+/// Values of options that take origins of pages.
+pub fn origins() -> Rule {
+    values(Takes::Origins, "^([*]|https?://[^/ ,]+:[0-9]{1,5}(,https?://[^/ ,]+:[0-9]{1,5})*)$")
+}
+
 /// Values of options that take one of some words.
 pub fn words() -> Rule {
     let (mut checks, mut reasons) = (Vec::new(), Vec::new());

@@ -12,6 +12,8 @@ pub enum Takes {
     Duration,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// Origins of pages, apart by commas: `*`, or scheme, host and port each, as etcd demands (`checkHostURLs`).
+    Origins,
     /// Anything.
     Text,
 }
@@ -84,7 +86,7 @@ pub const OPTIONS: &[EtcdOption] = &[
     option("grpc-keepalive-timeout", Takes::Duration),
     option("bcrypt-cost", Takes::Number),
     option("auth-token-ttl", Takes::Number),
-    option("cors", Takes::Text),
+    option("cors", Takes::Origins),
     option("host-whitelist", Takes::Text),
     option("enable-pprof", Takes::Switch),
     renamed("corrupt-check-time", "experimental-corrupt-check-time", Takes::Duration),

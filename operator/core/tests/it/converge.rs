@@ -299,6 +299,30 @@ fn every_stop_of_the_operator_during_a_replacement_converges() {
 }
 
 #[test]
+fn first_members_that_end_at_once_are_tried_again_ever_more_rarely_and_leave_nothing_behind() {
+    let mut model = Model::new(spec(3));
+    model.etcd_ends_at_once = true;
+    let mut attempts = BTreeSet::new();
+    for _ in 0..120 {
+        let plan = model.pass();
+        attempts.extend(
+            model.cluster.status.iter().filter_map(|status| Some(status.bootstrap.as_ref()?.attempt)),
+        );
+        assert!(model.claims.len() <= 6, "{:?} after {:#?}", model.claims.keys(), lines(&plan));
+    }
+    // Ten seconds, twenty, forty.
+    assert!((3..=5).contains(&attempts.len()), "{attempts:?}");
+    let said = lines(&model.plan()).join("\n");
+    assert!(said.contains("FormingFails"), "{said}");
+
+    // A corrected spec is tried at once.
+    model.etcd_ends_at_once = false;
+    model.change_spec(|spec| spec.image.repository = "elsewhere/etcd".to_owned());
+    model.settle(60);
+    assert_as_specified(&model);
+}
+
+#[test]
 fn an_addition_whose_answer_was_lost_is_found_again() {
     let mut model = settled(3);
     model.change_spec(|spec| spec.size = 5);

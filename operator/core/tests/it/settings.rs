@@ -59,6 +59,7 @@ fn fitting(takes: etcd_options::Takes) -> &'static str {
         etcd_options::Takes::Switch => "true",
         etcd_options::Takes::Duration => "1m30s",
         etcd_options::Takes::OneOf(words) => words[0],
+        etcd_options::Takes::Origins => "https://example.com:443",
         etcd_options::Takes::Text => "text",
     }
 }

@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
+
 use super::creation::Creation;
 use super::permits::{self, Terms};
 use super::{
-    Action, Concern, Context, Flow, Hold, Kind, PatchPurpose, Plan, QuorumHold, Wait, change, guards,
-    restart, stateful_sets,
+    Action, Concern, Context, Flow, Hold, Kind, PatchPurpose, Plan, QuorumHold, SpecHold, Wait, change,
+    guards, restart, stateful_sets,
 };
 use crate::api::StorageMedium;
 use crate::cluster::target::{self, Target};
@@ -28,6 +30,10 @@ pub(super) fn freeze(context: &Context<'_>, plan: &mut Plan) -> Flow {
     if world.bootstrap.as_ref().is_some_and(goes_on) {
         return Flow::Next;
     }
+    if let Some(hold) = world.bootstrap.as_ref().and_then(|bootstrap| reason_to_pause(context, bootstrap)) {
+        plan.hold(hold);
+        return Flow::Stop;
+    }
     let attempt = world.next_attempt();
     let chosen = Bootstrap {
         attempt,
@@ -40,6 +46,36 @@ pub(super) fn freeze(context: &Context<'_>, plan: &mut Plan) -> Flow {
     };
     plan.act(Concern::Bootstrap, action);
     Flow::Stop
+}
+
+/// After a first attempt that failed the next one waits for so long, after the second twice as long, and so on.
+const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(10);
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
+
+/// Why the next attempt does not begin yet: what ended this one would end it, too. A spec that was changed meanwhile is tried at once.
+fn reason_to_pause(context: &Context<'_>, bootstrap: &Bootstrap) -> Option<Hold> {
+    let wanted = wanted_target(context);
+    let first = || bootstrap.members.iter().filter_map(|name| context.world.member(name));
+    let is_corrected =
+        first().filter_map(|member| member.target.as_ref()).any(|target| !target.is_same_as(&wanted));
+    if can_form(context, bootstrap) || !forms_what_is_wanted(context, bootstrap) || is_corrected {
+        return None;
+    }
+    let created =
+        |member: &Member<'_>| member.keeper()?.metadata().creation_timestamp.as_ref().map(|time| time.0);
+    let began = first().filter_map(created).max()?;
+    let doublings = u32::try_from(bootstrap.attempt - 1).unwrap_or_default().min(8);
+    let pause = (FIRST_PAUSE * 2_i32.pow(doublings)).min(LONGEST_PAUSE);
+    let trouble = first().find_map(|member| {
+        let end = member.last_end().or_else(|| member.trouble(context.world.observed))?;
+        Some(format!("{}: {end}", member.name))
+    });
+    (context.world.observed.as_of.duration_since(began) < pause).then(|| {
+        Hold::Spec(SpecHold::FormingFails {
+            attempts: bootstrap.attempt,
+            message: trouble.unwrap_or_else(|| "its members ended before they wrote anything".to_owned()),
+        })
+    })
 }
 
 fn can_form(context: &Context<'_>, bootstrap: &Bootstrap) -> bool {
@@ -131,7 +167,8 @@ fn set_aside(plan: &mut Plan, member: &Member<'_>) {
     if facts.set_aside {
         return;
     }
-    if facts.issued == Issued::Never {
+    // Nothing was written, or nothing that is there any more.
+    if facts.issued == Issued::Never || super::safety::gate_says_lost(member) {
         plan.act_on_member(&member.name, change::delete(Kind::PersistentVolumeClaim, claim, BECAUSE));
         return;
     }

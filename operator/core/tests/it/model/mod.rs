@@ -79,6 +79,8 @@ pub(crate) struct Model {
     pub(crate) webhook_adds_variables: bool,
     /// Whether nobody answers the operator, though all is well otherwise.
     pub(crate) operator_is_cut_off: bool,
+    /// Whether etcd ends at its first start, before it has written anything.
+    pub(crate) etcd_ends_at_once: bool,
     /// Whether etcd asks for credentials.
     pub(crate) asks_for_credentials: bool,
     /// Whether objects of an owner that is gone are still there.
@@ -136,6 +138,7 @@ impl Model {
             database_bytes: 4096,
             webhook_adds_variables: false,
             operator_is_cut_off: false,
+            etcd_ends_at_once: false,
             asks_for_credentials: false,
             garbage_stays: false,
             memory: Memory::default(),

@@ -73,6 +73,9 @@ explained! {
         SuspendNotSupported, Person,
             "`suspend` is set; the members keep running",
             "unset it";
+        FormingFails, Person,
+            "the first members ended before they formed a cluster; each further attempt waits twice as long, five minutes at most",
+            "correct what the message names; a changed spec is tried at once";
         RolloutStopped, Person,
             "the container of a changed member was restarted, so no other member is changed",
             "correct the spec, or set it back";

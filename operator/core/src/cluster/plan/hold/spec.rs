@@ -45,6 +45,13 @@ pub enum SpecHold {
     },
     /// This build does not stop clusters.
     SuspendNotSupported,
+    /// The first members end before they form a cluster.
+    FormingFails {
+        /// Attempts so far.
+        attempts: i64,
+        /// How one of them ended.
+        message: String,
+    },
     /// A changed member's container was restarted, so the change reaches no other member.
     RolloutStopped {
         /// The member.
@@ -63,6 +70,7 @@ impl SpecHold {
             SpecHold::QuotaTooSmall { .. } => HoldReason::QuotaTooSmall,
             SpecHold::OtherVersionInImage { .. } => HoldReason::OtherVersionInImage,
             SpecHold::SuspendNotSupported => HoldReason::SuspendNotSupported,
+            SpecHold::FormingFails { .. } => HoldReason::FormingFails,
             SpecHold::RolloutStopped { .. } => HoldReason::RolloutStopped,
         }
     }
@@ -73,6 +81,7 @@ impl SpecHold {
             | SpecHold::UpgradeRefused { .. }
             | SpecHold::VolumesDoNotShrink { .. }
             | SpecHold::QuotaTooSmall { .. }
+            | SpecHold::FormingFails { .. }
             | SpecHold::SuspendNotSupported => None,
             SpecHold::RolloutStopped { member, .. } | SpecHold::OtherVersionInImage { member, .. } => {
                 Some(member.to_string())
@@ -103,6 +112,10 @@ impl fmt::Display for SpecHold {
             SpecHold::SuspendNotSupported => {
                 write!(formatter, "this build does not suspend clusters: the members keep running")
             }
+            SpecHold::FormingFails { attempts, message } => write!(
+                formatter,
+                "no cluster has formed after {attempts} attempts, and the next one waits; {message}"
+            ),
             SpecHold::RolloutStopped { member, message } => {
                 write!(formatter, "the change of the spec goes no further, because of {member}: {message}")
             }
