@@ -27,6 +27,7 @@ enum Asked {
 fn asked(fault: &Fault) -> Asked {
     match fault {
         Fault::Roll
+        | Fault::Upgrade { .. }
         | Fault::Change { effect: ChangeEffect::Restarted, .. }
         | Fault::Request { ask: Ask::Restart } => Asked::RestartAll,
         Fault::Change { effect: ChangeEffect::Refused, .. } => Asked::TryOne,
@@ -51,11 +52,15 @@ fn asked(fault: &Fault) -> Asked {
 }
 
 /// Whether something was being asked for at a moment: from its declaration until its effect was seen.
-fn is_open(story: &Story<'_>, at: UnixNanoseconds) -> bool {
+pub(super) fn is_open(story: &Story<'_>, at: UnixNanoseconds) -> bool {
     let closes = |proof: &Proof| {
         matches!(
             proof,
-            Proof::RestartsSeen { .. } | Proof::MembersReplaced { .. } | Proof::MembersAsBefore { .. }
+            Proof::RestartsSeen { .. }
+                | Proof::MembersReplaced { .. }
+                | Proof::MembersAsBefore { .. }
+                | Proof::VersionReached { .. }
+                | Proof::VersionSuperseded { .. }
         )
     };
     let seen = story.proofs.iter().find(|(_, _, proof)| closes(proof)).map(|(seen, ..)| *seen);

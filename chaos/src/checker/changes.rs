@@ -13,7 +13,7 @@ use super::rule::Rule;
 use super::timeline::Story;
 use crate::history::{MemberId, UnixNanoseconds};
 use crate::record::Proof;
-use crate::scenario::{Ask, ChangeEffect, ClusterSize, Fault};
+use crate::scenario::{Ask, ChangeEffect, ClusterSize, EtcdVersion, Fault};
 
 /// What was to be seen, each with what was seen of it.
 type Seen = Vec<Result<String, Lack>>;
@@ -25,6 +25,7 @@ pub(super) fn carried_out(context: &Context<'_>, story: &Story<'_>) -> Option<As
         Fault::Roll | Fault::Change { effect: ChangeEffect::Restarted, .. } => {
             vec![restarted(context, story)]
         }
+        Fault::Upgrade { version } => vec![upgraded(context, story, version)],
         Fault::Change { effect: ChangeEffect::Replaced, .. } => vec![replaced(context, story)],
         Fault::Change { effect: ChangeEffect::None, .. } => vec![observed(story)],
         Fault::Change { effect: ChangeEffect::Refused, .. } => {
@@ -130,6 +131,37 @@ fn restarted(context: &Context<'_>, story: &Story<'_>) -> Result<String, Lack> {
         }
         _ => None,
     })
+}
+
+/// Every member runs the declared version; or another version was declared before that, by a later fault.
+fn upgraded(context: &Context<'_>, story: &Story<'_>, version: &EtcdVersion) -> Result<String, Lack> {
+    let size = size(context, story) as u64;
+    let took =
+        took(story, |proof| matches!(proof, Proof::VersionReached { .. } | Proof::VersionSuperseded { .. }));
+    first(&proofs(story), "every member at the declared version", |proof| match proof {
+        Proof::VersionReached { version: reached, .. } if reached != version => {
+            Some(Err(format!("the members ran etcd {reached}, {version} was declared")))
+        }
+        Proof::VersionReached { members, .. } if *members != size => {
+            Some(Err(format!("only {members} of {size} members ran etcd {version}")))
+        }
+        Proof::VersionReached { .. } => {
+            Some(Ok(format!("all {size} members ran etcd {version} {took} after the declaration")))
+        }
+        Proof::VersionSuperseded { by } if !is_declared_later(context, story, by) => {
+            Some(Err(format!("etcd {by} came to be declared, and no later fault declared it")))
+        }
+        Proof::VersionSuperseded { by } => {
+            Some(Ok(format!("superseded by the declaration of etcd {by} after {took}")))
+        }
+        _ => None,
+    })
+}
+
+fn is_declared_later(context: &Context<'_>, story: &Story<'_>, version: &EtcdVersion) -> bool {
+    let declares = |later: &&Story<'_>| later.injecting > story.injecting && later.injected.is_some();
+    let mut later = context.timeline.faults.iter().filter(declares);
+    later.any(|later| later.step.version() == Some(version))
 }
 
 /// Others have taken the place of those that were to go: by the measurement, and by the member lists before and after it.

@@ -22,7 +22,7 @@ pub(super) struct Disruption<'a> {
     pub(super) pod: &'a str,
     pub(super) at: UnixNanoseconds,
     /// Until when the member was away; nothing if it never came back.
-    back: Option<UnixNanoseconds>,
+    pub(super) back: Option<UnixNanoseconds>,
 }
 
 /// Both rules about the order in which pods are ended.

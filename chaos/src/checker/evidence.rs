@@ -59,6 +59,18 @@ pub(super) fn of_effect(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack
             }
             _ => None,
         }),
+        Fault::Upgrade { version } => first(proofs, "the declared version", |proof| match proof {
+            Proof::VersionDeclared { from, to, .. } if from == to => {
+                Some(Err(format!("etcd {to} was declared already, so nothing was changed")))
+            }
+            Proof::VersionDeclared { to, .. } if to != version => {
+                Some(Err(format!("etcd {to} was declared, {version} was meant")))
+            }
+            Proof::VersionDeclared { from, to, generation, .. } => {
+                Some(Ok(format!("generation {generation} declares etcd {to} instead of {from}")))
+            }
+            _ => None,
+        }),
         Fault::Change { .. } => first(proofs, "the changed spec", |proof| match proof {
             Proof::ChangeDeclared { before, generation, .. } if before == generation => {
                 Some(Err(format!("the spec stayed at generation {generation}, so nothing was changed")))
@@ -121,6 +133,7 @@ pub(super) fn of_end(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack> {
         | Fault::Intrude { .. }
         | Fault::Resize { .. }
         | Fault::Roll
+        | Fault::Upgrade { .. }
         | Fault::Change {
             effect: ChangeEffect::Restarted | ChangeEffect::Replaced | ChangeEffect::None,
             ..

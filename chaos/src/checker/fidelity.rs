@@ -92,7 +92,7 @@ pub(super) fn as_planned(context: &Context<'_>, story: &Story<'_>) -> Assertion 
             .collect::<Vec<_>>()
             .join(", "),
     };
-    check.conclude_experiment(format!("{} of {}: {hit}", story.step.fault.kind(), story.step.target))
+    check.conclude_experiment(format!("{} of {}: {hit}", story.title, story.step.target))
 }
 
 fn number(
@@ -268,6 +268,9 @@ fn shows_effect(proof: &Proof) -> bool {
         | Proof::SizeReached { .. }
         | Proof::RestartDeclared { .. }
         | Proof::RestartsSeen { .. }
+        | Proof::VersionDeclared { .. }
+        | Proof::VersionReached { .. }
+        | Proof::VersionSuperseded { .. }
         | Proof::ChangeDeclared { .. }
         | Proof::ChangeObserved { .. }
         | Proof::ChangeTakenBack { .. }
@@ -345,6 +348,9 @@ fn contradiction(
         | Proof::SizeReached { .. }
         | Proof::RestartDeclared { .. }
         | Proof::RestartsSeen { .. }
+        | Proof::VersionDeclared { .. }
+        | Proof::VersionReached { .. }
+        | Proof::VersionSuperseded { .. }
         | Proof::ChangeDeclared { .. }
         | Proof::ChangeObserved { .. }
         | Proof::ChangeRefused { .. }

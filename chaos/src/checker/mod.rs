@@ -38,6 +38,7 @@ mod testimony;
 mod timeline;
 mod transactions;
 mod verdict;
+mod versions;
 mod watch;
 mod writes;
 
@@ -59,6 +60,7 @@ pub fn judge(record: &RunRecord) -> Judgement {
     assertions.extend(reads::check(&context));
     assertions.push(transactions::check(&context));
     assertions.extend(testimony::check(&context));
+    assertions.extend(versions::check(&context));
     assertions.extend(members::check(&context));
     assertions.extend(status::check(&context));
     assertions.extend(faults::check(&context));

@@ -57,6 +57,8 @@ pub enum Rule {
     LeaderMovedFirst,
     /// No pod was ended without a fault while another one that was ended so was still away.
     OneAtATime,
+    /// Between two restarts for another version all members were healthy, and no two of them were more than one minor apart.
+    UpgradeInSteps,
     /// Each member that served all the time answered calls through the Service.
     ServiceReachesAll,
     /// The operator put back what was changed, deleted or added.
@@ -250,6 +252,12 @@ const WORDS: [Words; Rule::ALL.len()] = [
         "Two members were restarted on purpose at once",
     ),
     words(
+        Rule::UpgradeInSteps,
+        "upgrade-in-steps",
+        "Between two steps of an upgrade all members are healthy",
+        "An upgrade went on too early, or too far",
+    ),
+    words(
         Rule::ServiceReachesAll,
         "service-reaches-all",
         "The Service reaches every member that serves",
@@ -318,7 +326,7 @@ const WORDS: [Words; Rule::ALL.len()] = [
 
 impl Rule {
     /// Every rule, in order.
-    pub const ALL: [Rule; 41] = [
+    pub const ALL: [Rule; 42] = [
         Rule::AcknowledgedWritesKept,
         Rule::RefusedWritesAbsent,
         Rule::LogExplained,
@@ -345,6 +353,7 @@ impl Rule {
         Rule::RestartsExplained,
         Rule::LeaderMovedFirst,
         Rule::OneAtATime,
+        Rule::UpgradeInSteps,
         Rule::ServiceReachesAll,
         Rule::DriftRepaired,
         Rule::ChangeCarriedOut,
@@ -420,6 +429,7 @@ impl Rule {
             | Rule::ServiceReachesAll
             | Rule::LeaderMovedFirst
             | Rule::OneAtATime
+            | Rule::UpgradeInSteps
             | Rule::StatusHonest
             | Rule::StatusReadyAtEnd
             | Rule::ChangeCarriedOut

@@ -11,7 +11,6 @@ use super::judgement::Assertion;
 use super::rule::Rule;
 use super::timeline::Round;
 use crate::history::{AlarmKind, MemberId, MemberStatus, Revision, UnixNanoseconds};
-use crate::scenario::Subject;
 
 /// etcd's status names the new leader as soon as it is known, and the new term only with the first entry of it that is applied.
 const TERM_LAGS: Duration = Duration::from_secs(5);
@@ -20,14 +19,13 @@ const REPLAY: Duration = Duration::from_secs(10);
 
 /// All rules about what members say.
 pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
-    let mut assertions =
-        vec![reads_fresh(context), never_back(context), one_leader(context), no_alarms(context)];
-    assertions.extend(version_declared(context));
-    assertions
+    vec![reads_fresh(context), never_back(context), one_leader(context), no_alarms(context)]
 }
 
 /// Who says what, in the order of the rounds.
-fn statuses<'a>(context: &'a Context<'_>) -> impl Iterator<Item = (&'a Round<'a>, &'a MemberStatus)> {
+pub(super) fn statuses<'a>(
+    context: &'a Context<'_>,
+) -> impl Iterator<Item = (&'a Round<'a>, &'a MemberStatus)> {
     context.timeline.rounds.iter().flat_map(|round| {
         round.seen.members.iter().filter_map(move |member| Some((round, member.status.answer()?)))
     })
@@ -193,24 +191,4 @@ fn no_alarms(context: &Context<'_>) -> Assertion {
         return check.not_checked("no member reported its status");
     }
     check.conclude(format!("{} answers looked at for alarms", human::count(count)))
-}
-
-/// Members run what the cluster declares; nothing is declared for a subject that somebody else runs.
-fn version_declared(context: &Context<'_>) -> Option<Assertion> {
-    let Subject::Cluster(cluster) = &context.record.schedule.subject else { return None };
-    let mut check = Check::new(Rule::VersionAsDeclared);
-    let declared = cluster.version.as_str();
-    let mut count: u64 = 0;
-    for (round, status) in statuses(context) {
-        count += 1;
-        if status.version != declared {
-            check.wrong(Some(round.end), || {
-                format!("member {} runs etcd {}, {declared} is declared", status.member_id, status.version)
-            });
-        }
-    }
-    if count == 0 {
-        return Some(check.not_checked("no member said which version it runs"));
-    }
-    Some(check.conclude(format!("etcd {declared} is declared; {} answers compared", human::count(count))))
 }

@@ -48,6 +48,8 @@ pub struct Round<'a> {
 pub struct Story<'a> {
     /// What was to be done.
     pub step: &'a Step,
+    /// What people call it.
+    pub title: String,
     /// In whom; nothing if it never came to that.
     pub targets: Option<&'a [TargetedPod]>,
     /// When the harness was about to inject it.
@@ -446,7 +448,8 @@ fn rounds<'a>(record: &'a RunRecord, clocks: &Clocks) -> Vec<Round<'a>> {
 }
 
 fn stories(record: &RunRecord) -> Vec<Story<'_>> {
-    let mut stories: Vec<Story<'_>> = record.schedule.steps.iter().map(Story::untold).collect();
+    let mut stories: Vec<Story<'_>> =
+        record.schedule.steps.iter().map(|step| Story::untold(step, record.schedule.title(step))).collect();
     let index: BTreeMap<FaultName, usize> =
         stories.iter().enumerate().map(|(index, story)| (story.step.name.clone(), index)).collect();
     for line in &record.events {
@@ -458,9 +461,10 @@ fn stories(record: &RunRecord) -> Vec<Story<'_>> {
 }
 
 impl<'a> Story<'a> {
-    fn untold(step: &'a Step) -> Story<'a> {
+    fn untold(step: &'a Step, title: String) -> Story<'a> {
         Story {
             step,
+            title,
             targets: None,
             injecting: None,
             injected: None,

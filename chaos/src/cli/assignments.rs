@@ -47,10 +47,16 @@ fn refuse_unavailable(plan: &Plan, cluster: ClusterKind) -> Result<()> {
             refused(Unavailable::Selector, "a selector is not built yet: use `subject.cluster`")
         }
         Subject::Cluster(subject) if cluster != ClusterKind::Current => {
-            match images::missing_etcd(subject.version.as_str())? {
-                Some(message) => refused(Unavailable::Version, &message),
-                None => Ok(()),
+            let of_faults = plan.scenario.faults.iter().enumerate().filter_map(|(index, planned)| {
+                planned.fault.version().map(|version| (Unavailable::VersionOfFault(index), version))
+            });
+            for (field, version) in std::iter::once((Unavailable::Version, &subject.version)).chain(of_faults)
+            {
+                if let Some(message) = images::missing_etcd(version.as_str())? {
+                    return refused(field, &message);
+                }
             }
+            Ok(())
         }
         Subject::Cluster(_) => Ok(()),
     }

@@ -1,6 +1,6 @@
 //! Which image names a sandbox knows and which files on this machine stand behind them. Never builds an image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -36,10 +36,10 @@ impl SandboxImages {
         Ok(SandboxImages { sources })
     }
 
-    /// The same without etcd of any version but this one: what a run does not start need not be put into nodes.
-    pub fn with_one_etcd(&self, version: &str) -> SandboxImages {
+    /// The same without etcd of any version but these: what a run does not start need not be put into nodes.
+    pub fn with_etcd_of(&self, versions: &BTreeSet<&str>) -> SandboxImages {
         let prefix = format!("{ETCD_REPOSITORY}:v");
-        let needed = |name: &str| name.strip_prefix(&prefix).is_none_or(|other| other == version);
+        let needed = |name: &str| name.strip_prefix(&prefix).is_none_or(|other| versions.contains(other));
         let kept = self.sources.iter().filter(|(name, _)| needed(name.as_str()));
         SandboxImages { sources: kept.map(|(name, source)| (name.clone(), source.clone())).collect() }
     }
@@ -158,14 +158,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_etcd_only_the_version_of_a_run_is_kept_and_other_images_stay() {
+    fn of_etcd_only_the_versions_of_a_run_are_kept_and_other_images_stay() {
         let source = etcd_image(Path::new("/etcd"));
         let named = |name: &str| (ImageReference::from(name), source.clone());
         let names =
             [CHAOS_IMAGE, OPERATOR_IMAGE, "quay.io/coreos/etcd:v3.5.35", "quay.io/coreos/etcd:v3.6.16"];
         let images = SandboxImages { sources: names.into_iter().map(named).collect() };
-        let kept = images.with_one_etcd("3.6.16").sources;
-        let kept: Vec<&str> = kept.keys().map(ImageReference::as_str).collect();
-        assert_eq!(kept, [CHAOS_IMAGE, OPERATOR_IMAGE, "quay.io/coreos/etcd:v3.6.16"]);
+        let kept = |versions: &[&str]| {
+            let kept = images.with_etcd_of(&versions.iter().copied().collect()).sources;
+            kept.into_keys().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&["3.6.16"]), [CHAOS_IMAGE, OPERATOR_IMAGE, "quay.io/coreos/etcd:v3.6.16"]);
+        assert_eq!(kept(&["3.5.35", "3.6.16"]), names);
     }
 }

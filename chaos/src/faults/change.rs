@@ -152,7 +152,7 @@ async fn see_as_before(case: &Case<'_>, before: &BTreeSet<MemberId>, generation:
     }
 }
 
-async fn status(case: &Case<'_>) -> Result<StatusSample> {
+pub(super) async fn status(case: &Case<'_>) -> Result<StatusSample> {
     let clusters = etcd::api(&case.context.client, &case.context.namespace);
     let cluster = clusters.get(&case.context.cluster).await.context("failed to read the EtcdCluster")?;
     samples::status(&cluster)

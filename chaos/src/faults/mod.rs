@@ -16,6 +16,7 @@ mod pod;
 mod request;
 mod resize;
 mod roll;
+mod upgrade;
 pub mod volume;
 mod wipe;
 
@@ -51,6 +52,7 @@ pub async fn carry_out(case: &Case<'_>, victims: &Victims) -> Result<()> {
         Fault::Intrude { object } => intrude::carry_out(case, victims, *object).await,
         Fault::Resize { size } => resize::carry_out(case, *size).await,
         Fault::Roll => roll::carry_out(case).await,
+        Fault::Upgrade { version } => upgrade::carry_out(case, version).await,
         Fault::Change { spec, effect, lasting } => {
             change::carry_out(case, spec, *effect, lasting.unwrap_or_default().as_duration()).await
         }

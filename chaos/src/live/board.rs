@@ -186,6 +186,14 @@ impl Board {
         self.is_fresh(now) && self.view.is_whole(self.size)
     }
 
+    /// The version of etcd that each member answers with, by the member's identity.
+    #[must_use]
+    pub fn versions(&self) -> BTreeMap<MemberId, String> {
+        let asked = self.round.iter().flat_map(|round| &round.members);
+        let answers = asked.filter_map(|member| member.status.answer());
+        answers.map(|status| (status.member_id, status.version.clone())).collect()
+    }
+
     /// Whether what is seen was asked after every fault so far had its last proof, so that it shows what they left.
     #[must_use]
     pub fn shows_the_past(&self, now: Instant) -> bool {

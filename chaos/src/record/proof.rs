@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ConditionSample;
 use crate::history::MemberId;
-use crate::scenario::{ClusterObject, ClusterSize};
+use crate::scenario::{ClusterObject, ClusterSize, EtcdVersion};
 
 /// A pod that a fault is aimed at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -238,6 +238,30 @@ pub enum Proof {
     RestartsSeen {
         /// So many.
         members: u64,
+    },
+    /// Another version of etcd was declared.
+    VersionDeclared {
+        /// The version that was declared before.
+        from: EtcdVersion,
+        /// The new one.
+        to: EtcdVersion,
+        /// `metadata.generation` after it.
+        generation: i64,
+        /// Where.
+        resource_version: String,
+    },
+    /// The cluster is whole and Ready, and every member answers with the declared version; those that ran another one do so in another
+    /// pod.
+    VersionReached {
+        /// The version.
+        version: EtcdVersion,
+        /// So many members.
+        members: u64,
+    },
+    /// Before the members had come to the declared version, another one was declared.
+    VersionSuperseded {
+        /// The version that is declared instead.
+        by: EtcdVersion,
     },
     /// The spec was changed.
     ChangeDeclared {

@@ -68,7 +68,7 @@ fn faults(text: &mut String, judgement: &Judgement, timeline: &Timeline<'_>) {
             || "–".to_owned(),
             |nanoseconds| human::duration(std::time::Duration::from_nanos(nanoseconds)),
         );
-        let (name, kind, target) = (&story.step.name, story.step.fault.kind(), &story.step.target);
+        let (name, kind, target) = (&story.step.name, &story.title, &story.step.target);
         line(text, format_args!("| {name} | {kind} | {target} | {proved} | {silence} |"));
     }
     text.push('\n');

@@ -21,7 +21,7 @@ use crate::live::event_log::EventLog;
 use crate::live::journal::Journal;
 use crate::progress::Display;
 use crate::record::{Phase, Run};
-use crate::scenario::Subject;
+use crate::scenario::{EtcdVersion, Subject};
 use crate::subject::namespace;
 
 /// How long the removal of the run's namespace may take.
@@ -44,7 +44,10 @@ pub(super) async fn carry_out(
     let progress = |step: &str| display.step(&format!("the cluster: {step}"));
     let state = directory.sandbox_state();
     let images = match &assignment.schedule.subject {
-        Subject::Cluster(subject) => settings.images.with_one_etcd(subject.version.as_str()),
+        Subject::Cluster(_) => {
+            let versions = assignment.schedule.etcd_versions();
+            settings.images.with_etcd_of(&versions.into_iter().map(EtcdVersion::as_str).collect())
+        }
         Subject::Selector(_) => settings.images.clone(),
     };
     let opened = Cluster::open(&settings.cluster, &images, state, interrupt.cancelled(), &progress).await;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ClusterSize, FaultName, Period};
+use super::{ClusterSize, EtcdVersion, FaultName, Period};
 
 /// What is broken. One variant for each kind of a scenario file, with the parameters that this kind has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +63,11 @@ pub enum Fault {
     },
     /// What is declared is changed so that every member must restart: the operator does that, one after the other.
     Roll,
+    /// Another version of etcd is declared, later or earlier: the operator brings the members to it, one after the other.
+    Upgrade {
+        /// The new version.
+        version: EtcdVersion,
+    },
     /// The spec of the `EtcdCluster` is changed by a merge patch.
     Change {
         /// The patch of the spec.

@@ -130,6 +130,7 @@ pub(super) fn grammar(kind: RawKind) -> Grammar {
         },
         RawKind::Resize => plain("resize", &["size"]),
         RawKind::Roll => plain("roll", &[]),
+        RawKind::Upgrade => plain("upgrade", &["version"]),
         RawKind::Change => plain("change", &["for", "spec", "effect"]),
         RawKind::Request => plain("request", &["ask"]),
         RawKind::OperatorKill => plain("operator-kill", &[]),

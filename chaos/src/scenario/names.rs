@@ -143,6 +143,13 @@ impl EtcdVersion {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Major, minor and patch.
+    pub fn numbers(&self) -> (u16, u16, u16) {
+        let mut numbers = self.0.split('.').map(|part| part.parse().unwrap_or_default());
+        let mut next = || numbers.next().unwrap_or_default();
+        (next(), next(), next())
+    }
 }
 
 impl FromStr for EtcdVersion {

@@ -28,6 +28,8 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<Scenario, ScenarioError> {
 pub enum Unavailable {
     /// `subject.cluster.version`.
     Version,
+    /// `version` of the fault with this index.
+    VersionOfFault(usize),
     /// `subject.selector`.
     Selector,
 }
@@ -39,12 +41,18 @@ pub fn refusal(file: &str, text: &str, field: Unavailable, message: &str) -> Sce
     let Ok(raw) = read(&source) else { return ScenarioError::of_file(file, message) };
     let subject = &raw.subject;
     let version = subject.value.cluster.as_ref().and_then(|cluster| cluster.version.as_ref());
-    let (location, name) = match (field, version) {
-        (Unavailable::Version, Some(version)) => (version.referenced, "subject.cluster.version"),
-        (Unavailable::Version, None) => (subject.referenced, "subject.cluster.version"),
-        (Unavailable::Selector, _) => (subject.referenced, "subject.selector"),
+    let place = subject.referenced;
+    let (location, name) = match field {
+        Unavailable::Version => {
+            (version.map_or(place, |version| version.referenced), "subject.cluster.version".to_owned())
+        }
+        Unavailable::VersionOfFault(index) => {
+            let version = raw.faults.value.get(index).and_then(|fault| fault.version.as_ref());
+            (version.map_or(place, |version| version.referenced), format!("faults[{index}].version"))
+        }
+        Unavailable::Selector => (place, "subject.selector".to_owned()),
     };
-    source.error(Some(location), Some(name.to_owned()), message)
+    source.error(Some(location), Some(name), message)
 }
 
 fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, ScenarioError> {

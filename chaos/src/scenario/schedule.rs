@@ -1,10 +1,12 @@
 //! What a run will do, with every random choice already made. Byte-identical for the same scenario and seed.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Allow, ClusterSize, Condition, Expect, Fault, FaultName, Load, Period, ScenarioName, Seed, Subject,
-    Target,
+    Allow, ClusterSize, Condition, EtcdVersion, Expect, Fault, FaultName, Load, Period, ScenarioName, Seed,
+    Subject, Target,
 };
 
 /// The format that this build writes.
@@ -41,6 +43,28 @@ impl Schedule {
     pub fn largest_size(&self) -> ClusterSize {
         self.subject.largest_size(self.steps.iter().map(|step| &step.fault))
     }
+
+    /// Every version of etcd that is declared at any time of the run; none for a subject that somebody else runs.
+    pub fn etcd_versions(&self) -> BTreeSet<&EtcdVersion> {
+        self.first_version().into_iter().chain(self.steps.iter().filter_map(|step| step.version())).collect()
+    }
+
+    /// The version that is declared when the faults begin.
+    pub fn first_version(&self) -> Option<&EtcdVersion> {
+        match &self.subject {
+            Subject::Cluster(cluster) => Some(&cluster.version),
+            Subject::Selector(_) => None,
+        }
+    }
+
+    /// What people call a fault: the word for its kind, and for another version where it leads.
+    pub fn title(&self, step: &Step) -> String {
+        let Some(version) = step.version() else { return step.fault.kind().to_owned() };
+        let earlier = self.steps.iter().take_while(|other| other.name != step.name);
+        let before = earlier.filter_map(Step::version).last().or(self.first_version());
+        let is_earlier = before.is_some_and(|before| version.numbers() < before.numbers());
+        format!("{} to {version}", if is_earlier { "downgrade" } else { "upgrade" })
+    }
 }
 
 /// One fault of a run.
@@ -57,6 +81,13 @@ pub struct Step {
     pub target: Target,
     /// The seeded order in which candidates are preferred: the first that fits is taken.
     pub preference: Vec<u8>,
+}
+
+impl Step {
+    /// The version of etcd that this fault declares.
+    pub fn version(&self) -> Option<&EtcdVersion> {
+        self.fault.version()
+    }
 }
 
 /// When a fault is injected.

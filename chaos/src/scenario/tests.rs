@@ -110,6 +110,15 @@ fn each_wrong_change_and_request_gets_one_message_too() {
             "a change of one member",
             good_with(KILL, "kind: change\n    spec: {etcd: {a: 1}}\n    effect: none\n    target: leader"),
         ),
+        ("an upgrade to nothing", good_with(KILL, "kind: upgrade")),
+        ("an upgrade to what is no version", good_with(KILL, "kind: upgrade\n    version: \"3.7\"")),
+        ("an upgrade to an unsupported version", good_with(KILL, "kind: upgrade\n    version: 3.5.20")),
+        ("an upgrade to the version that is there", good_with(KILL, "kind: upgrade\n    version: 3.6.16")),
+        (
+            "an upgrade of one member",
+            good_with(KILL, "kind: upgrade\n    version: 3.7.3\n    target: leader")
+        ),
+        ("a version for a kill", good_with(KILL, "kind: pod-kill\n    target: leader\n    version: 3.7.3")),
         ("a request for nothing", good_with(KILL, "kind: request")),
         ("a request for something unknown", good_with(KILL, "kind: request\n    ask: rest")),
         ("a replacement of nobody", good_with(KILL, "kind: request\n    ask: replace")),
@@ -161,6 +170,18 @@ fn a_change_and_a_request_say_what_is_asked_for() {
     assert_eq!((planned.fault, planned.target), (Fault::Request { ask: Ask::Restart }, Target::Cluster));
     let planned = fault("kind: request\n    ask: move-leader\n    target: follower");
     assert_eq!((planned.fault, planned.target), (Fault::Request { ask: Ask::MoveLeader }, Target::Follower));
+}
+
+#[test]
+fn an_upgrade_is_called_by_where_it_leads_from_what_was_declared_before() {
+    let text = "name: x\nsubject: {cluster: {size: 3, version: 3.6.16}}\nfaults:\n  - {kind: upgrade, version: 3.7.3, at: 1s}\n  \
+                - {kind: upgrade, version: 3.6.16, at: 9s}\n  - {kind: roll, at: 20s}\n";
+    let schedule = schedule(&parse("x.yaml", text.as_bytes()).unwrap(), Seed(3));
+    let titles: Vec<String> = schedule.steps.iter().map(|step| schedule.title(step)).collect();
+    assert_eq!(titles, ["upgrade to 3.7.3", "downgrade to 3.6.16", "roll"]);
+    let versions: Vec<&str> = schedule.etcd_versions().into_iter().map(EtcdVersion::as_str).collect();
+    assert_eq!(versions, ["3.6.16", "3.7.3"]);
+    assert_eq!(serde_json::from_str::<Schedule>(&schedule_json(&schedule)).unwrap(), schedule);
 }
 
 #[test]

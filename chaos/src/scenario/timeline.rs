@@ -11,7 +11,7 @@ pub fn timeline(schedule: &Schedule) -> String {
     line(format!("{}, seed {}", schedule.scenario, schedule.seed));
     line(format!("  {}; {}", subject(&schedule.subject), load(&schedule.load)));
     line(format!("  load alone for {}", schedule.load.warm_up));
-    let rows: Vec<[String; 4]> = schedule.steps.iter().map(row).collect();
+    let rows: Vec<[String; 4]> = schedule.steps.iter().map(|step| row(schedule, step)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let (when, name, what) = (width(0), width(1), width(2));
     for [due, fault, kind, whom] in &rows {
@@ -35,8 +35,8 @@ fn load(load: &Load) -> String {
     format!("{} clients, at most {} calls a second", load.clients, load.requests_per_second)
 }
 
-fn row(step: &Step) -> [String; 4] {
-    [due(&step.trigger), step.name.to_string(), what(&step.fault), format!("in {}", step.target)]
+fn row(schedule: &Schedule, step: &Step) -> [String; 4] {
+    [due(&step.trigger), step.name.to_string(), what(schedule, step), format!("in {}", step.target)]
 }
 
 /// When a fault is due.
@@ -50,8 +50,8 @@ pub fn due(trigger: &Trigger) -> String {
     }
 }
 
-fn what(fault: &Fault) -> String {
-    let kind = fault.kind();
+fn what(schedule: &Schedule, step: &Step) -> String {
+    let (kind, fault) = (schedule.title(step), &step.fault);
     let detail = match fault {
         Fault::PodKill { grace } if grace.is_zero() => String::new(),
         Fault::PodKill { grace } => format!(" with {grace} of grace"),
@@ -78,6 +78,7 @@ fn what(fault: &Fault) -> String {
         }
         Fault::Request { ask } => format!(" to {ask}"),
         Fault::Roll
+        | Fault::Upgrade { .. }
         | Fault::ProcessKill
         | Fault::ProcessPause { .. }
         | Fault::DiskLost

@@ -1,6 +1,6 @@
 //! What each kind of fault is like: one row for each. Everything that treats kinds alike or differently asks here.
 
-use super::{Ask, ClusterObject, Fault, Period};
+use super::{Ask, ClusterObject, EtcdVersion, Fault, Period};
 
 /// What a fault is aimed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,7 @@ impl Fault {
             }
             Fault::Resize { .. } => Traits { kind: "resize", ..OURS },
             Fault::Roll => Traits { kind: "roll", ..OURS },
+            Fault::Upgrade { .. } => Traits { kind: "upgrade", ..OURS },
             Fault::Change { lasting, .. } => Traits { kind: "change", lasting, ..OURS },
             Fault::Request { ask } => {
                 let aim = match ask {
@@ -105,6 +106,14 @@ impl Fault {
                 takes_claims: true,
                 ..OURS
             },
+        }
+    }
+
+    /// The version of etcd that it declares.
+    pub fn version(&self) -> Option<&EtcdVersion> {
+        match self {
+            Fault::Upgrade { version } => Some(version),
+            _ => None,
         }
     }
 

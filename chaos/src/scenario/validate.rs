@@ -67,15 +67,7 @@ fn subject(fields: &Fields<'_>, raw: &At<RawSubject>) -> Result<Subject, Scenari
 
 fn cluster_of(fields: &Fields<'_>, raw: &RawCluster) -> Result<SubjectCluster, ScenarioError> {
     let version = match &raw.version {
-        Some(at) => {
-            let version: EtcdVersion = fields.parsed("subject.cluster.version", at)?;
-            if !is_supported(&version) {
-                let message =
-                    format!("etcd {version} is not supported: use 3.5.32 or later, 3.6.11 or later, or 3.7");
-                return Err(fields.error("subject.cluster.version", at, message));
-            }
-            version
-        }
+        Some(at) => supported_version(fields, "subject.cluster.version", at)?,
         None => DEFAULT_VERSION.parse().expect("the default version is a version"),
     };
     let storage = match &raw.storage {
@@ -94,9 +86,22 @@ fn cluster_of(fields: &Fields<'_>, raw: &RawCluster) -> Result<SubjectCluster, S
     Ok(SubjectCluster { size: fields.size("subject.cluster.size", &raw.size)?, version, storage, soak })
 }
 
+/// A version of etcd that the project supports.
+pub(super) fn supported_version(
+    fields: &Fields<'_>,
+    field: &str,
+    at: &At<String>,
+) -> Result<EtcdVersion, ScenarioError> {
+    let version: EtcdVersion = fields.parsed(field, at)?;
+    if is_supported(&version) {
+        return Ok(version);
+    }
+    let message = format!("etcd {version} is not supported: use 3.5.32 or later, 3.6.11 or later, or 3.7");
+    Err(fields.error(field, at, message))
+}
+
 fn is_supported(version: &EtcdVersion) -> bool {
-    let parts: Vec<u16> = version.as_str().split('.').filter_map(|part| part.parse().ok()).collect();
-    let [major, minor, patch] = parts[..] else { return false };
+    let (major, minor, patch) = version.numbers();
     SUPPORTED.iter().any(|oldest| (major, minor) == (oldest.0, oldest.1) && patch >= oldest.2)
 }
 

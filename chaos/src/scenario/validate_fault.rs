@@ -1,6 +1,7 @@
 //! One fault of a scenario file: which fields its kind has, which targets make sense, when it is due. Pure.
 
 mod change;
+mod upgrade;
 
 use std::collections::BTreeMap;
 
@@ -9,8 +10,8 @@ use super::fields::Fields;
 use super::kinds::{event_of, grammar, impossible};
 use super::raw::{At, RawDirection, RawFault, RawKind, RawScenario, RawTarget, RawWhen};
 use super::{
-    Aim, ClusterObject, Condition, Direction, Fault, FaultName, Peers, Period, PlannedFault, Subject, Target,
-    Timing,
+    Aim, ClusterObject, Condition, Direction, EtcdVersion, Fault, FaultName, Peers, Period, PlannedFault,
+    Subject, Target, Timing,
 };
 
 /// A scenario with more faults is a campaign, not an experiment.
@@ -41,10 +42,18 @@ pub(super) fn faults(
         return Err(fields.error("faults", list, message));
     }
     let mut earlier: BTreeMap<FaultName, Fault> = BTreeMap::new();
+    let mut declared = match subject {
+        Subject::Cluster(cluster) => Some(cluster.version.clone()),
+        Subject::Selector(_) => None,
+    };
     let mut planned = Vec::new();
     for (index, raw) in list.value.iter().enumerate() {
-        let one = OneFault { fields, raw, path: format!("faults[{index}]"), earlier: &earlier };
+        let path = format!("faults[{index}]");
+        let one = OneFault { fields, raw, path, earlier: &earlier, declared: declared.as_ref() };
         let fault = one.planned(index, subject)?;
+        if let Fault::Upgrade { version } = &fault.fault {
+            declared = Some(version.clone());
+        }
         earlier.insert(fault.name.clone(), fault.fault.clone());
         planned.push(fault);
     }
@@ -57,6 +66,8 @@ struct OneFault<'a> {
     raw: &'a RawFault,
     path: String,
     earlier: &'a BTreeMap<FaultName, Fault>,
+    /// The version of etcd that is declared when this fault comes; nothing for a subject that somebody else runs.
+    declared: Option<&'a EtcdVersion>,
 }
 
 impl OneFault<'_> {
@@ -98,6 +109,7 @@ impl OneFault<'_> {
             ("peers", raw.peers.as_ref().map(|at| at.referenced)),
             ("object", raw.object.as_ref().map(|at| at.referenced)),
             ("size", raw.size.as_ref().map(|at| at.referenced)),
+            ("version", raw.version.as_ref().map(|at| at.referenced)),
             ("spec", raw.spec.as_ref().map(|at| at.referenced)),
             ("effect", raw.effect.as_ref().map(|at| at.referenced)),
             ("ask", raw.ask.as_ref().map(|at| at.referenced)),
@@ -140,6 +152,7 @@ impl OneFault<'_> {
                 Fault::Resize { size: self.fields.size(&self.field("size"), at)? }
             }
             RawKind::Roll => Fault::Roll,
+            RawKind::Upgrade => self.upgrade()?,
             RawKind::Change => self.change()?,
             RawKind::Request => {
                 let ask = self.raw.ask.as_ref().ok_or_else(|| self.missing("ask"))?.value;

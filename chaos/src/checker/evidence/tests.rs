@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::record::{ObjectIdentity, ProcessIdentity};
-use crate::scenario::{Ask, ClusterObject, ClusterSize, Direction, Peers, Period};
+use crate::scenario::{Ask, ClusterObject, ClusterSize, Direction, EtcdVersion, Peers, Period};
 
 const LASTING: Period = Period::from_seconds(4);
 
@@ -112,6 +112,15 @@ fn change(effect: ChangeEffect) -> Fault {
     Fault::Change { spec, effect, lasting: (effect == ChangeEffect::Refused).then_some(LASTING) }
 }
 
+fn version(text: &str) -> EtcdVersion {
+    text.parse().unwrap()
+}
+
+fn version_declared(from: &str, to: &str) -> Proof {
+    let (from, to) = (version(from), version(to));
+    Proof::VersionDeclared { from, to, generation: 2, resource_version: "5".into() }
+}
+
 fn requested(annotation: &str) -> Proof {
     Proof::RequestMade {
         annotation: annotation.into(),
@@ -152,6 +161,15 @@ fn other_faults() -> Vec<Row> {
             Fault::Roll,
             vec![Proof::RestartDeclared { generation: 2, resource_version: "5".into() }],
             vec![vec![Proof::RestartsSeen { members: 3 }]],
+        ),
+        (
+            Fault::Upgrade { version: version("3.7.3") },
+            vec![version_declared("3.6.16", "3.7.3")],
+            vec![
+                vec![version_declared("3.7.3", "3.7.3")],
+                vec![version_declared("3.6.16", "3.7.2")],
+                vec![Proof::VersionReached { version: version("3.7.3"), members: 3 }],
+            ],
         ),
         (
             change(ChangeEffect::None),

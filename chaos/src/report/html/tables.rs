@@ -56,7 +56,7 @@ fn fault(judgement: &Judgement, story: &Story<'_>, span: &Span) -> Markup {
     let times = judgement.statistics.faults.iter().find(|times| times.fault == *name);
     html! {
         tr {
-            td { b { (name) } br; (story.step.fault.kind()) " → " (story.step.target) }
+            td { b { (name) } br; (story.title) " → " (story.step.target) }
             td data-label="When" {
                 @match story.injected { Some(at) => (span.seconds(at)), None => "never" }
                 br;

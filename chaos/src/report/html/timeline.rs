@@ -128,7 +128,7 @@ fn phases(record: &RunRecord, span: &Span) -> Markup {
 }
 
 fn fault(lane: &Lane<'_>, story: &Story<'_>) -> Markup {
-    let what = format!("{} → {}", story.step.fault.kind(), story.step.target);
+    let what = format!("{} → {}", story.title, story.step.target);
     let marks = extent(story).map(|(from, until)| {
         let lasted = human::duration(until.since(from));
         let title = format!("{}: {what}, from {} for {lasted}", story.step.name, lane.span.seconds(from));

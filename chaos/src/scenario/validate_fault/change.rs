@@ -10,10 +10,8 @@ const LONGEST_PATCH: usize = 16 * 1024;
 /// How long a change that cannot be carried out stands if the scenario does not say.
 const DEFAULT_REFUSAL: Period = Period::from_seconds(20);
 /// Fields of the spec that are not for a `change`, and why.
-const NOT_HERE: [(&str, &str); 2] = [
-    ("size", "the size is changed by `resize`"),
-    ("version", "the version stands in `subject.cluster.version`"),
-];
+const NOT_HERE: [(&str, &str); 2] =
+    [("size", "the size is changed by `resize`"), ("version", "the version is changed by `upgrade`")];
 
 impl OneFault<'_> {
     /// The change that the fields describe.

@@ -49,6 +49,16 @@ fn a_missing_etcd_image_is_named_with_the_field_the_cache_and_the_command_that_b
         said.starts_with("error: named.yaml:5:14: subject.cluster.version: the etcd image v3.7.1 is not"),
         "{said}"
     );
+    let place = Place::new();
+    let upgrade = "  - {at: 30s, kind: upgrade, version: 3.7.1}\n";
+    place.write("upgraded.yaml", format!("{GOOD}{upgrade}"));
+    let said = place.refused(&["run", "upgraded.yaml"]);
+    let wanted = "error: upgraded.yaml:10:39: faults[2].version: the etcd image v3.7.1 is not in the cache";
+    assert!(said.starts_with(wanted), "{said}");
+    let place = Place::new();
+    fs::remove_dir_all(place.cache()).unwrap();
+    fs::create_dir(place.cache()).unwrap();
+    let cache = place.cache().display().to_string();
     let said = place.refused(&["cluster", "up", "--name", "test"]);
     assert!(said.contains(&cache) && said.contains("`ci/images`"), "{said}");
 }

@@ -145,6 +145,15 @@ impl Tale {
         }
     }
 
+    /// A member answers with another version of etcd.
+    pub(super) fn answers_as(&mut self, member: Member, from: u64, until: u64, version: &str) {
+        for probed in self.probed(from, until).filter(|probed| is(probed, member.1)) {
+            if let Observation::Answered(status) = &mut probed.status {
+                version.clone_into(&mut status.version);
+            }
+        }
+    }
+
     /// Nobody has a quorum.
     pub(super) fn no_quorum(&mut self, from: u64, until: u64) {
         for probed in self.probed(from, until) {

@@ -1,0 +1,150 @@
+//! Rules about versions of etcd: members run what is declared, and come from one version to another one at a time and minor by minor.
+//! Pure. While another version has been declared and not been seen through, members may run the one before it or the new one.
+
+use std::collections::BTreeSet;
+
+use super::asked;
+use super::context::Context;
+use super::disruptions::{self, Disruption};
+use super::findings::Check;
+use super::human;
+use super::judgement::Assertion;
+use super::rule::Rule;
+use super::testimony::statuses;
+use super::timeline::{Round, Story};
+use crate::history::UnixNanoseconds;
+use crate::record::Proof;
+use crate::scenario::{EtcdVersion, Fault};
+
+/// Both rules about versions.
+pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
+    let mut assertions: Vec<Assertion> = as_declared(context).into_iter().collect();
+    let upgrades = context.timeline.faults.iter();
+    let upgrades = upgrades.filter(|story| matches!(story.step.fault, Fault::Upgrade { .. }));
+    assertions.extend(upgrades.map(|story| in_steps(context, story)));
+    assertions
+}
+
+/// A version that was declared.
+struct Declared<'a> {
+    version: &'a EtcdVersion,
+    /// From when on members may run it.
+    from: UnixNanoseconds,
+    /// From when on they run nothing that was declared before it.
+    through: Option<UnixNanoseconds>,
+}
+
+/// What was declared, in the order of time; nothing for a subject that somebody else runs.
+fn declarations<'a>(context: &Context<'a>) -> Vec<Declared<'a>> {
+    let zero = UnixNanoseconds(0);
+    let first = context.record.schedule.first_version();
+    let first = first.map(|version| Declared { version, from: zero, through: Some(zero) });
+    let later = context.timeline.faults.iter().filter_map(|story| {
+        let reached = |(at, _, proof): &(UnixNanoseconds, _, &Proof)| {
+            matches!(proof, Proof::VersionReached { .. }).then_some(*at)
+        };
+        let through = story.proofs.iter().find_map(reached);
+        Some(Declared { version: story.step.version()?, from: story.injecting?, through })
+    });
+    let mut all: Vec<Declared<'a>> = first.into_iter().chain(later).collect();
+    all.sort_by_key(|declared| declared.from);
+    all
+}
+
+/// The versions that members may run in a round.
+fn allowed<'a>(context: &Context<'_>, all: &[Declared<'a>], round: &Round<'_>) -> BTreeSet<&'a str> {
+    let margin = context.clock_error();
+    let begun = all.iter().take_while(|declared| declared.from <= round.end.plus(margin));
+    let begun: Vec<&Declared<'_>> = begun.collect();
+    let is_through =
+        |declared: &&Declared<'_>| declared.through.is_some_and(|through| through.plus(margin) < round.start);
+    let last = begun.iter().rposition(is_through).unwrap_or_default();
+    begun[last.min(begun.len())..].iter().map(|declared| declared.version.as_str()).collect()
+}
+
+/// Members run what the cluster declares.
+fn as_declared(context: &Context<'_>) -> Option<Assertion> {
+    let all = declarations(context);
+    let first = all.first()?.version;
+    let mut check = Check::new(Rule::VersionAsDeclared);
+    let mut count: u64 = 0;
+    for (round, status) in statuses(context) {
+        count += 1;
+        let allowed = allowed(context, &all, round);
+        if !allowed.contains(status.version.as_str()) {
+            let declared: Vec<&str> = allowed.into_iter().collect();
+            check.wrong(Some(round.end), || {
+                format!(
+                    "member {} runs etcd {}, {} is declared",
+                    status.member_id,
+                    status.version,
+                    declared.join(" or ")
+                )
+            });
+        }
+    }
+    if count == 0 {
+        return Some(check.not_checked("no member said which version it runs"));
+    }
+    let later: Vec<String> = all[1..].iter().map(|declared| format!(", then {}", declared.version)).collect();
+    let answers = human::count(count);
+    Some(check.conclude(format!("etcd {first}{} is declared; {answers} answers compared", later.concat())))
+}
+
+/// Between two members' restarts all members were healthy, and at no time were members more than one minor apart.
+fn in_steps(context: &Context<'_>, story: &Story<'_>) -> Assertion {
+    let mut check = Check::of_fault(Rule::UpgradeInSteps, &story.step.name);
+    if story.injected.is_none() {
+        return check.not_checked("the version was not declared");
+    }
+    let all = disruptions::all(context);
+    let mut restarts: Vec<&Disruption<'_>> =
+        all.iter().filter(|disruption| asked::is_open(story, disruption.at)).collect();
+    restarts.sort_by_key(|disruption| disruption.at);
+    for pair in restarts.windows(2) {
+        let [earlier, later] = pair else { continue };
+        if !was_healthy_between(context, earlier, later) {
+            check.wrong(Some(later.at), || {
+                format!(
+                    "pod {} was ended {} after pod {}, and nobody saw all members healthy in between",
+                    later.pod,
+                    human::duration(later.at.since(earlier.at)),
+                    earlier.pod
+                )
+            });
+        }
+    }
+    for round in context.timeline.rounds.iter().filter(|round| asked::is_open(story, round.start)) {
+        if let Some((lowest, highest)) = apart(round) {
+            check.wrong(Some(round.start), || {
+                format!(
+                    "members ran etcd {lowest} and {highest} at once, which are more than one minor apart"
+                )
+            });
+        }
+    }
+    if !context.events_whole || !context.probes_whole {
+        check.undecided("the record of pods or of probes is not whole");
+    }
+    check.conclude(format!("{} ended for it", human::plural(restarts.len(), "pod")))
+}
+
+/// Whether a round of the probe saw all declared members healthy, after one pod was ended and its member was back, and before another
+/// pod was ended.
+fn was_healthy_between(context: &Context<'_>, earlier: &Disruption<'_>, later: &Disruption<'_>) -> bool {
+    let back = earlier.back.unwrap_or(earlier.at);
+    let until = later.at.plus(context.clock_error());
+    let mut between =
+        context.timeline.rounds.iter().filter(|round| back <= round.start && round.end <= until);
+    between.any(|round| round.is_healthy(context.timeline.size_at(round.start)))
+}
+
+/// The lowest and the highest version that members answered with in a round, if more than one minor lies between them.
+fn apart(round: &Round<'_>) -> Option<(EtcdVersion, EtcdVersion)> {
+    let answers = round.seen.members.iter().filter_map(|member| member.status.answer());
+    let mut versions: Vec<EtcdVersion> = answers.filter_map(|status| status.version.parse().ok()).collect();
+    versions.sort_by_key(EtcdVersion::numbers);
+    let (lowest, highest) = (versions.first()?.clone(), versions.last()?.clone());
+    let ((major, minor, _), (other_major, other_minor, _)) = (lowest.numbers(), highest.numbers());
+    (major != other_major || minor.abs_diff(other_minor) > 1).then_some((lowest, highest))
+}
