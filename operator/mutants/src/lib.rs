@@ -5,6 +5,7 @@
 mod plan;
 mod status;
 mod timing;
+mod upgrades;
 mod world;
 
 use std::str::FromStr;
@@ -36,6 +37,22 @@ pub enum Mutant {
     Restless,
     /// Leads clients to one member only.
     OneEndpoint,
+    /// At an upgrade restarts the leader first, without moving its leadership.
+    LeaderFirst,
+    /// At an upgrade changes the next member without waiting for the one before it.
+    TwoAtOnce,
+    /// Has a member run a version two minors above its own.
+    SkipsAMinor,
+    /// Changes the next member as soon as the one before it runs.
+    NoSoak,
+    /// Adds a member, in the middle of an upgrade, with the version that the others only come to.
+    HealsAtNewVersion,
+    /// Goes on with an upgrade while a member is not healthy.
+    IgnoresUnhealthy,
+    /// Has members run 3.7 on logs that hold entries of 3.5.
+    UpgradesBeforeSnapshots,
+    /// Has members run an earlier minor without telling etcd.
+    ForgetsDowngrade,
 }
 
 /// The name is none of [`Mutant::ALL`].
@@ -45,7 +62,7 @@ pub struct UnknownMutant(pub String);
 
 impl Mutant {
     /// Every mutant, in the order of their names in the documentation.
-    pub const ALL: [Mutant; 10] = [
+    pub const ALL: [Mutant; 18] = [
         Mutant::SecondPermit,
         Mutant::RemovesHealthyFirst,
         Mutant::IgnoresService,
@@ -56,6 +73,14 @@ impl Mutant {
         Mutant::RestartsTwo,
         Mutant::Restless,
         Mutant::OneEndpoint,
+        Mutant::LeaderFirst,
+        Mutant::TwoAtOnce,
+        Mutant::SkipsAMinor,
+        Mutant::NoSoak,
+        Mutant::HealsAtNewVersion,
+        Mutant::IgnoresUnhealthy,
+        Mutant::UpgradesBeforeSnapshots,
+        Mutant::ForgetsDowngrade,
     ];
 
     /// The value of `ETCD_OPERATOR_MUTANT` that chooses it.
@@ -71,6 +96,14 @@ impl Mutant {
             Mutant::RestartsTwo => "restarts-two",
             Mutant::Restless => "restless",
             Mutant::OneEndpoint => "one-endpoint",
+            Mutant::LeaderFirst => "leader-first",
+            Mutant::TwoAtOnce => "two-at-once",
+            Mutant::SkipsAMinor => "skips-a-minor",
+            Mutant::NoSoak => "no-soak",
+            Mutant::HealsAtNewVersion => "heals-at-new-version",
+            Mutant::IgnoresUnhealthy => "ignores-unhealthy",
+            Mutant::UpgradesBeforeSnapshots => "upgrades-before-snapshots",
+            Mutant::ForgetsDowngrade => "forgets-downgrade",
         }
     }
 
@@ -78,6 +111,8 @@ impl Mutant {
     pub fn distort_observed(self, observed: Observed) -> Observed {
         match self {
             Mutant::SecondPermit => world::forget_permits_of_lost_disks(observed),
+            Mutant::NoSoak => upgrades::without_soak(observed),
+            Mutant::UpgradesBeforeSnapshots => upgrades::with_readable_logs(observed),
             Mutant::RemovesHealthyFirst
             | Mutant::IgnoresService
             | Mutant::ReadyWithoutLooking
@@ -86,7 +121,13 @@ impl Mutant {
             | Mutant::MovesNoLeader
             | Mutant::RestartsTwo
             | Mutant::Restless
-            | Mutant::OneEndpoint => observed,
+            | Mutant::OneEndpoint
+            | Mutant::LeaderFirst
+            | Mutant::TwoAtOnce
+            | Mutant::SkipsAMinor
+            | Mutant::HealsAtNewVersion
+            | Mutant::IgnoresUnhealthy
+            | Mutant::ForgetsDowngrade => observed,
         }
     }
 
@@ -101,7 +142,16 @@ impl Mutant {
             Mutant::RestartsTwo => timing::restart_two(observed, plan),
             Mutant::Restless => timing::restart_for_no_reason(observed, plan),
             Mutant::OneEndpoint => timing::lead_to_one_member(observed, plan),
-            Mutant::SecondPermit | Mutant::ReadyWithoutLooking => plan,
+            Mutant::LeaderFirst => upgrades::leader_first(observed, plan),
+            Mutant::TwoAtOnce => upgrades::two_at_once(observed, plan),
+            Mutant::SkipsAMinor => upgrades::skip_a_minor(observed, plan),
+            Mutant::HealsAtNewVersion => upgrades::heal_at_new_version(observed, plan),
+            Mutant::IgnoresUnhealthy => upgrades::go_on_while_unhealthy(observed, plan),
+            Mutant::ForgetsDowngrade => upgrades::forget_the_downgrade(observed, plan),
+            Mutant::SecondPermit
+            | Mutant::ReadyWithoutLooking
+            | Mutant::NoSoak
+            | Mutant::UpgradesBeforeSnapshots => plan,
         }
     }
 
@@ -117,7 +167,15 @@ impl Mutant {
             | Mutant::MovesNoLeader
             | Mutant::RestartsTwo
             | Mutant::Restless
-            | Mutant::OneEndpoint => status,
+            | Mutant::OneEndpoint
+            | Mutant::LeaderFirst
+            | Mutant::TwoAtOnce
+            | Mutant::SkipsAMinor
+            | Mutant::NoSoak
+            | Mutant::HealsAtNewVersion
+            | Mutant::IgnoresUnhealthy
+            | Mutant::UpgradesBeforeSnapshots
+            | Mutant::ForgetsDowngrade => status,
         }
     }
 }

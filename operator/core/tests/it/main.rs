@@ -21,6 +21,7 @@ mod status;
 mod target;
 mod trouble;
 mod versions;
+mod wrong_upgrades;
 
 /// A spec of only a version.
 fn spec_of(version: &str) -> etcd_operator_core::api::EtcdClusterSpec {

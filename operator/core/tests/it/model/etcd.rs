@@ -300,7 +300,7 @@ impl Model {
         listed.map(|member| self.line_of(&member.listed)).collect()
     }
 
-    fn line_of(&self, listed: &ListedMember) -> Option<Line> {
+    pub(super) fn line_of(&self, listed: &ListedMember) -> Option<Line> {
         let pod = self.pods.get(&self.pod_of(listed)?)?;
         let process = self.processes.get(pod.metadata.uid.as_ref()?).filter(|process| process.runs_etcd)?;
         process.version.map(EtcdVersion::line)

@@ -183,6 +183,7 @@ impl Model {
 
     fn patch(&mut self, patch: &Patch) -> Result<(), String> {
         self.refuse_to_touch_others(&patch.target);
+        self.refuse_to_change_too_early(patch);
         let version = self.next().to_string();
         let name = &patch.target.name;
         let operations = &patch.operations;
@@ -235,6 +236,7 @@ impl Model {
         if healthy.saturating_sub(1) < needed {
             return Err("Cannot evict pod as it would violate the pod's disruption budget.".to_owned());
         }
+        self.refuse_to_restart_the_leader(evict);
         let (target, because) = (evict.target.clone(), evict.because.clone());
         self.delete(&Delete { target, resource_version: None, grace_period_seconds: None, because })
     }

@@ -291,6 +291,9 @@ impl Model {
                 disk.stamp = Some(start.stamp.clone());
                 disk.has_log = true;
                 let is_new = start.initial.state == ClusterState::New;
+                if is_first && !is_new {
+                    self.refuse_to_join_ahead(&member, version.line());
+                }
                 let ends = is_first && self.etcd_ends_at_once;
                 if ends || (is_first && !self.first_start(&member, is_new, &start.initial.members)) {
                     self.processes.get_mut(&pod_uid).expect("each pod has a process").runs_etcd = false;

@@ -7,6 +7,7 @@ mod faults;
 mod kubernetes;
 mod memory;
 mod more_faults;
+mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,6 +92,8 @@ pub(crate) struct Model {
     pub(crate) monotonic: std::time::Duration,
     /// Permits recorded for each incarnation, ever.
     pub(crate) permits: BTreeMap<String, BTreeSet<String>>,
+    /// How long members ran with what.
+    pub(crate) longest_runs: versions::LongestRuns,
     pub(crate) mutant: Option<Mutant>,
     /// The image that the operator runs from.
     pub(crate) operator_image: String,
@@ -144,6 +147,7 @@ impl Model {
             memory: Memory::default(),
             monotonic: std::time::Duration::from_secs(1000),
             permits: BTreeMap::new(),
+            longest_runs: versions::LongestRuns::new(),
             mutant: None,
             operator_image: "etcd-operator:v0.1.0".to_owned(),
             is_strict: true,
@@ -229,7 +233,7 @@ impl Model {
     }
 
     pub(crate) fn plan_of(&self, observed: &Observed) -> Plan {
-        let plan = match Desired::parse(&self.cluster) {
+        let plan = match Desired::parse(&observed.cluster) {
             Ok(desired) => plan::plan(observed, &desired),
             Err(invalid) => plan::of_invalid(observed, &invalid),
         };
@@ -322,6 +326,7 @@ impl Model {
             self.run_pods();
             self.run_etcd();
         }
+        self.note_runs();
     }
 
     /// Passes until a plan is empty, at most `limit`; returns how many it took. Where a changed member must prove itself, the time
