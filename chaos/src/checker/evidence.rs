@@ -3,7 +3,7 @@
 
 use super::human;
 use crate::record::{Dial, Proof};
-use crate::scenario::{ChangeEffect, Fault};
+use crate::scenario::{ChangeEffect, EtcdVersion, Fault};
 
 /// Why there is no proof.
 pub(super) enum Lack {
@@ -44,33 +44,14 @@ pub(super) fn of_effect(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack
             }
             _ => None,
         }),
-        Fault::Resize { .. } => first(proofs, "the declared size", |proof| match proof {
-            Proof::SizeDeclared { from, to, .. } if from == to => {
-                Some(Err(format!("the size was {to} already, so nothing was changed")))
-            }
-            Proof::SizeDeclared { from, to, .. } => {
-                Some(Ok(format!("the declared size went from {from} to {to}")))
-            }
-            _ => None,
-        }),
+        Fault::Resize { .. } => size_declared(proofs),
         Fault::Roll => first(proofs, "the changed declaration", |proof| match proof {
             Proof::RestartDeclared { generation, .. } => {
                 Some(Ok(format!("generation {generation} declares what every member must restart for")))
             }
             _ => None,
         }),
-        Fault::Upgrade { version } => first(proofs, "the declared version", |proof| match proof {
-            Proof::VersionDeclared { from, to, .. } if from == to => {
-                Some(Err(format!("etcd {to} was declared already, so nothing was changed")))
-            }
-            Proof::VersionDeclared { to, .. } if to != version => {
-                Some(Err(format!("etcd {to} was declared, {version} was meant")))
-            }
-            Proof::VersionDeclared { from, to, generation, .. } => {
-                Some(Ok(format!("generation {generation} declares etcd {to} instead of {from}")))
-            }
-            _ => None,
-        }),
+        Fault::Upgrade { version } => version_declared(version, proofs),
         Fault::Change { .. } => first(proofs, "the changed spec", |proof| match proof {
             Proof::ChangeDeclared { before, generation, .. } if before == generation => {
                 Some(Err(format!("the spec stayed at generation {generation}, so nothing was changed")))
@@ -157,6 +138,33 @@ pub(super) fn first(
         }
     }
     Err(contrary.map_or(Lack::Missing(what), Lack::Contrary))
+}
+
+fn size_declared(proofs: &[&Proof]) -> Result<String, Lack> {
+    first(proofs, "the declared size", |proof| match proof {
+        Proof::SizeDeclared { from, to, .. } if from == to => {
+            Some(Err(format!("the size was {to} already, so nothing was changed")))
+        }
+        Proof::SizeDeclared { from, to, .. } => {
+            Some(Ok(format!("the declared size went from {from} to {to}")))
+        }
+        _ => None,
+    })
+}
+
+fn version_declared(version: &EtcdVersion, proofs: &[&Proof]) -> Result<String, Lack> {
+    first(proofs, "the declared version", |proof| match proof {
+        Proof::VersionDeclared { from, to, .. } if from == to => {
+            Some(Err(format!("etcd {to} was declared already, so nothing was changed")))
+        }
+        Proof::VersionDeclared { to, .. } if to != version => {
+            Some(Err(format!("etcd {to} was declared, {version} was meant")))
+        }
+        Proof::VersionDeclared { from, to, generation, .. } => {
+            Some(Ok(format!("generation {generation} declares etcd {to} instead of {from}")))
+        }
+        _ => None,
+    })
 }
 
 fn pod_replaced(proofs: &[&Proof]) -> Result<String, Lack> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::record::{ObjectIdentity, ProcessIdentity};
-use crate::scenario::{Ask, ClusterObject, ClusterSize, Direction, EtcdVersion, Peers, Period};
+use crate::scenario::{Ask, ClusterObject, ClusterSize, Direction, Peers, Period};
 
 const LASTING: Period = Period::from_seconds(4);
 
