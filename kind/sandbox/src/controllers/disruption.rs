@@ -72,7 +72,8 @@ fn status(
     }
 }
 
-/// The evictions that were granted and whose pods neither left nor outlived the grant.
+/// The evictions that were granted and whose pods neither left nor outlived the grant. One of the same name that was made since is another
+/// pod: the real controller drops the grant as soon as it is told that the old one ends, and that may be over before a look here.
 fn still_disrupted(
     before: &PodDisruptionBudgetStatus,
     pods: &[&Arc<Pod>],
@@ -81,7 +82,10 @@ fn still_disrupted(
 ) -> BTreeMap<String, Time> {
     let mut disrupted = BTreeMap::new();
     for (name, granted) in before.disrupted_pods.iter().flatten() {
-        let is_present = pods.iter().any(|pod| pod.name_any() == *name && !is_terminating(pod));
+        let was_there =
+            |pod: &Pod| pod.metadata.creation_timestamp.as_ref().is_none_or(|made| made.0 < granted.0);
+        let is_present =
+            pods.iter().any(|pod| pod.name_any() == *name && !is_terminating(pod) && was_there(pod));
         let until = granted.0.saturating_add(EVICTION_COUNTS_FOR).unwrap_or(Timestamp::MAX);
         if is_present && until > now {
             outcome.look_again_at(until);
@@ -256,6 +260,20 @@ mod tests {
         world.settle(at(126), reconcile);
         let held = world.snapshot.disruption_budgets.get("default", "web").unwrap().status.clone().unwrap();
         assert_eq!((held.disruptions_allowed, held.disrupted_pods), (1, None));
+    }
+
+    #[test]
+    fn a_granted_eviction_says_nothing_about_the_next_pod_of_that_name() {
+        let mut world = world(json!({"minAvailable": 2}), 3);
+        let mut budget =
+            PodDisruptionBudget::clone(world.snapshot.disruption_budgets.get("default", "web").unwrap());
+        budget.status.get_or_insert_default().disrupted_pods = Some([("web-0-0".into(), Time(at(5)))].into());
+        world.add(budget);
+        let mut anew = Pod::clone(world.snapshot.pods.get("default", "web-0-0").unwrap());
+        anew.metadata.creation_timestamp = Some(Time(at(6)));
+        world.add(anew);
+        world.settle(at(10), reconcile);
+        assert_eq!(status_of(&mut world).disruptions_allowed, 1);
     }
 
     #[test]
