@@ -163,7 +163,7 @@ async fn a_real_member_says_whether_it_is_well_to_whoever_asks_on_its_metrics_po
         assert_eq!(ask_health(&mut line).await, HealthAnswer::Well, "{version}");
         turn_authentication_on(etcd.endpoint()).await;
         assert_eq!(ask_health(&mut line).await, HealthAnswer::Well, "{version} with authentication");
-        kill(Pid::from_raw(etcd.process_id()), Signal::SIGSTOP).unwrap();
+        stop(etcd.process_id()).await;
         assert_eq!(ask_health(&mut line).await, HealthAnswer::Silent, "{version} stands still");
         kill(Pid::from_raw(etcd.process_id()), Signal::SIGCONT).unwrap();
         assert_eq!(ask_health(&mut line).await, HealthAnswer::Well, "{version} goes on");
@@ -171,6 +171,21 @@ async fn a_real_member_says_whether_it_is_well_to_whoever_asks_on_its_metrics_po
         assert_eq!(ask_health(&mut line).await, HealthAnswer::Unwell, "{version} has an alarm");
         drop(etcd);
         assert_eq!(ask_health(&mut line).await, HealthAnswer::Silent, "{version} is gone");
+    }
+}
+
+/// Returns once the process stands still: a signal is on its way for a moment, and a member may answer meanwhile.
+async fn stop(process_id: i32) {
+    kill(Pid::from_raw(process_id), Signal::SIGSTOP).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let stat = std::fs::read_to_string(format!("/proc/{process_id}/stat")).unwrap();
+        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        if state == Some('T') {
+            return;
+        }
+        assert!(Instant::now() < deadline, "it does not stop: {stat}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
