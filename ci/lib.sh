@@ -10,6 +10,12 @@ target_directory=${CARGO_TARGET_DIR:-$repository/target}
 export CARGO_INCREMENTAL=0
 
 # say TEXT: one line of progress that stands out from the output of tools.
+# scenario_files [CLUSTER]: the bundled scenarios that can run on this kind of cluster. kind's one storage class cannot let volumes grow, and
+# it has no second one.
+scenario_files() {
+    if [ "${1:-sandbox}" = kind ]; then grep -L 'storageClassName: fast' scenarios/*.yaml; else printf '%s\n' scenarios/*.yaml; fi
+}
+
 say() { printf '\n== %s\n' "$*"; }
 
 # fail TEXT: what is wrong and what to do about it; exit code 2, as for every error of ours.
