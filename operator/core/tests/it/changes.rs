@@ -101,7 +101,7 @@ pub(super) fn take(model: &mut Model, step: &Step) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, rng_seed: crate::seed(), ..ProptestConfig::default() })]
 
     #[test]
     fn any_valid_spec_becomes_any_other_whatever_happens_on_the_way(steps in prop::collection::vec(step(), 1..12)) {

@@ -314,7 +314,7 @@ fn befall(model: &mut Model, what: &Forming) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, rng_seed: crate::seed(), ..ProptestConfig::default() })]
 
     #[test]
     fn a_cluster_forms_in_memory_whatever_befalls_its_first_members(all in prop::collection::vec(forming(), 0..16)) {

@@ -23,6 +23,12 @@ mod trouble;
 mod versions;
 mod wrong_upgrades;
 
+/// The seed of random tests: the same at every run, so that what fails once fails again. `PROPTEST_RNG_SEED` tries another.
+fn seed() -> proptest::test_runner::RngSeed {
+    let asked_for = std::env::var("PROPTEST_RNG_SEED").ok().and_then(|text| text.parse().ok());
+    proptest::test_runner::RngSeed::Fixed(asked_for.unwrap_or(1))
+}
+
 /// A spec of only a version.
 fn spec_of(version: &str) -> etcd_operator_core::api::EtcdClusterSpec {
     serde_json::from_value(serde_json::json!({ "version": version })).expect("a spec")

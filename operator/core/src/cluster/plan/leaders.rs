@@ -18,5 +18,6 @@ pub(super) fn move_by_request(context: &Context<'_>, plan: &mut Plan) -> Flow {
     let planned_on = Context::planned_on(list);
     let (from, to) = (from.name.clone(), to.name.clone());
     plan.act(Concern::Membership, Action::MoveLeader { from, from_id, to, to_id, planned_on });
-    Flow::Next
+    // Whoever leads restarts last, so what follows must see who does.
+    Flow::Stop
 }

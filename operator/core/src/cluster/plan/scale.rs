@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use super::creation::Creation;
 use super::{
     Action, Concern, Context, Flow, Hold, Object, Plan, QuorumHold, Wait, cleanup, guards, leaving, restart,
-    rollout, safety, stateful_sets,
+    rollout, safety, stateful_sets, versions,
 };
 use crate::api::StorageMedium;
 use crate::cluster::observed::KnownMembers;
@@ -210,7 +210,8 @@ fn target_of_new_member(context: &Context<'_>, is_extra: bool, volume: &VolumeRe
         return rollout::wanted_of_successor(context, &target, volume);
     }
     let smallest = world.largest_database_bytes().saturating_mul(6) / 5;
-    Target { quota_backend_bytes: target.quota_backend_bytes.map(|quota| quota.max(smallest)), ..target }
+    let quota_backend_bytes = target.quota_backend_bytes.map(|quota| quota.max(smallest));
+    Target { version: versions::of_addition(world, target.version), quota_backend_bytes, ..target }
 }
 
 fn shrink(context: &Context<'_>, plan: &mut Plan, list: &KnownMembers) -> Flow {

@@ -50,6 +50,13 @@ pub(super) fn wanted(context: &Context<'_>, member: &Member<'_>, present: EtcdVe
     }
 }
 
+/// The version of a member that is added as a repair or to grow: what the others are to run, or what they still run where that is of an
+/// earlier minor, because they have not been restarted yet.
+pub(super) fn of_addition(world: &World<'_>, common: EtcdVersion) -> EtcdVersion {
+    let lowest = world.listed().filter_map(running).min();
+    lowest.filter(|lowest| lowest.line() < common.line()).unwrap_or(common)
+}
+
 /// The version of a member that is added for one whose settings differ. Its log comes from the others, so what one of them ever wrote
 /// must be readable by it.
 pub(super) fn of_successor(context: &Context<'_>, common: EtcdVersion) -> EtcdVersion {

@@ -53,12 +53,8 @@ impl Model {
     fn refuse_to_overtake(&self, claim: &str, wanted: &Target, other: &ListedMember) {
         let Some(name) = self.name_of(other) else { return };
         let Some(target) = self.recorded(&name.claim()) else { return };
-        let of_other = Target {
-            quota_backend_bytes: target.quota_backend_bytes,
-            is_quota_chosen: target.is_quota_chosen,
-            ..wanted.clone()
-        };
-        if !of_other.is_same_as(&target) {
+        // Whoever was changed to something else since is behind again itself.
+        if !wanted.is_same_as(&target) {
             return;
         }
         let pod = self.pods.get(&name.pod()).and_then(|pod| pod.metadata.uid.as_ref());
@@ -88,14 +84,14 @@ impl Model {
         );
     }
 
-    /// Whoever joins runs no later minor than any that is there: the cluster could not go back, and what it gets of the log is older. Members
-    /// in memory come to another version in no other way.
+    /// Whoever joins runs no later minor than any that is there: the cluster could not go back, and what it gets of the log is older. Where
+    /// members are in memory, they come to another version in no other way.
     pub(super) fn refuse_to_join_ahead(&self, member: &MemberName, line: Line) {
         let listed = self.etcd.iter().flat_map(|etcd| &etcd.members).map(|one| &one.listed);
         let others = listed.filter(|one| self.name_of(one).as_ref() != Some(member));
         let lowest = others.filter_map(|one| self.line_of(one)).min();
         let is_behind = lowest.is_none_or(|lowest| line <= lowest);
-        let is_in_memory = self.pods.get(&member.pod()).is_some_and(is_in_memory);
+        let is_in_memory = self.pods.values().any(is_in_memory);
         assert!(
             is_behind || is_in_memory || !self.is_strict,
             "{member} would join with {line} while others run {lowest:?}"
