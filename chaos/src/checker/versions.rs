@@ -59,7 +59,7 @@ fn allowed<'a>(context: &Context<'_>, all: &[Declared<'a>], round: &Round<'_>) -
     let is_through =
         |declared: &&Declared<'_>| declared.through.is_some_and(|through| through.plus(margin) < round.start);
     let last = begun.iter().rposition(is_through).unwrap_or_default();
-    begun[last.min(begun.len())..].iter().map(|declared| declared.version.as_str()).collect()
+    begun[last..].iter().map(|declared| declared.version.as_str()).collect()
 }
 
 /// Members run what the cluster declares.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::Api;
+use kube::api::{Api, DynamicObject};
 use kube::{Client, ResourceExt as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -240,6 +240,14 @@ impl Case<'_> {
             () = self.context.ending.cancelled() => {}
             () = tokio::time::sleep(lasting) => {}
         }
+    }
+
+    /// The cluster under test as it is now.
+    ///
+    /// # Errors
+    /// If the API does not answer.
+    pub async fn cluster(&self) -> Result<DynamicObject> {
+        etcd::read(&self.context.client, &self.context.namespace, &self.context.cluster).await
     }
 
     /// The pods of a namespace.

@@ -28,12 +28,11 @@ pub(super) async fn carry_out(
     lasting: Duration,
 ) -> Result<()> {
     let context = case.context;
-    let clusters = etcd::api(&context.client, &context.namespace);
-    let found = clusters.get(&context.cluster).await.context("failed to read the EtcdCluster")?;
+    let found = case.cluster().await?;
     let (pods, members) = (roll::pods(case), members(case));
     let changed = etcd::change(&context.client, &context.namespace, &context.cluster, spec).await?;
-    let before = found.metadata.generation.context("the EtcdCluster has no generation")?;
-    let generation = changed.metadata.generation.context("the EtcdCluster has no generation")?;
+    let before = etcd::generation(&found)?;
+    let generation = etcd::generation(&changed)?;
     let resource_version = changed.resource_version().unwrap_or_default();
     case.prove(None, Proof::ChangeDeclared { before, generation, resource_version });
     case.injected();
@@ -132,7 +131,7 @@ async fn take_back(case: &Case<'_>, patch: &Map<String, Value>) -> Result<i64> {
     let put_back =
         async || etcd::change(&context.client, &context.namespace, &context.cluster, patch).await.map(Some);
     let restored = case.wait_for("the spec as it was", TAKING_BACK, put_back).await?;
-    let generation = restored.metadata.generation.context("the EtcdCluster has no generation")?;
+    let generation = etcd::generation(&restored)?;
     let resource_version = restored.resource_version().unwrap_or_default();
     case.prove(None, Proof::ChangeTakenBack { generation, resource_version });
     Ok(generation)
@@ -153,9 +152,7 @@ async fn see_as_before(case: &Case<'_>, before: &BTreeSet<MemberId>, generation:
 }
 
 pub(super) async fn status(case: &Case<'_>) -> Result<StatusSample> {
-    let clusters = etcd::api(&case.context.client, &case.context.namespace);
-    let cluster = clusters.get(&case.context.cluster).await.context("failed to read the EtcdCluster")?;
-    samples::status(&cluster)
+    samples::status(&case.cluster().await?)
 }
 
 /// The merge patch that undoes another one: what was there comes back, and what was not there goes.

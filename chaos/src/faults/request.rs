@@ -56,9 +56,8 @@ fn token(step: &Step) -> String {
 
 /// Waits until the operator acknowledges the request, and proves it.
 async fn see_done(case: &Case<'_>, pod: Option<&str>, ask: Ask, value: String) {
-    let clusters = etcd::api(&case.context.client, &case.context.namespace);
     let done = async || {
-        let cluster = clusters.get(&case.context.cluster).await.context("failed to read the EtcdCluster")?;
+        let cluster = case.cluster().await?;
         let acknowledged = cluster.data.pointer(match ask {
             Ask::Restart => "/status/acknowledged/restart",
             Ask::Replace => "/status/acknowledged/replace",

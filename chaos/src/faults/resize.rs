@@ -17,8 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(super) async fn carry_out(case: &Case<'_>, to: ClusterSize) -> Result<()> {
     let context = case.context;
-    let clusters = etcd::api(&context.client, &context.namespace);
-    let before = clusters.get(&context.cluster).await.context("failed to read the EtcdCluster")?;
+    let before = case.cluster().await?;
     let from = before.data.pointer("/spec/size").and_then(serde_json::Value::as_u64).context("spec.size")?;
     let from = ClusterSize::new(from).context("spec.size")?;
     let size = u32::try_from(to.members()).context("the new size")?;

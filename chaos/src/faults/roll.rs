@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use kube::ResourceExt as _;
 
 use super::case::{Case, Owed};
@@ -14,7 +14,7 @@ pub(super) async fn carry_out(case: &Case<'_>) -> Result<()> {
     let context = case.context;
     let before = pods(case);
     let after = etcd::declare_restart(&context.client, &context.namespace, &context.cluster).await?;
-    let generation = after.metadata.generation.context("the EtcdCluster has no generation")?;
+    let generation = etcd::generation(&after)?;
     let resource_version = after.resource_version().unwrap_or_default();
     case.prove(None, Proof::RestartDeclared { generation, resource_version });
     case.injected();

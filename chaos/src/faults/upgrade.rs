@@ -30,7 +30,7 @@ pub(super) async fn carry_out(case: &Case<'_>, version: &EtcdVersion) -> Result<
     let outdated = outdated(case, version);
     let patch: Map<String, Value> = [("version".to_owned(), json!(version))].into_iter().collect();
     let changed = etcd::change(&context.client, &context.namespace, &context.cluster, &patch).await?;
-    let generation = changed.metadata.generation.context("the EtcdCluster has no generation")?;
+    let generation = etcd::generation(&changed)?;
     let resource_version = changed.resource_version().unwrap_or_default();
     case.prove(None, Proof::VersionDeclared { from, to: version.clone(), generation, resource_version });
     case.injected();
@@ -81,8 +81,7 @@ fn all_run(case: &Case<'_>, version: &EtcdVersion, outdated: &BTreeSet<String>) 
 
 /// The version that the spec asks for now.
 async fn declared(case: &Case<'_>) -> Result<EtcdVersion> {
-    let clusters = etcd::api(&case.context.client, &case.context.namespace);
-    let cluster = clusters.get(&case.context.cluster).await.context("failed to read the EtcdCluster")?;
+    let cluster = case.cluster().await?;
     let version = cluster.data.pointer("/spec/version").and_then(Value::as_str).context("spec.version")?;
     version.parse().context("spec.version")
 }

@@ -136,10 +136,9 @@ async fn create_subject(client: &Client, namespace: &str, subject: &Subject) -> 
 }
 
 async fn wait_formed(experiment: &Experiment<'_>, client: &Client, namespace: &str) -> Result<()> {
-    let clusters = etcd::api(client, namespace);
     let deadline = Instant::now() + FORM_PATIENCE;
     loop {
-        let cluster = clusters.get(SUBJECT_NAME).await.context("failed to read the EtcdCluster")?;
+        let cluster = etcd::read(client, namespace, SUBJECT_NAME).await?;
         if etcd::condition_is_true(&cluster, "Ready") {
             return Ok(());
         }

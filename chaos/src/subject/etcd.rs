@@ -47,6 +47,16 @@ pub async fn create(client: &Client, namespace: &str, name: &str, spec: &Value) 
     created.with_context(|| format!("failed to create the EtcdCluster {namespace}/{name}"))
 }
 
+/// The cluster as it is now.
+pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<DynamicObject> {
+    api(client, namespace).get(name).await.context("failed to read the EtcdCluster")
+}
+
+/// Which version of its spec this is, as the API server counts them.
+pub fn generation(cluster: &DynamicObject) -> Result<i64> {
+    cluster.metadata.generation.context("the EtcdCluster has no generation")
+}
+
 /// Changes the number of members that the cluster shall have.
 pub async fn resize(client: &Client, namespace: &str, name: &str, size: u32) -> Result<DynamicObject> {
     merge(client, namespace, name, json!({ "spec": { "size": size } })).await
@@ -80,7 +90,7 @@ async fn merge(client: &Client, namespace: &str, name: &str, patch: Value) -> Re
 
 /// Changes what the members' containers ask for by so little that no node can tell, and so that each of them must restart.
 pub async fn declare_restart(client: &Client, namespace: &str, name: &str) -> Result<DynamicObject> {
-    let before = api(client, namespace).get(name).await.context("failed to read the EtcdCluster")?;
+    let before = read(client, namespace, name).await?;
     let cpu = before.data.pointer("/spec/resources/requests/cpu").and_then(Value::as_str);
     let other = if cpu == Some("11m") { "12m" } else { "11m" };
     merge(client, namespace, name, json!({ "spec": { "resources": { "requests": { "cpu": other } } } })).await

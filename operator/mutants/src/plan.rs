@@ -58,16 +58,15 @@ fn deletions(member: &Member<'_>) -> Vec<Planned> {
         member.live_pod().map(|live| target(Kind::Pod, live)),
         member.live_claim().map(|live| target(Kind::PersistentVolumeClaim, live)),
     ];
-    let delete = |target| Planned {
-        concern: Concern::Membership,
-        action: Action::Delete(Delete {
-            target,
-            resource_version: None,
-            grace_period_seconds: None,
-            because: "fewer members are wanted".to_owned(),
-        }),
-    };
+    let delete = |target| deletion(Concern::Membership, target, "fewer members are wanted");
     all.into_iter().flatten().map(delete).collect()
+}
+
+/// Deletes an object as it is.
+pub(crate) fn deletion(concern: Concern, target: Target, because: &str) -> Planned {
+    let because = because.to_owned();
+    let delete = Delete { target, resource_version: None, grace_period_seconds: None, because };
+    Planned { concern, action: Action::Delete(delete) }
 }
 
 pub(crate) fn target(kind: Kind, object: &impl Resource) -> Target {

@@ -2,12 +2,12 @@
 
 use etcd_operator_core::cluster::desired::identity;
 use etcd_operator_core::cluster::observed::Observed;
-use etcd_operator_core::cluster::plan::{Action, Concern, Delete, Evict, Kind, Object, Plan, Planned};
+use etcd_operator_core::cluster::plan::{Action, Concern, Evict, Kind, Object, Plan, Planned};
 use etcd_operator_core::cluster::world::World;
 use etcd_operator_core::names::LABEL_MEMBER;
 use kube::ResourceExt;
 
-use crate::plan::target;
+use crate::plan::{deletion, target};
 
 /// A lost member is given so long before anything is done about it.
 const LATE_SECONDS: i64 = 150;
@@ -51,15 +51,7 @@ pub(crate) fn restart_two(observed: &Observed, mut plan: Plan) -> Plan {
     let world = World::read(observed, identity);
     let others = world.voters().filter(|member| member.votes() && member.name.pod() != evicted);
     if let Some(pod) = others.filter_map(|member| member.live_pod()).next() {
-        plan.actions.push(Planned {
-            concern: Concern::Alarms,
-            action: Action::Delete(Delete {
-                target: target(Kind::Pod, pod),
-                resource_version: None,
-                grace_period_seconds: None,
-                because: "while we are at it".to_owned(),
-            }),
-        });
+        plan.actions.push(deletion(Concern::Alarms, target(Kind::Pod, pod), "while we are at it"));
     }
     plan
 }

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use etcd_operator_core::cluster::desired::{EtcdVersion, Line, identity};
 use etcd_operator_core::cluster::observed::Observed;
 use etcd_operator_core::cluster::plan::{
-    Action, Concern, Delete, DowngradeRequest, Kind, Object, Patch, PatchOperation, PatchPurpose, Plan,
-    Planned,
+    Action, Concern, DowngradeRequest, Kind, Object, Patch, PatchOperation, PatchPurpose, Plan, Planned,
 };
 use etcd_operator_core::cluster::render::compare::escape;
 use etcd_operator_core::cluster::target::Target;
@@ -15,7 +14,7 @@ use etcd_operator_core::names::{ANNOTATION_LOG_LINE, ANNOTATION_TARGET, ANNOTATI
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 
-use crate::plan::target;
+use crate::plan::{deletion, target};
 use crate::timing;
 
 /// The first minor whose entries every later one reads.
@@ -132,15 +131,7 @@ pub(crate) fn go_on_while_unhealthy(observed: &Observed, mut plan: Plan) -> Plan
             .is_some_and(|runs| member.target.as_ref().is_some_and(|target| target.version != runs))
     };
     if let Some(pod) = followers().find(outdated).and_then(|member| member.live_pod()) {
-        plan.actions.push(Planned {
-            concern: Concern::Alarms,
-            action: Action::Delete(Delete {
-                target: target(Kind::Pod, pod),
-                resource_version: None,
-                grace_period_seconds: None,
-                because: "an upgrade must not wait".to_owned(),
-            }),
-        });
+        plan.actions.push(deletion(Concern::Alarms, target(Kind::Pod, pod), "an upgrade must not wait"));
     }
     plan
 }

@@ -7,12 +7,10 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::api::{PodUser, PullPolicy};
 use crate::cluster::desired::{Desired, DesiredImage, EtcdVersion, PodShape};
-use crate::cluster::render::compare;
-use crate::cluster::render::quantity;
+use crate::cluster::render::{fingerprint, quantity};
 use crate::etcd_options::EtcdOptions;
 use crate::gate::GateConfiguration;
 use crate::names::{ETCD_CONTAINER, INSTALL_GATE_CONTAINER};
@@ -99,12 +97,17 @@ const LARGEST_QUOTA_BYTES: u64 = 8 << 30;
 /// Less than this holds no useful database.
 const SMALLEST_QUOTA_BYTES: u64 = 16 << 20;
 
+/// The smallest quota under which a database of this size goes on accepting writes: 1.2 times its size.
+pub fn smallest_quota_bytes(present_database_bytes: u64) -> u64 {
+    present_database_bytes.saturating_mul(6) / 5
+}
+
 /// The quota that fits a volume: a quarter of it. The rest is for the copy that a defragmentation makes, the log and snapshots.
-/// Never below 1.2 times a database that is there, which would stop at once.
+/// Never so small that a database that is there would stop at once.
 pub fn fitting_quota_bytes(volume: &str, present_database_bytes: u64) -> Option<u64> {
     let bytes = u64::try_from(quantity::parse(volume)? / 1000).ok()?;
     let fitting = (bytes / 4).clamp(SMALLEST_QUOTA_BYTES, LARGEST_QUOTA_BYTES);
-    Some(fitting.max(present_database_bytes.saturating_mul(6) / 5))
+    Some(fitting.max(smallest_quota_bytes(present_database_bytes)))
 }
 
 impl Target {
@@ -184,9 +187,7 @@ impl Target {
     pub fn digest(&self) -> String {
         // Who chose the quota is a note: it changes nothing that runs.
         let running = Target { is_quota_chosen: false, ..self.clone() };
-        let value = serde_json::to_value(&running).expect("a target is plain data");
-        let digest = Sha256::digest(compare::normalised(&value).to_string());
-        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        fingerprint(&running)
     }
 
     /// Whether two targets are the same, amounts compared as amounts.

@@ -4,6 +4,7 @@ mod duration;
 pub mod rules;
 mod table;
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 pub use table::{DANGEROUS, EtcdOption, FEATURE_GATES, FeatureGate, OPTIONS, RESERVED, Takes};
 
-use crate::cluster::desired::EtcdVersion;
+use crate::cluster::desired::{EtcdVersion, Line};
 
 /// Options and feature gates that differ from etcd's defaults, by the names that etcd 3.7 has for them. Every one is in
 /// the tables, and has a value that etcd can read.
@@ -191,7 +192,7 @@ impl EtcdOptions {
         });
         let old_gates = FEATURE_GATES.iter().filter_map(|gate| {
             let is_on = self.feature_gates.get(gate.name)?;
-            let key = gate.in_3_5.filter(|_| minor(version) < (3, 6))?;
+            let key = gate.in_3_5.filter(|_| !has_gates(version))?;
             Some((key.to_owned(), json!(is_on)))
         });
         options.chain(old_gates).collect()
@@ -200,23 +201,27 @@ impl EtcdOptions {
     /// The feature gates that are set, as `NAME=true`, for a version that has feature gates.
     pub fn gates(&self, version: EtcdVersion) -> Vec<String> {
         let has = |name: &str| gate_by_name(name).is_some_and(|gate| has_gate(gate, version));
-        let set = self.feature_gates.iter().filter(|(name, _)| minor(version) >= (3, 6) && has(name));
+        let set = self.feature_gates.iter().filter(|(name, _)| has_gates(version) && has(name));
         set.map(|(name, is_on)| format!("{name}={is_on}")).collect()
     }
 }
 
-fn minor(version: EtcdVersion) -> (u32, u32) {
-    (version.major, version.minor)
+/// The first minor that has feature gates, and that knows no option by an old name any more.
+const FIRST_WITH_GATES: Line = Line { major: 3, minor: 6 };
+
+/// Whether a version has feature gates. An earlier one has options instead.
+pub(crate) fn has_gates(version: EtcdVersion) -> bool {
+    version.line() >= FIRST_WITH_GATES
 }
 
 fn key(option: &EtcdOption, version: EtcdVersion) -> Option<&'static str> {
-    if minor(version) < (3, 6) { option.in_3_5 } else { Some(option.name) }
+    if has_gates(version) { Some(option.name) } else { option.in_3_5 }
 }
 
 fn has_gate(gate: &FeatureGate, version: EtcdVersion) -> bool {
-    match minor(version) {
-        minor if minor < (3, 6) => gate.in_3_5.is_some(),
-        (3, 6) => gate.in_3_6,
-        _ => true,
+    match version.line().cmp(&FIRST_WITH_GATES) {
+        Ordering::Less => gate.in_3_5.is_some(),
+        Ordering::Equal => gate.in_3_6,
+        Ordering::Greater => true,
     }
 }

@@ -11,51 +11,55 @@ fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     format!("[{}]", quoted.join(","))
 }
 
-/// None of the names may be set; the message names the first that is.
-fn none_of<'a>(names: impl IntoIterator<Item = &'a str>, why: &str) -> Rule {
+/// None of the names may be set; the message is made from the first that is.
+fn none_of<'a>(names: impl IntoIterator<Item = &'a str>, message: impl FnOnce(&str) -> String) -> Rule {
     let names = list(names);
-    Rule::new(format!("self.all(name, !(name in {names}))"))
-        .message(Message::Expression(format!("self.filter(name, name in {names})[0] + ' {why}'")))
+    let first = format!("self.filter(name, name in {names})[0]");
+    Rule::new(format!("self.all(name, !(name in {names}))")).message(Message::Expression(message(&first)))
+}
+
+/// No other names may be set; the message names the first that is.
+fn only<'a>(names: impl IntoIterator<Item = &'a str>, why: &str) -> Rule {
+    let names = list(names);
+    Rule::new(format!("self.all(name, name in {names})"))
+        .message(Message::Expression(format!("self.filter(name, !(name in {names}))[0] + ' {why}'")))
 }
 
 /// Options that endanger data.
 pub fn not_dangerous() -> Rule {
-    let names = list(DANGEROUS.iter().map(|(name, _)| *name));
     let reasons: Vec<String> = DANGEROUS.iter().map(|(name, why)| format!("'{name}': '{why}'")).collect();
-    let first = format!("self.filter(name, name in {names})[0]");
-    Rule::new(format!("self.all(name, !(name in {names}))")).message(Message::Expression(format!(
-        "{first} + ' is refused: ' + {{{}}}[{first}]",
-        reasons.join(", ")
-    )))
+    let reasons = reasons.join(", ");
+    none_of(DANGEROUS.iter().map(|(name, _)| *name), |first| {
+        format!("{first} + ' is refused: ' + {{{reasons}}}[{first}]")
+    })
 }
 
 /// Options that the operator sets itself.
 pub fn not_reserved() -> Rule {
-    none_of(RESERVED.iter().copied(), "is set by the operator")
+    none_of(RESERVED.iter().copied(), |first| format!("{first} + ' is set by the operator'"))
 }
 
 /// Options that have fields of their own.
 pub fn no_field() -> Rule {
     let with_field = OPTIONS.iter().filter(|option| option.field.is_some());
-    none_of(with_field.map(|option| option.name), "has a field of its own in spec.etcd")
+    none_of(with_field.map(|option| option.name), |first| {
+        format!("{first} + ' has a field of its own in spec.etcd'")
+    })
 }
 
 /// Options by their old names.
 pub fn no_old_name() -> Rule {
-    none_of(
-        OPTIONS.iter().filter_map(|option| option.in_3_5.filter(|old| *old != option.name)),
-        "is the name in etcd 3.5; write it as in etcd 3.7, which fits every version",
-    )
+    none_of(OPTIONS.iter().filter_map(|option| option.in_3_5.filter(|old| *old != option.name)), |first| {
+        format!("{first} + ' is the name in etcd 3.5; write it as in etcd 3.7, which fits every version'")
+    })
 }
 
 /// Options that nobody knows.
 pub fn known() -> Rule {
     let old = OPTIONS.iter().filter_map(|option| option.in_3_5);
     let names = OPTIONS.iter().map(|option| option.name).chain(old);
-    let names = list(names.chain(RESERVED.iter().copied()).chain(DANGEROUS.iter().map(|(name, _)| *name)));
-    Rule::new(format!("self.all(name, name in {names})")).message(Message::Expression(format!(
-        "self.filter(name, !(name in {names}))[0] + ' is not an option of etcd 3.5 to 3.7 that can be set'"
-    )))
+    let names = names.chain(RESERVED.iter().copied()).chain(DANGEROUS.iter().map(|(name, _)| *name));
+    only(names, "is not an option of etcd 3.5 to 3.7 that can be set")
 }
 
 fn named(takes: Takes) -> String {
@@ -110,11 +114,10 @@ pub fn words() -> Rule {
 
 /// Feature gates that may be set.
 pub fn gates() -> Rule {
-    let names = list(FEATURE_GATES.iter().map(|gate| gate.name));
-    Rule::new(format!("self.all(name, name in {names})")).message(Message::Expression(format!(
-        "self.filter(name, !(name in {names}))[0] + ' is not a feature gate that can be set; those that look for \
-         corruption are always on'"
-    )))
+    only(
+        FEATURE_GATES.iter().map(|gate| gate.name),
+        "is not a feature gate that can be set; those that look for corruption are always on",
+    )
 }
 
 /// What is not known to etcd 3.5 is not set there.

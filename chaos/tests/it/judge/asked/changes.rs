@@ -5,8 +5,8 @@ use chaos::history::MemberId;
 use chaos::record::{ConditionSample, ConditionStatus, Proof};
 
 use super::super::model::MEMBERS;
-use super::Case;
 use super::tale::{BEGIN, Member, Moments, OTHERS, ROUND, Tale};
+use super::{Case, SEEN, case};
 
 const RESTARTED: &str = "kind: change, spec: {etcd: {snapshotCount: 5000}}, effect: restarted";
 const REPLACED: &str = "kind: change, spec: {storage: {storageClassName: fast}}, effect: replaced";
@@ -15,18 +15,6 @@ const REFUSED: &str =
     "kind: change, spec: {image: {repository: registry.invalid/etcd}}, effect: refused, for: 1s";
 /// The first round after the change.
 const FIRST: u64 = 23_500;
-/// When all is as the change makes it.
-const SEEN: u64 = 25_100;
-
-const fn case(
-    story: &'static str,
-    fault: &'static str,
-    verdict: Verdict,
-    broken: &'static [Rule],
-    tell: fn(&mut Tale),
-) -> Case {
-    Case { story, fault, verdict, broken, tell }
-}
 
 pub(super) const CASES: &[Case] = &[
     case("Every member restarted, one after the other.", RESTARTED, Verdict::Pass, &[], |tale| {
@@ -179,11 +167,7 @@ pub(super) const CASES: &[Case] = &[
         seen_replaced(tale, &MEMBERS, &OTHERS[..3]);
     }),
     case("One was promoted and one removed between two rounds.", REPLACED, Verdict::Pass, &[], |tale| {
-        declared(tale, 2);
-        two_replaced(tale);
-        let at_once = Moments { added: 24_500, promoted: 24_750, removed: 24_750 };
-        tale.replaced(MEMBERS[2], OTHERS[2], at_once);
-        seen_replaced(tale, &MEMBERS, &OTHERS[..3]);
+        all_replaced_the_last(tale, Moments { added: 24_500, promoted: 24_750, removed: 24_750 });
     }),
     case(
         "One was removed before another was added.",
@@ -191,11 +175,7 @@ pub(super) const CASES: &[Case] = &[
         Verdict::Fail,
         &[Rule::HealthyVotersKept],
         |tale| {
-            declared(tale, 2);
-            two_replaced(tale);
-            let removed_first = Moments { removed: 24_500, added: 24_750, promoted: 25_000 };
-            tale.replaced(MEMBERS[2], OTHERS[2], removed_first);
-            seen_replaced(tale, &MEMBERS, &OTHERS[..3]);
+            all_replaced_the_last(tale, Moments { removed: 24_500, added: 24_750, promoted: 25_000 });
         },
     ),
     case(
@@ -204,11 +184,7 @@ pub(super) const CASES: &[Case] = &[
         Verdict::Fail,
         &[Rule::HealthyVotersKept],
         |tale| {
-            declared(tale, 2);
-            two_replaced(tale);
-            let removed_first = Moments { added: 24_500, removed: 24_750, promoted: 25_000 };
-            tale.replaced(MEMBERS[2], OTHERS[2], removed_first);
-            seen_replaced(tale, &MEMBERS, &OTHERS[..3]);
+            all_replaced_the_last(tale, Moments { added: 24_500, removed: 24_750, promoted: 25_000 });
         },
     ),
     case("Nobody saw the members replaced.", REPLACED, Verdict::Fail, &[Rule::ChangeCarriedOut], |tale| {
@@ -315,6 +291,14 @@ fn all_replaced(tale: &mut Tale) {
     two_replaced(tale);
     tale.leads(24_750, OTHERS[0], 5);
     tale.replaced(MEMBERS[2], OTHERS[2], added_first(24_500));
+}
+
+/// The whole tale of a replacement of all, with the moments of the last one.
+fn all_replaced_the_last(tale: &mut Tale, last: Moments) {
+    declared(tale, 2);
+    two_replaced(tale);
+    tale.replaced(MEMBERS[2], OTHERS[2], last);
+    seen_replaced(tale, &MEMBERS, &OTHERS[..3]);
 }
 
 fn seen_replaced(tale: &mut Tale, before: &[Member], after: &[Member]) {

@@ -24,6 +24,19 @@ struct Case {
     tell: fn(&mut Tale),
 }
 
+/// When all is as it was asked for.
+const SEEN: u64 = 25_100;
+
+const fn case(
+    story: &'static str,
+    fault: &'static str,
+    verdict: Verdict,
+    broken: &'static [Rule],
+    tell: fn(&mut Tale),
+) -> Case {
+    Case { story, fault, verdict, broken, tell }
+}
+
 fn cases() -> impl Iterator<Item = &'static Case> {
     changes::CASES.iter().chain(requests::CASES).chain(upgrades::CASES)
 }

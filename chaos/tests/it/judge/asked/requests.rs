@@ -5,26 +5,15 @@ use chaos::history::MemberId;
 use chaos::record::Proof;
 
 use super::super::model::MEMBERS;
-use super::Case;
 use super::changes::{added_first, all_restart};
 use super::tale::{BEGIN, Member, OTHERS, Tale};
+use super::{Case, SEEN, case};
 
 const RESTART: &str = "kind: request, ask: restart";
 const REPLACE: &str = "kind: request, ask: replace, target: follower";
 const MOVE_LEADER: &str = "kind: request, ask: move-leader, target: follower";
 /// A follower while the model's run comes to its end.
 const TARGET: Member = MEMBERS[2];
-const SEEN: u64 = 25_100;
-
-const fn case(
-    story: &'static str,
-    fault: &'static str,
-    verdict: Verdict,
-    broken: &'static [Rule],
-    tell: fn(&mut Tale),
-) -> Case {
-    Case { story, fault, verdict, broken, tell }
-}
 
 pub(super) const CASES: &[Case] = &[
     case("Every member restarted as asked.", RESTART, Verdict::Pass, &[], |tale| {

@@ -5,14 +5,13 @@ use chaos::record::Proof;
 use chaos::scenario::EtcdVersion;
 
 use super::super::model::MEMBERS;
-use super::Case;
 use super::changes::all_restart;
 use super::tale::{BEGIN, Member, Tale};
+use super::{Case, SEEN};
 
 const UPGRADE: &str = "kind: upgrade, version: 3.7.3";
-/// Before the first member restarts, and when all have come to the new version.
+/// Before the first member restarts.
 const BEFORE: u64 = BEGIN;
-const SEEN: u64 = 25_100;
 const END: u64 = u64::MAX;
 
 const fn case(story: &'static str, verdict: Verdict, broken: &'static [Rule], tell: fn(&mut Tale)) -> Case {

@@ -21,7 +21,7 @@ use crate::quorum::quorum;
 
 /// Chooses the first members and writes them down before anything is made, so that two operators cannot choose twice.
 pub(super) fn freeze(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    let world = &context.world;
+    let world = context.world;
     let goes_on = |bootstrap: &Bootstrap| {
         can_form(context, bootstrap)
             && forms_what_is_wanted(context, bootstrap)
@@ -61,9 +61,7 @@ fn reason_to_pause(context: &Context<'_>, bootstrap: &Bootstrap) -> Option<Hold>
     if can_form(context, bootstrap) || !forms_what_is_wanted(context, bootstrap) || is_corrected {
         return None;
     }
-    let created =
-        |member: &Member<'_>| member.keeper()?.metadata().creation_timestamp.as_ref().map(|time| time.0);
-    let began = first().filter_map(created).max()?;
+    let began = first().filter_map(Member::recorded_since).max()?;
     let doublings = u32::try_from(bootstrap.attempt - 1).unwrap_or_default().min(8);
     let pause = (FIRST_PAUSE * 2_i32.pow(doublings)).min(LONGEST_PAUSE);
     let trouble = first().find_map(|member| {

@@ -9,7 +9,7 @@ use crate::cluster::world::{ClaimFacts, VolumeRequest};
 /// Parts of the spec that this build does not carry out: said, never silently ignored. Before the cluster has formed the spec is
 /// followed, so there is nothing to say.
 pub(super) fn spec(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    let (world, desired) = (&context.world, context.desired);
+    let (world, desired) = (context.world, context.desired);
     if !context.follows_spec {
         return Flow::Next;
     }
@@ -77,7 +77,7 @@ pub(super) fn different<'f>(facts: &'f ClaimFacts, wanted: &VolumeRequest) -> Op
 
 /// The member list is of one cluster and holds our members only; otherwise nothing is touched.
 pub(super) fn identity(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    let world = &context.world;
+    let world = context.world;
     let Some(list) = world.list else { return Flow::Stop };
     for stranger in &world.strangers {
         plan.hold(Hold::Quorum(QuorumHold::UnknownMember { description: describe(stranger) }));

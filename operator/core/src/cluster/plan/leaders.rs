@@ -4,7 +4,7 @@ use super::{Action, Concern, Context, Flow, Plan, Wait};
 
 /// Moves it, once the member can lead. Who leads already, or is no voter, is left as it is: the status acknowledges that.
 pub(super) fn move_by_request(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    let world = &context.world;
+    let world = context.world;
     let Some(list) = world.list else { return Flow::Stop };
     let asked_for = world.voters().find(|member| context.requests.moves_leader_to(&member.name));
     let Some(to) = asked_for.filter(|member| !world.leads(member)) else { return Flow::Next };

@@ -1,5 +1,6 @@
 //! Voters that are to go though they serve: their volume is being deleted or is not of the kind that the spec asks for, or somebody
-//! asked for it, or they cannot be restarted with what the spec asks for because their data would be lost. Another member votes before one of them goes. Never removes anybody.
+//! asked for it, or they cannot be restarted with what the spec asks for because their data would be lost. Another member votes before
+//! one of them goes. Never removes anybody.
 
 use std::fmt;
 

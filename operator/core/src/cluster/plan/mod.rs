@@ -66,7 +66,7 @@ enum Flow {
 
 /// All that a step looks at.
 struct Context<'a> {
-    world: World<'a>,
+    world: &'a World<'a>,
     desired: &'a Desired,
     /// Whether what the spec asks for is carried out; if it cannot be, the cluster is kept as it runs.
     follows_spec: bool,
@@ -142,7 +142,7 @@ pub fn plan(observed: &Observed, desired: &Desired) -> Plan {
         return plan;
     }
     let world = World::read(observed, desired.cluster.clone());
-    take_steps(&Context::following(world, desired))
+    take_steps(&Context::following(&world, desired))
 }
 
 /// The plan for a cluster that is being deleted: none, and why.
@@ -170,32 +170,32 @@ fn take_steps(context: &Context<'_>) -> Plan {
 
 /// Members that run what the spec asks for: by their record, and in the pod that is there.
 pub fn updated<'w>(world: &'w World<'_>, desired: &Desired) -> Vec<&'w MemberName> {
-    let context = Context::following(world.clone(), desired);
+    let context = Context::following(world, desired);
     let listed = world.listed().filter(|member| rollout::is_updated(&context, member));
     listed.map(|member| &member.name).collect()
 }
 
 /// Whether a member's pod lacks what only this operator renders differently from an earlier one.
 pub fn is_rendered_earlier(world: &World<'_>, desired: &Desired, member: &Member<'_>) -> bool {
-    let context = Context::following(world.clone(), desired);
+    let context = Context::following(world, desired);
     stateful_sets::is_rendered_earlier(&context, member)
 }
 
 /// Whether a member's pod was made from what the member should run.
 pub(crate) fn runs_its_target(world: &World<'_>, desired: &Desired, member: &Member<'_>) -> bool {
-    let context = Context::following(world.clone(), desired);
+    let context = Context::following(world, desired);
     restart::is_in_step(&context, member)
 }
 
 impl<'a> Context<'a> {
     /// Of a spec that can be carried out.
-    fn following(world: World<'a>, desired: &'a Desired) -> Context<'a> {
+    fn following(world: &'a World<'a>, desired: &'a Desired) -> Context<'a> {
         Context::of(world, desired, true)
     }
 
-    fn of(world: World<'a>, desired: &'a Desired, follows_spec: bool) -> Context<'a> {
+    fn of(world: &'a World<'a>, desired: &'a Desired, follows_spec: bool) -> Context<'a> {
         let requests = Requests::read(&world.observed.cluster);
-        let course = versions::course_of(&world, desired);
+        let course = versions::course_of(world, desired);
         Context { world, desired, follows_spec, requests, course }
     }
 

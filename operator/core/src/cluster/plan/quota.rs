@@ -4,20 +4,20 @@
 use super::{Context, Flow, Hold, Plan, SpecHold, stateful_sets};
 use crate::cluster::observed::AlarmKind;
 use crate::cluster::render::quantity;
-use crate::cluster::target::{Target, fitting_quota_bytes};
+use crate::cluster::target::{Target, fitting_quota_bytes, smallest_quota_bytes};
 use crate::cluster::world::{Keeper, Member, VolumeRequest, World};
 
 /// etcd's limit where it is told none (`DefaultQuotaBytes` in `server/storage/quota.go`).
 const DEFAULT_QUOTA_BYTES: u64 = 2 << 30;
 
-/// The smallest quota under which a database goes on accepting writes.
+/// The smallest quota under which the largest database of all goes on accepting writes.
 pub(super) fn smallest_bytes(world: &World<'_>) -> u64 {
-    world.largest_database_bytes().saturating_mul(6) / 5
+    smallest_quota_bytes(world.largest_database_bytes())
 }
 
 /// The quota that a member should have, and whether the spec chose it.
 pub(super) fn wanted(context: &Context<'_>, member: &Member<'_>, present: &Target) -> (Option<u64>, bool) {
-    let smallest = smallest_bytes(&context.world);
+    let smallest = smallest_bytes(context.world);
     let unchanged = (present.quota_backend_bytes, present.is_quota_chosen);
     match (context.desired.etcd.quota_backend_bytes, present.quota_backend_bytes) {
         (Some(chosen), _) if chosen >= smallest => (Some(chosen), true),
@@ -42,7 +42,7 @@ pub(super) fn of_new_member(
     common: &Target,
     volume: &VolumeRequest,
 ) -> (Option<u64>, bool) {
-    let smallest = smallest_bytes(&context.world);
+    let smallest = smallest_bytes(context.world);
     match context.desired.etcd.quota_backend_bytes {
         Some(chosen) if chosen >= smallest => (Some(chosen), true),
         Some(_) => (common.quota_backend_bytes.map(|quota| quota.max(smallest)), common.is_quota_chosen),
@@ -65,7 +65,7 @@ fn volume(member: &Member<'_>) -> Option<String> {
 
 /// Whether every member is to have more room than the database takes.
 pub(super) fn makes_room(context: &Context<'_>) -> bool {
-    let smallest = smallest_bytes(&context.world);
+    let smallest = smallest_bytes(context.world);
     let has_room = |member: &Member<'_>| {
         let present = stateful_sets::target(context, member);
         wanted(context, member, &present).0.is_some_and(|quota| quota >= smallest)
@@ -81,7 +81,7 @@ pub(super) fn is_remedy(context: &Context<'_>) -> bool {
 
 /// Says why a quota is not applied.
 pub(super) fn guard(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    let smallest = smallest_bytes(&context.world);
+    let smallest = smallest_bytes(context.world);
     let chosen = context.desired.etcd.quota_backend_bytes.filter(|_| context.follows_spec);
     if let Some(quota) = chosen.filter(|quota| *quota < smallest) {
         plan.hold(Hold::Spec(SpecHold::QuotaTooSmall {
@@ -99,7 +99,7 @@ pub(super) fn has_room_again(context: &Context<'_>, kind: AlarmKind) -> bool {
         let target = stateful_sets::target(context, member);
         let quota = target.quota_backend_bytes.unwrap_or(DEFAULT_QUOTA_BYTES);
         let size = member.etcd().and_then(|etcd| u64::try_from(etcd.database_size).ok());
-        size.is_some_and(|size| size.saturating_mul(6) / 5 <= quota)
+        size.is_some_and(|size| smallest_quota_bytes(size) <= quota)
             && super::restart::is_in_step(context, member)
     };
     match kind {

@@ -1,5 +1,5 @@
-//! What is recorded of each member, on its claim or its StatefulSet: that the cluster formed, who the member is, what it runs. Put back when somebody
-//! changed it. Never records what was not seen in this very observation.
+//! What is recorded of each member, on its claim or its StatefulSet: that the cluster formed, who the member is, what it runs. Put back
+//! when somebody changed it. Never records what was not seen in this very observation.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub(super) fn on_claims(context: &Context<'_>, plan: &mut Plan) -> Flow {
                 }));
                 continue;
             }
-            Some(_) => wanted(context, list, member, keeper, proven),
+            Some(_) => wanted(context, list, member, (keeper, facts), proven),
             None if !is_ours => continue,
             None => BTreeMap::new(),
         };
@@ -100,10 +100,9 @@ fn wanted(
     context: &Context<'_>,
     list: &KnownMembers,
     member: &Member<'_>,
-    keeper: Keeper<'_>,
+    (keeper, facts): (Keeper<'_>, &ClaimFacts),
     proven: bool,
 ) -> BTreeMap<String, String> {
-    let facts = ClaimFacts::read(keeper);
     let target = stateful_sets::target(context, member);
     let mut wanted: BTreeMap<String, String> = [
         (ANNOTATION_FORMED.to_owned(), list.cluster_id.to_string()),
@@ -115,7 +114,7 @@ fn wanted(
         wanted.insert(keeper.target_key().to_owned(), target.to_annotation());
     }
     if let Some(volume) = facts.volume.as_ref().filter(|_| !facts.is_volume_recorded) {
-        wanted.insert(ANNOTATION_STORAGE.to_owned(), as_asked_for(context, &facts, volume).to_annotation());
+        wanted.insert(ANNOTATION_STORAGE.to_owned(), as_asked_for(context, facts, volume).to_annotation());
     }
     if let Some(id) = member.id().filter(|_| proven) {
         wanted.insert(ANNOTATION_MEMBER_ID.to_owned(), id.to_string());

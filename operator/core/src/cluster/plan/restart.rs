@@ -166,7 +166,7 @@ fn bears_target(pod: &Pod, live: &StatefulSet) -> bool {
 
 /// Why the pod may not be restarted now.
 pub(super) fn reason_to_wait(context: &Context<'_>, member: &Member<'_>) -> Option<String> {
-    let world = &context.world;
+    let world = context.world;
     let others: Vec<String> = safety::unhealthy_voters(context)
         .into_iter()
         .filter(|name| *name != member.name)

@@ -8,7 +8,7 @@ use super::{
     versions,
 };
 use crate::api::MemberStatus;
-use crate::cluster::desired::Desired;
+use crate::cluster::desired::{Desired, EtcdVersion};
 use crate::cluster::target::Target;
 use crate::cluster::world::{Health, Member, VolumeRequest, container_restarts};
 
@@ -29,30 +29,28 @@ pub(crate) fn time_until_proven(desired: &Desired) -> SignedDuration {
 
 /// What the spec asks of a member now.
 fn wanted_target(context: &Context<'_>, member: &Member<'_>, present: &Target) -> Target {
-    let (quota_backend_bytes, is_quota_chosen) = quota::wanted(context, member, present);
-    Target {
-        is_quota_chosen,
-        restart: context.requests.restart.clone().or_else(|| present.restart.clone()),
-        ..Target::of_spec(
-            context.desired,
-            versions::wanted(context, member, present.version),
-            quota_backend_bytes,
-        )
-    }
+    let version = versions::wanted(context, member, present.version);
+    of_spec(context, present, version, quota::wanted(context, member, present))
 }
 
 /// What a member gets that is added for one whose settings differ, on this volume: what the spec asks for, where members that are
 /// added otherwise get what the others have.
 pub(super) fn wanted_of_successor(context: &Context<'_>, common: &Target, volume: &VolumeRequest) -> Target {
-    let (quota_backend_bytes, is_quota_chosen) = quota::of_new_member(context, common, volume);
+    let version = versions::of_successor(context, common.version);
+    of_spec(context, common, version, quota::of_new_member(context, common, volume))
+}
+
+/// What the spec and requests ask for, instead of what is run now. The quota comes with whether the spec chose it.
+fn of_spec(
+    context: &Context<'_>,
+    present: &Target,
+    version: EtcdVersion,
+    (quota_backend_bytes, is_quota_chosen): (Option<u64>, bool),
+) -> Target {
     Target {
         is_quota_chosen,
-        restart: context.requests.restart.clone().or_else(|| common.restart.clone()),
-        ..Target::of_spec(
-            context.desired,
-            versions::of_successor(context, common.version),
-            quota_backend_bytes,
-        )
+        restart: context.requests.restart.clone().or_else(|| present.restart.clone()),
+        ..Target::of_spec(context.desired, version, quota_backend_bytes)
     }
 }
 

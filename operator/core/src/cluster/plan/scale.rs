@@ -7,8 +7,8 @@ use std::cmp::Reverse;
 
 use super::creation::Creation;
 use super::{
-    Action, Concern, Context, Flow, Hold, Object, Plan, QuorumHold, Wait, cleanup, guards, leaving, restart,
-    rollout, safety, stateful_sets, versions,
+    Action, Concern, Context, Flow, Hold, Object, Plan, QuorumHold, Wait, cleanup, guards, leaving, quota,
+    restart, rollout, safety, stateful_sets, versions,
 };
 use crate::api::StorageMedium;
 use crate::cluster::observed::KnownMembers;
@@ -203,13 +203,13 @@ fn volume_of_new_member(context: &Context<'_>, is_extra: bool) -> VolumeRequest 
 /// As the others run; and a quota that the database of the others has outgrown would stop the new member at once. As the spec asks
 /// for where its data will be in memory and somebody is replaced for a change: it could not be restarted for that later.
 fn target_of_new_member(context: &Context<'_>, is_extra: bool, volume: &VolumeRequest) -> Target {
-    let world = &context.world;
+    let world = context.world;
     let version = world.version.unwrap_or(context.desired.version);
     let target = world.common_target().unwrap_or_else(|| Target::of_spec(context.desired, version, None));
     if volume.medium == StorageMedium::Memory && is_for_a_change(context, is_extra) {
         return rollout::wanted_of_successor(context, &target, volume);
     }
-    let smallest = world.largest_database_bytes().saturating_mul(6) / 5;
+    let smallest = quota::smallest_bytes(world);
     let quota_backend_bytes = target.quota_backend_bytes.map(|quota| quota.max(smallest));
     Target { version: versions::of_addition(world, target.version), quota_backend_bytes, ..target }
 }
@@ -256,9 +256,8 @@ fn reason_to_see_it_first(victim: &Member<'_>) -> Option<String> {
 /// Who goes first: who is known to be corrupt, then a learner, then a voter whose volume is being deleted, then one that is to be
 /// replaced, then one that is not healthy, then the newest. The leader is last, so that shrinking never needs an election.
 fn superfluous<'c, 'a>(context: &'c Context<'a>) -> Option<&'c Member<'a>> {
-    let created = |member: &Member<'_>| member.keeper()?.metadata().creation_timestamp.clone();
     context.world.listed().min_by_key(|member| {
-        let newest_first = Reverse(created(member).map(|time| time.0));
+        let newest_first = Reverse(member.recorded_since());
         let is_leader = context.world.leads(member);
         let is_to_go = leaving::because(context, member).is_some();
         let stays =

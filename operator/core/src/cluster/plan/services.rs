@@ -106,7 +106,7 @@ fn disruption_budget(context: &Context<'_>, plan: &mut Plan) {
 /// Voters that the budget counts: the wanted ones, or the present ones while there are more. While the list is unknown, as many
 /// may vote as the status last showed, or as there are used volumes.
 fn budgeted_voters(context: &Context<'_>) -> usize {
-    let world = &context.world;
+    let world = context.world;
     let present = match world.list {
         Some(_) => world.votes().voters,
         None => {

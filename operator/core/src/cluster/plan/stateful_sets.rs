@@ -60,7 +60,7 @@ fn template_role(live: &StatefulSet) -> Option<&str> {
 
 /// What a member should run: by its own record, else as the others do, else as the spec asks.
 pub(super) fn target(context: &Context<'_>, member: &Member<'_>) -> Target {
-    let world = &context.world;
+    let world = context.world;
     let of_spec = || {
         let recorded = member.facts.as_ref().and_then(|facts| facts.version);
         let version = recorded.or(world.version).unwrap_or(context.desired.version);

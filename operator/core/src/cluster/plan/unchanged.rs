@@ -18,7 +18,7 @@ pub fn of_invalid(observed: &Observed, invalid: &Invalid) -> Plan {
     if let Ok(identity) = desired::identity(&observed.cluster) {
         let world = World::read(observed, identity);
         if let Some(desired) = as_it_runs(&world).filter(|_| world.formed) {
-            plan = take_steps(&Context::of(world, &desired, false));
+            plan = take_steps(&Context::of(&world, &desired, false));
         }
     }
     plan.hold(Hold::Spec(SpecHold::Invalid { message: invalid.to_string() }));

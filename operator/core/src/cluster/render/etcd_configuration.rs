@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::cluster::desired::EtcdVersion;
-use crate::etcd_options::EtcdOptions;
+use crate::etcd_options::{EtcdOptions, has_gates};
 use crate::gate::{ClusterState, GateConfiguration, InitialCluster, ListenFamily};
 use crate::names::{CLIENT_PORT, DATA_DIRECTORY, METRICS_PORT, PEER_PORT};
 
@@ -71,7 +71,7 @@ const LATEST: EtcdVersion = EtcdVersion { major: 3, minor: 7, patch: 0 };
 /// etcd compares hashes with its peers when it starts and when it compacts
 /// (<https://etcd.io/docs/v3.6/op-guide/data_corruption/>). The keys moved to feature gates in 3.6, beside those that the spec sets.
 fn gates(options: &EtcdOptions, version: EtcdVersion) -> Map<String, Value> {
-    let checks = if (version.major, version.minor) >= (3, 6) {
+    let checks = if has_gates(version) {
         let checks = ["InitialCorruptCheck=true", "CompactHashCheck=true"].map(str::to_owned);
         let gates = [checks.to_vec(), options.gates(version)].concat().join(",");
         json!({ "feature-gates": gates })

@@ -62,10 +62,10 @@ fn cluster_metadata(cluster: &ClusterIdentity, name: String) -> ObjectMeta {
     }
 }
 
-/// A digest of what was rendered. It tells a change of ours (the digest on the live object is an old one) from a change
-/// by somebody else (the digest is ours, the content is not).
+/// A digest of what was rendered, or of what it is rendered from; amounts count as amounts. On a live object it tells a change of ours
+/// (the digest there is an old one) from a change by somebody else (the digest is ours, the content is not).
 pub fn fingerprint(spec: &impl Serialize) -> String {
-    let value = serde_json::to_value(spec).expect("a rendered spec is plain data");
+    let value = serde_json::to_value(spec).expect("what is rendered, and what from, is plain data");
     let digest = Sha256::digest(compare::normalised(&value).to_string());
     digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,6 +1,7 @@
 //! The object that keeps a member's record: its claim, or, where its data is in the memory of its pod, its StatefulSet. Never reads what
 //! is recorded.
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, PersistentVolumeClaim, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -65,6 +66,11 @@ impl<'a> Member<'a> {
     /// The object that keeps its record, if it is there to stay.
     pub fn live_keeper(&self) -> Option<Keeper<'a>> {
         self.keeper().filter(|keeper| keeper.is_live())
+    }
+
+    /// When that object was made.
+    pub fn recorded_since(&self) -> Option<Timestamp> {
+        self.keeper()?.metadata().creation_timestamp.as_ref().map(|created| created.0)
     }
 
     /// Whether its data is in its pod's memory. Of a StatefulSet its record says so, or else its template.

@@ -38,7 +38,7 @@ use crate::quorum::Votes;
 pub const FRESH: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
 
 /// The observation of one cluster, arranged.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct World<'a> {
     /// What it was made from.
     pub observed: &'a Observed,
