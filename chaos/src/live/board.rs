@@ -2,6 +2,7 @@
 //! beyond the facts that a fault may wait for, and talks to nobody.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -11,7 +12,7 @@ use crate::history::{MemberId, ProbeRound};
 use crate::load::Progress;
 use crate::record::ProcessIdentity;
 use crate::scenario::{Condition, FaultName};
-use crate::targeting::{MemberPod, View};
+use crate::targeting::{MemberPod, SeenMember, View};
 
 /// A probe round older than this says nothing about now.
 pub const ROUND_IS_STALE_AFTER: Duration = Duration::from_secs(5);
@@ -178,6 +179,20 @@ impl Board {
     #[must_use]
     pub fn hits(&self) -> BTreeMap<FaultName, Vec<String>> {
         self.faults.iter().map(|(name, fault)| (name.clone(), fault.hit.clone())).collect()
+    }
+
+    /// Whether a client asks this member itself, so that a fault of it is felt. A member without a pod is asked by nobody.
+    #[must_use]
+    pub fn is_asked(&self, member: &SeenMember) -> bool {
+        let address = member.pod.as_ref().and_then(|pod| pod.address).map(IpAddr::V4);
+        let asked = self.progress.as_ref().map(|progress| &progress.asked_members);
+        asked.zip(address).is_some_and(|(asked, address)| asked.contains(&address))
+    }
+
+    /// Whether clients ask every voter themselves.
+    #[must_use]
+    pub fn every_voter_is_asked(&self) -> bool {
+        self.view.voters().into_iter().all(|voter| self.is_asked(voter))
     }
 
     /// Whether the cluster is as declared and every member is well, by a round that is not stale.

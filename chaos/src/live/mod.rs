@@ -5,3 +5,5 @@ pub mod board;
 pub mod event_log;
 pub mod journal;
 pub mod samples;
+#[cfg(test)]
+mod tests;

@@ -71,8 +71,10 @@ impl Arguments {
         let (listener, histories) = in_pod::open(self.listen, &self.history, self.offset).await?;
         let (stop, stopped) = watch::channel(false);
         let counters = Arc::new(Counters::default());
+        let pins = Arc::new(Pins::new(&configuration));
         let directory = histories.directory().to_owned();
-        let service = Arc::new(Service::new(directory, histories.clock, counters.clone(), stop));
+        let service =
+            Arc::new(Service::new(directory, histories.clock, counters.clone(), pins.clone(), stop));
         let work = async {
             let first = dump::first_revision(&configuration, histories.clock).await;
             let first = first.context("failed to read the store's revision before the first call")?;
@@ -80,7 +82,7 @@ impl Arguments {
             header.first_revision = Some(first);
             let file = histories.create(LOAD_FILE, header)?;
             let shared = Shared {
-                pins: Arc::new(Pins::new(&configuration)),
+                pins,
                 configuration: Arc::new(configuration),
                 clock: histories.clock,
                 recorder: file.recorder(),

@@ -1,9 +1,9 @@
 //! Which client asks which member: some clients always ask the same one, so that a member is asked while it is cut off. Pure but
 //! for the lock around what is decided.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::configuration::Configuration;
 use crate::history::ClientId;
@@ -28,10 +28,20 @@ impl Pins {
 
     /// The member that a client asks from now on, of those that are there; the one that it asked before if none is known.
     pub(super) fn choose(&self, client: ClientId, members: &[SocketAddr]) -> Option<SocketAddr> {
-        let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut chosen = self.lock();
         let choice = choose(&chosen, client, members)?;
         chosen.insert(client, choice);
         Some(choice)
+    }
+
+    /// The members that clients have chosen; a client calls its member at once.
+    pub(super) fn asked(&self) -> BTreeSet<IpAddr> {
+        self.lock().values().map(SocketAddr::ip).collect()
+    }
+
+    /// A choice is made as a whole, so a panic elsewhere does not spoil the others.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClientId, SocketAddr>> {
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,6 +98,17 @@ mod tests {
         settle(&mut chosen, 5, &later);
         assert!(later.iter().all(|member| chosen.values().any(|at| at == member)), "{chosen:?}");
         assert!(chosen.values().all(|at| later.contains(at)), "{chosen:?}");
+    }
+
+    #[test]
+    fn asked_are_the_members_that_clients_chose_and_nobody_who_was_left() {
+        let pins = Pins { pinned_clients: 2, chosen: Mutex::default() };
+        assert!(pins.asked().is_empty());
+        pins.choose(ClientId(0), &[address(1), address(2)]);
+        assert_eq!(pins.asked(), BTreeSet::from([address(1).ip()]));
+        pins.choose(ClientId(0), &[address(2), address(3)]);
+        pins.choose(ClientId(1), &[address(2), address(3)]);
+        assert_eq!(pins.asked(), BTreeSet::from([address(2).ip(), address(3).ip()]));
     }
 
     #[test]

@@ -1,4 +1,8 @@
-//! What the load tells about itself over HTTP while it runs. Plain data; the history is the truth, this is for the eye.
+//! What the load tells about itself over HTTP while it runs. Plain data; the history is the truth, this is for the eye and for
+//! when a fault may begin.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +28,8 @@ pub struct Progress {
     pub last_error: Option<String>,
     /// The highest revision that was acknowledged.
     pub highest_revision: u64,
+    /// The members that a client asks now without the Service between them.
+    pub asked_members: BTreeSet<IpAddr>,
 }
 
 /// Quantiles of latencies in milliseconds.

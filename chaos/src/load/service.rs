@@ -9,7 +9,8 @@ use http::Method;
 use tokio::sync::watch;
 
 use super::counters::Counters;
-use super::progress::StateReport;
+use super::pins::Pins;
+use super::progress::{Progress, StateReport};
 use crate::in_pod::{Answer, Clock, Handler, Question, digest, history_piece, json, not_found};
 
 /// The load as the harness sees it.
@@ -17,6 +18,7 @@ pub(super) struct Service {
     history: PathBuf,
     clock: Clock,
     counters: Arc<Counters>,
+    pins: Arc<Pins>,
     stop: watch::Sender<bool>,
     state: Mutex<StateReport>,
 }
@@ -26,9 +28,10 @@ impl Service {
         history: PathBuf,
         clock: Clock,
         counters: Arc<Counters>,
+        pins: Arc<Pins>,
         stop: watch::Sender<bool>,
     ) -> Service {
-        Service { history, clock, counters, stop, state: Mutex::new(StateReport::Running) }
+        Service { history, clock, counters, pins, stop, state: Mutex::new(StateReport::Running) }
     }
 
     /// The clients have stopped and the dump begins.
@@ -55,9 +58,13 @@ impl Service {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn progress(&self) -> Progress {
+        Progress { asked_members: self.pins.asked(), ..self.counters.progress(self.clock.now()) }
+    }
+
     fn answer_now(&self, question: &Question) -> Answer {
         match (&question.method, question.path.as_str()) {
-            (&Method::GET, "/progress") => json(&self.counters.progress(self.clock.now())),
+            (&Method::GET, "/progress") => json(&self.progress()),
             (&Method::GET, "/state") => json(&*self.state()),
             (&Method::GET, "/clock") => json(&self.clock.face()),
             (&Method::POST, "/stop") => json(&self.stop()),

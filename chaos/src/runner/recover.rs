@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use tokio::time::{Instant, sleep};
 
 use super::shared::Experiment;
+use super::walk::CLIENT_PATIENCE;
 use crate::live::board::Board;
 
 /// Fewer acknowledged writes than this before the first fault, and nothing is known about normal times.
@@ -23,12 +24,14 @@ pub(super) async fn warm_up(experiment: &Experiment<'_>) -> Result<()> {
     let began = Instant::now();
     let warm_up = experiment.assignment.schedule.load.warm_up.as_duration();
     loop {
-        let (writes, whole, last_error) = {
+        let (writes, whole, asked, last_error) = {
             let board = experiment.board.borrow();
             let progress = board.progress.clone().unwrap_or_default();
-            (progress.acknowledged_writes, board.is_whole(Instant::now()), progress.last_error)
+            let (whole, asked) = (board.is_whole(Instant::now()), board.every_voter_is_asked());
+            (progress.acknowledged_writes, whole, asked, progress.last_error)
         };
-        if began.elapsed() >= warm_up && writes >= WRITES_BEFORE_FAULTS && whole {
+        let asked = asked || began.elapsed() >= warm_up + CLIENT_PATIENCE;
+        if began.elapsed() >= warm_up && writes >= WRITES_BEFORE_FAULTS && whole && asked {
             return Ok(());
         }
         if began.elapsed() > warm_up + WARM_UP_PATIENCE {

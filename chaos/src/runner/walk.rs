@@ -19,6 +19,9 @@ use crate::targeting::{permit, resolve};
 
 /// How long a fault waits for a target to be there and for the quorum to allow it: an earlier fault may still be mending.
 const TARGET_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a fault waits for a client that asks its target: such a client looks every two seconds who is there. After that the
+/// fault comes all the same, since it may last until one asks; whether anybody felt it is the judge's to say.
+pub(super) const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long faults get to end after they were told to.
 const END_PATIENCE: Duration = Duration::from_secs(90);
 
@@ -186,9 +189,9 @@ impl Walk {
     /// Chooses whom the fault hits, from a fresh look, once the guard permits it.
     async fn choose(&self, case: &Case<'_>) -> Result<Victims> {
         let _choosing = self.choosing.lock().await;
-        let deadline = Instant::now() + TARGET_PATIENCE;
+        let (deadline, asked_until) = (Instant::now() + TARGET_PATIENCE, Instant::now() + CLIENT_PATIENCE);
         loop {
-            let refusal = match self.try_choose(case.step).await {
+            let refusal = match self.try_choose(case.step, asked_until).await {
                 Ok(victims) => {
                     case.mark(&victims);
                     return Ok(victims);
@@ -202,7 +205,7 @@ impl Walk {
         }
     }
 
-    async fn try_choose(&self, step: &Step) -> Result<Victims> {
+    async fn try_choose(&self, step: &Step, asked_until: Instant) -> Result<Victims> {
         if faults::aims_at_operator(&step.fault, &step.target) {
             let operator = operator::pods(&self.context.client).await?;
             if operator.is_empty() {
@@ -218,6 +221,11 @@ impl Walk {
         let members = resolve(&step.target, &step.preference, &view, &board.hits())?;
         if step.fault.stops_members() && self.schedule.allow.quorum_loss.is_none() {
             permit(&view, &members, &board.held_by_others(&step.name))?;
+        }
+        if Instant::now() < asked_until
+            && let Some(unasked) = members.iter().find(|member| !board.is_asked(member))
+        {
+            return Err(anyhow!("no client asks {} itself yet", unasked.name));
         }
         let members = members.into_iter().cloned().collect();
         Ok(Victims { members, view, ..Victims::default() })

@@ -1,7 +1,7 @@
 //! The load against real etcd: what it was told is acknowledged is in the log, what it does not know it calls unknown, and nothing
 //! that etcd does makes it hang.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -224,6 +224,8 @@ fn a_cluster_is_written_through_other_members_while_one_is_dead() {
     let members: Vec<String> = (0..3).map(|number| etcd.client(number).to_string()).collect();
     let load = Load::start(etcd.url(0), Some(members.join(",")));
     load.wait_for_writes(50);
+    let asked = load.progress().asked_members;
+    assert_eq!(asked, BTreeSet::from([etcd.client(0).ip()]), "members on one address are asked as one");
     etcd.kill(0);
     load.wait_for_writes(100);
     let state = load.stop();
