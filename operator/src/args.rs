@@ -1,8 +1,10 @@
 //! Command line of the binary: names, help and defaults. It reads nothing but arguments and environment.
 
 use clap::{Args, Parser, Subcommand};
+use jiff::SignedDuration;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What `--version` says.
 #[cfg(not(feature = "mutants"))]
@@ -85,6 +87,17 @@ pub struct Run {
     /// those wait more than they work
     #[arg(long, env = "CONCURRENCY", default_value_t = 16, value_name = "COUNT")]
     pub concurrency: usize,
+    /// Compare the data of all voters of a cluster at rest this often, for example 10m or 1h. Each reads all of its data for it
+    #[arg(long, env = "COMPARE_DATA_EVERY", default_value = "10m", value_name = "DURATION",
+        value_parser = parse_pause)]
+    pub compare_data_every: Duration,
+}
+
+/// A time of at least a second, in the words of Go and Kubernetes.
+fn parse_pause(text: &str) -> Result<Duration, String> {
+    let duration: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    let duration = Duration::try_from(duration).map_err(|_| "it is negative".to_owned())?;
+    if duration < Duration::from_secs(1) { Err("it is below one second".to_owned()) } else { Ok(duration) }
 }
 
 /// What the process knows of the pod it runs in, given by the downward API.
@@ -121,6 +134,15 @@ mod tests {
         assert_eq!(listen(&[]), None);
         for given in ["127.0.0.1:8080", "[::1]:9090", "0.0.0.0:8080"] {
             assert_eq!(listen(&["--listen", given]), Some(given.parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_pause_is_a_time_of_at_least_a_second() {
+        assert_eq!(parse_pause("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(parse_pause("1s"), Ok(Duration::from_secs(1)));
+        for wrong in ["", "10", "0s", "999ms", "-1m", "soon"] {
+            assert!(parse_pause(wrong).is_err(), "{wrong}");
         }
     }
 

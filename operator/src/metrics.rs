@@ -1,6 +1,6 @@
 //! What the operator counts, in Prometheus' terms. It only records; nothing decides by it.
 
-use etcd_operator_core::cluster::vigil::HealthAnswer;
+use etcd_operator_core::cluster::vigil::{Comparison, HealthAnswer};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -65,6 +65,7 @@ pub struct Metrics {
     reconcile_seconds: Histogram,
     late_seconds: Histogram,
     probes: Family<AnswerLabel, Counter>,
+    comparisons: Family<OutcomeLabel, Counter>,
     actions: Family<ActionLabel, Counter>,
     holds: Family<HoldLabel, Gauge>,
     wanted: Family<ClusterLabel, Gauge>,
@@ -86,6 +87,7 @@ impl Metrics {
             reconcile_seconds: Histogram::new(RECONCILE_SECONDS_BUCKETS),
             late_seconds: Histogram::new(RECONCILE_SECONDS_BUCKETS),
             probes: Family::default(),
+            comparisons: Family::default(),
             actions: Family::default(),
             holds: Family::default(),
             wanted: Family::default(),
@@ -104,6 +106,11 @@ impl Metrics {
             metrics.late_seconds.clone(),
         );
         operator.register("probes", "Answers of members to whether they are well", metrics.probes.clone());
+        operator.register(
+            "data_comparisons",
+            "Comparisons of all voters' data by outcome",
+            metrics.comparisons.clone(),
+        );
         operator.register("actions", "Actions by kind and outcome", metrics.actions.clone());
         operator.register("holds", "What is being held back, by reason", metrics.holds.clone());
         operator.register("cluster_members_wanted", "Members asked for", metrics.wanted.clone());
@@ -136,6 +143,11 @@ impl Metrics {
     /// Notes for how long a reconcile had been due when it began.
     pub fn began_late(&self, by: Duration) {
         self.late_seconds.observe(by.as_secs_f64());
+    }
+
+    /// Counts one comparison of all voters' data.
+    pub fn compared(&self, comparison: Comparison) {
+        self.comparisons.get_or_create(&OutcomeLabel { outcome: comparison.as_str() }).inc();
     }
 
     /// Counts one answer of a member.

@@ -8,7 +8,7 @@ use crate::cluster::execute::Executor;
 use crate::cluster::observe::Observer;
 use crate::cluster::report::Reporter;
 use crate::cluster::verbs::ClusterVerbs;
-use crate::cluster::vigil::{PROBE_INTERVAL, Watcher};
+use crate::cluster::vigil::{PROBE_INTERVAL, Suspected, Watcher};
 use crate::controller::{Controller, Reconcilers};
 use crate::distortion::{self, Distortion};
 use crate::etcd::{Connector, EtcdPort};
@@ -172,7 +172,7 @@ fn controller(
     metrics: &Metrics,
     leadership: Leadership,
 ) -> Controller {
-    let verbs = cluster_verbs(&arguments.pod, distortion, clients, clock, metrics, leadership);
+    let verbs = cluster_verbs(arguments, distortion, clients, clock, metrics, leadership);
     let clusters = Reconciler {
         client: clients.calls.clone(),
         verbs,
@@ -192,13 +192,14 @@ fn controller(
 }
 
 fn cluster_verbs(
-    pod: &OwnPod,
+    arguments: &Run,
     distortion: Distortion,
     clients: &Clients,
     clock: &SharedClock,
     metrics: &Metrics,
     leadership: Leadership,
 ) -> ClusterVerbs {
+    let pod = &arguments.pod;
     let etcd: Arc<dyn EtcdPort> = Arc::new(Connector::default());
     let client = clients.calls.clone();
     let observer = Observer {
@@ -220,7 +221,13 @@ fn cluster_verbs(
         observer,
         executor: Executor { client, etcd: etcd.clone(), leadership },
         reporter,
-        watcher: Watcher { etcd, connections, metrics: metrics.clone() },
+        watcher: Watcher {
+            etcd,
+            connections,
+            metrics: metrics.clone(),
+            compare_every: arguments.compare_data_every,
+            suspected: Suspected::default(),
+        },
         clock: clock.clone(),
         metrics: metrics.clone(),
         distortion,

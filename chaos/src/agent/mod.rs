@@ -16,6 +16,7 @@ mod output;
 mod partition;
 mod proc_files;
 mod process;
+mod spoil;
 mod tracer;
 mod wipe;
 
@@ -63,6 +64,7 @@ async fn carry_out(request: &str) -> anyhow::Result<()> {
         AgentFault::CheckHeal(check) => partition::check_heal(&check).await,
         AgentFault::Kill => on_own_thread(process::kill).await,
         AgentFault::Pause(pause) => on_own_thread(move || process::pause(&pause)).await,
+        AgentFault::Spoil(fault) => on_own_thread(move || spoil::spoil(&fault)).await,
         AgentFault::Wipe(wipe) => on_own_thread(move || process::wipe(&wipe)).await,
     }
 }

@@ -112,6 +112,6 @@ fn all_reachable(observation: &Observation) -> bool {
         Observation::Network { peers, uncut, cut_addresses, .. } => {
             cut_addresses.is_empty() && peers.iter().chain(uncut).all(Dial::path_works)
         }
-        Observation::Process { .. } | Observation::Directory { .. } => false,
+        Observation::Process { .. } | Observation::Directory { .. } | Observation::File { .. } => false,
     }
 }

@@ -85,6 +85,8 @@ fn proofs_of(proof: &AgentProof) -> Vec<Proof> {
                 proofs.push(Proof::DirectoryEmptied { path, entries_before, entries_after });
             }
         }
+        // No fault of scenarios yet.
+        AgentFault::Spoil(_) => {}
         AgentFault::Kill | AgentFault::CheckHeal(_) => {}
     }
     proofs
@@ -138,14 +140,14 @@ fn partition_felt(observation: &Observation) -> Option<Proof> {
             cut: dials(peers),
             uncut: dials(uncut),
         }),
-        Observation::Process { .. } | Observation::Directory { .. } => None,
+        Observation::Process { .. } | Observation::Directory { .. } | Observation::File { .. } => None,
     }
 }
 
 fn partition_over(observation: &Observation) -> Option<Proof> {
     match observation {
         Observation::Network { peers, .. } => Some(Proof::PartitionOver { dials: dials(peers) }),
-        Observation::Process { .. } | Observation::Directory { .. } => None,
+        Observation::Process { .. } | Observation::Directory { .. } | Observation::File { .. } => None,
     }
 }
 
@@ -168,6 +170,6 @@ fn resumed(observation: &Observation) -> Option<Proof> {
 fn entries(observation: &Observation) -> Option<u64> {
     match observation {
         Observation::Directory { entries, .. } => Some(*entries),
-        Observation::Network { .. } | Observation::Process { .. } => None,
+        Observation::Network { .. } | Observation::Process { .. } | Observation::File { .. } => None,
     }
 }

@@ -2,6 +2,7 @@
 //! the right operator sees, plans or says, from outside: nothing that decides knows of them. Never part of a release: the operator
 //! is built with this crate only by its feature `mutants`.
 
+mod data;
 mod plan;
 mod status;
 mod timing;
@@ -53,6 +54,10 @@ pub enum Mutant {
     UpgradesBeforeSnapshots,
     /// Has members run an earlier minor without telling etcd.
     ForgetsDowngrade,
+    /// Disarms the alarm that data differs before it is the same.
+    DisarmsCorrupt,
+    /// Takes the leader's data for right where no majority has the same.
+    TrustsTheLeader,
 }
 
 /// The name is none of [`Mutant::ALL`].
@@ -62,7 +67,7 @@ pub struct UnknownMutant(pub String);
 
 impl Mutant {
     /// Every mutant, in the order of their names in the documentation.
-    pub const ALL: [Mutant; 18] = [
+    pub const ALL: [Mutant; 20] = [
         Mutant::SecondPermit,
         Mutant::RemovesHealthyFirst,
         Mutant::IgnoresService,
@@ -81,6 +86,8 @@ impl Mutant {
         Mutant::IgnoresUnhealthy,
         Mutant::UpgradesBeforeSnapshots,
         Mutant::ForgetsDowngrade,
+        Mutant::DisarmsCorrupt,
+        Mutant::TrustsTheLeader,
     ];
 
     /// The value of `ETCD_OPERATOR_MUTANT` that chooses it.
@@ -104,6 +111,8 @@ impl Mutant {
             Mutant::IgnoresUnhealthy => "ignores-unhealthy",
             Mutant::UpgradesBeforeSnapshots => "upgrades-before-snapshots",
             Mutant::ForgetsDowngrade => "forgets-downgrade",
+            Mutant::DisarmsCorrupt => "disarms-corrupt",
+            Mutant::TrustsTheLeader => "trusts-the-leader",
         }
     }
 
@@ -113,6 +122,7 @@ impl Mutant {
             Mutant::SecondPermit => world::forget_permits_of_lost_disks(observed),
             Mutant::NoSoak => upgrades::without_soak(observed),
             Mutant::UpgradesBeforeSnapshots => upgrades::with_readable_logs(observed),
+            Mutant::TrustsTheLeader => data::with_a_majority_for_the_leader(observed),
             Mutant::RemovesHealthyFirst
             | Mutant::IgnoresService
             | Mutant::ReadyWithoutLooking
@@ -127,7 +137,8 @@ impl Mutant {
             | Mutant::SkipsAMinor
             | Mutant::HealsAtNewVersion
             | Mutant::IgnoresUnhealthy
-            | Mutant::ForgetsDowngrade => observed,
+            | Mutant::ForgetsDowngrade
+            | Mutant::DisarmsCorrupt => observed,
         }
     }
 
@@ -148,10 +159,12 @@ impl Mutant {
             Mutant::HealsAtNewVersion => upgrades::heal_at_new_version(observed, plan),
             Mutant::IgnoresUnhealthy => upgrades::go_on_while_unhealthy(observed, plan),
             Mutant::ForgetsDowngrade => upgrades::forget_the_downgrade(observed, plan),
+            Mutant::DisarmsCorrupt => data::disarm_at_once(observed, plan),
             Mutant::SecondPermit
             | Mutant::ReadyWithoutLooking
             | Mutant::NoSoak
-            | Mutant::UpgradesBeforeSnapshots => plan,
+            | Mutant::UpgradesBeforeSnapshots
+            | Mutant::TrustsTheLeader => plan,
         }
     }
 
@@ -175,7 +188,9 @@ impl Mutant {
             | Mutant::HealsAtNewVersion
             | Mutant::IgnoresUnhealthy
             | Mutant::UpgradesBeforeSnapshots
-            | Mutant::ForgetsDowngrade => status,
+            | Mutant::ForgetsDowngrade
+            | Mutant::DisarmsCorrupt
+            | Mutant::TrustsTheLeader => status,
         }
     }
 }

@@ -54,6 +54,9 @@ impl Verbs for ClusterVerbs {
     const KIND: OwnKind = OwnKind::EtcdCluster;
 
     async fn observe(&self, cluster: &EtcdCluster, memory: &mut Memory) -> Result<Sight, ObserveError> {
+        if cluster.metadata.uid.as_ref().is_some_and(|uid| self.watcher.suspected.take(uid)) {
+            memory.note_suspicion();
+        }
         let Sight { observed, contact } = self.observer.observe(cluster, memory).await?;
         Ok(Sight { observed: self.distortion.observed(observed), contact })
     }
@@ -93,7 +96,7 @@ impl Verbs for ClusterVerbs {
         let reasons: Vec<_> = plan.holds.iter().map(|hold| hold.reason().as_str()).collect();
         tracing::debug!(object = %key, next = ?pace, holds = ?reasons, actions = plan.actions.len(), "looked");
         let is_slow = observed.probes.values().any(|probe| matches!(probe.answer, Answer::Silent(_)));
-        let vigil = self.watcher.watch(Vigil::over(&observed), contact.access, &observed.entropy, pace);
+        let vigil = self.watcher.watch(Vigil::over(&observed), contact.access, &observed, pace);
         Ok(Next::Look { after: pace.pause(), vigil, read: read_objects(&observed), is_slow })
     }
 

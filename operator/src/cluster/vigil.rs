@@ -1,19 +1,21 @@
 //! Watches a cluster's members between two looks: a cheap question to each, on a connection that is kept, and now and then what etcd
 //! says of itself. Any difference ends it. It decides nothing, and reads nothing from Kubernetes.
 
-use crate::cluster::observe::etcd_view;
+use crate::cluster::observe::{etcd_view, hashes_at};
 use crate::etcd::{Access, EtcdPort};
 use crate::kept::{Kept, KeptConnections};
 use crate::metrics::Metrics;
 use crate::reconcile::{self, Disturbed};
 use bytes::Bytes;
+use etcd_operator_core::cluster::observed::Observed;
 use etcd_operator_core::cluster::pace::Pace;
-use etcd_operator_core::cluster::vigil::{Disturbance, EtcdView, HealthAnswer, Vigil, Watched};
+use etcd_operator_core::cluster::vigil::{Comparison, Disturbance, EtcdView, HealthAnswer, Vigil, Watched};
 use etcd_operator_core::names::{Endpoint, Entropy};
 use futures::future::join_all;
 use http::StatusCode;
 use serde::Deserialize;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How often each member is asked whether it is well. With the time-outs of one question and of the look that follows, a dead member
@@ -36,6 +38,25 @@ pub struct Watcher {
     pub connections: KeptConnections,
     /// Counts answers.
     pub metrics: Metrics,
+    /// How often the data of all voters is compared at rest.
+    pub compare_every: Duration,
+    /// Clusters whose members' data was seen to differ.
+    pub suspected: Suspected,
+}
+
+/// UIDs of clusters whose members' data was seen to differ, until the look that follows takes them.
+#[derive(Clone, Default)]
+pub struct Suspected(Arc<Mutex<BTreeSet<String>>>);
+
+impl Suspected {
+    fn add(&self, cluster_uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster_uid.to_owned());
+    }
+
+    /// Whether a cluster is one of them; it is not any more.
+    pub fn take(&self, cluster_uid: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(cluster_uid)
+    }
 }
 
 /// One member's answer about itself.
@@ -50,18 +71,30 @@ impl Watcher {
         &self,
         vigil: Vigil,
         access: Access,
-        entropy: &Entropy,
+        observed: &Observed,
         pace: Pace,
     ) -> Option<reconcile::Vigil> {
+        let Entropy(random) = &observed.entropy;
         // Clusters that were looked at in one moment are asked in many.
-        let first = PROBE_INTERVAL * u32::from(entropy.0[0]) / 256;
+        let first = PROBE_INTERVAL * u32::from(random[0]) / 256;
+        let first_comparison = self.compare_every * (u32::from(random[1]) + 1) / 256;
         if vigil.members().is_empty() || pace.pause().is_some_and(|pause| pause <= first) {
             return None;
         }
         let watcher = self.clone();
+        let cluster_uid = observed.cluster.metadata.uid.clone().unwrap_or_default();
         Some(Box::pin(async move {
             tokio::time::sleep(first).await;
-            let disturbance = watcher.keep(vigil, &access, pace.is_at_rest()).await;
+            let compared = vigil.clone();
+            // Reading all data may take long, and a member that dies meanwhile must be noticed.
+            let disturbance = tokio::select! {
+                biased;
+                disturbance = watcher.keep(vigil, &access, pace.is_at_rest()) => disturbance,
+                disturbance = watcher.compare(&compared, &access, first_comparison), if pace.is_at_rest() => {
+                    watcher.suspected.add(&cluster_uid);
+                    disturbance
+                }
+            };
             let may_be_slow =
                 matches!(disturbance, Disturbance::Health { now: HealthAnswer::Silent, address: _ });
             Disturbed { why: disturbance.to_string(), may_be_slow }
@@ -92,6 +125,23 @@ impl Watcher {
                 }
             }
             tokio::time::sleep(PROBE_INTERVAL).await;
+        }
+    }
+
+    /// Compares the data of all voters time after time, until it differs.
+    async fn compare(&self, vigil: &Vigil, access: &Access, first: Duration) -> Disturbance {
+        let mut pause = first;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = self.compare_every;
+            let addresses = vigil.members().values().map(|member| member.address.as_str());
+            let hashes = hashes_at(self.etcd.as_ref(), access, addresses).await;
+            let comparison = vigil.compare_data(&hashes);
+            self.metrics.compared(comparison);
+            match comparison {
+                Comparison::Different => return Disturbance::Data,
+                Comparison::Same | Comparison::Unknown => {}
+            }
         }
     }
 

@@ -7,7 +7,7 @@ mod client;
 pub use access::{Access, Identity, Pem, Secret, User};
 pub use client::{Connection, ConnectionSettings, Connector};
 
-use etcd_operator_core::cluster::observed::{Alarm, EtcdAnswer, ListedMember};
+use etcd_operator_core::cluster::observed::{Alarm, DataHash, EtcdAnswer, ListedMember};
 use etcd_operator_core::cluster::plan::DowngradeRequest;
 use etcd_operator_core::names::{ClusterId, Endpoint, MemberId};
 use std::future::Future;
@@ -68,7 +68,8 @@ pub enum EtcdError {
 /// Any error that the transport may have.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// One member, reached at one endpoint. Every call ends within the connection's time-out.
+/// One member, reached at one endpoint. Every call ends within the connection's time-out, [`EtcdMember::data_hash`] within one of its
+/// own.
 pub trait EtcdMember: Send + Sync {
     /// The endpoint, for messages.
     fn endpoint(&self) -> &Endpoint;
@@ -91,6 +92,8 @@ pub trait EtcdMember: Send + Sync {
     fn known_members(&self) -> BoxFuture<'_, Result<Vec<MemberId>, EtcdError>>;
     /// Tells the cluster to be brought down to an earlier minor, or not any more.
     fn downgrade(&self, request: DowngradeRequest) -> BoxFuture<'_, Result<(), EtcdError>>;
+    /// What its data is, up to a revision that it has. Reads all of its data, and so takes longer than other calls; asks no other.
+    fn data_hash(&self, revision: i64) -> BoxFuture<'_, Result<DataHash, EtcdError>>;
     /// All alarms that are raised.
     fn alarms(&self) -> BoxFuture<'_, Result<Vec<Alarm>, EtcdError>>;
     /// Clears one alarm.

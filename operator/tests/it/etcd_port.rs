@@ -29,6 +29,11 @@ async fn suite(port: &dyn EtcdPort, endpoint: &Endpoint, access: &Access) {
     assert_eq!(status.leader, Some(status.member_id));
     assert!(member.alarms().await.unwrap().is_empty());
     member.read().await.unwrap();
+    let hash = member.data_hash(status.revision).await.unwrap();
+    assert_eq!(hash.revision, status.revision);
+    assert_eq!(member.data_hash(status.revision).await.unwrap(), hash, "what is the same has one hash");
+    let future = member.data_hash(status.revision + 1).await;
+    assert_matches!(future, Err(EtcdError::Refused { .. }), "nobody knows the hash of what is not written");
 
     let id = member.add_learner(LEARNER).await.unwrap();
     let listed = member.members().await.unwrap();
@@ -69,6 +74,7 @@ fn connector() -> Connector {
     Connector::new(ConnectionSettings {
         call_timeout: Duration::from_secs(5),
         connect_timeout: Duration::from_secs(2),
+        hash_timeout: Duration::from_secs(5),
     })
 }
 
@@ -133,6 +139,7 @@ async fn a_member_that_stands_still_gives_an_unclear_answer_within_the_bound() {
     let hasty = Connector::new(ConnectionSettings {
         call_timeout: Duration::from_millis(300),
         connect_timeout: Duration::from_millis(200),
+        hash_timeout: Duration::from_millis(300),
     });
     let answer = hasty.member(etcd.endpoint(), &Access::default()).add_learner(LEARNER).await;
     assert_matches!(answer, Err(EtcdError::Unclear { .. }));

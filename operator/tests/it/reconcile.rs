@@ -9,7 +9,7 @@ use etcd_operator::cluster::execute::Executor;
 use etcd_operator::cluster::observe::Observer;
 use etcd_operator::cluster::report::Reporter;
 use etcd_operator::cluster::verbs::ClusterVerbs;
-use etcd_operator::cluster::vigil::Watcher;
+use etcd_operator::cluster::vigil::{Suspected, Watcher};
 use etcd_operator::controller::{Controller, Reconcilers};
 use etcd_operator::distortion::Distortion;
 use etcd_operator::etcd::{Connector, EtcdPort};
@@ -39,6 +39,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 const NAMESPACE: &str = "ns";
 
@@ -74,7 +75,13 @@ fn reconciler_with(client: &Client, etcd: Arc<dyn EtcdPort>) -> Reconciler<Clust
             shown: Mutex::default(),
             distortion: Distortion::default(),
         },
-        watcher: Watcher { etcd, connections: KeptConnections::with_room_for(8), metrics: metrics.clone() },
+        watcher: Watcher {
+            etcd,
+            connections: KeptConnections::with_room_for(8),
+            metrics: metrics.clone(),
+            compare_every: Duration::from_secs(600),
+            suspected: Suspected::default(),
+        },
         clock: clock.clone(),
         metrics: metrics.clone(),
         distortion: Distortion::default(),

@@ -75,6 +75,12 @@ pub enum Gap {
     /// Something is left of a wiped directory.
     #[error("{0} entries are left in the directory")]
     NotEmptied(u64),
+    /// The text to be written over was not there.
+    #[error("the file does not hold the text that is to be written over")]
+    NothingToSpoil,
+    /// The text that was written over is still there.
+    #[error("the text still stands in {0} places of the file")]
+    NotSpoiled(u64),
 }
 
 impl AgentProof {
@@ -94,6 +100,7 @@ impl AgentProof {
             AgentFault::Kill => self.kill_gaps(&mut gaps),
             AgentFault::Pause(_) => self.pause_gaps(&mut gaps),
             AgentFault::Wipe(_) => self.wipe_gaps(&mut gaps),
+            AgentFault::Spoil(_) => self.spoil_gaps(&mut gaps),
             AgentFault::CheckHeal(_) => self.check_heal_gaps(&mut gaps),
         }
         gaps
@@ -141,7 +148,7 @@ impl AgentProof {
     fn drop_gaps(&self, partition: &PartitionFault, gaps: &mut Vec<Gap>) {
         let counted = self.during().filter_map(|observation| match observation {
             Observation::Network { dropped, .. } => Some(dropped),
-            Observation::Process { .. } | Observation::Directory { .. } => None,
+            Observation::Process { .. } | Observation::Directory { .. } | Observation::File { .. } => None,
         });
         let (mut inbound, mut outbound) = (0, 0);
         for dropped in counted {
@@ -194,7 +201,7 @@ impl AgentProof {
     fn pause_gaps(&self, gaps: &mut Vec<Gap>) {
         let process_of = |observation: &Observation| match observation {
             Observation::Process { process } => process.clone(),
-            Observation::Network { .. } | Observation::Directory { .. } => None,
+            Observation::Network { .. } | Observation::Directory { .. } | Observation::File { .. } => None,
         };
         let Some(before) = self.before().find_map(process_of) else {
             gaps.push(Gap::NoProcess);
@@ -218,7 +225,7 @@ impl AgentProof {
     fn wipe_gaps(&self, gaps: &mut Vec<Gap>) {
         let entries_of = |observation: &Observation| match observation {
             Observation::Directory { entries, .. } => Some(*entries),
-            Observation::Network { .. } | Observation::Process { .. } => None,
+            Observation::Network { .. } | Observation::Process { .. } | Observation::File { .. } => None,
         };
         match self.before().find_map(entries_of) {
             None => gaps.push(Gap::NotMeasured),
@@ -229,6 +236,23 @@ impl AgentProof {
             None => gaps.push(Gap::NotMeasured),
             Some(0) => {}
             Some(left) => gaps.push(Gap::NotEmptied(left)),
+        }
+    }
+
+    fn spoil_gaps(&self, gaps: &mut Vec<Gap>) {
+        let places_of = |observation: &Observation| match observation {
+            Observation::File { places } => Some(*places),
+            Observation::Network { .. } | Observation::Process { .. } | Observation::Directory { .. } => None,
+        };
+        match self.before().find_map(places_of) {
+            None => gaps.push(Gap::NotMeasured),
+            Some(0) => gaps.push(Gap::NothingToSpoil),
+            Some(_) => {}
+        }
+        match self.after().filter_map(places_of).last() {
+            None => gaps.push(Gap::NotMeasured),
+            Some(0) => {}
+            Some(left) => gaps.push(Gap::NotSpoiled(left)),
         }
     }
 

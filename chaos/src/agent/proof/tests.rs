@@ -4,7 +4,8 @@ use std::net::SocketAddrV4;
 
 use super::*;
 use crate::agent::protocol::{
-    Dial, DialOutcome, Direction, DropCounters, PROTOCOL_FORMAT, PauseFault, ProcessState, WipeFault,
+    Dial, DialOutcome, Direction, DropCounters, PROTOCOL_FORMAT, PauseFault, ProcessState, SpoilFault,
+    WipeFault,
 };
 
 fn peer() -> SocketAddrV4 {
@@ -188,4 +189,22 @@ fn a_wipe_is_proved_when_something_was_there_and_nothing_is_left() {
     assert_eq!(gaps_of_wipe(7, 0), []);
     assert_eq!(gaps_of_wipe(0, 0), [Gap::NothingToWipe]);
     assert_eq!(gaps_of_wipe(7, 2), [Gap::NotEmptied(2)]);
+}
+
+fn gaps_of_spoiling(before: u64, after: u64) -> Vec<Gap> {
+    let events = vec![
+        ProofEvent::Before { observation: Observation::File { places: before } },
+        ProofEvent::Applied { ends_at_unix_nanoseconds: None },
+        ProofEvent::After { observation: Observation::File { places: after } },
+        ProofEvent::Finished,
+    ];
+    let fault = SpoilFault { path: "/data/db".into(), old: "right".to_owned(), new: "wrong".to_owned() };
+    proof(AgentFault::Spoil(fault), events).gaps()
+}
+
+#[test]
+fn a_spoiled_file_is_proved_when_the_text_was_there_and_is_not_any_more() {
+    assert_eq!(gaps_of_spoiling(2, 0), []);
+    assert_eq!(gaps_of_spoiling(0, 0), [Gap::NothingToSpoil]);
+    assert_eq!(gaps_of_spoiling(2, 1), [Gap::NotSpoiled(1)]);
 }

@@ -1,11 +1,11 @@
 //! What a request must be, as far as that can be known without looking at the pod. Pure.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use super::{
     AgentFault, AgentRequest, LONGEST_DURATION_MILLISECONDS, PROTOCOL_FORMAT, PartitionFault,
-    SHORTEST_DURATION_MILLISECONDS, WipeFault,
+    SHORTEST_DURATION_MILLISECONDS, SpoilFault,
 };
 
 /// Why a request cannot be carried out as it stands.
@@ -43,10 +43,18 @@ pub enum RequestError {
         found: u64,
     },
     /// A path that could mean more than one volume.
-    #[error("the directory to wipe, {path}, is not an absolute path below the root without `..`")]
-    WipePath {
+    #[error("what should be changed, {path}, is not an absolute path below the root without `..`")]
+    Path {
         /// The path as it was given.
         path: PathBuf,
+    },
+    /// A text that would make the file longer or shorter, or change nothing.
+    #[error("{old:?} cannot be written over with {new:?}: it must be another text of as many bytes")]
+    Texts {
+        /// What stands there.
+        old: String,
+        /// What should.
+        new: String,
     },
 }
 
@@ -59,7 +67,8 @@ impl AgentRequest {
         match &self.fault {
             AgentFault::Partition(partition) => partition.check(),
             AgentFault::Pause(pause) => check_duration(pause.duration_milliseconds),
-            AgentFault::Wipe(wipe) => wipe.check(),
+            AgentFault::Wipe(wipe) => check_path(&wipe.path),
+            AgentFault::Spoil(spoil) => spoil.check(),
             AgentFault::Kill | AgentFault::CheckHeal(_) => Ok(()),
         }
     }
@@ -83,18 +92,26 @@ impl PartitionFault {
     }
 }
 
-impl WipeFault {
+impl SpoilFault {
     fn check(&self) -> Result<(), RequestError> {
-        use std::path::Component;
-        let mut components = self.path.components();
-        let absolute = matches!(components.next(), Some(Component::RootDir));
-        let names: Vec<_> = components.collect();
-        let plain = names.iter().all(|component| matches!(component, Component::Normal(_)));
-        if absolute && plain && !names.is_empty() {
+        check_path(&self.path)?;
+        if self.old.len() == self.new.len() && self.old != self.new {
             Ok(())
         } else {
-            Err(RequestError::WipePath { path: self.path.clone() })
+            Err(RequestError::Texts { old: self.old.clone(), new: self.new.clone() })
         }
+    }
+}
+
+fn check_path(path: &Path) -> Result<(), RequestError> {
+    let mut components = path.components();
+    let absolute = matches!(components.next(), Some(Component::RootDir));
+    let names: Vec<_> = components.collect();
+    let plain = names.iter().all(|component| matches!(component, Component::Normal(_)));
+    if absolute && plain && !names.is_empty() {
+        Ok(())
+    } else {
+        Err(RequestError::Path { path: path.to_owned() })
     }
 }
 

@@ -94,6 +94,11 @@ pub enum Observation {
         /// Whether the process was stopped while this was counted.
         process_stopped: bool,
     },
+    /// A file's content.
+    File {
+        /// In how many places the text stands that is written over.
+        places: u64,
+    },
 }
 
 /// One attempt to open a TCP connection.

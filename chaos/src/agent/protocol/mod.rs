@@ -54,6 +54,8 @@ pub enum AgentFault {
     Pause(PauseFault),
     /// A directory of the target is emptied.
     Wipe(WipeFault),
+    /// Bytes in a file of the target become others.
+    Spoil(SpoilFault),
     /// Nothing is broken: looks for leftovers of earlier faults, removes them and dials.
     CheckHeal(CheckHealFault),
 }
@@ -128,6 +130,19 @@ pub struct WipeFault {
     pub then_kill: bool,
 }
 
+/// Writes another text over every place where a text stands in a file, while its owner runs: a disk that does not keep what it was
+/// given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SpoilFault {
+    /// The file, inside the mounted volume.
+    pub path: PathBuf,
+    /// What stands there.
+    pub old: String,
+    /// What stands there after, as many bytes.
+    pub new: String,
+}
+
 /// Looks for what earlier agents left in this pod.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -164,7 +179,7 @@ impl AgentFault {
                 target_process: true,
                 data_volume: true,
             },
-            Self::Wipe(WipeFault { then_kill: false, .. }) => {
+            Self::Wipe(WipeFault { then_kill: false, .. }) | Self::Spoil(_) => {
                 AgentNeeds { capabilities: vec!["DAC_OVERRIDE"], target_process: false, data_volume: true }
             }
         }
@@ -177,6 +192,7 @@ impl AgentFault {
             Self::Kill => "kill",
             Self::Pause(_) => "pause",
             Self::Wipe(_) => "wipe",
+            Self::Spoil(_) => "spoil",
             Self::CheckHeal(_) => "check-heal",
         }
     }
@@ -186,7 +202,7 @@ impl AgentFault {
         match self {
             Self::Partition(partition) => Duration::from_millis(partition.duration_milliseconds),
             Self::Pause(pause) => Duration::from_millis(pause.duration_milliseconds),
-            Self::Kill | Self::Wipe(_) | Self::CheckHeal(_) => Duration::ZERO,
+            Self::Kill | Self::Wipe(_) | Self::Spoil(_) | Self::CheckHeal(_) => Duration::ZERO,
         }
     }
 
@@ -196,7 +212,7 @@ impl AgentFault {
         match self {
             Self::Kill => true,
             Self::Wipe(wipe) => wipe.then_kill,
-            Self::Partition(_) | Self::Pause(_) | Self::CheckHeal(_) => false,
+            Self::Partition(_) | Self::Pause(_) | Self::Spoil(_) | Self::CheckHeal(_) => false,
         }
     }
 }

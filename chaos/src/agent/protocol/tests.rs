@@ -62,6 +62,19 @@ fn a_partition_that_could_not_be_proved_is_refused() {
 fn only_a_plain_absolute_path_is_wiped() {
     for path in ["/", "data", "/var/../etc", ""] {
         let fault = WipeFault { path: path.into(), then_kill: false };
-        assert_eq!(refusal(AgentFault::Wipe(fault)), RequestError::WipePath { path: path.into() });
+        assert_eq!(refusal(AgentFault::Wipe(fault)), RequestError::Path { path: path.into() });
     }
+}
+
+#[test]
+fn a_text_is_written_over_with_another_of_its_length() {
+    let refused = |old: &str, new: &str| {
+        let fault = SpoilFault { path: "/data/db".into(), old: old.to_owned(), new: new.to_owned() };
+        refusal(AgentFault::Spoil(fault))
+    };
+    for (old, new) in [("right", "wrongly"), ("right", ""), ("", ""), ("same", "same")] {
+        assert_eq!(refused(old, new), RequestError::Texts { old: old.to_owned(), new: new.to_owned() });
+    }
+    let fault = SpoilFault { path: "data/db".into(), old: "a".to_owned(), new: "b".to_owned() };
+    assert_eq!(refusal(AgentFault::Spoil(fault)), RequestError::Path { path: "data/db".into() });
 }

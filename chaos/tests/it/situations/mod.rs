@@ -14,6 +14,7 @@
 mod at_rest;
 mod auth;
 mod changes;
+mod data;
 mod drain;
 mod etcdctl;
 mod forming;

@@ -24,7 +24,7 @@ fn is_acknowledged(picture: &Picture, what: &str, value: &str) -> bool {
     picture.0.data["status"]["acknowledged"][what] == value
 }
 
-fn leader(picture: &Picture) -> &str {
+pub(super) fn leader(picture: &Picture) -> &str {
     picture.0.data["status"]["leader"].as_str().unwrap_or_default()
 }
 

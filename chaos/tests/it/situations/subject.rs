@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
-use chaos::agent::client::{Agent as _, AgentTarget, EphemeralAgent};
+use chaos::agent::client::{Agent as _, AgentTarget, DataVolume, EphemeralAgent};
 use chaos::agent::protocol::AgentFault;
 use chaos::cluster::images::CHAOS_IMAGE;
 use chaos::live::samples;
@@ -18,6 +18,9 @@ use super::etcdctl::{self, MemberList};
 use super::ground::Ground;
 use super::picture::Picture;
 use crate::promises::arena::until;
+
+/// Where a member's volume is mounted.
+pub(super) const DATA_MOUNT: &str = "/var/lib/etcd";
 
 /// A cluster in a test's namespace.
 pub(super) struct Subject<'a> {
@@ -222,7 +225,7 @@ impl<'a> Subject<'a> {
             pod: pod.name_any(),
             pod_uid: pod.uid().unwrap_or_default(),
             container: etcd::CONTAINER.to_owned(),
-            data_volume: None,
+            data_volume: Some(DataVolume { name: "data".to_owned(), mount_path: DATA_MOUNT.to_owned() }),
         };
         let agent = EphemeralAgent::new(self.ground.client.clone(), CHAOS_IMAGE, "test");
         agent.apply(&target, fault).await.unwrap()

@@ -41,6 +41,7 @@ pub struct Memory {
     told_at: Option<Duration>,
     unexplained: Spells<(WarnedKind, String)>,
     explanations: Explanations,
+    suspects_data: bool,
 }
 
 /// What Kubernetes said of objects, and when it was asked.
@@ -140,6 +141,21 @@ impl Memory {
     /// What Kubernetes last said of objects that still have not come up.
     pub fn explanations(&self) -> BTreeMap<(WarnedKind, String), String> {
         self.explanations.words.clone()
+    }
+
+    /// Notes that members' data was seen to differ between two looks.
+    pub fn note_suspicion(&mut self) {
+        self.suspects_data = true;
+    }
+
+    /// Whether members' data is to be compared at this look because it was seen to differ, and has not been seen to be the same since.
+    pub fn suspects_data(&self) -> bool {
+        self.suspects_data
+    }
+
+    /// Notes that all voters' data was seen to be the same.
+    pub fn note_same_data(&mut self) {
+        self.suspects_data = false;
     }
 
     /// Notes that the cluster's objects were read.

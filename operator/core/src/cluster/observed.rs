@@ -46,6 +46,9 @@ pub struct Observed {
     pub probes: BTreeMap<String, Probe>,
     /// The member list, linearizable or not at all.
     pub member_list: MemberList,
+    /// What the data of voters is, all at one revision; of nobody unless it may differ
+    /// ([`crate::cluster::world::World::may_data_differ`]).
+    pub hashes: BTreeMap<MemberId, DataHash>,
     /// For how long each silent member has been seen to be silent, by looks that followed closely on each other.
     pub silence: BTreeMap<MemberName, SignedDuration>,
     /// Where volumes are bound to, as far as that had to be asked.
@@ -146,6 +149,8 @@ pub struct EtcdAnswer {
     pub raft_index: u64,
     /// The last entry that it applied.
     pub raft_applied_index: u64,
+    /// The revision of its data.
+    pub revision: i64,
     /// Size of its database in bytes.
     pub database_size: i64,
     /// Whether it says that it is a learner.
@@ -175,6 +180,18 @@ pub enum LinearizableRead {
     Failed(String),
     /// None was tried. A learner serves none.
     NotTried,
+}
+
+/// etcd's hash of all keys and values up to a revision (HashKV). Two members have the same data only if all three are the same;
+/// they have not if only the hashes differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DataHash {
+    /// Up to this revision.
+    pub revision: i64,
+    /// What was before this revision has been compacted away, and is not in the hash.
+    pub compact_revision: i64,
+    /// The hash.
+    pub hash: u32,
 }
 
 /// The member list.

@@ -1,13 +1,16 @@
 //! What is watched of a cluster's members between two looks: that each goes on answering as it did, and that etcd goes on saying the
 //! same about itself. Any difference has one consequence, the next look; what was seen here decides nothing else. Never asks anybody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::cluster::observed::{Answer, EtcdAnswer, LinearizableRead, ListedMember, MemberList, Observed};
+use crate::cluster::observed::{
+    Answer, DataHash, EtcdAnswer, LinearizableRead, ListedMember, MemberList, Observed,
+};
 use crate::cluster::status::rounded_size;
+use crate::cluster::world::Agreement;
 use crate::names::{ClusterId, MemberId};
 
 /// What a member answers when it is asked for its health and nothing else.
@@ -28,6 +31,28 @@ impl HealthAnswer {
             HealthAnswer::Well => "well",
             HealthAnswer::Unwell => "unwell",
             HealthAnswer::Silent => "silent",
+        }
+    }
+}
+
+/// What came of comparing the data of all voters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// It is the same.
+    Same,
+    /// It is not.
+    Different,
+    /// Not all have said what theirs is, and those who have do not differ.
+    Unknown,
+}
+
+impl Comparison {
+    /// The word in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Comparison::Same => "same",
+            Comparison::Different => "different",
+            Comparison::Unknown => "unknown",
         }
     }
 }
@@ -80,6 +105,8 @@ pub enum Disturbance {
     },
     /// etcd says something else about itself.
     Etcd,
+    /// Members' data is not the same.
+    Data,
 }
 
 impl fmt::Display for Disturbance {
@@ -89,6 +116,7 @@ impl fmt::Display for Disturbance {
                 write!(formatter, "the member at {address} is {}", now.as_str())
             }
             Disturbance::Etcd => write!(formatter, "etcd's members, leader, versions or sizes have changed"),
+            Disturbance::Data => write!(formatter, "the members' data is not the same"),
         }
     }
 }
@@ -122,6 +150,21 @@ impl Vigil {
                 && view.answers.iter().all(is_as_before)
         });
         (!is_known).then_some(Disturbance::Etcd)
+    }
+
+    /// Takes in what voters' data is at one revision.
+    pub fn compare_data(&self, hashes: &BTreeMap<MemberId, DataHash>) -> Comparison {
+        let listed = self.etcd.iter().flat_map(|etcd| &etcd.members);
+        let voters: BTreeSet<_> =
+            listed.filter(|member| !member.is_learner).map(|member| member.id).collect();
+        match Agreement::of(&voters, hashes) {
+            Agreement::Majority { agreeing, differing: _ } if agreeing.len() == voters.len() => {
+                Comparison::Same
+            }
+            Agreement::Majority { differing, agreeing: _ } if differing.is_empty() => Comparison::Unknown,
+            Agreement::Majority { .. } | Agreement::Split => Comparison::Different,
+            Agreement::Unknown => Comparison::Unknown,
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) fn assert_as_specified(model: &Model) {
     let on_disk = model.cluster.spec.storage.medium == StorageMedium::Disk;
     assert_eq!(model.claims.len(), if on_disk { wanted } else { 0 });
     assert_runs_as_specified(model);
+    assert!(etcd.members.iter().all(|member| member.data == super::model::RIGHT), "wrong data is left");
+    assert!(etcd.alarms.is_empty(), "{:?}", etcd.alarms);
     let status = model.cluster.status.as_ref().expect("a status");
     let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").expect("a condition");
     assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("True", "AsSpecified"));

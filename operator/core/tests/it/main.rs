@@ -5,6 +5,7 @@
 mod api;
 mod changes;
 mod converge;
+mod data;
 mod documents;
 mod identity;
 mod in_memory;

@@ -84,7 +84,7 @@ async fn ask_one(clock: &SharedClock, pod: &Asking) -> Probe {
 }
 
 /// The answer of a voter with what came of the read; a learner serves none.
-fn with_read(status: EtcdAnswer, read: Result<(), EtcdError>) -> EtcdAnswer {
+pub(super) fn with_read(status: EtcdAnswer, read: Result<(), EtcdError>) -> EtcdAnswer {
     let read = if status.is_learner { LinearizableRead::NotTried } else { outcome(read) };
     EtcdAnswer { read, ..status }
 }

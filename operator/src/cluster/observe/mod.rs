@@ -1,10 +1,12 @@
 //! Looks at one cluster: all objects by live reads, each of its own members by asking it. These are the only reads that a plan is
 //! made from. It judges nothing; what it remembers of earlier looks is kept by its caller.
 
+mod data;
 mod explain;
 mod kubernetes;
 mod members;
 
+pub use data::hashes_at;
 pub use kubernetes::Objects;
 pub use members::{Contact, etcd_view};
 
@@ -46,19 +48,42 @@ pub struct Sight {
 }
 
 impl Observer {
-    /// Looks at everything that concerns a cluster.
+    /// Looks at everything that concerns a cluster; and where members' data may differ, compares it and looks once more: reading all
+    /// data takes so long that all else is old by then.
     pub async fn observe(&self, cluster: &EtcdCluster, memory: &mut Memory) -> Result<Sight, ObserveError> {
         let identity = identity(cluster).map_err(|error| ObserveError::Identity(error.into()))?;
-        let mut objects = kubernetes::list(&self.client, &identity).await?;
+        let sight = self.look(cluster, &identity, memory).await?;
+        let may_differ = World::read(&sight.observed, identity.clone()).may_data_differ();
+        if !may_differ && !memory.suspects_data() {
+            return Ok(sight);
+        }
+        let Sight { observed, contact } = sight;
+        let endpoints = &contact.by_member;
+        let hashes = data::hashes_of(self.etcd.as_ref(), &contact.access, &observed.probes, endpoints).await;
+        let Sight { observed, contact } = self.look(cluster, &identity, memory).await?;
+        let observed = Observed { hashes, ..observed };
+        let world = World::read(&observed, identity);
+        if world.agreement.is_of_all(world.votes().voters) {
+            memory.note_same_data();
+        }
+        Ok(Sight { observed, contact })
+    }
+
+    async fn look(
+        &self,
+        cluster: &EtcdCluster,
+        identity: &ClusterIdentity,
+        memory: &mut Memory,
+    ) -> Result<Sight, ObserveError> {
+        let mut objects = kubernetes::list(&self.client, identity).await?;
         // Whoever lost its label is found by name before anybody is asked; and once more, when etcd has named its members.
-        let names =
-            kubernetes::known_names(&identity, cluster, &objects, &MemberList::Unknown(String::new()));
-        kubernetes::complete(&self.client, &identity, &names, &mut objects).await?;
-        let ownership = Ownership::read(&identity, &objects.stateful_sets, &objects.claims);
-        let own_pods = objects.pods.iter().filter(|pod| ownership.has_pod(&identity, pod));
+        let names = kubernetes::known_names(identity, cluster, &objects, &MemberList::Unknown(String::new()));
+        kubernetes::complete(&self.client, identity, &names, &mut objects).await?;
+        let ownership = Ownership::read(identity, &objects.stateful_sets, &objects.claims);
+        let own_pods = objects.pods.iter().filter(|pod| ownership.has_pod(identity, pod));
         let asked = members::ask(self.etcd.as_ref(), access(cluster), &self.clock, own_pods).await;
-        let names = kubernetes::known_names(&identity, cluster, &objects, &asked.member_list);
-        kubernetes::complete(&self.client, &identity, &names, &mut objects).await?;
+        let names = kubernetes::known_names(identity, cluster, &objects, &asked.member_list);
+        kubernetes::complete(&self.client, identity, &names, &mut objects).await?;
         let Objects { stateful_sets, pods, claims, services, disruption_budgets } = objects;
         let observed = Observed {
             as_of: self.clock.wall(),
@@ -72,12 +97,13 @@ impl Observer {
             disruption_budgets,
             probes: asked.probes,
             member_list: asked.member_list,
+            hashes: BTreeMap::new(),
             silence: BTreeMap::new(),
             places: Places::NotAsked,
             undone: memory.undone(),
             warnings: BTreeMap::new(),
         };
-        let observed = self.with_what_time_tells(observed, identity, memory).await;
+        let observed = self.with_what_time_tells(observed, identity.clone(), memory).await;
         memory.note_observed(self.clock.monotonic());
         Ok(Sight { observed, contact: asked.contact })
     }

@@ -1,7 +1,7 @@
 //! A modelled etcd behind the etcd port: a member list and nothing else. It passes the same suite as a real member.
 
 use etcd_operator::etcd::{Access, BoxFuture, EtcdError, EtcdMember, EtcdPort, MemberList};
-use etcd_operator_core::cluster::observed::{Alarm, EtcdAnswer, LinearizableRead, ListedMember};
+use etcd_operator_core::cluster::observed::{Alarm, DataHash, EtcdAnswer, LinearizableRead, ListedMember};
 use etcd_operator_core::cluster::plan::DowngradeRequest;
 use etcd_operator_core::names::{ClusterId, Endpoint, MemberId};
 use std::collections::BTreeMap;
@@ -27,6 +27,8 @@ struct State {
     swallow_answers: bool,
 }
 
+/// Nobody writes.
+const REVISION: i64 = 1;
 const CLUSTER: ClusterId = ClusterId(0xc1);
 
 impl FakeEtcd {
@@ -162,6 +164,7 @@ impl EtcdMember for FakeMember {
             raft_term: 2,
             raft_index: 10,
             raft_applied_index: 10,
+            revision: REVISION,
             database_size: 1,
             is_learner: state.members.get(&id).is_some_and(|member| member.is_learner),
             storage_line: None,
@@ -218,6 +221,16 @@ impl EtcdMember for FakeMember {
         ready(self.cluster.change(&self.endpoint, |state| {
             state.log.push(format!("{request:?}"));
             Ok(())
+        }))
+    }
+
+    fn data_hash(&self, revision: i64) -> BoxFuture<'_, Result<DataHash, EtcdError>> {
+        let message = "etcdserver: mvcc: required revision is a future revision".to_owned();
+        ready(self.cluster.read(&self.endpoint, |_, _| ()).and_then(|()| {
+            if revision > REVISION {
+                return Err(EtcdError::Refused { endpoint: self.endpoint.clone(), message });
+            }
+            Ok(DataHash { revision, compact_revision: -1, hash: 7 })
         }))
     }
 

@@ -1,5 +1,5 @@
-//! What removed members leave behind: alarms, and those of others whose cause is gone; and their StatefulSet, pod and volume, in this order. A member counts as
-//! removed only by the linearizable list of this very observation. Never removes a member from etcd.
+//! What removed members leave behind: alarms, and those of others whose cause is gone; and their StatefulSet, pod and volume, in
+//! this order. A member counts as removed only by the linearizable list of this very observation. Never removes a member from etcd.
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -7,17 +7,25 @@ use super::{
     Action, Concern, Context, Delete, Flow, Hold, Kind, Notice, ObjectHold, Plan, Wait, change, quota,
     safety, scale,
 };
+use crate::cluster::observed::AlarmKind;
 use crate::cluster::world::{ClaimFacts, Member, Origin};
 use crate::gate::GateHoldReason;
 
 const BECAUSE: &str = "its member was removed";
 
-/// Disarms alarms of members that are no more, and those whose cause is gone: nobody else would.
+/// Disarms alarms of members that are no more, and those whose cause is gone: nobody else would. That data differs etcd says for
+/// nobody in the list, too: for the member with ID 0 if it cannot tell for whom.
 pub(super) fn alarms(context: &Context<'_>, plan: &mut Plan) -> Flow {
     let Some(list) = context.world.list else { return Flow::Stop };
     for alarm in &list.alarms {
         let is_of_nobody = list.members.iter().all(|member| member.id != alarm.member_id);
-        if is_of_nobody || quota::has_room_again(context, alarm.kind) {
+        let is_over = match alarm.kind {
+            AlarmKind::NoSpace => is_of_nobody || quota::has_room_again(context),
+            AlarmKind::Corrupt => {
+                is_of_nobody && context.world.agreement.is_of_all(context.world.votes().voters)
+            }
+        };
+        if is_over {
             let action = Action::DisarmAlarm { member_id: alarm.member_id, alarm: alarm.kind };
             plan.act(Concern::Alarms, action);
         }

@@ -2,9 +2,9 @@
 
 use super::{Context, Flow, Hold, Plan, QuorumHold, SpecHold};
 use crate::api::StorageMedium;
-use crate::cluster::observed::{ListedMember, MemberList};
+use crate::cluster::observed::{AlarmKind, ListedMember, MemberList};
 use crate::cluster::render::quantity;
-use crate::cluster::world::{ClaimFacts, VolumeRequest};
+use crate::cluster::world::{Agreement, ClaimFacts, Member, VolumeRequest, World};
 
 /// Parts of the spec that this build does not carry out: said, never silently ignored. Before the cluster has formed the spec is
 /// followed, so there is nothing to say.
@@ -110,6 +110,41 @@ pub(super) fn alarms_and_authentication(context: &Context<'_>, plan: &mut Plan) 
     }
     plan.hold(Hold::Quorum(QuorumHold::AuthenticationEnabled));
     Flow::Stop
+}
+
+/// Ends the plan where members' data is not the same, or etcd says so, and nobody can tell whose is right: whatever is taken away then
+/// may be the right one.
+pub(super) fn data(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    let world = context.world;
+    let mut alarms = world.list.iter().flat_map(|list| &list.alarms);
+    let is_alarmed = alarms.any(|alarm| alarm.kind == AlarmKind::Corrupt);
+    let message = match &world.agreement {
+        Agreement::Split => describe_hashes(world),
+        Agreement::Unknown if is_alarmed && world.observed.hashes.is_empty() => {
+            "etcd has raised the alarm CORRUPT, and no member says what its data is".to_owned()
+        }
+        Agreement::Unknown if is_alarmed => {
+            format!(
+                "etcd has raised the alarm CORRUPT, and too few members can be compared: {}",
+                describe_hashes(world)
+            )
+        }
+        Agreement::Unknown | Agreement::Majority { .. } => return Flow::Next,
+    };
+    plan.hold(Hold::Quorum(QuorumHold::DataDiffers { message }));
+    Flow::Stop
+}
+
+/// What each member's data is.
+fn describe_hashes(world: &World<'_>) -> String {
+    let hash = |member: &Member<'_>| {
+        let hash = world.observed.hashes.get(&member.id()?)?;
+        Some(format!(
+            "{} has the hash {:08x} at revision {}, compacted at {}",
+            member.name, hash.hash, hash.revision, hash.compact_revision
+        ))
+    };
+    world.voters().filter_map(hash).collect::<Vec<_>>().join("; ")
 }
 
 /// Says why only harmless things are done: the members refuse the operator, or no quorum answers.

@@ -123,6 +123,7 @@ const WITH_QUORUM: &[Step] = &[
     volumes::grow,
     stateful_sets::of_listed,
     guards::alarms_and_authentication,
+    guards::data,
     cleanup::alarms,
     replace::lost_members,
     cleanup::objects_of_removed,

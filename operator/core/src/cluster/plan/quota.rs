@@ -93,8 +93,8 @@ pub(super) fn guard(context: &Context<'_>, plan: &mut Plan) -> Flow {
     Flow::Next
 }
 
-/// Whether the cause of an alarm is gone: every member answers that there is room in its database again.
-pub(super) fn has_room_again(context: &Context<'_>, kind: AlarmKind) -> bool {
+/// Whether every member answers that there is room in its database again.
+pub(super) fn has_room_again(context: &Context<'_>) -> bool {
     let has_room = |member: &Member<'_>| {
         let target = stateful_sets::target(context, member);
         let quota = target.quota_backend_bytes.unwrap_or(DEFAULT_QUOTA_BYTES);
@@ -102,8 +102,5 @@ pub(super) fn has_room_again(context: &Context<'_>, kind: AlarmKind) -> bool {
         size.is_some_and(|size| smallest_quota_bytes(size) <= quota)
             && super::restart::is_in_step(context, member)
     };
-    match kind {
-        AlarmKind::NoSpace => context.world.listed().all(has_room),
-        AlarmKind::Corrupt => false,
-    }
+    context.world.listed().all(has_room)
 }

@@ -2,7 +2,7 @@
 //! the list, read again, shows the removal. Never deletes an object.
 
 use super::safety::Silence;
-use super::{Action, Concern, Context, Flow, Hold, Plan, QuorumHold, Wait, safety};
+use super::{Action, Concern, Context, Flow, Hold, Plan, QuorumHold, Wait, restart, safety};
 use crate::gate::GateHoldReason;
 
 /// Removes the first lost member that the others can do without.
@@ -20,6 +20,11 @@ pub(super) fn lost_members(context: &Context<'_>, plan: &mut Plan) -> Flow {
         if let Err(message) = safety::may_remove(context, member) {
             plan.hold(Hold::Quorum(QuorumHold::AtRisk { member: member.name.clone(), message }));
             continue;
+        }
+        // Who leads gives its data to whoever joins; and whoever still can hands over first.
+        if let Some(action) = restart::successor(context, member).filter(|_| member.etcd().is_some()) {
+            plan.act(Concern::Membership, action);
+            return Flow::Stop;
         }
         let Some(id) = member.id() else { continue };
         let action = Action::RemoveMember {

@@ -34,6 +34,10 @@ pub enum Loss {
     GateSaysLost,
     /// Its data was in the memory of a pod that is gone.
     MemoryGone,
+    /// Its data differs from what a majority of all voters has.
+    DataDiffers,
+    /// etcd cannot start from its data; says why. A majority of all voters has the same data.
+    DataBroken(&'static str),
     /// It has been silent for longer than the grace period.
     Silent,
 }
@@ -45,16 +49,22 @@ impl fmt::Display for Loss {
             Loss::ClaimEnding => "its volume is being deleted",
             Loss::GateSaysLost => "its disk holds no log",
             Loss::MemoryGone => "its data was in the memory of a pod that is gone",
+            Loss::DataDiffers => "its data differs from the others'",
+            Loss::DataBroken(why) => why,
             Loss::Silent => "it has been silent for too long",
         })
     }
 }
 
-/// Whether a listed member is lost. Positive evidence counts at once, silence only after the grace period. Nothing
-/// counts while etcd answers, and only the gate's own word while the kubelet says that the pod is ready: then the operator
-/// may be the one that is cut off.
+/// Whether a listed member is lost. Positive evidence counts at once, silence only after the grace period. While etcd answers
+/// nothing counts but that its data is not what the others have, and only the gate's own word while the kubelet says that the pod
+/// is ready: then the operator may be the one that is cut off.
 pub(super) fn loss(context: &Context<'_>, member: &Member<'_>) -> Option<Loss> {
-    if member.listed.is_none() || member.etcd().is_some() || member.refusal().is_some() {
+    member.listed?;
+    if let Some(loss) = loss_of_data(context, member) {
+        return Some(loss);
+    }
+    if member.etcd().is_some() || member.refusal().is_some() {
         return None;
     }
     if gate_says_lost(member) {
@@ -70,6 +80,20 @@ pub(super) fn loss(context: &Context<'_>, member: &Member<'_>) -> Option<Loss> {
         (Some(_), false) | (_, true) => {
             (silence(context, member) == Silence::TooLong).then_some(Loss::Silent)
         }
+    }
+}
+
+/// Whether a voter has data that is not to be used. Only if the others can give it: a majority of all voters, this one left out, has
+/// the same data.
+fn loss_of_data(context: &Context<'_>, member: &Member<'_>) -> Option<Loss> {
+    let world = context.world;
+    let is_given_by_others = || world.agreement.holds_without(member.id(), world.votes().voters);
+    if !member.is_voter() {
+        None
+    } else if member.is_corrupt {
+        is_given_by_others().then_some(Loss::DataDiffers)
+    } else {
+        member.broken_data().filter(|_| is_given_by_others()).map(Loss::DataBroken)
     }
 }
 

@@ -65,6 +65,9 @@ fn reason_to_drop(context: &Context<'_>, learner: &Member<'_>) -> Option<String>
     if learner.is_corrupt {
         return Some("its data differs from the others'".to_owned());
     }
+    if let Some(broken) = learner.broken_data() {
+        return Some(broken.to_owned());
+    }
     if learner.is_volume_ending() {
         return Some("its volume is being deleted before it votes".to_owned());
     }

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::api::condition::{ConditionReason, ConditionType};
 use crate::api::{EtcdCluster, EtcdClusterStatus, MemberHealth};
 use crate::cluster::observed::MemberList;
-use crate::cluster::plan::{Hold, Plan};
+use crate::cluster::plan::{Hold, HoldReason, Plan};
 use crate::cluster::world::{Health, World};
 
 /// What a condition says before it gets its times.
@@ -53,7 +53,7 @@ pub(super) fn conditions(
                 ConditionType::Available => available(world),
                 ConditionType::Ready => ready(world, plan, status),
                 ConditionType::Progressing => progressing(plan),
-                ConditionType::Degraded => degraded(world, status),
+                ConditionType::Degraded => degraded(world, plan, status),
             };
             with_times(&world.observed.cluster, world.observed.as_of, kind, finding, before)
         })
@@ -214,7 +214,7 @@ fn progressing(plan: &Plan) -> Finding {
     }
 }
 
-fn degraded(world: &World<'_>, status: &EtcdClusterStatus) -> Finding {
+fn degraded(world: &World<'_>, plan: &Plan, status: &EtcdClusterStatus) -> Finding {
     if !world.formed {
         return finding(Truth::False, ConditionReason::Forming, "the cluster has not formed yet");
     }
@@ -222,11 +222,15 @@ fn degraded(world: &World<'_>, status: &EtcdClusterStatus) -> Finding {
     match available.status {
         Truth::Unknown => available,
         Truth::False => Finding { status: Truth::True, ..available },
-        Truth::True => degraded_while_available(world, status),
+        Truth::True => degraded_while_available(world, plan, status),
     }
 }
 
-fn degraded_while_available(world: &World<'_>, status: &EtcdClusterStatus) -> Finding {
+fn degraded_while_available(world: &World<'_>, plan: &Plan, status: &EtcdClusterStatus) -> Finding {
+    // Each member for itself may seem well then.
+    if let Some(hold) = plan.holds.iter().find(|hold| hold.reason() == HoldReason::DataDiffers) {
+        return Finding { status: Truth::True, reason: hold.reason().as_str(), message: hold.to_string() };
+    }
     if let Some(message) = volume_ending(world) {
         return finding(Truth::True, ConditionReason::VolumeEnding, message);
     }

@@ -27,7 +27,7 @@ pub struct Member<'a> {
     pub answer: Option<&'a Answer>,
     /// Its entry in the member list, found by its peer URL.
     pub listed: Option<&'a ListedMember>,
-    /// Whether etcd has raised the alarm that its data differs from the others'.
+    /// Whether its data differs from the others': etcd has raised an alarm for it, or a majority has other data at one revision.
     pub is_corrupt: bool,
     /// What it should run, by its own record.
     pub target: Option<Target>,
@@ -149,7 +149,7 @@ impl<'a> Member<'a> {
         if self.id().is_some_and(|id| id != etcd.member_id) {
             Health::Unwell(format!("it answers as another member, {}", etcd.member_id))
         } else if self.is_corrupt {
-            Health::Unwell("etcd reports that its data differs from the others' (alarm CORRUPT)".to_owned())
+            Health::Unwell("its data differs from the others'".to_owned())
         } else if etcd.leader.is_none() {
             Health::Unwell("it knows no leader".to_owned())
         } else if let Some(error) = etcd.errors.first() {

@@ -4,7 +4,9 @@
 
 mod arrange;
 mod bootstrap;
+mod broken;
 mod claim;
+mod data;
 mod identity;
 mod keeper;
 mod member;
@@ -16,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use bootstrap::Bootstrap;
 pub use claim::{ClaimFacts, Issued, Origin, VolumeRequest};
+pub use data::Agreement;
 pub use identity::{Ownership, is_own};
 pub use keeper::Keeper;
 pub use member::{Health, Member};
@@ -63,6 +66,8 @@ pub struct World<'a> {
     /// The version that the members run, as most claims record it; else as the status does. What one member runs is its own
     /// [`Member::target`].
     pub version: Option<EtcdVersion>,
+    /// Whether the voters' data is the same.
+    pub agreement: Agreement,
 }
 
 impl<'a> World<'a> {
@@ -85,7 +90,9 @@ impl<'a> World<'a> {
             cluster_id: None,
             bootstrap: None,
             version: None,
+            agreement: Agreement::Unknown,
         };
+        world.compare_data();
         world.cluster.naming = world.published_naming();
         world.formed = world.has_formed();
         world.cluster_id = world.known_cluster_id();
@@ -93,6 +100,24 @@ impl<'a> World<'a> {
         world.version = world.running_version();
         world.resolve_targets();
         world
+    }
+
+    fn compare_data(&mut self) {
+        let voters = self.voters().filter_map(Member::id);
+        let strangers = self.strangers.iter().filter(|member| !member.is_learner).map(|member| member.id);
+        self.agreement = Agreement::of(&voters.chain(strangers).collect(), &self.observed.hashes);
+        if let Agreement::Majority { differing, .. } = &self.agreement {
+            for member in self.members.values_mut() {
+                member.is_corrupt |= member.id().is_some_and(|id| differing.contains(&id));
+            }
+        }
+    }
+
+    /// Whether there is a sign that members' data is not the same, so that it is to be compared.
+    pub fn may_data_differ(&self) -> bool {
+        let alarms = self.list.iter().flat_map(|list| &list.alarms);
+        let is_alarmed = alarms.map(|alarm| alarm.kind).any(|kind| kind == AlarmKind::Corrupt);
+        is_alarmed || self.listed().any(|member| member.broken_data().is_some())
     }
 
     /// How the cluster's names are formed: as its members have published them, from the first of the member list, the

@@ -51,6 +51,8 @@ pub(crate) struct EtcdMember {
     pub(crate) applied: u64,
     /// The oldest minor of which it has entries that no snapshot covers.
     pub(crate) oldest_entry: Option<Line>,
+    /// What its data is.
+    pub(crate) data: u32,
 }
 
 impl super::Process {
@@ -150,6 +152,7 @@ impl Model {
             },
             applied: 0,
             oldest_entry: None,
+            data: super::data::RIGHT,
         });
         let members = members.collect();
         self.etcd = Some(Etcd {
@@ -207,6 +210,7 @@ impl Model {
         let voters = etcd.members.iter().filter(|one| !one.listed.is_learner).map(|one| one.listed.id);
         let first = voters.filter(|id| running.contains(id)).min();
         etcd.leader = etcd.leader.filter(|leader| running.contains(leader)).or(first);
+        etcd.give_data_of_the_leader();
         for member in etcd.members.iter_mut().filter(|one| running.contains(&one.listed.id)) {
             let gap = etcd.index.saturating_sub(member.applied);
             member.applied = (member.applied + (gap / 2).max(90)).min(etcd.index);
@@ -278,6 +282,7 @@ impl Model {
                 raft_term: 2,
                 raft_index: etcd.index,
                 raft_applied_index: member.applied,
+                revision: i64::try_from(etcd.index).expect("a small number"),
                 database_size: self.database_bytes,
                 is_learner: member.listed.is_learner,
                 // etcd tells of all alarms wherever it is asked.

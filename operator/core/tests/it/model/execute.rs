@@ -1,7 +1,7 @@
 //! Carries out actions as the shell would, with their preconditions, and panics where one breaks a rule that must hold
 //! whatever the plan was made from.
 
-use etcd_operator_core::cluster::observed::{AlarmKind, ListedMember};
+use etcd_operator_core::cluster::observed::ListedMember;
 use etcd_operator_core::cluster::plan::{
     Action, Delete, Evict, Kind, Object, Patch, PatchOperation, PlannedOn, SetbackKind, Target,
 };
@@ -131,7 +131,8 @@ impl Model {
                 Ok(())
             }
             Action::Downgrade(request) => self.downgrade(*request),
-            Action::DisarmAlarm { member_id, .. } => {
+            Action::DisarmAlarm { member_id, alarm } => {
+                self.refuse_to_disarm_what_is_true(*alarm);
                 self.etcd.as_mut().ok_or("no etcd")?.alarms.retain(|alarm| alarm.member_id != *member_id);
                 Ok(())
             }
@@ -315,7 +316,7 @@ impl Model {
         };
         let etcd = self.etcd.as_mut().expect("a member is added to something");
         assert!(etcd.members.iter().all(|member| !member.listed.is_learner), "etcd allows one learner");
-        etcd.members.push(EtcdMember { listed, applied: 0, oldest_entry: None });
+        etcd.members.push(EtcdMember { listed, applied: 0, oldest_entry: None, data: super::data::RIGHT });
     }
 
     fn promote(&mut self, id: MemberId, planned_on: &PlannedOn) -> Result<(), String> {
@@ -335,6 +336,7 @@ impl Model {
             etcd.members.iter().filter(|one| !one.listed.is_learner && one.listed.id != id).collect();
         let healthy = rest.iter().filter(|member| self.runs(&member.listed)).count();
         self.refuse_to_go_below_the_size(id, rest.len());
+        self.refuse_to_remove_right_data(id);
         if healthy < quorum(rest.len()) {
             assert!(!self.is_strict, "the rest could not bear this removal");
             return Err("etcdserver: unhealthy cluster".to_owned());
@@ -348,8 +350,7 @@ impl Model {
     /// Whoever runs and votes goes only once enough others vote; a corrupt one has no vote that counts.
     fn refuse_to_go_below_the_size(&self, id: MemberId, remaining: usize) {
         let etcd = self.etcd.as_ref().expect("a member is removed from something");
-        let is_corrupt =
-            etcd.alarms.iter().any(|alarm| alarm.member_id == id && alarm.kind == AlarmKind::Corrupt);
+        let is_corrupt = etcd.members.iter().any(|one| one.listed.id == id && one.data != super::data::RIGHT);
         let serves = etcd
             .members
             .iter()

@@ -125,8 +125,14 @@ pub(crate) enum Fault {
     TakeClaim(String),
     /// The claim is deleted while its pod runs.
     EndVolume(String),
-    /// etcd raises an alarm for the member.
+    /// A member's data differs, and etcd says so.
     Corrupt(String),
+    /// A member's data differs, and etcd does not know it.
+    ChangeData(String),
+    /// etcd compares its members' data, and raises alarms.
+    EtcdCompares,
+    /// etcd ends when it reads a member's data.
+    BreakData(String),
     /// All labels are taken from all pods.
     StripLabels,
     /// etcd ends in its container and starts again.
@@ -261,7 +267,14 @@ impl Model {
                 let live = self.claims.get_mut(&claim).expect("a claim");
                 live.metadata.deletion_timestamp = Some(Time(self.now));
             }
-            Fault::Corrupt(member) => self.raise_alarm(&self.resolve(member), AlarmKind::Corrupt),
+            Fault::Corrupt(member) => {
+                let member = self.resolve(member);
+                self.change_data(&member);
+                self.raise_alarm(&member, AlarmKind::Corrupt);
+            }
+            Fault::EtcdCompares => self.compare_as_etcd_does(),
+            Fault::ChangeData(member) => self.change_data(&self.resolve(member)),
+            Fault::BreakData(member) => self.break_data(&self.resolve(member)),
             Fault::NoSpace(member) => self.raise_alarm(&self.resolve(member), AlarmKind::NoSpace),
             Fault::Database(bytes) => self.database_bytes = *bytes,
             Fault::RestartContainer(member) => self.restart_container(&self.resolve(member).pod()),

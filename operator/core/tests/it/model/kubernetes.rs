@@ -257,6 +257,10 @@ impl Model {
             return;
         }
         let disk = self.disks.entry(disk_uid.to_owned()).or_default().clone();
+        if disk.is_broken {
+            self.end_on_broken_data(pod_name);
+            return;
+        }
         let process = self.processes.get_mut(&pod_uid).expect("each pod has a process");
         let inputs = GateInputs {
             configuration: GateConfiguration {

@@ -1,6 +1,7 @@
 //! A model of one Kubernetes namespace and the etcd cluster in it, small enough to read and strict about what must never
 //! happen: it panics when an action of the operator breaks one of the rules that it knows.
 
+mod data;
 mod etcd;
 mod execute;
 mod faults;
@@ -27,6 +28,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
+pub(crate) use data::RIGHT;
 pub(crate) use etcd::Etcd;
 pub(crate) use faults::Fault;
 
@@ -35,6 +37,8 @@ pub(crate) use faults::Fault;
 pub(crate) struct Disk {
     pub(crate) stamp: Option<Stamp>,
     pub(crate) has_log: bool,
+    /// Whether etcd ends when it reads it.
+    pub(crate) is_broken: bool,
 }
 
 /// What runs in a pod's etcd container.
@@ -194,12 +198,13 @@ impl Model {
             disruption_budgets: self.budgets.values().cloned().collect(),
             probes: self.probes(),
             member_list: self.member_list(),
+            hashes: BTreeMap::new(),
             silence: BTreeMap::new(),
             places: Places::NotAsked,
             undone: self.memory.undone(),
             warnings: self.warnings(),
         };
-        let observed = self.remember(observed);
+        let observed = self.with_hashes(self.remember(observed));
         match self.mutant {
             Some(mutant) => mutant.distort_observed(observed),
             None => observed,
@@ -255,7 +260,9 @@ impl Model {
 
     /// One pass of the operator that stops after some actions, as a crash would stop it. Returns its plan.
     pub(crate) fn pass_until(&mut self, actions: usize) -> Plan {
+        self.compare_at_rest();
         let observed = self.observe_as_time_passes();
+        self.note_same_data(&observed);
         let mut plan = self.plan_of(&observed);
         let identity = etcd_operator_core::cluster::desired::identity(&self.cluster).expect("an identity");
         let silent = World::read(&observed, identity.clone()).silent_members();

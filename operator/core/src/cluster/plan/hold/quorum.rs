@@ -59,6 +59,11 @@ pub enum QuorumHold {
         /// What it says.
         alarm: &'static str,
     },
+    /// Members' data is not the same, and nobody can tell whose is right.
+    DataDiffers {
+        /// What is known.
+        message: String,
+    },
     /// etcd asks for credentials that the operator does not have.
     AuthenticationEnabled,
 }
@@ -74,6 +79,7 @@ impl QuorumHold {
             QuorumHold::GateRefuses { .. } => HoldReason::GateRefuses,
             QuorumHold::ReplacementsFail { .. } => HoldReason::ReplacementsFail,
             QuorumHold::Alarm { .. } => HoldReason::AlarmRaised,
+            QuorumHold::DataDiffers { .. } => HoldReason::DataDiffers,
             QuorumHold::AuthenticationEnabled => HoldReason::AuthenticationEnabled,
         }
     }
@@ -83,6 +89,7 @@ impl QuorumHold {
             QuorumHold::Unknown { .. }
             | QuorumHold::ClusterIdMismatch { .. }
             | QuorumHold::SeveralGatesRefuse { .. }
+            | QuorumHold::DataDiffers { .. }
             | QuorumHold::AuthenticationEnabled => None,
             QuorumHold::UnknownMember { description } => Some(description.clone()),
             QuorumHold::AtRisk { member, .. }
@@ -128,6 +135,10 @@ impl fmt::Display for QuorumHold {
             QuorumHold::Alarm { member, alarm } => write!(
                 formatter,
                 "etcd has raised the alarm {alarm} for {member}; planned restarts wait until it is disarmed"
+            ),
+            QuorumHold::DataDiffers { message } => write!(
+                formatter,
+                "the members' data is not the same and no majority vouches for any, so nothing is changed or deleted: {message}"
             ),
             QuorumHold::AuthenticationEnabled => write!(
                 formatter,

@@ -102,7 +102,10 @@ explained! {
             "find out why; to have it tried again, delete the claims that they left (`VolumeKept`)";
         AlarmRaised, Person,
             "etcd has raised an alarm; planned restarts wait, except for one that makes room in a full database",
-            "`NOSPACE`: raise `etcd.quotaBackendBytes`, or compact and defragment; the operator disarms it once every database has room again. `CORRUPT`: delete claim and pod of that member to have it replaced";
+            "`NOSPACE`: raise `etcd.quotaBackendBytes`, or compact and defragment; the operator disarms it once every database has room again. `CORRUPT`: nothing, the operator replaces that member and disarms it once the others have the same data; if it cannot, it says `DataDiffers`";
+        DataDiffers, Person,
+            "members' data differs at one revision, or etcd says so, and no majority of the voters has the same; nothing is changed or deleted",
+            "find out whose data is right, and `etcdctl member remove` the others, one after the other; see [below](#datadiffers)";
         AuthenticationEnabled, Person,
             "etcd requires credentials, which the operator does not have; no member is added, removed or restarted",
             "`etcdctl auth disable`";
