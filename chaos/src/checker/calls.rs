@@ -17,6 +17,8 @@ const AT_LEAST: Duration = Duration::from_secs(1);
 pub(super) struct Calls {
     /// To its targets.
     pub(super) at_target: CallCounts,
+    /// To its targets, and over in the second before it began.
+    pub(super) at_target_before: u64,
     /// To other members, and through the Service.
     pub(super) elsewhere: CallCounts,
 }
@@ -37,13 +39,19 @@ pub(super) fn during(context: &Context<'_>, story: &Story<'_>) -> Option<Calls> 
     let targets = story.targets.unwrap_or_default();
     let is_target =
         |address: &str| targets.iter().any(|target| context.timeline.pods.has_address(&target.uid, address));
-    let mut calls = Calls { at_target: CallCounts::default(), elsewhere: CallCounts::default() };
+    let mut calls =
+        Calls { at_target: CallCounts::default(), at_target_before: 0, elsewhere: CallCounts::default() };
     for operation in operations {
         let (began, over) = (context.wall(operation.start)?, context.wall(operation.end)?);
-        if over < from || began > until {
+        let is_just_before = over < from && from.since(over) <= AT_LEAST;
+        if began > until || (over < from && !is_just_before) {
             continue;
         }
         match &operation.sent_to {
+            Some(SentTo::Member(address)) if is_just_before => {
+                calls.at_target_before += u64::from(is_target(address));
+            }
+            _ if is_just_before => {}
             Some(SentTo::Member(address)) if is_target(address) => calls.at_target.count(operation),
             Some(SentTo::Member(_) | SentTo::Service) => calls.elsewhere.count(operation),
             None => {}

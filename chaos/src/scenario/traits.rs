@@ -24,6 +24,8 @@ pub struct Traits {
     pub lasting: Option<Period>,
     /// Whether its targets stop serving, so that they count against the quorum.
     pub stops_members: bool,
+    /// Whether a target's pod goes, and its address with it.
+    pub ends_pods: bool,
     /// Whether its targets feel it by itself. Not so those that a request merely names: what becomes of them is the operator's work.
     pub hits_targets: bool,
     /// Whether a target's data is gone for good.
@@ -44,6 +46,7 @@ const MEMBERS: Traits = Traits {
     aim: Aim::Members,
     lasting: None,
     stops_members: true,
+    ends_pods: false,
     hits_targets: true,
     destroys_data: false,
     takes_claims: false,
@@ -58,14 +61,18 @@ impl Fault {
     /// What this fault is like.
     pub fn traits(&self) -> Traits {
         match *self {
-            Fault::PodKill { .. } => Traits { kind: "pod-kill", ..MEMBERS },
+            Fault::PodKill { .. } => Traits { kind: "pod-kill", ends_pods: true, ..MEMBERS },
             Fault::ProcessKill => Traits { kind: "process-kill", ..MEMBERS },
             Fault::ProcessPause { lasting } => {
                 Traits { kind: "process-pause", lasting: Some(lasting), ..MEMBERS }
             }
-            Fault::DiskLost => {
-                Traits { kind: "disk-lost", destroys_data: true, takes_claims: true, ..MEMBERS }
-            }
+            Fault::DiskLost => Traits {
+                kind: "disk-lost",
+                ends_pods: true,
+                destroys_data: true,
+                takes_claims: true,
+                ..MEMBERS
+            },
             Fault::DirectoryWiped => Traits { kind: "directory-wiped", destroys_data: true, ..MEMBERS },
             Fault::Partition { lasting, .. } => {
                 Traits { kind: "partition", lasting: Some(lasting), ..MEMBERS }
@@ -74,7 +81,10 @@ impl Fault {
             Fault::Corrupt { object, lasting } => {
                 Traits { kind: "corrupt", lasting: Some(lasting), stops_operator: true, ..of_object(object) }
             }
-            Fault::DeleteObject { object } => Traits { kind: "delete-object", ..of_object(object) },
+            Fault::DeleteObject { object } => {
+                let ends_pods = object == ClusterObject::StatefulSet;
+                Traits { kind: "delete-object", ends_pods, ..of_object(object) }
+            }
             Fault::Intrude { object } => {
                 Traits { kind: "intrude", stops_members: false, ..of_object(object) }
             }

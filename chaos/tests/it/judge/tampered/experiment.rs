@@ -24,6 +24,18 @@ pub(super) const RECIPES: &[Recipe] = &[
         },
     },
     Recipe {
+        story: "Whoever called the member that lost its disk went elsewhere with its next call: names had lost the address.",
+        right: Right::Pass,
+        broken: &[],
+        tamper: |record| goes_elsewhere(record, 0),
+    },
+    Recipe {
+        story: "Nobody had called the member that lost its disk for a while.",
+        right: Right::Invalid,
+        broken: &[Rule::LoadDuringFault],
+        tamper: |record| goes_elsewhere(record, 1_500 * MILLISECOND),
+    },
+    Recipe {
         story: "A call of a client is not in the record.",
         right: Right::Invalid,
         broken: &[Rule::RecordWhole],
@@ -144,4 +156,24 @@ fn load_stands_still(record: &mut RunRecord) {
         pressed(&mut operation.end);
     }
     record.load.operations.sort_by_key(|operation| operation.end);
+}
+
+/// Nobody calls the member that loses its disk any more, from so many nanoseconds before that on.
+fn goes_elsewhere(record: &mut RunRecord, earlier: u64) {
+    let uid = record.events.iter().find_map(|line| match &line.event {
+        Event::FaultInjecting { fault, targets } if fault.as_str() == "disk-lost" => {
+            Some(targets[0].uid.clone())
+        }
+        _ => None,
+    });
+    let address = record.events.iter().find_map(|line| match &line.event {
+        Event::Pod(sample) if Some(&sample.uid) == uid.as_ref() => sample.address.clone(),
+        _ => None,
+    });
+    let target = SentTo::Member(address.expect("the member had an address"));
+    let from = Elapsed(on_load(record, injecting(record, "disk-lost")) - earlier);
+    let operations = record.load.operations.iter_mut();
+    for operation in operations.filter(|one| one.end >= from && one.sent_to.as_ref() == Some(&target)) {
+        operation.sent_to = Some(SentTo::Service);
+    }
 }
