@@ -57,7 +57,8 @@ pub enum Rule {
     LeaderMovedFirst,
     /// No pod was ended without a fault while another one that was ended so was still away.
     OneAtATime,
-    /// Between two restarts for another version all members were healthy, and no two of them were more than one minor apart.
+    /// Between two restarts for another version all members were healthy, the one restarted first for the soak that is declared, and no
+    /// two of them were more than one minor apart.
     UpgradeInSteps,
     /// Each member that served all the time answered calls through the Service.
     ServiceReachesAll,
@@ -254,7 +255,7 @@ const WORDS: [Words; Rule::ALL.len()] = [
     words(
         Rule::UpgradeInSteps,
         "upgrade-in-steps",
-        "Between two steps of an upgrade all members are healthy",
+        "Between two steps of an upgrade all members are healthy, for as long as the soak",
         "An upgrade went on too early, or too far",
     ),
     words(

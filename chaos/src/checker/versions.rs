@@ -2,6 +2,7 @@
 //! Pure. While another version has been declared and not been seen through, members may run the one before it or the new one.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::asked;
 use super::context::Context;
@@ -14,7 +15,10 @@ use super::testimony::statuses;
 use super::timeline::{Round, Story};
 use crate::history::UnixNanoseconds;
 use crate::record::Proof;
-use crate::scenario::{EtcdVersion, Fault};
+use crate::scenario::{EtcdVersion, Fault, Subject};
+
+/// A soak may look this much shorter from outside than to the operator.
+const SOAK_MARGIN: Duration = Duration::from_secs(1);
 
 /// Both rules about versions.
 pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
@@ -101,8 +105,20 @@ fn in_steps(context: &Context<'_>, story: &Story<'_>) -> Assertion {
     let mut restarts: Vec<&Disruption<'_>> =
         all.iter().filter(|disruption| asked::is_open(story, disruption.at)).collect();
     restarts.sort_by_key(|disruption| disruption.at);
+    let soak = soak(context, story);
     for pair in restarts.windows(2) {
         let [earlier, later] = pair else { continue };
+        if let Some(proved_for) = too_early(earlier, later, soak) {
+            check.wrong(Some(later.at), || {
+                format!(
+                    "pod {} was ended {} after the member of pod {} answered again; a soak of {} is declared",
+                    later.pod,
+                    human::duration(proved_for),
+                    earlier.pod,
+                    human::duration(soak)
+                )
+            });
+        }
         if !was_healthy_between(context, earlier, later) {
             check.wrong(Some(later.at), || {
                 format!(
@@ -127,6 +143,31 @@ fn in_steps(context: &Context<'_>, story: &Story<'_>) -> Assertion {
         check.undecided("the record of pods or of probes is not whole");
     }
     check.conclude(format!("{} ended for it", human::plural(restarts.len(), "pod")))
+}
+
+/// For how long each changed member must have been healthy before the next is changed: as the scenario declares. Not on the way back
+/// from a version that was not seen through: members that came to it go back at once.
+fn soak(context: &Context<'_>, story: &Story<'_>) -> Duration {
+    let is_way_back = context.timeline.faults.iter().any(|other| {
+        let is_earlier = other.step.version().is_some() && other.injecting < story.injecting;
+        let is_through = |(at, _, proof): &(UnixNanoseconds, _, &Proof)| {
+            matches!(proof, Proof::VersionReached { .. }) && Some(*at) <= story.injecting
+        };
+        is_earlier && !other.proofs.iter().any(is_through)
+    });
+    match &context.record.schedule.subject {
+        Subject::Cluster(cluster) if !is_way_back => {
+            cluster.soak.map_or(Duration::ZERO, |soak| soak.as_duration())
+        }
+        Subject::Cluster(_) | Subject::Selector(_) => Duration::ZERO,
+    }
+}
+
+/// For how long a member had answered again when the next pod was ended, if that is too short. The operator counts from its own look,
+/// in whole seconds.
+fn too_early(earlier: &Disruption<'_>, later: &Disruption<'_>, soak: Duration) -> Option<Duration> {
+    let proved_for = later.at.since(earlier.back?);
+    (proved_for + SOAK_MARGIN < soak).then_some(proved_for)
 }
 
 /// Whether a round of the probe saw all declared members healthy, after one pod was ended and its member was back, and before another

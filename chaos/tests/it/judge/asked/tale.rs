@@ -37,15 +37,25 @@ pub(super) struct Tale {
 impl Tale {
     /// The model's run with one more fault, given by its fields in a scenario.
     pub(super) fn of(fields: &str) -> Tale {
-        let mut record = run(SEED, USUAL);
-        let line = format!("  - {{name: asked, at: 23s, jitter: 0s, {fields}}}\nexpect:");
-        let text = record.run.scenario_text.replace("expect:", &line);
-        let scenario = parse("model.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
-        record.schedule = schedule(&scenario, Seed(SEED));
-        record.run.scenario_text = text;
         // The first fault of the model killed a pod.
         let pods = [(MEMBERS[0].0, format!("uid-{}-second", MEMBERS[0].0))].into();
-        Tale { record, fault: "asked".parse().expect("a name"), pods }
+        let mut tale = Tale { record: run(SEED, USUAL), fault: "asked".parse().expect("a name"), pods };
+        let line = format!("  - {{name: asked, at: 23s, jitter: 0s, {fields}}}\nexpect:");
+        tale.rewrite_scenario("expect:", &line);
+        tale
+    }
+
+    /// The cluster declares for how long a changed member must be healthy before the next is changed.
+    pub(super) fn soaks(&mut self, soak: &str) {
+        self.rewrite_scenario("{size: 3}", &format!("{{size: 3, soak: {soak}}}"));
+    }
+
+    fn rewrite_scenario(&mut self, old: &str, new: &str) {
+        let text = self.record.run.scenario_text.replace(old, new);
+        assert_ne!(text, self.record.run.scenario_text, "{old} is in it");
+        let scenario = parse("model.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+        self.record.schedule = schedule(&scenario, Seed(SEED));
+        self.record.run.scenario_text = text;
     }
 
     /// Adds an event where it belongs in the order of time.

@@ -108,6 +108,20 @@ pub(super) const CASES: &[Case] = &[
             reached(tale, 3);
         },
     ),
+    case("Each proved itself for the time that was declared.", Verdict::Pass, &[], |tale| {
+        tale.soaks("1s");
+        declared(tale, "3.6.16", "3.7.3");
+        all_restart(tale);
+        all_upgraded(tale);
+        reached(tale, 3);
+    }),
+    case("The next one did not wait for that time.", Verdict::Fail, &[Rule::UpgradeInSteps], |tale| {
+        tale.soaks("3s");
+        declared(tale, "3.6.16", "3.7.3");
+        all_restart(tale);
+        all_upgraded(tale);
+        reached(tale, 3);
+    }),
     case("The leader restarted as the leader.", Verdict::Fail, &[Rule::LeaderMovedFirst], |tale| {
         declared(tale, "3.6.16", "3.7.3");
         tale.restarts(23_500, MEMBERS[1]);
