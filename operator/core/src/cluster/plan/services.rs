@@ -5,7 +5,9 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
-use super::{Action, Concern, Context, Flow, Hold, Kind, Object, ObjectHold, Plan, change, stateful_sets};
+use super::{
+    Action, Concern, Context, Flow, Hold, Kind, Object, ObjectHold, Plan, Wait, change, stateful_sets,
+};
 use crate::cluster::render;
 use crate::cluster::render::compare::escape;
 use crate::cluster::world;
@@ -27,12 +29,16 @@ pub(super) fn clients(context: &Context<'_>, plan: &mut Plan) -> Flow {
 
 /// Whether the live object is ours to change: neither somebody else's nor about to go.
 fn is_ours(context: &Context<'_>, plan: &mut Plan, kind: Kind, live: &ObjectMeta) -> bool {
-    let is_own = world::is_own(&context.world.cluster, live);
-    if !is_own {
-        let name = live.name.clone().unwrap_or_default();
+    let name = live.name.clone().unwrap_or_default();
+    if !world::is_own(&context.world.cluster, live) {
         plan.hold(Hold::Object(ObjectHold::NameTaken { kind, name }));
+        return false;
     }
-    is_own && live.deletion_timestamp.is_none()
+    let is_ending = live.deletion_timestamp.is_some();
+    if is_ending {
+        plan.wait(Wait::Deletion { kind, name });
+    }
+    !is_ending
 }
 
 fn service(context: &Context<'_>, plan: &mut Plan, rendered: Service) {

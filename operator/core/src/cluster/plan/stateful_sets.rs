@@ -11,7 +11,7 @@ use kube::ResourceExt;
 use serde_json::json;
 
 use super::restart::{self, Acceptance};
-use super::{Action, Context, Flow, Kind, Object, PatchOperation, Plan, change};
+use super::{Action, Context, Flow, Kind, Object, PatchOperation, Plan, Wait, change};
 use crate::cluster::render::compare::{Difference, escape};
 use crate::cluster::render::{self, compare, fingerprint};
 use crate::cluster::target::Target;
@@ -98,6 +98,7 @@ pub(super) fn keep(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, 
         return;
     };
     if live.metadata.deletion_timestamp.is_some() {
+        plan.wait(Wait::Deletion { kind: Kind::StatefulSet, name: live.name_any() });
         return;
     }
     match standing(context, member, live, role) {

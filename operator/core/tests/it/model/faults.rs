@@ -27,6 +27,10 @@ pub(crate) enum Fault {
     DeleteStatefulSet(String),
     /// A Service is deleted.
     DeleteService(String),
+    /// A Service is told to go, and a finalizer keeps it.
+    EndService(String),
+    /// The StatefulSet is told to go, and a finalizer keeps it.
+    EndStatefulSet(String),
     /// The disruption budget is deleted.
     DeleteBudget,
     /// A variable is added to the template of the StatefulSet, without a restart.
@@ -197,6 +201,15 @@ impl Model {
                 self.remove_pod(&member.pod());
             }
             Fault::DeleteService(name) => drop(self.services.remove(name)),
+            Fault::EndService(name) => {
+                let live = self.services.get_mut(name).expect("a Service");
+                live.metadata.deletion_timestamp = Some(Time(self.now));
+            }
+            Fault::EndStatefulSet(member) => {
+                let member = self.resolve(member);
+                let live = self.stateful_sets.get_mut(member.as_str()).expect("a StatefulSet");
+                live.metadata.deletion_timestamp = Some(Time(self.now));
+            }
             Fault::DeleteBudget => self.budgets.clear(),
             Fault::AddVariable(member) => self.add_variable(&self.resolve(member)),
             Fault::ScaleToZero(member) => {

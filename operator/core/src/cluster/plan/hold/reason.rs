@@ -49,6 +49,9 @@ explained! {
         WaitingForDowngrade, Itself,
             "before members run an earlier minor, etcd brings the cluster down to it; that has not begun, or has not ended",
             "nothing, or what the message names";
+        WaitingForDeletion, Itself,
+            "an object that the cluster needs is being deleted by somebody, and is created again once it is gone",
+            "if it lasts, look for a finalizer on it";
         WaitingForPod, Itself,
             "a pod is still terminating, or Kubernetes has not said yet which template it was made from",
             "if it lasts, look at the pod's node";

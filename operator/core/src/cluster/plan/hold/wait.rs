@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{HoldReason, list};
+use crate::cluster::plan::Kind;
 use crate::names::MemberName;
 
 /// What is waited for.
@@ -93,6 +94,13 @@ pub enum Wait {
         /// What it waits for.
         message: String,
     },
+    /// An object that the cluster needs is being deleted, and is made anew once it is gone.
+    Deletion {
+        /// Its kind.
+        kind: Kind,
+        /// Its name.
+        name: String,
+    },
     /// A pod is still terminating.
     Pod {
         /// The member.
@@ -124,6 +132,7 @@ impl Wait {
             Wait::Leadership { .. } => HoldReason::WaitingToMoveLeader,
             Wait::Upgrade { .. } => HoldReason::WaitingToUpgrade,
             Wait::Downgrade { .. } => HoldReason::WaitingForDowngrade,
+            Wait::Deletion { .. } => HoldReason::WaitingForDeletion,
             Wait::Pod { .. } => HoldReason::WaitingForPod,
             Wait::Server { .. } => HoldReason::WaitingForServer,
         }
@@ -146,6 +155,7 @@ impl Wait {
             | Wait::Resize { member, .. }
             | Wait::Leadership { member, .. }
             | Wait::Pod { member } => Some(member.to_string()),
+            Wait::Deletion { kind, name } => Some(format!("{} {name}", kind.as_str())),
             Wait::Server { what, .. } => Some(what.clone()),
         }
     }
@@ -191,6 +201,13 @@ impl fmt::Display for Wait {
             Wait::Upgrade { message } => formatter.write_str(message),
             Wait::Downgrade { message } => {
                 write!(formatter, "no member runs the earlier minor yet: {message}")
+            }
+            Wait::Deletion { kind, name } => {
+                write!(
+                    formatter,
+                    "{} {name} is being deleted, and is created again once it is gone",
+                    kind.as_str()
+                )
             }
             Wait::Pod { member } => write!(formatter, "waiting for the pod of {member}"),
             Wait::Server { what, message } => {
