@@ -2,6 +2,7 @@
 
 mod assignments;
 mod cluster;
+mod cross;
 mod doctor;
 mod heal;
 mod image;
@@ -64,6 +65,8 @@ enum Command {
     Rbac(doctor::RbacArguments),
     /// End what a killed run left broken in a cluster
     Heal(heal::HealArguments),
+    /// Write a scenario for each fault of others, in the middle of an upgrade or downgrade of etcd
+    Cross(cross::CrossArguments),
     /// Carries out one fault inside a pod
     #[command(hide = true)]
     Agent(agent::Arguments),
@@ -223,6 +226,7 @@ async fn dispatch(command: Command) -> Result<u8> {
     match command {
         Command::Run(arguments) => run::run(arguments).await,
         Command::Plan(arguments) => plan::plan(&arguments),
+        Command::Cross(arguments) => cross::cross(&arguments),
         Command::Check(arguments) => judge::check(&arguments),
         Command::Report(arguments) => judge::report(&arguments),
         Command::Cluster(command) => cluster::carry_out(command).await,

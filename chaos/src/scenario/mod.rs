@@ -2,6 +2,7 @@
 //!
 //! [`parse`] → [`Scenario`] → [`schedule`] → [`Schedule`]. The reference of the format is `scenarios/README.md`.
 
+mod cross;
 mod duration;
 mod error;
 mod fault;
@@ -22,6 +23,7 @@ mod traits;
 mod validate;
 mod validate_fault;
 
+pub use cross::{Crossed, NotCrossed, cross};
 pub use duration::{LONGEST_PERIOD, Period, PeriodError};
 pub use error::ScenarioError;
 pub use fault::{Ask, ChangeEffect, ClusterObject, Condition, Direction, Fault, Peers, Target};

@@ -1,8 +1,9 @@
 //! Every bundled scenario parses, says what it is for, and has a golden schedule.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use chaos::scenario::{load, schedule, schedule_json};
+use chaos::scenario::{cross, load, parse, schedule, schedule_json};
 
 fn bundled() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
@@ -36,4 +37,38 @@ fn every_bundled_scenario_says_in_its_header_what_it_is_for() {
             assert!(header.contains(word), "{}: the header comment lacks `{word}`", path.display());
         }
     }
+}
+
+#[test]
+fn every_fault_of_the_bundled_scenarios_can_come_in_the_middle_of_an_upgrade_and_of_a_downgrade() {
+    let scenarios: Vec<_> = bundled().iter().map(|path| load(path).expect("it parses")).collect();
+    let version = |text: &str| text.parse().expect("a version");
+    let (up, left_out) = cross(&scenarios, &version("3.6.16"), &version("3.7.3"));
+    assert!(left_out.is_empty(), "{left_out:?}");
+    let names: BTreeSet<&str> = up.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names.len(), up.len(), "no two have one name");
+    let kinds = |of: &str| names.iter().filter(|name| name.contains(of)).count();
+    let all =
+        ["process-kill", "pod-kill", "process-pause", "disk-lost", "directory-wiped", "partition", "corrupt"];
+    let more = [
+        "delete-object",
+        "intrude",
+        "resize",
+        "roll",
+        "change",
+        "request",
+        "operator-kill",
+        "operator-pause",
+    ];
+    for kind in all.iter().chain(&more).chain(&["volume-deletion-stuck"]) {
+        assert!(kinds(kind) > 0, "{kind} is in no name of {names:?}");
+    }
+    for one in &up {
+        let crossed = parse("crossed", one.text.as_bytes()).expect("what was written parses");
+        assert_eq!(crossed.name.as_str(), one.name);
+        assert_eq!(crossed.faults.len(), 2, "the change, and what hits it");
+    }
+    let (down, _) = cross(&scenarios, &version("3.7.3"), &version("3.6.16"));
+    assert_eq!(down.len(), up.len());
+    assert!(down.iter().all(|one| one.name.starts_with("down-")));
 }

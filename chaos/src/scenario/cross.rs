@@ -1,0 +1,126 @@
+//! Crosses the faults of scenarios with a change of etcd's version: each fault once more, in the middle of it. Pure: texts come in and
+//! texts go out.
+
+use serde_json::{Map, Value, json};
+
+use super::error::ScenarioError;
+use super::parse::parse;
+use super::{EtcdVersion, Scenario};
+
+/// What says when a fault comes, or who else it must have to do with: it comes in the middle of the change instead.
+const TIMES: [&str; 4] = ["name", "at", "when", "jitter"];
+/// The seconds after the change was declared within which the fault comes, by the seed. On a sandbox the change takes longer.
+const WITHIN: &str = "12s";
+/// More members make the change longer, and no fault another one.
+const LARGEST_SIZE: u64 = 5;
+
+/// One fault of some scenario, in the middle of a change of etcd's version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crossed {
+    /// The new scenario's name.
+    pub name: String,
+    /// Its file: JSON, which is YAML.
+    pub text: String,
+    /// The scenario that the fault is from, the first of several.
+    pub of: String,
+}
+
+/// A fault that was left out.
+#[derive(Debug, thiserror::Error)]
+#[error("{of}: {fault} cannot be crossed")]
+pub struct NotCrossed {
+    /// The scenario that the fault is from.
+    pub of: String,
+    /// The fault, as its file says.
+    pub fault: String,
+    /// Why.
+    #[source]
+    pub why: ScenarioError,
+}
+
+/// Every fault that any of these scenarios has, once, in the order of the scenarios. A fault counts as the same if only its name and
+/// its time differ. Changes of the version themselves are left out.
+///
+/// # Errors
+/// None for the whole: what cannot be crossed stands beside what can.
+pub fn cross(
+    scenarios: &[(Scenario, String)],
+    from: &EtcdVersion,
+    to: &EtcdVersion,
+) -> (Vec<Crossed>, Vec<NotCrossed>) {
+    let mut seen = Vec::new();
+    let (mut crossed, mut left_out) = (Vec::new(), Vec::new());
+    for (scenario, text) in scenarios {
+        let file: Value = serde_saphyr::from_str(text).expect("it was parsed as a scenario");
+        for fault in file["faults"].as_array().into_iter().flatten().filter_map(Value::as_object) {
+            let fault = without_time(fault);
+            if fault.get("kind") == Some(&json!("upgrade")) || seen.contains(&fault) {
+                continue;
+            }
+            seen.push(fault.clone());
+            let name = name(seen.len(), &fault, from < to);
+            let text = format!("{:#}\n", file_of((&name, seen.len()), &file, &fault, from, to));
+            let of = scenario.name.to_string();
+            match parse(&format!("{name}.yaml"), text.as_bytes()) {
+                Ok(_) => crossed.push(Crossed { name, text, of }),
+                Err(why) => left_out.push(NotCrossed { of, fault: Value::Object(fault).to_string(), why }),
+            }
+        }
+    }
+    (crossed, left_out)
+}
+
+/// The fault without its time. One that hits whom another one hit has nobody to follow here.
+fn without_time(fault: &Map<String, Value>) -> Map<String, Value> {
+    let mut fault: Map<String, Value> = fault
+        .iter()
+        .filter(|(key, _)| !TIMES.contains(&key.as_str()))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    if fault.remove("sameTargetAs").is_some() {
+        fault.insert("target".to_owned(), json!("member"));
+    }
+    fault
+}
+
+fn name(number: usize, fault: &Map<String, Value>, is_up: bool) -> String {
+    let words = ["kind", "ask", "object", "target", "peers", "direction"];
+    let said: Vec<&str> = words.iter().filter_map(|word| fault.get(*word)?.as_str()).collect();
+    let name = format!("{}-{number:02}-{}", if is_up { "up" } else { "down" }, said.join("-"));
+    let cut: String = name.chars().take(40).collect();
+    cut.trim_end_matches('-').to_owned()
+}
+
+fn file_of(
+    (name, number): (&str, usize),
+    file: &Value,
+    fault: &Map<String, Value>,
+    from: &EtcdVersion,
+    to: &EtcdVersion,
+) -> Value {
+    let size = file["subject"]["cluster"]["size"].as_u64().unwrap_or(3).min(LARGEST_SIZE);
+    let mut hit = fault.clone();
+    // What is drawn by the seed is drawn for this name: each comes at another moment.
+    hit.insert("name".to_owned(), json!(format!("hit-{number:02}")));
+    hit.insert("when".to_owned(), json!({ "faultInjected": "change" }));
+    hit.insert("jitter".to_owned(), json!(WITHIN));
+    let mut expect = file["expect"].as_object().cloned().unwrap_or_default();
+    for (key, value) in [("quorumBackWithin", "20s"), ("recoveryWithin", "240s"), ("repairWithin", "300s")] {
+        expect.insert(key.to_owned(), json!(value));
+    }
+    let mut crossed = json!({
+        "name": name,
+        "seed": file["seed"],
+        "subject": { "cluster": { "size": size, "version": from.as_str(), "soak": "3s" } },
+        "load": { "warmUp": "2s", "coolDown": "2s" },
+        "faults": [
+            { "name": "change", "kind": "upgrade", "version": to.as_str(), "at": "1s" },
+            hit,
+        ],
+        "expect": expect,
+    });
+    if let Some(allow) = file.get("allow") {
+        crossed["allow"] = allow.clone();
+    }
+    crossed
+}
