@@ -20,8 +20,9 @@ stage_speed() {
     local code=0 log="$work/speed"
     need_bare_packages
     CHAOS_TEST_CLUSTER=bare cargo test --locked --workspace --test it -- --ignored --nocapture --test-threads 1 how_fast > "$log" 2>&1 || code=$?
-    head_of_result speed "How fast a cluster starts and heals on a bare cluster, beside a plain StatefulSet of the same etcd"
-    sed -n '/^|/p' "$log" >> ci/results/speed.md
+    head_of_result speed "How fast a cluster starts, heals and comes to another version on a bare cluster, beside a plain StatefulSet of the same etcd"
+    # Tables, each after a line of its own.
+    sed -n '/^|/p;/^$/p' "$log" | cat -s >> ci/results/speed.md
     [ "$code" -eq 0 ] || echo "Failed." >> ci/results/speed.md
     cat ci/results/speed.md
     return $code

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt as _;
 use kube::api::{Api, EvictParams, ListParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::changes::requested_memory;
 use super::ground::Ground;
@@ -135,13 +135,29 @@ async fn look_on(demo: &Subject<'_>, done: &AtomicBool) -> Seen {
 #[ignore = "longer than ci/test may take; see the module's documentation"]
 async fn planned_restarts_go_through_the_budget_so_that_a_drain_beside_them_takes_no_second_member() {
     let ground = Ground::open("drain-restarts").await;
-    let drain = Drain::on(&ground).await;
-    let demo = Subject::create(&ground, "demo", json!({})).await;
+    let change = json!({ "resources": { "requests": { "memory": "96Mi" } } });
+    change_beside_a_drain(&ground, change, |pod| requested_memory(pod).as_deref() == Some("96Mi")).await;
+}
+
+/// The same of an upgrade: nodes are drained for their own sake while it goes on.
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
+#[ignore = "longer than ci/test may take; see the module's documentation"]
+async fn an_upgrade_goes_through_the_budget_so_that_a_drain_beside_it_takes_no_second_member() {
+    let ground = Ground::open("drain-upgrade").await;
+    let image = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.containers[0].image.clone());
+    let runs_it = |pod: &Pod| image(pod).is_some_and(|image| image.ends_with(":v3.7.3"));
+    change_beside_a_drain(&ground, json!({ "version": "3.7.3" }), runs_it).await;
+}
+
+/// Changes a cluster, and has a drain ask for the eviction of every member that has not gone yet, time after time.
+async fn change_beside_a_drain(ground: &Ground, change: Value, follows: impl Fn(&Pod) -> bool) {
+    let drain = Drain::on(ground).await;
+    let demo = Subject::create(ground, "demo", json!({})).await;
     demo.is_ready(3).await;
     demo.put("key", "value").await;
-    one_may_go(&ground).await;
+    one_may_go(ground).await;
     let before = demo.uids().await;
-    demo.change(json!({ "resources": { "requests": { "memory": "96Mi" } } })).await.unwrap();
+    demo.change(change).await.unwrap();
     let done = AtomicBool::new(false);
     let restarts = async {
         until("every member was restarted", async || {
@@ -152,8 +168,7 @@ async fn planned_restarts_go_through_the_budget_so_that_a_drain_beside_them_take
                 }
             }
             let pods = demo.pods().await;
-            let followed = pods.iter().filter(|pod| requested_memory(pod).as_deref() == Some("96Mi"));
-            Ok((followed.count() == 3).then_some(()))
+            Ok((pods.iter().filter(|pod| follows(pod)).count() == 3).then_some(()))
         })
         .await;
         demo.is_ready(3).await;

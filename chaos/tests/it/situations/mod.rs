@@ -39,4 +39,6 @@ mod speed;
 mod store;
 mod subject;
 mod unknown_fields;
+mod upgrade_speed;
+mod upgrades;
 mod volumes;

@@ -44,7 +44,7 @@ fn middle(mut times: Vec<Duration>) -> Duration {
 }
 
 /// Asks more often than others do: what is measured takes seconds.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(super) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !is_so().await {
         assert!(began.elapsed() < PATIENCE, "not seen: {what}");
@@ -83,24 +83,32 @@ async fn lose_a_disk(subject: &Subject<'_>) -> Duration {
     took
 }
 
-/// A headless Service and a StatefulSet that starts all at once; gone again afterwards.
-async fn start_plain(ground: &Ground, name: &str) -> Duration {
-    let services = ground.api::<Service>();
-    let stateful_sets = ground.api::<StatefulSet>();
-    let began = Instant::now();
-    services.create(&PostParams::default(), &plain_service(name)).await.unwrap();
-    stateful_sets.create(&PostParams::default(), &plain_stateful_set(ground, name)).await.unwrap();
-    let pods = ground.api::<Pod>();
+/// The pods of a plain StatefulSet.
+pub(super) async fn plain_pods(ground: &Ground, name: &str) -> Vec<Pod> {
     let of_it = ListParams::default().labels(&format!("app={name}"));
-    let members = async || pods.list(&of_it).await.unwrap().items;
+    ground.api::<Pod>().list(&of_it).await.unwrap().items
+}
+
+/// A headless Service and a StatefulSet that starts all at once; returns when all three serve.
+pub(super) async fn make_plain(ground: &Ground, name: &str) {
+    ground.api::<Service>().create(&PostParams::default(), &plain_service(name)).await.unwrap();
+    let stateful_set = plain_stateful_set(ground, name);
+    ground.api::<StatefulSet>().create(&PostParams::default(), &stateful_set).await.unwrap();
     until("the plain members serve", async || {
-        members().await.iter().filter(|pod| is_ready(pod)).count() == 3
+        plain_pods(ground, name).await.iter().filter(|pod| is_ready(pod)).count() == 3
     })
     .await;
+}
+
+/// A plain StatefulSet, gone again afterwards.
+async fn start_plain(ground: &Ground, name: &str) -> Duration {
+    let began = Instant::now();
+    make_plain(ground, name).await;
     let took = began.elapsed();
+    let (services, stateful_sets) = (ground.api::<Service>(), ground.api::<StatefulSet>());
     services.delete(name, &DeleteParams::default()).await.unwrap();
     stateful_sets.delete(name, &DeleteParams::default()).await.unwrap();
-    until("the plain members are gone", async || members().await.is_empty()).await;
+    until("the plain members are gone", async || plain_pods(ground, name).await.is_empty()).await;
     for claim in ground.all::<PersistentVolumeClaim>().await {
         if claim.name_any().starts_with(&format!("data-{name}-")) {
             ground

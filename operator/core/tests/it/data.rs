@@ -31,7 +31,7 @@ fn said(plan: &Plan) -> String {
 
 #[test]
 fn a_member_whose_data_differs_is_replaced_whoever_noticed() {
-    for size in [3, 5, 7] {
+    for size in [3, 5] {
         for notice in [Fault::Corrupt, Fault::ChangeData, Fault::BreakData] {
             for victim in [follower, leader, other] {
                 let mut model = befall(size, &[victim(notice)]);
@@ -125,8 +125,8 @@ fn data_that_nobody_else_vouches_for_is_kept_although_it_cannot_be_read() {
 #[test]
 fn every_stop_of_the_operator_while_wrong_data_is_replaced_converges() {
     for notice in [Fault::Corrupt, Fault::ChangeData, Fault::BreakData] {
-        for passes in 0..10 {
-            for actions in 0..4 {
+        for passes in 0..8 {
+            for actions in 0..3 {
                 let mut model = befall(3, &[leader(notice)]);
                 (0..passes).for_each(|_| drop(model.pass()));
                 model.pass_until(actions);
@@ -140,7 +140,7 @@ fn every_stop_of_the_operator_while_wrong_data_is_replaced_converges() {
 
 #[test]
 fn wrong_data_in_the_middle_of_an_upgrade_is_replaced_and_the_upgrade_goes_on() {
-    for passes in 0..14 {
+    for passes in (0..14).step_by(3) {
         for notice in [Fault::Corrupt, Fault::ChangeData, Fault::BreakData] {
             let mut model = settled(3);
             model.change_spec(|spec| spec.version = "3.7.3".to_owned());

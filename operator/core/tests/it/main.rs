@@ -21,6 +21,7 @@ mod stale;
 mod status;
 mod target;
 mod trouble;
+mod upgrades;
 mod versions;
 mod wrong_upgrades;
 

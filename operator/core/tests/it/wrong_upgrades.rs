@@ -7,7 +7,7 @@ use super::model::{Fault, Model};
 use super::spec_of;
 
 /// A cluster of some version at rest.
-fn of_version(version: &str) -> Model {
+pub(super) fn of_version(version: &str) -> Model {
     let mut spec = spec_of(version);
     spec.rollout.soak_seconds = 10;
     let mut model = Model::new(spec);
