@@ -122,6 +122,14 @@ pub(super) const CASES: &[Case] = &[
         all_upgraded(tale);
         reached(tale, 3);
     }),
+    case("One was restarted twice at once, and no other before it was well.", Verdict::Pass, &[], |tale| {
+        tale.soaks("1s");
+        declared(tale, "3.6.16", "3.7.3");
+        all_restart(tale);
+        tale.restarts(24_900, MEMBERS[1]);
+        all_upgraded(tale);
+        reached(tale, 3);
+    }),
     case("The leader restarted as the leader.", Verdict::Fail, &[Rule::LeaderMovedFirst], |tale| {
         declared(tale, "3.6.16", "3.7.3");
         tale.restarts(23_500, MEMBERS[1]);
