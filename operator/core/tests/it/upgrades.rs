@@ -44,3 +44,33 @@ fn the_operator_may_stop_after_every_write_of_a_downgrade() {
     stop_after_every_write("3.7.3", "3.6.16");
     stop_after_every_write("3.6.16", "3.5.35");
 }
+
+/// etcd lets nobody join while a cluster is being brought down.
+#[test]
+fn a_member_that_is_lost_in_the_middle_of_a_downgrade_is_replaced_and_the_downgrade_ends() {
+    for (from, to) in [("3.7.3", "3.6.16"), ("3.6.16", "3.5.35")] {
+        for victim in ["follower", "leader", "other"] {
+            for passes in 0..16 {
+                let mut model = of_version(from);
+                model.change_spec(|spec| spec.version = to.to_owned());
+                (0..passes).for_each(|_| drop(model.pass()));
+                let lost = model.resolve(victim);
+                model.lose_disk(&lost);
+                model.settle(LIMIT);
+                assert_as_specified(&model);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cluster_that_is_to_grow_in_the_middle_of_a_downgrade_grows_and_is_brought_down() {
+    for passes in 0..16 {
+        let mut model = of_version("3.7.3");
+        model.change_spec(|spec| spec.version = "3.6.16".to_owned());
+        (0..passes).for_each(|_| drop(model.pass()));
+        model.change_spec(|spec| spec.size = 5);
+        model.settle(LIMIT);
+        assert_as_specified(&model);
+    }
+}

@@ -147,6 +147,9 @@ fn grow(context: &Context<'_>, plan: &mut Plan, list: &KnownMembers) -> Flow {
         // What else is asked for may be what is waited for.
         return Flow::Next;
     }
+    if versions::let_join(context, plan) == Flow::Stop {
+        return Flow::Stop;
+    }
     let volume = volume_of_new_member(context, is_extra);
     let target = target_of_new_member(context, is_extra, &volume);
     let member = prepare(context, plan, &volume, &target);

@@ -183,7 +183,7 @@ pub(super) fn lower(context: &Context<'_>, plan: &mut Plan) -> Flow {
     if !context.follows_spec {
         return Flow::Next;
     }
-    let under_way = context.world.voters().filter_map(|member| member.etcd()?.downgrade).next();
+    let under_way = under_way(context);
     let wanted = context.desired.version.line();
     if needs_snapshots(context)
         && let Some(below) = context.world.voters().filter_map(running).map(EtcdVersion::line).min()
@@ -202,6 +202,19 @@ pub(super) fn lower(context: &Context<'_>, plan: &mut Plan) -> Flow {
         (Course::Direct | Course::Refused(_), Some(line)) if line != wanted => cancel(plan),
         (Course::Direct | Course::Refused(_) | Course::Down(_), _) => Flow::Next,
     }
+}
+
+/// The minor that the cluster is being brought down to.
+fn under_way(context: &Context<'_>) -> Option<Line> {
+    context.world.voters().find_map(|member| member.etcd()?.downgrade)
+}
+
+/// Has etcd let somebody join: as long as a cluster is brought down it lets nobody (`isCompatibleWithCluster` in
+/// `server/etcdserver/cluster_util.go` asks for a cluster one minor above whoever joins, and it counts as the lower one by then). Where
+/// a member runs the lower minor already the cluster stays that, and the others follow without being told once more; where none does
+/// it is brought down again later.
+pub(super) fn let_join(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    if under_way(context).is_some() { cancel(plan) } else { Flow::Next }
 }
 
 /// Members write a snapshot when they learn that the cluster is brought down; it is not, since that is taken back as soon as they have.

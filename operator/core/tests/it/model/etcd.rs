@@ -120,7 +120,8 @@ impl Model {
             self.name_cluster(initial);
         }
         let etcd = self.etcd.as_mut().expect("a member joins what is there");
-        if !is_new && etcd.rounds < ROUNDS_TO_A_VERSION {
+        // Nobody joins a cluster that is being brought down, whatever it runs.
+        if !is_new && (etcd.rounds < ROUNDS_TO_A_VERSION || etcd.downgrade.is_some()) {
             return false;
         }
         let is_second = !etcd.started.insert(member.clone());
