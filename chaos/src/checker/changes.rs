@@ -113,9 +113,12 @@ fn resized(context: &Context<'_>, story: &Story<'_>, size: ClusterSize) -> Asser
     }
 }
 
-/// How many voters are declared while a story is told.
+/// The members that were declared when all of them were seen to have followed: another fault may change their number meanwhile.
 fn size(context: &Context<'_>, story: &Story<'_>) -> usize {
-    context.timeline.size_at(story.injected.unwrap_or_default()).members()
+    let seen = story.proofs.iter().find_map(|(at, _, proof)| {
+        matches!(proof, Proof::RestartsSeen { .. } | Proof::VersionReached { .. }).then_some(*at)
+    });
+    context.timeline.size_at(seen.or(story.injected).unwrap_or_default()).members()
 }
 
 /// Every member that is to restart runs in another pod.

@@ -212,14 +212,14 @@ impl Board {
     /// Whether what is seen was asked after every fault so far had its last proof, so that it shows what they left.
     #[must_use]
     pub fn shows_the_past(&self, now: Instant) -> bool {
-        let began = self.round_began();
         let released = self.faults.values().filter_map(|fault| fault.released).max();
-        let later = match (began, released) {
-            (_, None) => true,
-            (Some(began), Some(released)) => began >= released + CLOCK_MARGIN,
-            (None, Some(_)) => false,
-        };
-        later && self.is_fresh(now)
+        released.is_none_or(|released| self.shows(released)) && self.is_fresh(now)
+    }
+
+    /// Whether what is seen was asked after a moment.
+    #[must_use]
+    pub fn shows(&self, since: Instant) -> bool {
+        self.round_began().is_some_and(|began| began >= since + CLOCK_MARGIN)
     }
 
     /// Whether nothing is broken any more: no fault is under way, and the cluster is whole by a round asked after the last.

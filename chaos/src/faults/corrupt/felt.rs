@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, ListParams};
+use tokio::time::Instant;
 
 use super::super::case::{Case, Entered, POLL, Victims};
 use super::super::pod;
@@ -22,8 +23,9 @@ pub(super) async fn make_felt(case: &Case<'_>, victims: &Victims, changed: &[Cha
             ClusterObject::StatefulSetScale => scaled_away(case, victims, changed).await?,
             ClusterObject::StatefulSetTemplate | ClusterObject::StatefulSet => {
                 let member = victims.members.iter().find(|member| member.name == changed.located.name);
-                let restarted = restart(case, member.context("the corrupted member is no target")?).await?;
-                carries_variable(&restarted)?
+                let member = member.context("the corrupted member is no target")?;
+                let member = spared(case, |case| spare_target(case, member)).await?;
+                carries_variable(&restart(case, &member).await?)?
             }
             ClusterObject::ServiceSelector | ClusterObject::ClientService => {
                 let lost = no_endpoints(case, &case.context.cluster).await?;
@@ -64,16 +66,36 @@ fn is_ready(pod: &Pod) -> bool {
     conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// A corruption of the whole cluster has no member as its target: a member that can be spared restarts. Waits until one
-/// can, because an earlier fault may still be mending; the operator's pause bounds the wait.
-async fn restart_spare(case: &Case<'_>) -> Result<String> {
-    let member = loop {
-        match spare(case) {
-            Ok(member) => break member,
+/// Waits until a member can be spared: an earlier fault may still be mending, and the operator may have restarted somebody in the last
+/// moment before it stood still, so that only what is seen from now on counts. The operator's pause bounds the wait.
+async fn spared(case: &Case<'_>, choose: impl Fn(&Case<'_>) -> Result<SeenMember>) -> Result<SeenMember> {
+    let paused = Instant::now();
+    loop {
+        let chosen = if case.context.board.borrow().shows(paused) {
+            choose(case)
+        } else {
+            Err(anyhow!("nobody has asked the members since the operator stands still"))
+        };
+        match chosen {
+            Ok(member) => return Ok(member),
             Err(refusal) if case.context.ending.is_cancelled() => return Err(refusal),
             Err(_) => tokio::time::sleep(POLL).await,
         }
-    };
+    }
+}
+
+/// The target as it is now, if the quorum can spare it now.
+fn spare_target(case: &Case<'_>, target: &SeenMember) -> Result<SeenMember> {
+    let board = case.context.board.borrow();
+    let member = board.view.members.iter().find(|member| member.id == target.id);
+    let member = member.context("the corrupted member is no member any more")?;
+    permit(&board.view, &[member], &board.held_by_others(&case.step.name))?;
+    Ok(member.clone())
+}
+
+/// A corruption of the whole cluster has no member as its target: a member that can be spared restarts.
+async fn restart_spare(case: &Case<'_>) -> Result<String> {
+    let member = spared(case, spare).await?;
     case.also_hits(&member);
     restart(case, &member).await?;
     Ok(format!("member {} restarted under it, without the operator, and became ready", member.name))

@@ -11,3 +11,4 @@ mod members;
 mod principles;
 mod rights;
 mod upgrade;
+pub(crate) mod writers;

@@ -2,11 +2,10 @@
 //! the same binary under another image, unless it is set.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use chaos::cluster::images::{CHAOS_IMAGE, OPERATOR_IMAGE};
-use chaos::in_pod::ClockOffset;
-use chaos::load::{Configuration, Progress};
-use chaos::subject::{etcd, operator, pods};
+use chaos::cluster::images::OPERATOR_IMAGE;
+use chaos::subject::{etcd, operator};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::PodSpec;
@@ -14,8 +13,9 @@ use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 
-use super::arena::{Arena, PATIENCE, PREVIOUS_IMAGE, until};
+use super::arena::{Arena, PREVIOUS_IMAGE, until};
 use super::members::{Demo, Life};
+use super::writers;
 
 #[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
 async fn an_upgrade_of_the_operator_restarts_no_member_and_each_keeps_its_gate_until_its_next_restart() {
@@ -89,32 +89,13 @@ async fn lose_a_pod(demo: &Demo, before: &BTreeMap<String, Life>) -> BTreeMap<St
 }
 
 async fn start_load(arena: &Arena, demo: &Demo) {
-    let namespace = &demo.namespace;
-    let peers_service = etcd::peers_service(&arena.client, namespace, "demo").await.unwrap();
-    let configuration = Configuration {
-        endpoint: format!("http://demo.{namespace}.svc:{}", etcd::CLIENT_PORT),
-        endpoints_dns: Some(format!("{peers_service}.{namespace}.svc:{}", etcd::CLIENT_PORT)),
-        seed: 1,
-        clients: 4,
-        pinned_clients: 0,
-        calls_per_second_per_client: 10.0,
-        keys: 50,
-        prefix: pods::KEY_PREFIX.to_owned(),
-        value_bytes: 64,
-        mix: Default::default(),
-        call_limit_milliseconds: 2_000,
-    };
-    pods::start_load(&arena.client, namespace, CHAOS_IMAGE, &configuration, ClockOffset::default())
-        .await
-        .unwrap();
-    pods::wait_answering(&arena.client, &pods::load_port(namespace), "progress", PATIENCE).await.unwrap();
-    until("the load writes", async || Ok((written(arena, demo).await > 20).then_some(()))).await;
+    let peers_service = etcd::peers_service(&arena.client, &demo.namespace, "demo").await.unwrap();
+    let limit = Duration::from_secs(2);
+    writers::start(&arena.client, &demo.namespace, "demo", Some(&peers_service), limit).await;
 }
 
 async fn written(arena: &Arena, demo: &Demo) -> u64 {
-    let port = pods::load_port(&demo.namespace);
-    let progress = port.get_json::<Progress>(&arena.client, "progress").await;
-    progress.map_or(0, |progress| progress.acknowledged_writes)
+    writers::acknowledged(&arena.client, &demo.namespace).await
 }
 
 /// The images of the members' gates: those of the templates, then those of the pods.

@@ -44,7 +44,7 @@ fn middle(mut times: Vec<Duration>) -> Duration {
 }
 
 /// Asks more often than others do: what is measured takes seconds.
-pub(super) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !is_so().await {
         assert!(began.elapsed() < PATIENCE, "not seen: {what}");

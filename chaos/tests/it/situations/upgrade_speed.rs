@@ -4,20 +4,19 @@
 
 use std::time::{Duration, Instant};
 
-use chaos::cluster::images::CHAOS_IMAGE;
-use chaos::in_pod::ClockOffset;
-use chaos::load::{Configuration, Progress};
-use chaos::subject::{etcd, pods};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use super::ground::Ground;
-use super::speed::{make_plain, plain_pods, until};
+use super::speed::{make_plain, plain_pods};
 use super::subject::{Subject, is_ready};
 use crate::promises::arena::PATIENCE;
+use crate::promises::writers;
 
 const MEMBERS: u32 = 3;
 const IMAGE: &str = "quay.io/coreos/etcd:v3.7.3";
+/// How long a client waits for an answer.
+const CALL_LIMIT: Duration = Duration::from_secs(1);
 /// How often it is looked whether writes go on. What is shorter than two looks is not seen.
 const LOOK: Duration = Duration::from_millis(50);
 /// A pause between two acknowledged writes that is longer than this was one: forty are tried each second.
@@ -56,7 +55,7 @@ async fn upgrade_ours() -> Took {
     let ground = Ground::open("upgrade-ours").await;
     let demo = Subject::create(&ground, "demo", json!({})).await;
     demo.is_ready(3).await;
-    write(&ground, "demo").await;
+    writers::start(&ground.client, &ground.namespace, "demo", None, CALL_LIMIT).await;
     demo.change(json!({ "version": "3.7.3" })).await.unwrap();
     measure(&ground, async || demo.pods().await).await
 }
@@ -64,45 +63,19 @@ async fn upgrade_ours() -> Took {
 async fn upgrade_by_hand() -> Took {
     let ground = Ground::open("upgrade-by-hand").await;
     make_plain(&ground, "plain").await;
-    write(&ground, "plain").await;
+    writers::start(&ground.client, &ground.namespace, "plain", None, CALL_LIMIT).await;
     ground.kubectl(&["set", "image", "statefulset/plain", &format!("etcd={IMAGE}")]).unwrap();
     measure(&ground, async || plain_pods(&ground, "plain").await).await
-}
-
-/// Starts clients of a Service.
-async fn write(ground: &Ground, service: &str) {
-    let configuration = Configuration {
-        endpoint: format!("http://{service}.{}.svc:{}", ground.namespace, etcd::CLIENT_PORT),
-        endpoints_dns: None,
-        seed: 1,
-        clients: 4,
-        pinned_clients: 0,
-        calls_per_second_per_client: 10.0,
-        keys: 50,
-        prefix: pods::KEY_PREFIX.to_owned(),
-        value_bytes: 64,
-        mix: Default::default(),
-        call_limit_milliseconds: 1_000,
-    };
-    let (client, namespace) = (&ground.client, &ground.namespace);
-    pods::start_load(client, namespace, CHAOS_IMAGE, &configuration, ClockOffset::default()).await.unwrap();
-    pods::wait_answering(client, &pods::load_port(namespace), "progress", PATIENCE).await.unwrap();
-    until("the load writes", async || written(ground).await > 20).await;
-}
-
-async fn written(ground: &Ground) -> u64 {
-    let port = pods::load_port(&ground.namespace);
-    let progress = port.get_json::<Progress>(&ground.client, "progress").await;
-    progress.map_or(0, |progress| progress.acknowledged_writes)
 }
 
 /// Looks until every member serves with the new image.
 async fn measure(ground: &Ground, members: impl AsyncFn() -> Vec<Pod>) -> Took {
     let began = Instant::now();
-    let (mut before, mut last_write) = (written(ground).await, Instant::now());
+    let (mut before, mut last_write) =
+        (writers::acknowledged(&ground.client, &ground.namespace).await, Instant::now());
     let (mut paused, mut longest_pause) = (Duration::ZERO, Duration::ZERO);
     loop {
-        let now = written(ground).await;
+        let now = writers::acknowledged(&ground.client, &ground.namespace).await;
         if now > before {
             let pause = last_write.elapsed();
             if pause > PAUSE {
