@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Makes what an engine can leave behind: a network, a volume, and a node as kind runs it, whose systemd has come up.
 const USE_IT: &str = "docker network create mine >/dev/null && docker volume create mine >/dev/null && docker run --detach \
-                      --name node --privileged --tmpfs /run --tmpfs /tmp --network mine --volume mine:/var \
+                      --name node --privileged --cgroupns private --tmpfs /run --tmpfs /tmp --network mine --volume mine:/var \
                       \"$CHAOS_NODE_IMAGE\" >/dev/null && until docker exec node ctr version >/dev/null 2>&1; do sleep 0.1; done";
 
 fn engine(command: &[&str]) -> Command {
