@@ -157,10 +157,9 @@ impl Vigil {
         let listed = self.etcd.iter().flat_map(|etcd| &etcd.members);
         let voters: BTreeSet<_> =
             listed.filter(|member| !member.is_learner).map(|member| member.id).collect();
-        match Agreement::of(&voters, hashes) {
-            Agreement::Majority { agreeing, differing: _ } if agreeing.len() == voters.len() => {
-                Comparison::Same
-            }
+        let agreement = Agreement::of(&voters, hashes);
+        match &agreement {
+            Agreement::Majority { .. } if agreement.is_of_all(voters.len()) => Comparison::Same,
             Agreement::Majority { differing, agreeing: _ } if differing.is_empty() => Comparison::Unknown,
             Agreement::Majority { .. } | Agreement::Split => Comparison::Different,
             Agreement::Unknown => Comparison::Unknown,

@@ -62,8 +62,7 @@ impl Observer {
         let hashes = data::hashes_of(self.etcd.as_ref(), &contact.access, &observed.probes, endpoints).await;
         let Sight { observed, contact } = self.look(cluster, &identity, memory).await?;
         let observed = Observed { hashes, ..observed };
-        let world = World::read(&observed, identity);
-        if world.agreement.is_of_all(world.votes().voters) {
+        if World::read(&observed, identity).has_same_data() {
             memory.note_same_data();
         }
         Ok(Sight { observed, contact })

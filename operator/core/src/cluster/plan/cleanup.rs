@@ -21,9 +21,7 @@ pub(super) fn alarms(context: &Context<'_>, plan: &mut Plan) -> Flow {
         let is_of_nobody = list.members.iter().all(|member| member.id != alarm.member_id);
         let is_over = match alarm.kind {
             AlarmKind::NoSpace => is_of_nobody || quota::has_room_again(context),
-            AlarmKind::Corrupt => {
-                is_of_nobody && context.world.agreement.is_of_all(context.world.votes().voters)
-            }
+            AlarmKind::Corrupt => is_of_nobody && context.world.has_same_data(),
         };
         if is_over {
             let action = Action::DisarmAlarm { member_id: alarm.member_id, alarm: alarm.kind };

@@ -2,7 +2,7 @@
 
 use super::{Context, Flow, Hold, Plan, QuorumHold, SpecHold};
 use crate::api::StorageMedium;
-use crate::cluster::observed::{AlarmKind, ListedMember, MemberList};
+use crate::cluster::observed::{ListedMember, MemberList};
 use crate::cluster::render::quantity;
 use crate::cluster::world::{Agreement, ClaimFacts, Member, VolumeRequest, World};
 
@@ -116,8 +116,7 @@ pub(super) fn alarms_and_authentication(context: &Context<'_>, plan: &mut Plan) 
 /// may be the right one.
 pub(super) fn data(context: &Context<'_>, plan: &mut Plan) -> Flow {
     let world = context.world;
-    let mut alarms = world.list.iter().flat_map(|list| &list.alarms);
-    let is_alarmed = alarms.any(|alarm| alarm.kind == AlarmKind::Corrupt);
+    let is_alarmed = world.is_alarmed_about_data();
     let message = match &world.agreement {
         Agreement::Split => describe_hashes(world),
         Agreement::Unknown if is_alarmed && world.observed.hashes.is_empty() => {

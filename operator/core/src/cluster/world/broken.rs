@@ -1,8 +1,6 @@
 //! Whether etcd cannot start from a member's data, by its last words. They are those of real etcd on data that was damaged on purpose.
 //! Never decides what becomes of the member: words alone are no proof, and others must vouch for the data.
 
-use k8s_openapi::api::core::v1::ContainerState;
-
 use super::Member;
 use super::trouble;
 
@@ -28,14 +26,12 @@ impl Member<'_> {
     /// runs: it may come up.
     pub fn broken_data(&self) -> Option<&'static str> {
         let status = trouble::etcd_status(self.pod).filter(|_| !self.answers())?;
-        let ended = |state: &'_ Option<ContainerState>| state.as_ref()?.terminated.clone();
         if status.state.as_ref().is_some_and(|state| state.running.is_some())
             || status.restart_count + 1 < ENDS
         {
             return None;
         }
-        let last = ended(&status.state).or_else(|| ended(&status.last_state))?;
-        let words = last.message?;
+        let words = trouble::last_terminated(status)?.message.as_deref()?;
         SIGNS.iter().find(|(sign, _)| words.contains(sign)).map(|(_, what)| *what)
     }
 }

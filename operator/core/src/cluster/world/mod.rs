@@ -115,9 +115,18 @@ impl<'a> World<'a> {
 
     /// Whether there is a sign that members' data is not the same, so that it is to be compared.
     pub fn may_data_differ(&self) -> bool {
-        let alarms = self.list.iter().flat_map(|list| &list.alarms);
-        let is_alarmed = alarms.map(|alarm| alarm.kind).any(|kind| kind == AlarmKind::Corrupt);
-        is_alarmed || self.listed().any(|member| member.broken_data().is_some())
+        self.is_alarmed_about_data() || self.listed().any(|member| member.broken_data().is_some())
+    }
+
+    /// Whether etcd says that data differs, for whomever.
+    pub fn is_alarmed_about_data(&self) -> bool {
+        let mut alarms = self.list.iter().flat_map(|list| &list.alarms);
+        alarms.any(|alarm| alarm.kind == AlarmKind::Corrupt)
+    }
+
+    /// Whether all voters are known to have the same data.
+    pub fn has_same_data(&self) -> bool {
+        self.agreement.is_of_all(self.votes().voters)
     }
 
     /// How the cluster's names are formed: as its members have published them, from the first of the member list, the

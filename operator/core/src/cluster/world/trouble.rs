@@ -18,6 +18,12 @@ pub(super) fn etcd_status(pod: Option<&Pod>) -> Option<&ContainerStatus> {
     statuses.iter().find(|status| status.name == ETCD_CONTAINER)
 }
 
+/// How the etcd container last ended.
+pub(super) fn last_terminated(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    let states = [&status.state, &status.last_state];
+    states.into_iter().find_map(|state| state.as_ref()?.terminated.as_ref())
+}
+
 /// How often the etcd container has been restarted in its present pod.
 pub fn container_restarts(pod: Option<&Pod>) -> i32 {
     etcd_status(pod).map_or(0, |status| status.restart_count)
@@ -36,9 +42,7 @@ pub(super) fn has_started(pod: Option<&Pod>) -> bool {
 impl Member<'_> {
     /// How the etcd container last ended in its present pod, in Kubernetes' words.
     pub fn last_end(&self) -> Option<String> {
-        let status = etcd_status(self.pod)?;
-        let ended = |state: &Option<ContainerState>| state.as_ref()?.terminated.clone();
-        ended(&status.state).or_else(|| ended(&status.last_state)).map(|ended| describe_end(&ended))
+        etcd_status(self.pod).and_then(last_terminated).map(describe_end)
     }
 
     /// Why the member does not come up, as Kubernetes says.

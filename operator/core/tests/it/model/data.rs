@@ -71,8 +71,7 @@ impl Model {
 
     pub(super) fn note_same_data(&mut self, observed: &Observed) {
         let identity = etcd_operator_core::cluster::desired::identity(&self.cluster).expect("an identity");
-        let world = World::read(observed, identity);
-        if world.agreement.is_of_all(world.votes().voters) {
+        if World::read(observed, identity).has_same_data() {
             self.memory.note_same_data();
         }
     }
