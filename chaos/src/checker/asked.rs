@@ -30,6 +30,10 @@ fn asked(fault: &Fault) -> Asked {
         | Fault::Upgrade { .. }
         | Fault::Change { effect: ChangeEffect::Restarted, .. }
         | Fault::Request { ask: Ask::Restart } => Asked::RestartAll,
+        // Whether a version can be carried out is known before any member is touched.
+        Fault::Change { effect: ChangeEffect::Refused, spec, .. } if spec.contains_key("version") => {
+            Asked::Nothing
+        }
         Fault::Change { effect: ChangeEffect::Refused, .. } => Asked::TryOne,
         Fault::Change { effect: ChangeEffect::Replaced, .. } => Asked::ReplaceAll,
         Fault::Request { ask: Ask::Replace } => Asked::ReplaceTarget,

@@ -58,7 +58,7 @@ pub enum Rule {
     /// No pod was ended without a fault while another one that was ended so was still away.
     OneAtATime,
     /// Between two restarts for another version all members were healthy, the one restarted first for the soak that is declared, and no
-    /// two of them were more than one minor apart.
+    /// two of them were more than one minor apart. A member that joined meanwhile came with the minor of the lowest.
     UpgradeInSteps,
     /// Each member that served all the time answered calls through the Service.
     ServiceReachesAll,

@@ -1,7 +1,7 @@
 //! Rules about versions of etcd: members run what is declared, and come from one version to another one at a time and minor by minor.
 //! Pure. While another version has been declared and not been seen through, members may run the one before it or the new one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::asked;
@@ -13,7 +13,7 @@ use super::judgement::Assertion;
 use super::rule::Rule;
 use super::testimony::statuses;
 use super::timeline::{Round, Story};
-use crate::history::UnixNanoseconds;
+use crate::history::{MemberId, UnixNanoseconds};
 use crate::record::Proof;
 use crate::scenario::{EtcdVersion, Fault, Subject};
 
@@ -95,7 +95,8 @@ fn as_declared(context: &Context<'_>) -> Option<Assertion> {
     Some(check.conclude(format!("etcd {first}{} is declared; {answers} answers compared", later.concat())))
 }
 
-/// Between two members' restarts all members were healthy, and at no time were members more than one minor apart.
+/// Between two members' restarts all members were healthy, at no time were members more than one minor apart, and whoever joined came
+/// with the minor of the lowest.
 fn in_steps(context: &Context<'_>, story: &Story<'_>) -> Assertion {
     let mut check = Check::of_fault(Rule::UpgradeInSteps, &story.step.name);
     if story.injected.is_none() {
@@ -141,6 +142,14 @@ fn in_steps(context: &Context<'_>, story: &Story<'_>) -> Assertion {
             });
         }
     }
+    for newcomer in newcomers_above(context, story) {
+        check.wrong(Some(newcomer.at), || {
+            format!(
+                "member {} joined with etcd {}, while others still ran {}",
+                newcomer.id, newcomer.version, newcomer.lowest
+            )
+        });
+    }
     if !context.events_whole || !context.probes_whole {
         check.undecided("the record of pods or of probes is not whole");
     }
@@ -180,6 +189,42 @@ fn was_healthy_between(context: &Context<'_>, earlier: &Disruption<'_>, later: &
     let mut between =
         context.timeline.rounds.iter().filter(|round| back <= round.start && round.end <= until);
     between.any(|round| round.is_healthy(context.timeline.size_at(round.start)))
+}
+
+/// A member that came to a cluster on its way to another version, at a minor which not everybody had come to.
+struct Newcomer {
+    id: MemberId,
+    at: UnixNanoseconds,
+    version: EtcdVersion,
+    lowest: EtcdVersion,
+}
+
+/// The members that joined during an upgrade with a later minor than some other member ran: the cluster counts as the lowest minor, and
+/// could be taken back to it.
+fn newcomers_above(context: &Context<'_>, story: &Story<'_>) -> Vec<Newcomer> {
+    let mut known: BTreeMap<MemberId, EtcdVersion> = BTreeMap::new();
+    let mut found = Vec::new();
+    for round in &context.timeline.rounds {
+        let answers = round.seen.members.iter().filter_map(|member| member.status.answer());
+        let answers: Vec<_> =
+            answers.filter_map(|status| Some((status.member_id, status.version.parse().ok()?))).collect();
+        let came: Vec<&(MemberId, EtcdVersion)> =
+            answers.iter().filter(|(id, _)| !known.is_empty() && !known.contains_key(id)).collect();
+        let listed = round.names();
+        let others = known.iter().filter(|(id, _)| listed.contains_key(id)).map(|(_, version)| version);
+        let lowest = others.min_by_key(|version| version.numbers());
+        if let Some(lowest) = lowest.filter(|_| asked::is_open(story, round.start)) {
+            let above = came.into_iter().filter(|(_, version)| version.line() > lowest.line());
+            found.extend(above.map(|(id, version)| Newcomer {
+                id: *id,
+                at: round.end,
+                version: version.clone(),
+                lowest: lowest.clone(),
+            }));
+        }
+        known.extend(answers);
+    }
+    found
 }
 
 /// The lowest and the highest version that members answered with in a round, if more than one minor lies between them.

@@ -54,7 +54,7 @@ pub fn cross(
         let file: Value = serde_saphyr::from_str(text).expect("it was parsed as a scenario");
         for fault in file["faults"].as_array().into_iter().flatten().filter_map(Value::as_object) {
             let fault = without_time(fault);
-            if fault.get("kind") == Some(&json!("upgrade")) || seen.contains(&fault) {
+            if changes_version(&fault) || seen.contains(&fault) {
                 continue;
             }
             seen.push(fault.clone());
@@ -68,6 +68,12 @@ pub fn cross(
         }
     }
     (crossed, left_out)
+}
+
+/// Whether a fault declares a version, be it one that is refused.
+fn changes_version(fault: &Map<String, Value>) -> bool {
+    let patched = fault.get("spec").and_then(|spec| spec.get("version"));
+    fault.get("kind") == Some(&json!("upgrade")) || patched.is_some()
 }
 
 /// The fault without its time. One that hits whom another one hit has nobody to follow here.

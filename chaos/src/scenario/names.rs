@@ -150,6 +150,12 @@ impl EtcdVersion {
         let mut next = || numbers.next().unwrap_or_default();
         (next(), next(), next())
     }
+
+    /// Its major and minor number.
+    pub fn line(&self) -> (u16, u16) {
+        let (major, minor, _) = self.numbers();
+        (major, minor)
+    }
 }
 
 impl FromStr for EtcdVersion {

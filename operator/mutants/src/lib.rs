@@ -154,7 +154,9 @@ impl Mutant {
             Mutant::Restless => timing::restart_for_no_reason(observed, plan),
             Mutant::OneEndpoint => timing::lead_to_one_member(observed, plan),
             Mutant::LeaderFirst => upgrades::leader_first(observed, plan),
-            Mutant::TwoAtOnce => upgrades::two_at_once(observed, plan),
+            Mutant::TwoAtOnce => {
+                upgrades::restart_all_changed(observed, upgrades::two_at_once(observed, plan))
+            }
             Mutant::SkipsAMinor => upgrades::skip_a_minor(observed, plan),
             Mutant::HealsAtNewVersion => upgrades::heal_at_new_version(observed, plan),
             Mutant::IgnoresUnhealthy => upgrades::go_on_while_unhealthy(observed, plan),

@@ -52,7 +52,7 @@ pub(crate) fn leader_first(observed: &Observed, mut plan: Plan) -> Plan {
     timing::restart_instead_of_moving(observed, plan)
 }
 
-/// With one member the next one is changed.
+/// With one member the next one is changed, and restarts with it.
 pub(crate) fn two_at_once(observed: &Observed, mut plan: Plan) -> Plan {
     let Some(version) = plan.actions.iter().find_map(|planned| changed_version(&planned.action)) else {
         return plan;
@@ -63,6 +63,21 @@ pub(crate) fn two_at_once(observed: &Observed, mut plan: Plan) -> Plan {
         is_to_change(observed, member) && !world.leads(member) && !claims.contains(&member.name.claim())
     });
     plan.actions.extend(others.next().and_then(|member| change_of(member, version)));
+    plan
+}
+
+/// Whoever restarts for another version takes the other changed members along.
+pub(crate) fn restart_all_changed(observed: &Observed, mut plan: Plan) -> Plan {
+    let restarts = plan.actions.iter().find_map(|planned| match &planned.action {
+        Action::Evict(evict) => Some(evict.target.name.clone()),
+        _ => None,
+    });
+    let (Some(first), Some(world)) = (restarts, world(observed)) else { return plan };
+    let others = world.voters().filter(|member| is_outdated(member) && member.name.pod() != first);
+    let others = others.filter(|member| !world.leads(member)).filter_map(|member| member.live_pod());
+    let deletions =
+        others.map(|pod| deletion(Concern::Alarms, target(Kind::Pod, pod), "both are due anyway"));
+    plan.actions.extend(deletions);
     plan
 }
 
@@ -126,11 +141,7 @@ pub(crate) fn go_on_while_unhealthy(observed: &Observed, mut plan: Plan) -> Plan
     let followers = || world.voters().filter(|member| member.votes() && !world.leads(member));
     let changed = followers().find(|member| is_to_change(observed, member));
     plan.actions.extend(changed.and_then(|member| change_of(member, version)));
-    let outdated = |member: &&Member<'_>| {
-        running(member)
-            .is_some_and(|runs| member.target.as_ref().is_some_and(|target| target.version != runs))
-    };
-    if let Some(pod) = followers().find(outdated).and_then(|member| member.live_pod()) {
+    if let Some(pod) = followers().find(is_outdated).and_then(|member| member.live_pod()) {
         plan.actions.push(deletion(Concern::Alarms, target(Kind::Pod, pod), "an upgrade must not wait"));
     }
     plan
@@ -166,6 +177,11 @@ fn running(member: &Member<'_>) -> Option<EtcdVersion> {
 fn is_to_change(observed: &Observed, member: &Member<'_>) -> bool {
     let wanted = EtcdVersion::parse(&observed.cluster.spec.version);
     member.target.as_ref().is_some_and(|target| Some(target.version) != wanted)
+}
+
+/// Whether a member still runs another version than its record has.
+fn is_outdated(member: &&Member<'_>) -> bool {
+    running(member).is_some_and(|runs| member.target.as_ref().is_some_and(|target| target.version != runs))
 }
 
 /// The version that an action has a member run next, if it is a change of what members run.

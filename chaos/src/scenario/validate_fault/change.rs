@@ -9,9 +9,11 @@ use crate::scenario::{ChangeEffect, Fault, Period};
 const LONGEST_PATCH: usize = 16 * 1024;
 /// How long a change that cannot be carried out stands if the scenario does not say.
 const DEFAULT_REFUSAL: Period = Period::from_seconds(20);
-/// Fields of the spec that are not for a `change`, and why.
-const NOT_HERE: [(&str, &str); 2] =
-    [("size", "the size is changed by `resize`"), ("version", "the version is changed by `upgrade`")];
+/// Why the size is not for a `change`.
+const NO_SIZE: &str = "`size` is no field of a change: the size is changed by `resize`";
+/// Why a version that the operator is to come to is not for a `change`.
+const NO_VERSION: &str =
+    "`version` is a field only of a change with the effect `refused`: the version is changed by `upgrade`";
 
 impl OneFault<'_> {
     /// The change that the fields describe.
@@ -22,8 +24,11 @@ impl OneFault<'_> {
         if spec.is_empty() {
             return Err(self.error("spec", at, "an empty patch changes nothing"));
         }
-        if let Some((field, why)) = NOT_HERE.iter().find(|(field, _)| spec.contains_key(*field)) {
-            return Err(self.error("spec", at, format!("`{field}` is no field of a change: {why}")));
+        if spec.contains_key("size") {
+            return Err(self.error("spec", at, NO_SIZE));
+        }
+        if spec.contains_key("version") && effect != ChangeEffect::Refused {
+            return Err(self.error("spec", at, NO_VERSION));
         }
         let bytes = serde_json::to_vec(&spec).map_or(usize::MAX, |text| text.len());
         if bytes > LONGEST_PATCH {

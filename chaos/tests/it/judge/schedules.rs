@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use chaos::scenario::{cross, load, parse, schedule, schedule_json};
+use chaos::scenario::{Fault, cross, load, parse, schedule, schedule_json};
 
 fn bundled() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
@@ -67,6 +67,12 @@ fn every_fault_of_the_bundled_scenarios_can_come_in_the_middle_of_an_upgrade_and
         let crossed = parse("crossed", one.text.as_bytes()).expect("what was written parses");
         assert_eq!(crossed.name.as_str(), one.name);
         assert_eq!(crossed.faults.len(), 2, "the change, and what hits it");
+        let declaring = crossed.faults.iter().filter(|planned| match &planned.fault {
+            Fault::Upgrade { .. } => true,
+            Fault::Change { spec, .. } => spec.contains_key("version"),
+            _ => false,
+        });
+        assert_eq!(declaring.count(), 1, "{}: one change of the version", one.name);
     }
     let (down, _) = cross(&scenarios, &version("3.7.3"), &version("3.6.16"));
     assert_eq!(down.len(), up.len());

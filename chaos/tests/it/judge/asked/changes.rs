@@ -13,6 +13,7 @@ const REPLACED: &str = "kind: change, spec: {storage: {storageClassName: fast}},
 const NONE: &str = "kind: change, spec: {service: {annotations: {note: x}}}, effect: none";
 const REFUSED: &str =
     "kind: change, spec: {image: {repository: registry.invalid/etcd}}, effect: refused, for: 1s";
+const NO_VERSION: &str = "kind: change, spec: {version: 3.8.0}, effect: refused, for: 1s";
 /// The first round after the change.
 const FIRST: u64 = 23_500;
 
@@ -137,6 +138,21 @@ pub(super) const CASES: &[Case] = &[
         as_before(tale, &MEMBERS);
         tale.no_quorum(23_600, 28_400);
     }),
+    case("A version was refused, and nobody was touched.", NO_VERSION, Verdict::Pass, &[], |tale| {
+        refused(tale);
+        as_before(tale, &MEMBERS);
+    }),
+    case(
+        "One member was tried with a version that was refused.",
+        NO_VERSION,
+        Verdict::Fail,
+        &[Rule::RestartsExplained],
+        |tale| {
+            refused(tale);
+            tried(tale, MEMBERS[0]);
+            as_before(tale, &MEMBERS);
+        },
+    ),
     case("The status said nothing.", REFUSED, Verdict::Fail, &[Rule::ChangeCarriedOut], |tale| {
         tale.injected(None, 1_000);
         told(tale, 2);

@@ -5,8 +5,8 @@ use chaos::record::Proof;
 use chaos::scenario::EtcdVersion;
 
 use super::super::model::MEMBERS;
-use super::changes::all_restart;
-use super::tale::{BEGIN, Member, Tale};
+use super::changes::{added_first, all_restart};
+use super::tale::{BEGIN, Member, OTHERS, Tale};
 use super::{Case, SEEN};
 
 const UPGRADE: &str = "kind: upgrade, version: 3.7.3";
@@ -138,6 +138,19 @@ pub(super) const CASES: &[Case] = &[
         all_upgraded(tale);
         reached(tale, 3);
     }),
+    // Nothing had happened to the one that left, which is another rule's business.
+    case(
+        "One joined meanwhile with the minor that others still ran.",
+        Verdict::Fail,
+        &[Rule::HealthyVotersKept],
+        |tale| one_joins(tale, "3.6.16"),
+    ),
+    case(
+        "One joined meanwhile with the minor that others only came to.",
+        Verdict::Fail,
+        &[Rule::HealthyVotersKept, Rule::UpgradeInSteps],
+        |tale| one_joins(tale, "3.7.3"),
+    ),
     case("One restarted again later.", Verdict::Fail, &[Rule::RestartsExplained], |tale| {
         declared(tale, "3.6.16", "3.7.3");
         all_restart(tale);
@@ -150,6 +163,17 @@ pub(super) const CASES: &[Case] = &[
         tale.proof(SEEN, None, Proof::VersionSuperseded { by: version("3.6.16") });
     }),
 ];
+
+/// Another member takes the place of the first one, whose process runs the version at first.
+fn one_joins(tale: &mut Tale, version: &str) {
+    declared(tale, "3.6.16", "3.7.3");
+    tale.replaced(MEMBERS[0], OTHERS[0], added_first(23_500));
+    tale.answers_as(OTHERS[0], 23_500, 24_000, version);
+    tale.answers_as(OTHERS[0], 24_000, END, "3.7.3");
+    tale.answers_as(MEMBERS[2], 24_100, END, "3.7.3");
+    tale.answers_as(MEMBERS[1], 24_700, END, "3.7.3");
+    reached(tale, 3);
+}
 
 fn version(text: &str) -> EtcdVersion {
     text.parse().expect("a version")
