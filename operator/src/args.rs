@@ -1,7 +1,7 @@
 //! Command line of the binary: names, help and defaults. It reads nothing but arguments and environment.
 
+use crate::backup::args::{BackupArguments, ListArguments, RestoreArguments, VerifyArguments, parse_limit};
 use clap::{Args, Parser, Subcommand};
-use jiff::SignedDuration;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,6 +58,14 @@ pub enum Command {
             value_parser = crate::manifest::parse_image)]
         image: String,
     },
+    /// Back up an etcd cluster to a store and prove the backup by restoring it; works on any etcd, with or without Kubernetes
+    Backup(BackupArguments),
+    /// List the backups in a store
+    List(ListArguments),
+    /// Prove a backup: restore it into an etcd of its own, and compare with what the cluster had
+    Verify(VerifyArguments),
+    /// Restore a backup: make the data directory of a new cluster's member
+    Restore(RestoreArguments),
     /// Print the names of the deliberately wrong operators that this build can be; fails in a build that has none.
     #[command(hide = true)]
     Mutants,
@@ -89,15 +97,8 @@ pub struct Run {
     pub concurrency: usize,
     /// Compare the data of all voters of a cluster at rest this often, for example 10m or 1h. Each reads all of its data for it
     #[arg(long, env = "COMPARE_DATA_EVERY", default_value = "10m", value_name = "DURATION",
-        value_parser = parse_pause)]
+        value_parser = parse_limit)]
     pub compare_data_every: Duration,
-}
-
-/// A time of at least a second, in the words of Go and Kubernetes.
-fn parse_pause(text: &str) -> Result<Duration, String> {
-    let duration: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
-    let duration = Duration::try_from(duration).map_err(|_| "it is negative".to_owned())?;
-    if duration < Duration::from_secs(1) { Err("it is below one second".to_owned()) } else { Ok(duration) }
 }
 
 /// What the process knows of the pod it runs in, given by the downward API.
@@ -139,10 +140,10 @@ mod tests {
 
     #[test]
     fn a_pause_is_a_time_of_at_least_a_second() {
-        assert_eq!(parse_pause("10m"), Ok(Duration::from_secs(600)));
-        assert_eq!(parse_pause("1s"), Ok(Duration::from_secs(1)));
+        assert_eq!(parse_limit("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(parse_limit("1s"), Ok(Duration::from_secs(1)));
         for wrong in ["", "10", "0s", "999ms", "-1m", "soon"] {
-            assert!(parse_pause(wrong).is_err(), "{wrong}");
+            assert!(parse_limit(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use etcd_operator_core::gate::ListenFamily;
 use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty, Full, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use nix::errno::Errno;
@@ -168,12 +168,21 @@ const LONGEST_BODY: usize = 1 << 20;
 
 /// One GET on a connection of its own, so that nothing is reused from an earlier incarnation of the address.
 pub async fn get(address: &Uri, timeout: Duration) -> Result<(StatusCode, Bytes), GetError> {
-    tokio::time::timeout(timeout, get_without_limit(address))
+    get_with(address, Bytes::new(), timeout).await
+}
+
+/// The same with a body, as etcd's peers ask each other.
+pub async fn get_with(
+    address: &Uri,
+    body: Bytes,
+    timeout: Duration,
+) -> Result<(StatusCode, Bytes), GetError> {
+    tokio::time::timeout(timeout, get_without_limit(address, body))
         .await
         .unwrap_or(Err(GetError::TimedOut(timeout)))
 }
 
-async fn get_without_limit(address: &Uri) -> Result<(StatusCode, Bytes), GetError> {
+async fn get_without_limit(address: &Uri, body: Bytes) -> Result<(StatusCode, Bytes), GetError> {
     let authority = address.authority().ok_or_else(|| GetError::Address(address.to_string()))?;
     let stream = TcpStream::connect((host(authority), authority.port_u16().unwrap_or(80)))
         .await
@@ -182,7 +191,7 @@ async fn get_without_limit(address: &Uri) -> Result<(StatusCode, Bytes), GetErro
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(GetError::Protocol)?;
     let request = Request::get(address.path())
         .header(header::HOST, authority.as_str())
-        .body(Empty::<Bytes>::new())
+        .body(Full::new(body))
         .expect("a parsed address makes a request");
     let exchange = async {
         let response = sender.send_request(request).await.map_err(GetError::Protocol)?;

@@ -7,10 +7,12 @@
 //! 3. [`reconcile`]: one look, in five verbs; [`cluster`]: what they do with an `EtcdCluster`.
 //! 4. [`etcd`], [`http`], [`kept`], [`lease`], [`registration`], [`events`], [`metrics`], [`server`]: what these stand on.
 //! 5. [`gate`]: the other process, in front of every etcd.
-//! 6. [`manifest`]: what installs all this.
+//! 6. [`backup`]: what is done by hand, and by Jobs, with backups.
+//! 7. [`manifest`]: what installs all this.
 
 pub mod args;
 pub mod audit;
+pub mod backup;
 pub mod clock;
 pub mod cluster;
 pub mod controller;

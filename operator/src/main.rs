@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use etcd_operator::args::{Arguments, Command};
+use etcd_operator::backup::commands;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -12,6 +13,10 @@ fn main() -> ExitCode {
         Command::InstallGate { destination } => etcd_operator::gate::install(&destination),
         Command::Crd => etcd_operator::manifest::print_resource_types(),
         Command::Manifest { namespace, image } => etcd_operator::manifest::print_install(namespace, image),
+        Command::Backup(arguments) => commands::backup(&arguments),
+        Command::List(arguments) => commands::list_backups(&arguments),
+        Command::Verify(arguments) => commands::verify(&arguments),
+        Command::Restore(arguments) => commands::restore_backup(&arguments),
         Command::Mutants => etcd_operator::run::print_mutants(),
     };
     match outcome {

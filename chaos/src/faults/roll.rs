@@ -27,8 +27,10 @@ pub(super) async fn carry_out(case: &Case<'_>) -> Result<()> {
 pub(super) async fn see_restarts(case: &Case<'_>, before: &BTreeSet<String>) {
     let restarted = async || {
         let now = pods(case);
-        let whole = case.context.board.borrow().is_whole(tokio::time::Instant::now());
-        Ok((whole && now.len() == before.len() && now.is_disjoint(before)).then_some(now.len()))
+        let board = case.context.board.borrow();
+        let whole = board.is_whole(tokio::time::Instant::now());
+        // Not as many as before: a member that was just being restarted had no pod then.
+        Ok((whole && now.len() == board.size && now.is_disjoint(before)).then_some(now.len()))
     };
     if let Owed::Paid(members) = case.wait_for_operator("another pod of every member", restarted).await {
         case.prove(None, Proof::RestartsSeen { members: members as u64 });

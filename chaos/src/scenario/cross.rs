@@ -52,14 +52,19 @@ pub fn cross(
     let (mut crossed, mut left_out) = (Vec::new(), Vec::new());
     for (scenario, text) in scenarios {
         let file: Value = serde_saphyr::from_str(text).expect("it was parsed as a scenario");
-        for fault in file["faults"].as_array().into_iter().flatten().filter_map(Value::as_object) {
-            let fault = without_time(fault);
+        let all: Vec<&Map<String, Value>> =
+            file["faults"].as_array().into_iter().flatten().filter_map(Value::as_object).collect();
+        for whole in &all {
+            let followers: Vec<Map<String, Value>> =
+                all.iter().filter(|other| follows(other, whole)).map(|other| without_time(other)).collect();
+            let fault = without_time(whole);
             if changes_version(&fault) || seen.contains(&fault) {
                 continue;
             }
             seen.push(fault.clone());
             let name = name(seen.len(), &fault, from < to);
-            let text = format!("{:#}\n", file_of((&name, seen.len()), &file, &fault, from, to));
+            let text =
+                format!("{:#}\n", file_of((&name, seen.len()), &file, (&fault, &followers), (from, to)));
             let of = scenario.name.to_string();
             match parse(&format!("{name}.yaml"), text.as_bytes()) {
                 Ok(_) => crossed.push(Crossed { name, text, of }),
@@ -68,6 +73,11 @@ pub fn cross(
         }
     }
     (crossed, left_out)
+}
+
+/// Whether a fault hits whom another one hit: what the earlier one prepares, only the later one makes felt.
+fn follows(fault: &Map<String, Value>, earlier: &Map<String, Value>) -> bool {
+    fault.get("sameTargetAs").is_some_and(|name| Some(name) == earlier.get("name"))
 }
 
 /// Whether a fault declares a version, be it one that is refused.
@@ -100,18 +110,28 @@ fn name(number: usize, fault: &Map<String, Value>, is_up: bool) -> String {
 fn file_of(
     (name, number): (&str, usize),
     file: &Value,
-    fault: &Map<String, Value>,
-    from: &EtcdVersion,
-    to: &EtcdVersion,
+    (fault, followers): (&Map<String, Value>, &[Map<String, Value>]),
+    (from, to): (&EtcdVersion, &EtcdVersion),
 ) -> Value {
     let size = file["subject"]["cluster"]["size"].as_u64().unwrap_or(3).min(LARGEST_SIZE);
     // What shrinks a cluster was after what let it grow.
     let size = if fault.get("size") == Some(&json!(size)) { size + 2 } else { size };
     let mut hit = fault.clone();
     // What is drawn by the seed is drawn for this name: each comes at another moment.
-    hit.insert("name".to_owned(), json!(format!("hit-{number:02}")));
+    let hit_name = format!("hit-{number:02}");
+    hit.insert("name".to_owned(), json!(hit_name));
     hit.insert("when".to_owned(), json!({ "faultInjected": "change" }));
     hit.insert("jitter".to_owned(), json!(WITHIN));
+    let followers = followers.iter().enumerate().map(|(index, follower)| {
+        let mut follower = follower.clone();
+        follower.remove("target");
+        follower.insert("name".to_owned(), json!(format!("{hit_name}-{}", index + 1)));
+        follower.insert("sameTargetAs".to_owned(), json!(hit_name));
+        follower.insert("when".to_owned(), json!({ "faultInjected": hit_name }));
+        Value::Object(follower)
+    });
+    let change = json!({ "name": "change", "kind": "upgrade", "version": to.as_str(), "at": "1s" });
+    let faults: Vec<Value> = [change, Value::Object(hit)].into_iter().chain(followers).collect();
     let mut expect = file["expect"].as_object().cloned().unwrap_or_default();
     for (key, value) in [("quorumBackWithin", "20s"), ("recoveryWithin", "240s"), ("repairWithin", "300s")] {
         expect.insert(key.to_owned(), json!(value));
@@ -121,10 +141,7 @@ fn file_of(
         "seed": file["seed"],
         "subject": { "cluster": { "size": size, "version": from.as_str(), "soak": "3s" } },
         "load": { "warmUp": "2s", "coolDown": "2s" },
-        "faults": [
-            { "name": "change", "kind": "upgrade", "version": to.as_str(), "at": "1s" },
-            hit,
-        ],
+        "faults": faults,
         "expect": expect,
     });
     if let Some(allow) = file.get("allow") {

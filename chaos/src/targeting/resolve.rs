@@ -15,6 +15,9 @@ pub enum NoTarget {
     /// There is no voter of the kind asked for, or it has no running pod.
     #[error("no {0} with a running pod is there")]
     Nobody(String),
+    /// All are meant, and one has no running pod at this moment.
+    #[error("{0} has no running pod")]
+    PodMissing(String),
     /// The earlier fault hit nobody yet, or whom it hit is gone.
     #[error("no member that {0} hit is there any more")]
     EarlierGone(FaultName),
@@ -33,7 +36,7 @@ pub fn resolve<'a>(
     view: &'a View,
     earlier: &BTreeMap<FaultName, Vec<String>>,
 ) -> Result<Vec<&'a SeenMember>, NoTarget> {
-    let running: Vec<&SeenMember> = view.voters().into_iter().filter(|member| has_pod(member)).collect();
+    let running: Vec<&SeenMember> = view.voters().into_iter().filter(|member| member.has_pod()).collect();
     let is_leader = |member: &SeenMember| Some(member.id) == view.leader;
     let chosen = match target {
         Target::Operator | Target::Cluster => return Ok(Vec::new()),
@@ -51,7 +54,10 @@ pub fn resolve<'a>(
             let spare = view.voters().len().saturating_sub(view.quorum());
             take(running, preference, spare)
         }
-        Target::All => running,
+        Target::All => match view.without_pod() {
+            Some(member) => return Err(NoTarget::PodMissing(member.name.clone())),
+            None => running,
+        },
         Target::SameAs(fault) => {
             let names = earlier.get(fault).map(Vec::as_slice).unwrap_or_default();
             let same: Vec<_> = running.into_iter().filter(|member| names.contains(&member.name)).collect();
@@ -62,10 +68,6 @@ pub fn resolve<'a>(
         }
     };
     if chosen.is_empty() { Err(NoTarget::Nobody(target.to_string())) } else { Ok(chosen) }
-}
-
-fn has_pod(member: &SeenMember) -> bool {
-    member.pod.as_ref().is_some_and(|pod| !pod.terminating && pod.address.is_some())
 }
 
 fn take<'a>(candidates: Vec<&'a SeenMember>, preference: &[u8], count: usize) -> Vec<&'a SeenMember> {

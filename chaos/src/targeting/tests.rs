@@ -122,3 +122,19 @@ fn a_cluster_is_whole_only_with_every_pod_ready_and_nobody_else() {
     view.pods.push(stray);
     assert!(!view.is_whole(3));
 }
+
+#[test]
+fn all_means_nobody_while_one_of_them_has_no_pod() {
+    let all: Vec<String> = (1..=3).map(|id| format!("c-{id}")).collect();
+    assert_eq!(names(&view(3), &Target::All, &[]), Ok(all));
+    let mut going = view(3);
+    if let Some(pod) = &mut going.members[1].pod {
+        pod.terminating = true;
+    }
+    let mut gone = view(3);
+    gone.members[1].pod = None;
+    for view in [going, gone] {
+        assert_eq!(view.without_pod().map(|member| member.name.as_str()), Some("c-2"));
+        assert_eq!(names(&view, &Target::All, &[]), Err(NoTarget::PodMissing("c-2".to_owned())));
+    }
+}

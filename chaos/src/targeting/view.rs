@@ -37,6 +37,14 @@ pub struct SeenMember {
     pub pod: Option<MemberPod>,
 }
 
+impl SeenMember {
+    /// Whether it has a pod that stays, and that can be reached.
+    #[must_use]
+    pub fn has_pod(&self) -> bool {
+        self.pod.as_ref().is_some_and(|pod| !pod.terminating && pod.address.is_some())
+    }
+}
+
 /// What the harness knows about the cluster at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
@@ -75,6 +83,12 @@ impl View {
         let mut voters: Vec<&SeenMember> = self.members.iter().filter(|member| !member.learner).collect();
         voters.sort_by(|left, right| (&left.name, left.id).cmp(&(&right.name, right.id)));
         voters
+    }
+
+    /// A voter whose pod is not there, or on its way out: it will come back as another pod, at another address.
+    #[must_use]
+    pub fn without_pod(&self) -> Option<&SeenMember> {
+        self.voters().into_iter().find(|member| !member.has_pod())
     }
 
     /// How many voters must answer for a write to be committed.

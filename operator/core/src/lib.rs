@@ -8,11 +8,13 @@
 //! 6. [`explained`]: reasons with what they mean, for all kinds of objects.
 //! 7. [`key`], [`seen`]: which object is looked at, and what watches have told of those beside it.
 //! 8. [`cluster`]: what is decided about an `EtcdCluster`.
+//! 9. [`backup`]: what is decided about backups.
 //!
 //! Nothing here does anything: no clock, no randomness, no file, no network, no task. Time and [`names::Entropy`] come from the
 //! shell. Equal inputs give equal outputs, byte for byte.
 
 pub mod api;
+pub mod backup;
 pub mod cluster;
 pub mod etcd_options;
 pub mod explained;

@@ -3,7 +3,7 @@
 use super::{Access, BoxFuture, EtcdError, EtcdMember, EtcdPort, MemberList};
 use etcd_client::{
     AlarmAction, AlarmOptions, AlarmType, Certificate, Client, ConnectOptions, DowngradeOptions, Error,
-    GetOptions, Identity, MemberAddOptions, TlsOptions,
+    GetOptions, GetResponse, Identity, MemberAddOptions, TlsOptions,
 };
 use etcd_operator_core::cluster::desired::Line;
 use etcd_operator_core::cluster::observed::{
@@ -42,7 +42,7 @@ impl Default for ConnectionSettings {
 /// Makes connections to real members.
 #[derive(Debug, Clone, Default)]
 pub struct Connector {
-    settings: ConnectionSettings,
+    pub(super) settings: ConnectionSettings,
 }
 
 impl Connector {
@@ -54,12 +54,7 @@ impl Connector {
 
 impl EtcdPort for Connector {
     fn member(&self, endpoint: &Endpoint, access: &Access) -> Arc<dyn EtcdMember> {
-        Arc::new(Connection {
-            endpoint: endpoint.clone(),
-            access: access.clone(),
-            settings: self.settings.clone(),
-            client: OnceCell::new(),
-        })
+        Arc::new(self.connection(endpoint, access))
     }
 
     fn call_timeout(&self) -> Duration {
@@ -69,14 +64,19 @@ impl EtcdPort for Connector {
 
 /// One endpoint, for one look at a cluster: a connection kept across a member's restart would answer with the old one's silence.
 pub struct Connection {
-    endpoint: Endpoint,
-    access: Access,
-    settings: ConnectionSettings,
+    pub(super) endpoint: Endpoint,
+    pub(super) access: Access,
+    pub(super) settings: ConnectionSettings,
     client: OnceCell<Client>,
 }
 
 impl Connection {
-    async fn client(&self) -> Result<Client, Error> {
+    pub(super) fn new(endpoint: &Endpoint, access: &Access, settings: &ConnectionSettings) -> Self {
+        let (endpoint, access, settings) = (endpoint.clone(), access.clone(), settings.clone());
+        Self { endpoint, access, settings, client: OnceCell::new() }
+    }
+
+    pub(super) async fn client(&self) -> Result<Client, Error> {
         self.client.get_or_try_init(|| self.connect(self.settings.call_timeout)).await.cloned()
     }
 
@@ -84,10 +84,17 @@ impl Connection {
         Client::connect([self.endpoint.to_string()], Some(self.options(call_timeout))).await
     }
 
+    /// For calls that may last as long as they bring something.
+    pub(super) async fn connect_for_long(&self) -> Result<Client, Error> {
+        Client::connect([self.endpoint.to_string()], Some(self.options_without_bound())).await
+    }
+
     fn options(&self, call_timeout: Duration) -> ConnectOptions {
-        let options = ConnectOptions::new()
-            .with_connect_timeout(self.settings.connect_timeout)
-            .with_timeout(call_timeout);
+        self.options_without_bound().with_timeout(call_timeout)
+    }
+
+    fn options_without_bound(&self) -> ConnectOptions {
+        let options = ConnectOptions::new().with_connect_timeout(self.settings.connect_timeout);
         let options = match &self.access.user {
             Some(user) => options.with_user(user.name.clone(), user.password.0.clone()),
             None => options,
@@ -111,11 +118,14 @@ impl Connection {
 
     /// Bounds a call as a whole: the client's own time-outs do not cover a connection that is accepted and then
     /// never answers.
-    async fn bounded<T>(&self, call: impl Future<Output = Result<T, Error>> + Send) -> Result<T, EtcdError> {
+    pub(super) async fn bounded<T>(
+        &self,
+        call: impl Future<Output = Result<T, Error>> + Send,
+    ) -> Result<T, EtcdError> {
         self.bounded_by(self.settings.call_timeout, call).await
     }
 
-    async fn bounded_by<T>(
+    pub(super) async fn bounded_by<T>(
         &self,
         bound: Duration,
         call: impl Future<Output = Result<T, Error>> + Send,
@@ -147,7 +157,7 @@ impl Connection {
             // least that new. A refusal for want of credentials comes after that wait.
             match read(&mut client).await {
                 Err(Error::GRpcStatus(status)) if is_for_credentials(status.message()) => {}
-                other => other?,
+                other => drop(other?),
             }
             let response = client.member_list().await?;
             let mut members: Vec<_> = response.members().iter().map(listed).collect();
@@ -269,7 +279,7 @@ impl EtcdMember for Connection {
     }
 
     fn read(&self) -> BoxFuture<'_, Result<(), EtcdError>> {
-        Box::pin(self.bounded(async { read(&mut self.client().await?).await }))
+        Box::pin(self.bounded(async { read(&mut self.client().await?).await.map(drop) }))
     }
 
     fn members(&self) -> BoxFuture<'_, Result<MemberList, EtcdError>> {
@@ -320,9 +330,9 @@ impl EtcdMember for Connection {
 }
 
 /// A linearizable read of a key that need not exist.
-async fn read(client: &mut Client) -> Result<(), Error> {
+pub(super) async fn read(client: &mut Client) -> Result<GetResponse, Error> {
     let options = GetOptions::new().with_keys_only().with_limit(1);
-    client.get("etcd.operators.rs/linearizable-read", Some(options)).await.map(drop)
+    client.get("etcd.operators.rs/linearizable-read", Some(options)).await
 }
 
 fn cluster_id(header: Option<&etcd_client::ResponseHeader>) -> ClusterId {
@@ -360,7 +370,7 @@ fn is_for_credentials(message: &str) -> bool {
 }
 
 /// What is known of a failed call's effect. In doubt it is unclear.
-fn classify(endpoint: &Endpoint, error: Error) -> EtcdError {
+pub(super) fn classify(endpoint: &Endpoint, error: Error) -> EtcdError {
     let endpoint = endpoint.clone();
     match error {
         Error::GRpcStatus(status) => {

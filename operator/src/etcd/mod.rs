@@ -3,9 +3,11 @@
 
 mod access;
 mod client;
+mod snapshot;
 
 pub use access::{Access, Identity, Pem, Secret, User};
 pub use client::{Connection, ConnectionSettings, Connector};
+pub use snapshot::{SnapshotBytes, SnapshotStream};
 
 use etcd_operator_core::cluster::observed::{Alarm, DataHash, EtcdAnswer, ListedMember};
 use etcd_operator_core::cluster::plan::DowngradeRequest;

@@ -54,6 +54,20 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Reads a URL of scheme, host and port, such as `https://10.0.0.1:2379`; nothing else.
+    pub fn parse(text: &str) -> Option<Endpoint> {
+        let (scheme, authority) = text.split_once("://")?;
+        let scheme = Scheme::ALL.into_iter().find(|known| known.as_str() == scheme)?;
+        let (address, port) = authority.strip_suffix('/').unwrap_or(authority).rsplit_once(':')?;
+        let in_brackets = address.strip_prefix('[').and_then(|address| address.strip_suffix(']'));
+        let is_host = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
+        let address = match in_brackets {
+            Some(address) => address.parse::<std::net::Ipv6Addr>().ok()?.to_string(),
+            None => Some(address).filter(|host| !host.is_empty() && host.chars().all(is_host))?.to_owned(),
+        };
+        Some(Endpoint { scheme, address, port: port.parse().ok().filter(|port| *port != 0)? })
+    }
+
     /// etcd's client port at a pod's address.
     pub fn of_clients(scheme: Scheme, address: &str) -> Endpoint {
         Endpoint { scheme, address: address.to_owned(), port: CLIENT_PORT }
@@ -74,5 +88,32 @@ impl Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}://{}", self.scheme, self.authority())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_read_as_it_is_written() {
+        for text in
+            ["http://10.0.0.1:2379", "https://[fd00::1]:2379", "https://etcd-0.etcd.default.svc:12379"]
+        {
+            assert_eq!(Endpoint::parse(text).map(|endpoint| endpoint.to_string()).as_deref(), Some(text));
+        }
+        assert_eq!(Endpoint::parse("http://a:1/"), Endpoint::parse("http://a:1"));
+        for text in [
+            "10.0.0.1:2379",
+            "ftp://a:1",
+            "http://a",
+            "http://:1",
+            "http://a:0",
+            "http://a:x",
+            "http://u@a:1",
+            "http://a:1/b",
+        ] {
+            assert_eq!(Endpoint::parse(text), None, "{text}");
+        }
     }
 }

@@ -278,9 +278,14 @@ impl Entropy {
     }
 
     fn draw_member_name(&self, cluster: &ClusterIdentity, draw: u64) -> MemberName {
-        let digest = self.derive("member", &draw.to_string());
-        let suffix = digest[..MemberName::SUFFIX_LENGTH].iter().map(|byte| char::from(b'a' + byte % 26));
-        MemberName(format!("{}-{}", cluster.name, suffix.collect::<String>()))
+        let suffix = self.letters("member", &draw.to_string(), MemberName::SUFFIX_LENGTH);
+        MemberName(format!("{}-{suffix}", cluster.name))
+    }
+
+    /// Small letters for a name, at most as many as there are random bytes.
+    pub fn letters(&self, purpose: &str, subject: &str, count: usize) -> String {
+        let digest = self.derive(purpose, subject);
+        digest.iter().take(count).map(|byte| char::from(b'a' + byte % 26)).collect()
     }
 
     /// The identity of the permit that this plan gives to a member.

@@ -1,0 +1,233 @@
+//! The four commands: each opens the store, does one thing, and says what came of it. What they print to standard output is their result;
+//! all else goes to standard error.
+
+use super::Context;
+use super::args::{
+    BackupArguments, ListArguments, Output, ProofArguments, RestoreArguments, StoreArguments,
+    VerifyArguments, WhichArguments,
+};
+use super::list::{Listed, json, list, table};
+use super::prove::{Proved, prove};
+use super::restore::restore;
+use super::store::open;
+use super::take::{Order, TakeError, remove, take};
+use crate::clock::{RandomIdentifiers, SystemClock};
+use crate::etcd::{Connector, User};
+use anyhow::{Context as _, bail};
+use etcd_operator_core::backup::inventory::{Backup, find};
+use etcd_operator_core::backup::manifest::{Manifest, Proof};
+use etcd_operator_core::backup::restoring::{Member, Revisions};
+use futures::FutureExt;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// A snapshot that cannot be compared is taken again so often.
+const ATTEMPTS: u32 = 3;
+
+/// Backs a cluster up, and proves the backup.
+pub fn backup(arguments: &BackupArguments) -> anyhow::Result<()> {
+    run(&arguments.store, async |context| {
+        let access = arguments.etcd.access()?;
+        let user = access.user.clone();
+        let order = Order { endpoints: arguments.etcd.endpoints.clone(), access, within: arguments.within };
+        for attempt in 1..=ATTEMPTS {
+            let manifest = match take(context, &order).await {
+                Err(TakeError::Compacted(error)) if attempt < ATTEMPTS => {
+                    (context.say)(&format!("taking another one: {error}"));
+                    continue;
+                }
+                taken => taken?,
+            };
+            let proof = if arguments.no_proof { None } else { Some(&arguments.proof) };
+            match keep_if_good(context, &manifest, proof, user.as_ref()).await? {
+                Kept::Yes => {
+                    println!("{}", manifest.name);
+                    return Ok(());
+                }
+                Kept::TakeAgain(why) => (context.say)(&format!("taking another one: {why}")),
+            }
+        }
+        bail!("no snapshot could be compared with the cluster in {ATTEMPTS} attempts");
+    })
+}
+
+/// What became of a backup that was just taken.
+enum Kept {
+    Yes,
+    TakeAgain(String),
+}
+
+/// Proves a backup that was just taken. One that is not good does not stay.
+async fn keep_if_good(
+    context: &Context,
+    manifest: &Manifest,
+    proof: Option<&ProofArguments>,
+    user: Option<&User>,
+) -> anyhow::Result<Kept> {
+    let Some(arguments) = proof else {
+        (context.say)("not proved");
+        return Ok(Kept::Yes);
+    };
+    match prove_in(context, manifest, arguments, user).await? {
+        Proved::Good(proof) => {
+            context.store.write(&manifest.id(), &proof, true).await?;
+            (context.say)(&describe(&proof));
+            Ok(Kept::Yes)
+        }
+        Proved::Incomparable(why) => {
+            remove(&context.store, &manifest.id()).await?;
+            Ok(Kept::TakeAgain(why))
+        }
+        Proved::Bad(why) => {
+            remove(&context.store, &manifest.id()).await?;
+            bail!("the backup was not what the cluster had, and is removed: {why}");
+        }
+    }
+}
+
+/// Lists backups.
+pub fn list_backups(arguments: &ListArguments) -> anyhow::Result<()> {
+    run(&arguments.store, async |context| {
+        let listed = list(&context.store).await?;
+        tell_unreadable(context, &listed);
+        match arguments.output {
+            Output::Table if listed.backups.is_empty() => (context.say)("no backups"),
+            Output::Table => print!("{}", table(&listed.backups)),
+            Output::Json => print!("{}", json(&listed.backups)),
+        }
+        Ok(())
+    })
+}
+
+/// Proves a backup that is there.
+pub fn verify(arguments: &VerifyArguments) -> anyhow::Result<()> {
+    run(&arguments.store, async |context| {
+        let backup = chosen(context, &arguments.which).await?;
+        let manifest = &backup.manifest;
+        match prove_in(context, manifest, &arguments.proof, None).await? {
+            Proved::Good(proof) => {
+                // One that knows the number of keys stays, unless this one knows it too.
+                let knows_more =
+                    backup.proof.as_ref().is_some_and(|old| old.keys.is_some() && proof.keys.is_none());
+                if !knows_more {
+                    context.store.write(&manifest.id(), &proof, true).await?;
+                }
+                println!("{}: {}", manifest.name, describe(&proof));
+                Ok(())
+            }
+            Proved::Incomparable(why) => {
+                bail!("{} cannot be compared with what the cluster had: {why}", manifest.name)
+            }
+            Proved::Bad(why) => bail!("{} is not what the cluster had: {why}", manifest.name),
+        }
+    })
+}
+
+/// Restores a backup.
+pub fn restore_backup(arguments: &RestoreArguments) -> anyhow::Result<()> {
+    run(&arguments.store, async |context| {
+        let backup = chosen(context, &arguments.which).await?;
+        let manifest = &backup.manifest;
+        if backup.proof.is_none() {
+            (context.say)(&format!("{} was never proved by restoring it", manifest.name));
+        }
+        (context.say)(&format!("restoring {} of cluster {}", manifest.name, manifest.cluster_id));
+        let member = Member {
+            name: &arguments.name,
+            initial_cluster: &arguments.initial_cluster,
+            token: &arguments.initial_cluster_token,
+            peer_urls: &arguments.initial_advertise_peer_urls,
+        };
+        let revisions = match arguments.bump_revision {
+            0 => Revisions::Kept,
+            by => Revisions::Bumped(by),
+        };
+        restore(context, manifest, &arguments.tools, &arguments.data_dir, &member, revisions).await?;
+        if manifest.authentication {
+            (context.say)("users and roles are in force in it, with the passwords of that time");
+        }
+        println!("{}", arguments.data_dir.display());
+        Ok(())
+    })
+}
+
+/// The backup that is meant, of all that can be read.
+async fn chosen(context: &Context, which: &WhichArguments) -> anyhow::Result<Backup> {
+    let listed = list(&context.store).await?;
+    tell_unreadable(context, &listed);
+    Ok(find(&listed.backups, which.cluster, &which.wanted())?.clone())
+}
+
+fn tell_unreadable(context: &Context, listed: &Listed) {
+    for error in &listed.unreadable {
+        (context.say)(&crate::telemetry::chain(error));
+    }
+}
+
+async fn prove_in(
+    context: &Context,
+    manifest: &Manifest,
+    arguments: &ProofArguments,
+    user: Option<&User>,
+) -> anyhow::Result<Proved> {
+    (context.say)(&format!("proving {} by restoring it", manifest.name));
+    let scratch = arguments.scratch();
+    let proving = prove(context, manifest, &arguments.tools, &scratch, user);
+    let proved = tokio::select! {
+        biased;
+        () = (context.interrupted)() => bail!("interrupted; {} is stored, and not proved", manifest.name),
+        proved = proving => proved,
+    };
+    proved.with_context(|| format!("failed to prove {}", manifest.name))
+}
+
+fn describe(proof: &Proof) -> String {
+    let keys = proof.keys.map_or("keys not counted".to_owned(), |keys| format!("{keys} keys"));
+    format!("proved: it ends at revision {}, {keys}, and has the cluster's hash", proof.revision)
+}
+
+/// Opens the store, and does what a command does.
+fn run(
+    store: &StoreArguments,
+    command: impl AsyncFnOnce(&Context) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    // The first user of TLS in a process installs the provider for all; another one being there would do as well.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("failed to start a runtime")?.block_on(async {
+        let mut signals = JoinSet::new();
+        let interrupted = wait_for_signals(&mut signals)?;
+        let context = Context {
+            store: open(store.store.clone(), &store.options()?)?,
+            connector: Connector::default(),
+            clock: Arc::new(SystemClock::new()),
+            identifiers: Arc::new(RandomIdentifiers),
+            say: Box::new(|text| eprintln!("{text}")),
+            interrupted: Box::new(move || {
+                let mut interrupted = interrupted.clone();
+                async move { drop(interrupted.wait_for(|is_so| *is_so).await) }.boxed()
+            }),
+        };
+        command(&context).await
+    })
+}
+
+/// Whether Ctrl-C was pressed, or somebody asked the process to end.
+fn wait_for_signals(tasks: &mut JoinSet<()>) -> anyhow::Result<watch::Receiver<bool>> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed to wait for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("failed to wait for SIGTERM")?;
+    let (told, interrupted) = watch::channel(false);
+    tasks.spawn(async move {
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        told.send_replace(true);
+        // Whoever waits must not take the end of this task for silence.
+        std::future::pending::<()>().await;
+    });
+    Ok(interrupted)
+}

@@ -1,0 +1,108 @@
+//! What a store holds, read for people and programs. What cannot be read is named, and hides nothing else.
+
+use super::store::{DocumentError, Store, StoreError};
+use etcd_operator_core::backup::inventory::{Backup, Inventory};
+use etcd_operator_core::backup::layout::Part;
+use serde::Serialize;
+
+/// All backups of a store.
+#[derive(Debug)]
+pub struct Listed {
+    /// Those that can be read, by cluster and name.
+    pub backups: Vec<Backup>,
+    /// What lies there besides.
+    pub inventory: Inventory,
+    /// What cannot be read, and why.
+    pub unreadable: Vec<DocumentError>,
+}
+
+/// Reads all manifests and proofs.
+pub async fn list(store: &Store) -> Result<Listed, StoreError> {
+    let inventory = store.list().await?;
+    let (mut backups, mut unreadable) = (Vec::new(), Vec::new());
+    for id in inventory.backups() {
+        let manifest = match store.manifest(id).await {
+            Ok(Some(manifest)) => manifest,
+            // Deleted meanwhile.
+            Ok(None) => continue,
+            Err(error) => {
+                unreadable.push(error);
+                continue;
+            }
+        };
+        let has_proof = inventory.folders[id].contains(&Part::Proof);
+        let proof = if has_proof { store.document(id).await } else { Ok(None) };
+        let proof = proof.unwrap_or_else(|error| {
+            unreadable.push(error);
+            None
+        });
+        backups.push(Backup { manifest, proof });
+    }
+    Ok(Listed { backups, inventory, unreadable })
+}
+
+/// A table for people.
+pub fn table(backups: &[Backup]) -> String {
+    let head = ["NAME", "CLUSTER", "ETCD", "REVISION", "SIZE", "STORED", "PROVED", "KEYS"].map(str::to_owned);
+    let rows = backups.iter().map(|backup| {
+        let Backup { manifest, proof } = backup;
+        let of_proof = |said: &dyn Fn(&etcd_operator_core::backup::manifest::Proof) -> String| {
+            proof.as_ref().map_or("-".to_owned(), said)
+        };
+        let keys = proof.as_ref().and_then(|proof| proof.keys);
+        [
+            manifest.name.to_string(),
+            manifest.cluster_id.to_string(),
+            manifest.etcd_version.to_string(),
+            manifest.data.revision.to_string(),
+            size(manifest.snapshot.bytes),
+            size(manifest.snapshot.stored_bytes),
+            of_proof(&|proof| format!("{:.0}", proof.proved_at)),
+            keys.map_or("-".to_owned(), |keys| keys.to_string()),
+        ]
+    });
+    let rows: Vec<[String; 8]> = std::iter::once(head).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..8).map(width).collect();
+    let line = |row: &[String; 8]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("   ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+/// The same for programs: one document, a list.
+pub fn json(backups: &[Backup]) -> String {
+    #[derive(Serialize)]
+    struct Item<'a> {
+        manifest: &'a etcd_operator_core::backup::manifest::Manifest,
+        proof: &'a Option<etcd_operator_core::backup::manifest::Proof>,
+    }
+    let items: Vec<Item<'_>> =
+        backups.iter().map(|Backup { manifest, proof }| Item { manifest, proof }).collect();
+    serde_json::to_string_pretty(&items).expect("plain fields are JSON") + "\n"
+}
+
+/// A length for people.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{} KiB", bytes >> 10),
+        1_048_576..1_073_741_824 => format!("{} MiB", bytes >> 20),
+        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_told_in_the_unit_that_fits() {
+        for (bytes, said) in
+            [(0, "0 B"), (1023, "1023 B"), (20_512, "20 KiB"), (3 << 20, "3 MiB"), (2_684_354_560, "2.5 GiB")]
+        {
+            assert_eq!(size(bytes), said);
+        }
+    }
+}

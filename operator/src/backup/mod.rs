@@ -1,0 +1,42 @@
+//! Backups by hand, and by the Jobs that do the same: [`take`] one, [`prove`] one, [`list`] them, [`restore`] one. All of it works
+//! without Kubernetes, on any etcd and any [`store`], since who needs a backup may have nothing else left. In reading order: [`commands`]
+//! is the table of contents; [`squeeze`] and [`fetch`] are the two ways of a snapshot's bytes; [`tools`] and [`throwaway`] run etcd's own
+//! programs. Which member, which backup, what is the same: that is decided in the core.
+
+pub mod args;
+pub mod commands;
+pub mod fetch;
+pub mod list;
+pub mod prove;
+pub mod restore;
+pub mod squeeze;
+pub mod store;
+pub mod take;
+pub mod throwaway;
+pub mod tools;
+
+use crate::clock::{SharedClock, SharedIdentifiers};
+use crate::etcd::Connector;
+use futures::future::BoxFuture;
+use store::Store;
+
+/// What every one of the commands needs.
+pub struct Context {
+    /// The store.
+    pub store: Store,
+    /// Makes connections to members.
+    pub connector: Connector,
+    /// Dates what is written.
+    pub clock: SharedClock,
+    /// Names what is new.
+    pub identifiers: SharedIdentifiers,
+    /// Tells people how far it is.
+    pub say: Box<dyn Fn(&str) + Send + Sync>,
+    /// Ends once somebody wants us to end.
+    pub interrupted: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
+}
+
+/// Who wrote an object of ours.
+pub fn written_by() -> String {
+    concat!("etcd-operator ", env!("CARGO_PKG_VERSION")).to_owned()
+}

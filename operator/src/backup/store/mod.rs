@@ -1,0 +1,177 @@
+//! A store of backups: objects below one folder of a bucket or a file system. It names the store's own answer in every error, and
+//! decides nothing about backups.
+
+mod open;
+mod upload;
+
+pub use open::{Options, open};
+pub use upload::{PART_BYTES, Upload};
+
+use bytes::Bytes;
+use etcd_operator_core::backup::inventory::Inventory;
+use etcd_operator_core::backup::layout::{BackupId, Part};
+use etcd_operator_core::backup::location::{Location, without_queries};
+use etcd_operator_core::backup::manifest::{self, Document, NoDocument};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::multipart::MultipartStore;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode};
+use std::path::PathBuf;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// The store did not do what it was asked for.
+#[derive(Debug, Error)]
+#[error("{store} failed to {what}: {answer}")]
+pub struct StoreError {
+    /// Which store.
+    pub store: String,
+    /// What it was to do.
+    pub what: String,
+    /// In its own words.
+    pub answer: String,
+    /// There is no such object.
+    pub is_missing: bool,
+}
+
+/// Why an object of ours could not be read.
+#[derive(Debug, Error)]
+pub enum DocumentError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It says something else.
+    #[error("failed to understand {path}")]
+    Text {
+        /// Which.
+        path: String,
+        /// What is wrong with it.
+        #[source]
+        source: NoDocument,
+    },
+}
+
+/// How objects are stored that are too large for one request.
+#[derive(Clone)]
+enum Parts {
+    /// In parts, by an upload that has an ID.
+    Remote(Arc<dyn MultipartStore>),
+    /// In a file beside the object, which takes its place at the end. The folder, to find what was left of it.
+    Folder(PathBuf),
+}
+
+/// An open store.
+#[derive(Clone)]
+pub struct Store {
+    location: Location,
+    folder: String,
+    objects: Arc<dyn ObjectStore>,
+    parts: Parts,
+}
+
+impl Store {
+    /// Its location, for messages.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    fn at(&self, path: &str) -> Path {
+        Path::from_iter(self.folder.split('/').chain(path.split('/')).filter(|part| !part.is_empty()))
+    }
+
+    fn failed(&self, what: impl FnOnce() -> String) -> impl FnOnce(object_store::Error) -> StoreError {
+        let (store, what) = (self.location.to_string(), what());
+        move |error| StoreError {
+            store,
+            what,
+            is_missing: matches!(error, object_store::Error::NotFound { .. }),
+            answer: without_queries(&error.to_string()),
+        }
+    }
+
+    /// Everything in it.
+    pub async fn list(&self) -> Result<Inventory, StoreError> {
+        let below = self.at("");
+        let paths = self.objects.list(Some(&below)).map_ok(|object| object.location).map_ok(|path| {
+            let inside = path
+                .prefix_match(&below)
+                .map(|parts| parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/"));
+            inside.unwrap_or_else(|| path.to_string())
+        });
+        let paths: Vec<String> =
+            paths.try_collect().await.map_err(self.failed(|| "list its objects".to_owned()))?;
+        Ok(Inventory::of(paths))
+    }
+
+    /// What one of our objects says; nothing if it is not there.
+    pub async fn document<D: Document>(&self, id: &BackupId) -> Result<Option<D>, DocumentError> {
+        let path = id.path(D::PART);
+        let Some(bytes) = self.small(&path).await? else { return Ok(None) };
+        manifest::read(&bytes).map(Some).map_err(|source| DocumentError::Text { path, source })
+    }
+
+    /// The manifest in a backup's folder, if it is there and that backup's.
+    pub async fn manifest(&self, id: &BackupId) -> Result<Option<manifest::Manifest>, DocumentError> {
+        let path = id.path(Part::Manifest);
+        let Some(bytes) = self.small(&path).await? else { return Ok(None) };
+        manifest::read_at(id, &bytes).map(Some).map_err(|source| DocumentError::Text { path, source })
+    }
+
+    async fn small(&self, path: &str) -> Result<Option<Bytes>, StoreError> {
+        let read = async { self.objects.get(&self.at(path)).await?.bytes().await };
+        match read.await.map_err(self.failed(|| format!("read {path}"))) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.is_missing => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes one of our objects. One that is there already is left as it is, and that is an error, unless it may be replaced.
+    pub async fn write<D: Document>(
+        &self,
+        id: &BackupId,
+        document: &D,
+        may_replace: bool,
+    ) -> Result<(), StoreError> {
+        let path = id.path(D::PART);
+        let mode = if may_replace { PutMode::Overwrite } else { PutMode::Create };
+        let text = manifest::write(document);
+        self.objects
+            .put_opts(&self.at(&path), text.into(), mode.into())
+            .await
+            .map(drop)
+            .map_err(self.failed(|| format!("write {path}")))
+    }
+
+    /// The length of an object.
+    pub async fn length(&self, id: &BackupId, part: Part) -> Result<u64, StoreError> {
+        let path = id.path(part);
+        let found = self.objects.head(&self.at(&path)).await;
+        found.map(|object| object.size).map_err(self.failed(|| format!("tell the length of {path}")))
+    }
+
+    /// The bytes of an object, as they come.
+    pub async fn stream(
+        &self,
+        id: &BackupId,
+        part: Part,
+    ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
+        let path = id.path(part);
+        let found =
+            self.objects.get(&self.at(&path)).await.map_err(self.failed(|| format!("read {path}")))?;
+        let store = self.clone();
+        let bytes =
+            found.into_stream().map(move |bytes| bytes.map_err(store.failed(|| format!("read {path}"))));
+        Ok(bytes.boxed())
+    }
+
+    /// Deletes an object. One that is not there is deleted.
+    pub async fn delete(&self, id: &BackupId, part: Part) -> Result<(), StoreError> {
+        let path = id.path(part);
+        match self.objects.delete(&self.at(&path)).await.map_err(self.failed(|| format!("delete {path}"))) {
+            Err(error) if error.is_missing => Ok(()),
+            other => other,
+        }
+    }
+}

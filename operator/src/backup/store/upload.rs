@@ -1,0 +1,155 @@
+//! An upload of an object in parts, whose memory is a few parts whatever the object's length. It ends by being completed or aborted;
+//! what was neither is left for whoever finds its ID.
+
+use super::{Parts, Store, StoreError};
+use bytes::Bytes;
+use etcd_operator_core::backup::layout::{BackupId, Part};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesOrdered;
+use object_store::multipart::{MultipartStore, PartId};
+use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStoreExt};
+use std::sync::Arc;
+
+/// Every part but the last is exactly so long: some stores want equal ones, and none takes ones below 5 MiB. With 10,000 parts, the
+/// most that S3 takes, a compressed snapshot may have 78 GiB.
+pub const PART_BYTES: usize = 8 << 20;
+/// So many parts are under way at once.
+const AT_ONCE: usize = 3;
+
+enum Target {
+    Remote { store: Arc<dyn MultipartStore>, id: String },
+    Folder(Box<dyn MultipartUpload>),
+}
+
+/// An upload that was begun.
+pub struct Upload {
+    store: Store,
+    name: String,
+    path: Path,
+    target: Target,
+    under_way: FuturesOrdered<BoxFuture<'static, object_store::Result<Option<PartId>>>>,
+    stored: Vec<PartId>,
+    count: usize,
+}
+
+impl Store {
+    /// Begins to store an object in parts.
+    pub async fn begin(&self, id: &BackupId, part: Part) -> Result<Upload, StoreError> {
+        let name = id.path(part);
+        let path = self.at(&name);
+        let target = async {
+            Ok(match &self.parts {
+                Parts::Remote(store) => {
+                    Target::Remote { store: store.clone(), id: store.create_multipart(&path).await? }
+                }
+                Parts::Folder(_) => Target::Folder(self.objects.put_multipart(&path).await?),
+            })
+        };
+        let target = target.await.map_err(self.failed(|| format!("begin an upload of {name}")))?;
+        let under_way = FuturesOrdered::new();
+        Ok(Upload { store: self.clone(), name, path, target, under_way, stored: Vec::new(), count: 0 })
+    }
+
+    /// Ends an upload that somebody else began and nobody carries on. One that is gone is ended.
+    pub async fn abort(&self, id: &BackupId, part: Part, upload_id: Option<&str>) -> Result<(), StoreError> {
+        let name = id.path(part);
+        match (&self.parts, upload_id) {
+            (Parts::Remote(store), Some(upload_id)) => {
+                let ended = store.abort_multipart(&self.at(&name), &upload_id.to_owned()).await;
+                match ended.map_err(self.failed(|| format!("abort the upload of {name}"))) {
+                    Err(error) if error.is_missing => Ok(()),
+                    other => other,
+                }
+            }
+            (Parts::Remote(_), None) => Ok(()),
+            (Parts::Folder(root), _) => remove_staged(&root.join(&name)).map_err(|error| StoreError {
+                store: self.location.to_string(),
+                what: format!("remove what was left of {name}"),
+                answer: error.to_string(),
+                is_missing: false,
+            }),
+        }
+    }
+}
+
+/// Removes the files beside an object that were to take its place: they have its name, `#` and a number.
+fn remove_staged(object: &std::path::Path) -> std::io::Result<()> {
+    let (Some(folder), Some(name)) = (object.parent(), object.file_name()) else { return Ok(()) };
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    let staged = format!("{}#", name.to_string_lossy());
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&staged) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+impl Upload {
+    /// The store's ID of it, by which it can be aborted.
+    pub fn id(&self) -> Option<&str> {
+        match &self.target {
+            Target::Remote { id, .. } => Some(id),
+            Target::Folder(_) => None,
+        }
+    }
+
+    /// Adds the next part, once fewer than [`AT_ONCE`] are under way.
+    pub async fn add(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        while self.under_way.len() >= AT_ONCE {
+            self.settle_one().await?;
+        }
+        let index = self.count;
+        self.count += 1;
+        let part: BoxFuture<'static, object_store::Result<Option<PartId>>> = match &mut self.target {
+            Target::Remote { store, id } => {
+                let (store, id, path) = (store.clone(), id.clone(), self.path.clone());
+                Box::pin(async move { store.put_part(&path, &id, index, bytes.into()).await.map(Some) })
+            }
+            Target::Folder(upload) => {
+                let stored = upload.put_part(bytes.into());
+                Box::pin(async move { stored.await.map(|()| None) })
+            }
+        };
+        self.under_way.push_back(part);
+        Ok(())
+    }
+
+    async fn settle_one(&mut self) -> Result<(), StoreError> {
+        if let Some(settled) = self.under_way.next().await {
+            let part = settled.map_err(self.store.failed(|| format!("store a part of {}", self.name)))?;
+            self.stored.extend(part);
+        }
+        Ok(())
+    }
+
+    /// Makes the object of its parts.
+    pub async fn complete(&mut self) -> Result<(), StoreError> {
+        while !self.under_way.is_empty() {
+            self.settle_one().await?;
+        }
+        let completed = match &mut self.target {
+            Target::Remote { store, id } => {
+                store.complete_multipart(&self.path, id, std::mem::take(&mut self.stored)).await
+            }
+            Target::Folder(upload) => upload.complete().await,
+        };
+        completed.map(drop).map_err(self.store.failed(|| format!("put {} together", self.name)))
+    }
+
+    /// Takes back what was stored of it.
+    pub async fn abort(mut self) -> Result<(), StoreError> {
+        self.under_way.clear();
+        let aborted = match &mut self.target {
+            Target::Remote { store, id } => store.abort_multipart(&self.path, id).await,
+            Target::Folder(upload) => upload.abort().await,
+        };
+        aborted.map_err(self.store.failed(|| format!("abort the upload of {}", self.name)))
+    }
+}

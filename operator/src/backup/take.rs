@@ -1,0 +1,317 @@
+//! Takes one backup: from a member that is fit for it, through the compressor, into the store, and the manifest last. What fails on the
+//! way is taken back; what was killed on the way is taken back by the next one.
+
+use super::squeeze::{SqueezeError, squeeze};
+use super::store::{DocumentError, Store, StoreError, Upload};
+use super::{Context, written_by};
+use crate::etcd::{Access, Connection, EtcdError, EtcdMember};
+use bytes::Bytes;
+use etcd_operator_core::backup::inventory::is_given_up;
+use etcd_operator_core::backup::layout::{BackupId, Part};
+use etcd_operator_core::backup::manifest::{self, Hash, Manifest, Snapshot};
+use etcd_operator_core::backup::name::BackupName;
+use etcd_operator_core::backup::source::{Candidate, NoSource, choose};
+use etcd_operator_core::cluster::desired::EtcdVersion;
+use etcd_operator_core::cluster::observed::AlarmKind;
+use etcd_operator_core::names::{ClusterId, Endpoint, MemberId};
+use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+/// Chunks of etcd's stream, 32 KiB each, that wait for the compressor.
+const WAITING_CHUNKS: usize = 16;
+/// How often it is said how far it is.
+const SAID_EVERY: Duration = Duration::from_secs(5);
+
+/// What is to be backed up.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Members of one cluster.
+    pub endpoints: Vec<Endpoint>,
+    /// How they are reached.
+    pub access: Access,
+    /// Given up after so long.
+    pub within: Duration,
+}
+
+/// Why there is no backup.
+#[derive(Debug, Error)]
+pub enum TakeError {
+    /// No member is fit for it.
+    #[error(transparent)]
+    NoSource(#[from] NoSource),
+    /// Users are in force, and this one may not take snapshots.
+    #[error("a snapshot needs a user with etcd's role `root`")]
+    NotAuthorized(#[source] EtcdError),
+    /// The member did not answer as it should.
+    #[error("failed to take a snapshot")]
+    Etcd(#[from] EtcdError),
+    /// The member says a version that is none.
+    #[error("{0:?} is no version of etcd")]
+    Version(String),
+    /// The cluster was compacted beyond what was read, between two questions.
+    #[error("the cluster was compacted meanwhile")]
+    Compacted(#[source] EtcdError),
+    /// What came was no whole snapshot.
+    #[error(transparent)]
+    Squeeze(#[from] SqueezeError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What lies in the store cannot be read.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// It is not stored as it was sent.
+    #[error("{stored} bytes are stored of {sent} that were sent")]
+    Length {
+        /// What the store says.
+        stored: u64,
+        /// What we sent.
+        sent: u64,
+    },
+    /// It took too long.
+    #[error("it was not done within {0:?}")]
+    TooLong(Duration),
+    /// Somebody asked us to end.
+    #[error("interrupted")]
+    Interrupted,
+    /// The compressor's thread died.
+    #[error("the compressor ended early")]
+    Compressor(#[source] tokio::task::JoinError),
+}
+
+/// The member that was chosen, and what is known of it.
+struct Source {
+    connection: Connection,
+    cluster: ClusterId,
+    member: MemberId,
+    version: EtcdVersion,
+    revision: i64,
+    authentication: bool,
+}
+
+/// Takes a backup.
+pub async fn take(context: &Context, order: &Order) -> Result<Manifest, TakeError> {
+    let asked_for_at = context.clock.wall();
+    let source = find_source(context, order).await?;
+    end_given_up(context, source.cluster).await?;
+    let name = BackupName::new(asked_for_at, &context.identifiers.entropy());
+    let id = BackupId { cluster: source.cluster, name };
+    (context.say)(&format!(
+        "backing up cluster {} from {} to {}",
+        id.cluster,
+        source.connection.endpoint(),
+        id.name
+    ));
+    let mut upload = begin(context, &id, order.within).await?;
+    let transferred = tokio::select! {
+        biased;
+        () = (context.interrupted)() => Err(TakeError::Interrupted),
+        done = tokio::time::timeout(order.within, transfer(context, &source, &mut upload)) => {
+            done.unwrap_or(Err(TakeError::TooLong(order.within)))
+        }
+    };
+    let (snapshot, data) = match transferred {
+        Ok(transferred) => transferred,
+        Err(error) => {
+            take_back(context, &id, upload).await;
+            return Err(error);
+        }
+    };
+    let stored = context.store.length(&id, Part::Snapshot).await?;
+    if stored != snapshot.stored_bytes {
+        remove(&context.store, &id).await?;
+        return Err(TakeError::Length { stored, sent: snapshot.stored_bytes });
+    }
+    let manifest = Manifest {
+        name: id.name.clone(),
+        cluster_id: id.cluster,
+        member_id: source.member,
+        etcd_version: source.version,
+        asked_for_at,
+        stored_at: context.clock.wall(),
+        authentication: source.authentication,
+        data,
+        snapshot,
+        written_by: written_by(),
+    };
+    context.store.write(&id, &manifest, false).await?;
+    context.store.delete(&id, Part::Upload).await?;
+    Ok(manifest)
+}
+
+/// Asks all members, and chooses.
+async fn find_source(context: &Context, order: &Order) -> Result<Source, TakeError> {
+    let connections: Vec<Connection> = order
+        .endpoints
+        .iter()
+        .map(|endpoint| context.connector.connection(endpoint, &order.access))
+        .collect();
+    let asked = join_all(connections.iter().map(ask)).await;
+    let answers: Vec<Answer> = asked.into_iter().collect::<Result<_, EtcdError>>().map_err(told)?;
+    let candidates: Vec<Candidate<&Endpoint>> =
+        answers.iter().filter_map(|answer| answer.candidate.clone().ok()).collect();
+    let (chosen, revision) = match choose(&candidates) {
+        Err(NoSource::Nobody { reasons }) => {
+            let silent = answers.iter().filter_map(|answer| answer.candidate.as_ref().err().cloned());
+            return Err(NoSource::Nobody { reasons: reasons.into_iter().chain(silent).collect() }.into());
+        }
+        other => other?,
+    };
+    let index = answers.iter().position(|answer| answer.candidate.as_ref().is_ok_and(|one| one == chosen));
+    let index = index.expect("a candidate is one of the answers");
+    let version = &answers[index].version;
+    let version = EtcdVersion::parse(version).ok_or_else(|| TakeError::Version(version.clone()))?;
+    let (cluster, member) = (chosen.cluster, chosen.member);
+    let connection = context.connector.connection(&order.endpoints[index], &order.access);
+    let authentication = connection.authentication().await.map_err(told)?;
+    Ok(Source { connection, cluster, member, version, revision, authentication })
+}
+
+/// What one endpoint said.
+struct Answer<'a> {
+    /// As a candidate, or why it is none.
+    candidate: Result<Candidate<&'a Endpoint>, String>,
+    version: String,
+}
+
+/// Asks one member. Only a refusal for want of credentials ends it all: nobody else would say anything better.
+async fn ask(connection: &Connection) -> Result<Answer<'_>, EtcdError> {
+    let endpoint = connection.endpoint();
+    let (status, read, alarms) =
+        tokio::join!(connection.status(), connection.current_revision(), connection.alarms());
+    if let Err(error @ EtcdError::NotAuthorized { .. }) = read {
+        return Err(error);
+    }
+    let status = match status {
+        Ok(status) => status,
+        Err(error @ EtcdError::NotAuthorized { .. }) => return Err(error),
+        Err(error) => return Ok(Answer { candidate: Err(error.to_string()), version: String::new() }),
+    };
+    let member = status.member_id;
+    let is_corrupt = alarms.iter().flatten().any(|alarm| {
+        alarm.kind == AlarmKind::Corrupt && (alarm.member_id == member || alarm.member_id.0 == 0)
+    });
+    let candidate = Candidate {
+        endpoint,
+        cluster: status.cluster_id,
+        member,
+        is_learner: status.is_learner,
+        leads: status.leader == Some(member),
+        is_corrupt,
+        read: read.map_err(|error| error.to_string()),
+    };
+    Ok(Answer { candidate: Ok(candidate), version: status.version })
+}
+
+/// A refusal, with what it means.
+fn told(error: EtcdError) -> TakeError {
+    match error {
+        error @ EtcdError::NotAuthorized { .. } => TakeError::NotAuthorized(error),
+        error => TakeError::Etcd(error),
+    }
+}
+
+/// The member has no data of that revision any more, in etcd's words (`mvcc.ErrCompacted`).
+fn of_hash(error: EtcdError) -> TakeError {
+    let is_compacted =
+        matches!(&error, EtcdError::Refused { message, .. } if message.contains("has been compacted"));
+    if is_compacted { TakeError::Compacted(error) } else { told(error) }
+}
+
+/// Ends the uploads of this cluster that were killed on the way.
+async fn end_given_up(context: &Context, cluster: ClusterId) -> Result<(), TakeError> {
+    for id in context.store.list().await?.unfinished(cluster) {
+        let upload: Option<manifest::Upload> = context.store.document(id).await?;
+        let Some(upload) = upload.filter(|upload| is_given_up(upload, context.clock.wall())) else {
+            continue;
+        };
+        (context.say)(&format!("removing what was left of {}, begun at {}", id.name, upload.began_at));
+        context.store.abort(id, Part::Snapshot, upload.upload_id.as_deref()).await?;
+        remove(&context.store, id).await?;
+    }
+    Ok(())
+}
+
+/// Begins the upload, and leaves word of it before its first part.
+async fn begin(context: &Context, id: &BackupId, within: Duration) -> Result<Upload, TakeError> {
+    let upload = context.store.begin(id, Part::Snapshot).await?;
+    let began_at = context.clock.wall();
+    let within = SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX);
+    let record = manifest::Upload {
+        upload_id: upload.id().map(str::to_owned),
+        began_at,
+        given_up_at: began_at.saturating_add(within).unwrap_or(Timestamp::MAX),
+        written_by: written_by(),
+    };
+    match context.store.write(id, &record, false).await {
+        Ok(()) => Ok(upload),
+        Err(error) => {
+            take_back(context, id, upload).await;
+            Err(error.into())
+        }
+    }
+}
+
+/// The snapshot's way from etcd into the store, and the hash of what it must hold.
+async fn transfer(
+    context: &Context,
+    source: &Source,
+    upload: &mut Upload,
+) -> Result<(Snapshot, Hash), TakeError> {
+    let mut stream = source.connection.snapshot().await.map_err(told)?;
+    let (chunks, waiting) = mpsc::channel::<Bytes>(WAITING_CHUNKS);
+    let (parts, mut squeezed) = mpsc::channel::<Bytes>(1);
+    let squeezing = tokio::task::spawn_blocking(move || squeeze(waiting, parts));
+    let feed = async {
+        let mut said = context.clock.monotonic();
+        let mut bytes = 0;
+        while let Some(chunk) = stream.next().await? {
+            bytes += chunk.bytes.len() as u64;
+            if context.clock.monotonic().saturating_sub(said) >= SAID_EVERY {
+                said = context.clock.monotonic();
+                (context.say)(&format!("{} of {} MiB", bytes >> 20, (bytes + chunk.remaining) >> 20));
+            }
+            // The compressor has failed, and says itself why.
+            if chunks.send(chunk.bytes).await.is_err() {
+                break;
+            }
+        }
+        drop(chunks);
+        Ok::<_, TakeError>(())
+    };
+    let store = async {
+        while let Some(part) = squeezed.recv().await {
+            upload.add(part).await?;
+        }
+        drop(squeezed);
+        Ok::<_, TakeError>(())
+    };
+    // Asked while the snapshot is taken: what is compacted later would not be comparable.
+    let hash = async { source.connection.data_hash(source.revision).await.map_err(of_hash) };
+    let ((), (), hash) = tokio::try_join!(feed, store, hash)?;
+    let snapshot = squeezing.await.map_err(TakeError::Compressor)??;
+    upload.complete().await?;
+    Ok((snapshot, hash.into()))
+}
+
+/// What an upload that came to nothing has left. Whatever cannot be taken back now is left to the next backup, by its record.
+async fn take_back(context: &Context, id: &BackupId, upload: Upload) {
+    let done = async {
+        upload.abort().await?;
+        remove(&context.store, id).await
+    };
+    if let Err(error) = done.await {
+        (context.say)(&format!("what was stored of {} stays until the next backup: {error}", id.name));
+    }
+}
+
+/// Removes a backup: the manifest first, so that what is half removed is no backup.
+pub async fn remove(store: &Store, id: &BackupId) -> Result<(), StoreError> {
+    for part in [Part::Manifest, Part::Proof, Part::Snapshot, Part::Upload] {
+        store.delete(id, part).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! An etcd that lives as long as a proof takes, on loopback alone: it is asked for the hash of its data and for the number of its keys.
+//! The hash is asked for as peers ask each other, which works whether or not users are in force.
+
+use super::tools::{ToolError, Tools, last_words};
+use crate::etcd::{ConnectionSettings, User};
+use crate::http::get_with;
+use bytes::Bytes;
+use etcd_operator_core::backup::manifest::Hash;
+use http::{StatusCode, Uri};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::process::{Child, Command};
+
+/// Its name, and that of its cluster.
+pub const NAME: &str = "proof";
+/// Reading 8 GiB of data takes less than half a minute; starting on it too.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Pause between two questions whether it has started.
+const ASKED_EVERY: Duration = Duration::from_millis(100);
+
+/// Why nothing was learned from it.
+#[derive(Debug, Error)]
+pub enum ThrowawayError {
+    /// No port is free.
+    #[error("failed to find a free port on loopback")]
+    Port(#[source] std::io::Error),
+    /// It cannot be run.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// It ended.
+    #[error("the restored etcd ended: {0}")]
+    Ended(String),
+    /// It did not start in time.
+    #[error("the restored etcd did not answer within {PATIENCE:?}: {0}")]
+    Silent(String),
+    /// Its answer is not one.
+    #[error("the restored etcd was not understood: {0}")]
+    Answer(String),
+    /// The keys could not be counted.
+    #[error("failed to count the keys of the restored etcd")]
+    Count(#[source] etcd_client::Error),
+}
+
+/// Addresses on loopback that nobody used when they were chosen.
+pub struct Addresses {
+    /// For clients.
+    pub client: String,
+    /// For peers.
+    pub peer: String,
+}
+
+impl Addresses {
+    /// Two ports. Both are held until both are known, so that they differ.
+    pub fn choose() -> Result<Self, ThrowawayError> {
+        let hold = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(ThrowawayError::Port);
+        let (client, peer) = (hold()?, hold()?);
+        let url = |held: &TcpListener| {
+            held.local_addr().map(|address| format!("http://{address}")).map_err(ThrowawayError::Port)
+        };
+        Ok(Self { client: url(&client)?, peer: url(&peer)? })
+    }
+}
+
+/// It runs until dropped.
+pub struct Throwaway {
+    process: Child,
+    addresses: Addresses,
+    log: PathBuf,
+}
+
+impl Throwaway {
+    /// Starts it on a data directory.
+    pub fn start(
+        tools: &Tools,
+        data: &Path,
+        log: PathBuf,
+        addresses: Addresses,
+    ) -> Result<Self, ThrowawayError> {
+        let program = tools.etcd.display().to_string();
+        let failed = |source| ToolError::Run { program: program.clone(), source };
+        let output = std::fs::File::create(&log).map_err(failed)?;
+        let Addresses { client, peer } = &addresses;
+        let process = Command::new(&tools.etcd)
+            .arg("--data-dir")
+            .arg(data)
+            .args(["--name", NAME, "--initial-cluster", &format!("{NAME}={peer}")])
+            .args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer])
+            .args(["--listen-client-urls", client, "--advertise-client-urls", client])
+            // Nobody needs it after a power failure.
+            .args(["--unsafe-no-fsync", "--logger=zap", "--log-level=warn"])
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(output)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(failed)?;
+        Ok(Self { process, addresses, log })
+    }
+
+    /// The hash of its data up to a revision, once it answers.
+    pub async fn hash(&mut self, revision: i64) -> Result<Hash, ThrowawayError> {
+        let mut said = "it never answered".to_owned();
+        let asked = tokio::time::timeout(PATIENCE, async {
+            loop {
+                if let Ok(Some(_)) = self.process.try_wait() {
+                    return Err(ThrowawayError::Ended(self.last_words()));
+                }
+                match self.ask_for_hash(revision).await {
+                    Ok(hash) => return Ok(hash),
+                    Err(Unready::Never(why)) => return Err(ThrowawayError::Answer(why)),
+                    Err(Unready::NotYet(why)) => said = why,
+                }
+                tokio::time::sleep(ASKED_EVERY).await;
+            }
+        });
+        asked.await.unwrap_or_else(|_| Err(ThrowawayError::Silent(said)))
+    }
+
+    async fn ask_for_hash(&self, revision: i64) -> Result<Hash, Unready> {
+        let address = format!("{}/members/hashkv", self.addresses.peer);
+        let address: Uri = address.parse().map_err(|_| Unready::Never(format!("{address} is no address")))?;
+        let question = Bytes::from(format!("{{\"revision\":{revision}}}"));
+        let answer = get_with(&address, question, PATIENCE).await;
+        let (status, body) = answer.map_err(|error| Unready::NotYet(error.to_string()))?;
+        let text = || String::from_utf8_lossy(&body).trim().to_owned();
+        match status {
+            StatusCode::OK => {
+                hash_of(&body, revision).ok_or_else(|| Unready::Never(format!("{:?} is no hash", text())))
+            }
+            StatusCode::BAD_REQUEST => Err(Unready::Never(text())),
+            _ => Err(Unready::NotYet(format!("{status}: {}", text()))),
+        }
+    }
+
+    /// How many keys there are at a revision.
+    pub async fn count_keys(&self, revision: i64, user: Option<&User>) -> Result<u64, ThrowawayError> {
+        let settings = ConnectionSettings::default();
+        let options = etcd_client::ConnectOptions::new()
+            .with_connect_timeout(settings.connect_timeout)
+            .with_timeout(settings.hash_timeout);
+        let options = match user {
+            Some(user) => options.with_user(user.name.clone(), user.password.0.clone()),
+            None => options,
+        };
+        let count = async {
+            let mut client = etcd_client::Client::connect([&self.addresses.client], Some(options)).await?;
+            let all =
+                etcd_client::GetOptions::new().with_all_keys().with_count_only().with_revision(revision);
+            client.get("", Some(all)).await
+        };
+        let counted = tokio::time::timeout(PATIENCE, count).await;
+        let counted = counted.map_err(|_| ThrowawayError::Silent("it did not count its keys".to_owned()))?;
+        let count = counted.map_err(ThrowawayError::Count)?.count();
+        u64::try_from(count).map_err(|_| ThrowawayError::Answer(format!("it has {count} keys")))
+    }
+
+    fn last_words(&self) -> String {
+        std::fs::read(&self.log).map_or_else(|error| error.to_string(), |said| last_words(&said))
+    }
+}
+
+/// Why there is no hash.
+enum Unready {
+    NotYet(String),
+    Never(String),
+}
+
+/// etcd's answer to its peers: JSON as Go writes it, without fields that are zero.
+fn hash_of(body: &[u8], revision: i64) -> Option<Hash> {
+    #[derive(serde::Deserialize)]
+    struct Answer {
+        #[serde(default)]
+        hash: u32,
+        #[serde(default)]
+        compact_revision: i64,
+    }
+    let answer: Answer = serde_json::from_slice(body).ok()?;
+    Some(Hash { revision, compact_revision: answer.compact_revision, hash: answer.hash })
+}
