@@ -104,8 +104,23 @@ impl fmt::Display for Location {
     }
 }
 
-/// A store's answer without what must not be shown: requests to some stores carry a signature in the query of their address.
-pub fn without_queries(text: &str) -> String {
+/// A store's answer for people: of the XML that stores answer with, what happened in their own words, and nothing that must not be
+/// shown: requests to some stores carry a signature in the query of their address.
+pub fn readable(text: &str) -> String {
+    let text = without_queries(text);
+    let Some((before, answer)) = text.split_once("<Error>") else { return text };
+    let before = before.split("<?xml").next().unwrap_or_default().trim_end();
+    let said: Vec<&str> = ["Code", "Message"].iter().filter_map(|name| element(answer, name)).collect();
+    format!("{before} {}", said.join(": "))
+}
+
+/// The text of the first element of this name.
+fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(text, _)| text.trim())
+}
+
+fn without_queries(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
     while let Some(at) = rest.find("://") {
@@ -156,6 +171,16 @@ mod tests {
         ] {
             assert_eq!(Location::parse(text), Err(why), "{text}");
         }
+    }
+
+    #[test]
+    fn of_an_answer_in_xml_the_words_are_shown() {
+        let said = "GET http://h/b?x=y in 1ms - 403 Forbidden: <?xml version=\"1.0\"?>\n<Error><Code>SignatureDoesNotMatch</Code><Message>Check your key.</Message><StringToSign>AWS4</StringToSign></Error>";
+        assert_eq!(
+            readable(said),
+            "GET http://h/b?… in 1ms - 403 Forbidden: SignatureDoesNotMatch: Check your key."
+        );
+        assert_eq!(readable("nothing of the kind"), "nothing of the kind");
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub use upload::{PART_BYTES, Upload};
 use bytes::Bytes;
 use etcd_operator_core::backup::inventory::Inventory;
 use etcd_operator_core::backup::layout::{BackupId, Part};
-use etcd_operator_core::backup::location::{Location, without_queries};
+use etcd_operator_core::backup::location::{Location, readable};
 use etcd_operator_core::backup::manifest::{self, Document, NoDocument};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
@@ -33,6 +33,15 @@ pub struct StoreError {
     pub answer: String,
     /// There is no such object.
     pub is_missing: bool,
+}
+
+/// An error with the causes that its own text leaves out.
+fn words(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string);
+    causes.fold(
+        error.to_string(),
+        |said, cause| if said.contains(&cause) { said } else { format!("{said}: {cause}") },
+    )
 }
 
 /// Why an object of ours could not be read.
@@ -86,7 +95,7 @@ impl Store {
             store,
             what,
             is_missing: matches!(error, object_store::Error::NotFound { .. }),
-            answer: without_queries(&error.to_string()),
+            answer: readable(&words(&error)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Opens stores. Credentials come from the environment, as the tools of each store take them; none is in an argument, a URL or a log.
 
-use super::{Parts, Store, StoreError};
-use etcd_operator_core::backup::location::{Bucket, Location, without_queries};
+use super::{Parts, Store, StoreError, words};
+use etcd_operator_core::backup::location::{Bucket, Location, readable};
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
@@ -32,7 +32,7 @@ pub fn open(location: Location, options: &Options) -> Result<Store, StoreError> 
         answer,
         is_missing: false,
     };
-    let unusable = |error: object_store::Error| failed(without_queries(&error.to_string()));
+    let unusable = |error: object_store::Error| failed(readable(&words(&error)));
     let client = client(options).map_err(unusable)?;
     let (objects, parts, folder) = match &location {
         Location::S3(bucket) => remote(s3(bucket, options, client).map_err(unusable)?, bucket),
@@ -43,7 +43,7 @@ pub fn open(location: Location, options: &Options) -> Result<Store, StoreError> 
         }
         Location::Azure(bucket) => remote(azure(bucket, options, client).map_err(unusable)?, bucket),
         Location::Folder(path) => {
-            local(Path::new(path)).map_err(|error| failed(without_queries(&error.to_string())))?
+            local(Path::new(path)).map_err(|error| failed(readable(&error.to_string())))?
         }
     };
     Ok(Store { location, folder, objects, parts })

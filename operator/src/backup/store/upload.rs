@@ -11,12 +11,16 @@ use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt};
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Every part but the last is exactly so long: some stores want equal ones, and none takes ones below 5 MiB. With 10,000 parts, the
-/// most that S3 takes, a compressed snapshot may have 78 GiB.
-pub const PART_BYTES: usize = 8 << 20;
-/// So many parts are under way at once.
-const AT_ONCE: usize = 3;
+/// Every part but the last is exactly so long: some stores want equal ones, and none takes shorter ones. With 10,000 parts, the most
+/// that S3 takes, a compressed snapshot may have 48 GiB.
+pub const PART_BYTES: usize = 5 << 20;
+/// So many parts are under way at once; with those that wait, all memory that a snapshot's length could matter to.
+const AT_ONCE: usize = 2;
+
+/// Parts that are still under way when an upload is aborted are waited for so long.
+const SETTLING: Duration = Duration::from_secs(5);
 
 enum Target {
     Remote { store: Arc<dyn MultipartStore>, id: String },
@@ -143,9 +147,11 @@ impl Upload {
         completed.map(drop).map_err(self.store.failed(|| format!("put {} together", self.name)))
     }
 
-    /// Takes back what was stored of it.
+    /// Takes back what was stored of it. Parts under way are waited for, though not for long: one that arrives after an upload was
+    /// aborted stays in the store.
     pub async fn abort(mut self) -> Result<(), StoreError> {
-        self.under_way.clear();
+        let settled = async { while self.under_way.next().await.is_some() {} };
+        let _ = tokio::time::timeout(SETTLING, settled).await;
         let aborted = match &mut self.target {
             Target::Remote { store, id } => store.abort_multipart(&self.path, id).await,
             Target::Folder(upload) => upload.abort().await,

@@ -52,15 +52,26 @@ impl Ground {
         arguments: &[&str],
         with: impl FnOnce(&mut Command),
     ) -> Said {
+        let mut program = self.program(command, &self.store_url());
+        with(program.args(arguments));
+        Self::said(&mut program)
+    }
+
+    /// The program with a store, and with etcd's own where it takes them.
+    pub(crate) fn program(&self, command: &str, store: &str) -> Command {
         let mut program = Command::new(env!("CARGO_BIN_EXE_etcd-operator"));
-        program.args([command, "--store", &self.store_url()]).args(arguments).stdin(Stdio::null());
+        program.args([command, "--store", store]).stdin(Stdio::null());
         if matches!(command, "backup" | "verify") {
             program.arg("--etcd").arg(tool_of(self.version, "etcd"));
         }
         if matches!(command, "backup" | "verify" | "restore") {
             program.arg("--etcdutl").arg(tool_of(self.version, "etcdutl"));
         }
-        with(&mut program);
+        program
+    }
+
+    /// Runs a program to its end.
+    pub(crate) fn said(program: &mut Command) -> Said {
         let Output { status, stdout, stderr } = program.output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Said { code: status.code(), output: text(stdout), errors: text(stderr) }
@@ -85,17 +96,21 @@ impl Ground {
 
     /// Everything in the store, by path.
     pub(crate) fn stored(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut folders = vec![self.store()];
+        let found = Self::files_below(&self.store());
+        let below = |path: PathBuf| path.strip_prefix(self.store()).unwrap().display().to_string();
+        let mut found: Vec<String> = found.into_iter().map(below).collect();
+        found.sort();
+        found
+    }
+
+    pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+        let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_dir() { folders.push(path) } else { found.push(path) }
             }
         }
-        let below = |path: PathBuf| path.strip_prefix(self.store()).unwrap().display().to_string();
-        let mut found: Vec<String> = found.into_iter().map(below).collect();
-        found.sort();
         found
     }
 

@@ -2,6 +2,8 @@
 
 mod damage;
 mod ground;
+mod proxy;
+mod s3;
 
 use crate::support::etcd::{RealEtcd, VERSIONS};
 use etcd_client::{PermissionType, WatchOptions};

@@ -30,15 +30,19 @@ fn binary_of(version: &str) -> PathBuf {
     tool_of(version, "etcd")
 }
 
-/// One of etcd's programs, of a version. Fails with the command that builds it when it is missing.
-pub(crate) fn tool_of(version: &str, name: &str) -> PathBuf {
-    let cache = std::env::var_os("CHAOS_CACHE").map(PathBuf::from).unwrap_or_else(|| {
+/// Where what was built is kept.
+pub(crate) fn cache() -> PathBuf {
+    std::env::var_os("CHAOS_CACHE").map(PathBuf::from).unwrap_or_else(|| {
         let home = std::env::var_os("XDG_CACHE_HOME")
             .map(PathBuf::from)
             .unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache"));
         home.join("etcd-chaos")
-    });
-    let binary = cache.join("images/etcd").join(version).join(name);
+    })
+}
+
+/// One of etcd's programs, of a version. Fails with the command that builds it when it is missing.
+pub(crate) fn tool_of(version: &str, name: &str) -> PathBuf {
+    let binary = cache().join("images/etcd").join(version).join(name);
     assert!(binary.exists(), "{} is missing; ci/images builds it", binary.display());
     binary
 }
