@@ -13,9 +13,11 @@ use etcd_operator_core::backup::name::BackupName;
 use etcd_operator_core::backup::source::{Candidate, NoSource, choose};
 use etcd_operator_core::cluster::desired::EtcdVersion;
 use etcd_operator_core::cluster::observed::AlarmKind;
-use etcd_operator_core::names::{ClusterId, Endpoint, MemberId};
+use etcd_operator_core::names::{ClusterId, Endpoint, MemberId, Scheme};
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -54,6 +56,9 @@ pub enum TakeError {
     /// The cluster was compacted beyond what was read, between two questions.
     #[error("the cluster was compacted meanwhile")]
     Compacted(#[source] EtcdError),
+    /// Behind the address there are several members.
+    #[error("another member answers at {0} than before: name members themselves, or a headless Service")]
+    OtherMember(Endpoint),
     /// What came was no whole snapshot.
     #[error(transparent)]
     Squeeze(#[from] SqueezeError),
@@ -144,11 +149,9 @@ pub async fn take(context: &Context, order: &Order) -> Result<Manifest, TakeErro
 
 /// Asks all members, and chooses.
 async fn find_source(context: &Context, order: &Order) -> Result<Source, TakeError> {
-    let connections: Vec<Connection> = order
-        .endpoints
-        .iter()
-        .map(|endpoint| context.connector.connection(endpoint, &order.access))
-        .collect();
+    let endpoints = each_address(&order.endpoints).await;
+    let connect = |endpoint| context.connector.connection_for_long(endpoint, &order.access);
+    let mut connections: Vec<Connection> = endpoints.iter().map(connect).collect();
     let asked = join_all(connections.iter().map(ask)).await;
     let answers: Vec<Answer> = asked.into_iter().collect::<Result<_, EtcdError>>().map_err(told)?;
     let candidates: Vec<Candidate<&Endpoint>> =
@@ -165,9 +168,31 @@ async fn find_source(context: &Context, order: &Order) -> Result<Source, TakeErr
     let version = &answers[index].version;
     let version = EtcdVersion::parse(version).ok_or_else(|| TakeError::Version(version.clone()))?;
     let (cluster, member) = (chosen.cluster, chosen.member);
-    let connection = context.connector.connection(&order.endpoints[index], &order.access);
+    let connection = connections.swap_remove(index);
     let authentication = connection.authentication().await.map_err(told)?;
     Ok(Source { connection, cluster, member, version, revision, authentication })
+}
+
+/// A name that stands for several members, such as that of a headless Service, is each of their addresses. By TLS it stays a name, for
+/// members prove to have it; so does one that is not known now, for whoever connects says so best.
+async fn each_address(endpoints: &[Endpoint]) -> Vec<Endpoint> {
+    let mut each = Vec::new();
+    for endpoint in endpoints {
+        let found = match endpoint.scheme {
+            Scheme::Http => tokio::net::lookup_host((endpoint.address.as_str(), endpoint.port)).await.ok(),
+            Scheme::Https => None,
+        };
+        let addresses: BTreeSet<IpAddr> = found.into_iter().flatten().map(|found| found.ip()).collect();
+        if addresses.is_empty() {
+            each.push(endpoint.clone());
+        }
+        each.extend(
+            addresses
+                .into_iter()
+                .map(|address| Endpoint { address: address.to_string(), ..endpoint.clone() }),
+        );
+    }
+    each
 }
 
 /// What one endpoint said.
@@ -293,6 +318,10 @@ async fn transfer(
     let hash = async { source.connection.data_hash(source.revision).await.map_err(of_hash) };
     let ((), (), hash) = tokio::try_join!(feed, store, hash)?;
     let snapshot = squeezing.await.map_err(TakeError::Compressor)??;
+    // A connection that broke is made anew, and behind an address of several members perhaps to another one.
+    if source.connection.status().await.map_err(told)?.member_id != source.member {
+        return Err(TakeError::OtherMember(source.connection.endpoint().clone()));
+    }
     upload.complete().await?;
     Ok((snapshot, hash.into()))
 }

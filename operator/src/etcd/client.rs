@@ -54,7 +54,7 @@ impl Connector {
 
 impl EtcdPort for Connector {
     fn member(&self, endpoint: &Endpoint, access: &Access) -> Arc<dyn EtcdMember> {
-        Arc::new(self.connection(endpoint, access))
+        Arc::new(Connection::new(endpoint, access, &self.settings))
     }
 
     fn call_timeout(&self) -> Duration {
@@ -67,17 +67,29 @@ pub struct Connection {
     pub(super) endpoint: Endpoint,
     pub(super) access: Access,
     pub(super) settings: ConnectionSettings,
+    /// All calls go over one connection, whose calls are bounded by us alone.
+    is_for_long: bool,
     client: OnceCell<Client>,
 }
 
 impl Connection {
     pub(super) fn new(endpoint: &Endpoint, access: &Access, settings: &ConnectionSettings) -> Self {
         let (endpoint, access, settings) = (endpoint.clone(), access.clone(), settings.clone());
-        Self { endpoint, access, settings, client: OnceCell::new() }
+        Self { endpoint, access, settings, is_for_long: false, client: OnceCell::new() }
+    }
+
+    pub(super) fn for_long(endpoint: &Endpoint, access: &Access, settings: &ConnectionSettings) -> Self {
+        Self { is_for_long: true, ..Self::new(endpoint, access, settings) }
     }
 
     pub(super) async fn client(&self) -> Result<Client, Error> {
-        self.client.get_or_try_init(|| self.connect(self.settings.call_timeout)).await.cloned()
+        let connect = || async {
+            match self.is_for_long {
+                true => self.connect_for_long().await,
+                false => self.connect(self.settings.call_timeout).await,
+            }
+        };
+        self.client.get_or_try_init(connect).await.cloned()
     }
 
     async fn connect(&self, call_timeout: Duration) -> Result<Client, Error> {
@@ -85,7 +97,7 @@ impl Connection {
     }
 
     /// For calls that may last as long as they bring something.
-    pub(super) async fn connect_for_long(&self) -> Result<Client, Error> {
+    async fn connect_for_long(&self) -> Result<Client, Error> {
         Client::connect([self.endpoint.to_string()], Some(self.options_without_bound())).await
     }
 
@@ -139,11 +151,13 @@ impl Connection {
         }
     }
 
-    /// On a connection of its own, whose calls may take longer.
+    /// On a connection whose calls may take longer.
     async fn hash(&self, revision: i64) -> Result<DataHash, EtcdError> {
         let bound = self.settings.hash_timeout;
         self.bounded_by(bound, async {
-            let response = self.connect(bound).await?.hash_kv(revision).await?;
+            let mut client =
+                if self.is_for_long { self.client().await? } else { self.connect(bound).await? };
+            let response = client.hash_kv(revision).await?;
             let (compact_revision, hash) = (response.compact_version(), response.hash());
             Ok(DataHash { revision, compact_revision, hash })
         })

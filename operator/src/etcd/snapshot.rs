@@ -12,9 +12,10 @@ use std::time::Duration;
 const STALLED: Duration = Duration::from_secs(60);
 
 impl Connector {
-    /// A member to take a backup from.
-    pub fn connection(&self, endpoint: &Endpoint, access: &Access) -> Connection {
-        Connection::new(endpoint, access, &self.settings)
+    /// A member to ask, and perhaps to take a backup from: all calls go over one connection, so that behind an address of several
+    /// members one and the same answers.
+    pub fn connection_for_long(&self, endpoint: &Endpoint, access: &Access) -> Connection {
+        Connection::for_long(endpoint, access, &self.settings)
     }
 }
 
@@ -38,11 +39,10 @@ impl Connection {
         }
     }
 
-    /// Begins to take a snapshot: from then on it is of that moment. On a connection of its own, which may last as long as it takes.
+    /// Begins to take a snapshot: from then on it is of that moment. It may last as long as it takes.
     pub async fn snapshot(&self) -> Result<SnapshotStream, EtcdError> {
         let endpoint = self.endpoint.clone();
-        let stream =
-            self.bounded_by(STALLED, async { self.connect_for_long().await?.snapshot().await }).await?;
+        let stream = self.bounded_by(STALLED, async { self.client().await?.snapshot().await }).await?;
         Ok(SnapshotStream { endpoint, stream })
     }
 }

@@ -13,6 +13,7 @@
 
 mod at_rest;
 mod auth;
+mod backups;
 mod changes;
 mod data;
 mod drain;
