@@ -19,6 +19,7 @@ use etcd_operator_core::backup::manifest::{Manifest, Proof};
 use etcd_operator_core::backup::restoring::{Member, Revisions};
 use futures::FutureExt;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -30,6 +31,10 @@ const ATTEMPTS: u32 = 3;
 pub fn backup(arguments: &BackupArguments) -> anyhow::Result<()> {
     run(&arguments.store, async |context| {
         let access = arguments.etcd.access()?;
+        if !arguments.no_proof {
+            // Known before anything is stored, and not after it.
+            arguments.proof.tools.version().await?;
+        }
         let user = access.user.clone();
         let order = Order { endpoints: arguments.etcd.endpoints.clone(), access, within: arguments.within };
         for attempt in 1..=ATTEMPTS {
@@ -53,6 +58,9 @@ pub fn backup(arguments: &BackupArguments) -> anyhow::Result<()> {
     })
 }
 
+/// Whoever was interrupted may take back what it has begun for so long.
+const TAKING_BACK: Duration = Duration::from_secs(20);
+
 /// What became of a backup that was just taken.
 enum Kept {
     Yes,
@@ -72,7 +80,7 @@ async fn keep_if_good(
     };
     match prove_in(context, manifest, arguments, user).await? {
         Proved::Good(proof) => {
-            context.store.write(&manifest.id(), &proof, true).await?;
+            context.store.write(&manifest.id(), &proof).await?;
             (context.say)(&describe(&proof));
             Ok(Kept::Yes)
         }
@@ -112,7 +120,7 @@ pub fn verify(arguments: &VerifyArguments) -> anyhow::Result<()> {
                 let knows_more =
                     backup.proof.as_ref().is_some_and(|old| old.keys.is_some() && proof.keys.is_none());
                 if !knows_more {
-                    context.store.write(&manifest.id(), &proof, true).await?;
+                    context.store.write(&manifest.id(), &proof).await?;
                 }
                 println!("{}: {}", manifest.name, describe(&proof));
                 Ok(())
@@ -210,7 +218,16 @@ fn run(
                 async move { drop(interrupted.wait_for(|is_so| *is_so).await) }.boxed()
             }),
         };
-        command(&context).await
+        // What has something to take back listens itself; what stands still does not.
+        let overdue = async {
+            (context.interrupted)().await;
+            tokio::time::sleep(TAKING_BACK).await;
+        };
+        tokio::select! {
+            biased;
+            done = command(&context) => done,
+            () = overdue => bail!("interrupted"),
+        }
     })
 }
 
@@ -218,12 +235,14 @@ fn run(
 fn wait_for_signals(tasks: &mut JoinSet<()>) -> anyhow::Result<watch::Receiver<bool>> {
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to wait for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("failed to wait for SIGTERM")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("failed to wait for SIGHUP")?;
     let (told, interrupted) = watch::channel(false);
     tasks.spawn(async move {
         tokio::select! {
             biased;
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
         }
         told.send_replace(true);
         // Whoever waits must not take the end of this task for silence.

@@ -3,6 +3,7 @@
 use super::store::{DocumentError, Store, StoreError};
 use etcd_operator_core::backup::inventory::{Backup, Inventory};
 use etcd_operator_core::backup::layout::Part;
+use etcd_operator_core::backup::proof::is_of;
 use serde::Serialize;
 
 /// All backups of a store.
@@ -25,6 +26,8 @@ pub async fn list(store: &Store) -> Result<Listed, StoreError> {
             Ok(Some(manifest)) => manifest,
             // Deleted meanwhile.
             Ok(None) => continue,
+            // A store that fails says nothing of what lies in it: another backup is no answer.
+            Err(DocumentError::Store(error)) => return Err(error),
             Err(error) => {
                 unreadable.push(error);
                 continue;
@@ -32,10 +35,14 @@ pub async fn list(store: &Store) -> Result<Listed, StoreError> {
         };
         let has_proof = inventory.folders[id].contains(&Part::Proof);
         let proof = if has_proof { store.document(id).await } else { Ok(None) };
-        let proof = proof.unwrap_or_else(|error| {
-            unreadable.push(error);
-            None
-        });
+        let proof = match proof {
+            Ok(proof) => proof.filter(|proof| is_of(&manifest, proof)),
+            Err(DocumentError::Store(error)) => return Err(error),
+            Err(error) => {
+                unreadable.push(error);
+                None
+            }
+        };
         backups.push(Backup { manifest, proof });
     }
     Ok(Listed { backups, inventory, unreadable })

@@ -64,16 +64,14 @@ pub async fn prove(
         .map_err(|source| ProveError::Scratch { scratch: scratch.display().to_string(), source })?;
     let (snapshot, data) = (room.path().join("snapshot.db"), room.path().join("data"));
     fetch(&context.store, manifest, &snapshot).await?;
-    let revision = tools.last_revision(&snapshot).await?;
     let addresses = Addresses::choose()?;
     let initial_cluster = format!("{NAME}={}", addresses.peer);
     let member =
         Member { name: NAME, initial_cluster: &initial_cluster, token: NAME, peer_urls: &addresses.peer };
     tools.restore(&snapshot, &data, &member, Revisions::Kept).await?;
     let mut restored = Throwaway::start(tools, &data, room.path().join("etcd.log"), addresses)?;
-    let found = restored.hash(manifest.data.revision.min(revision)).await?;
-    let is_told = user.is_some() || !manifest.authentication;
-    let keys = if is_told { Some(restored.count_keys(revision, user).await?) } else { None };
+    let (revision, found) = restored.hash(manifest.data.revision).await?;
+    let keys = restored.count_keys(revision, user).await?;
     Ok(match compare(&manifest.data, &found, revision) {
         Comparison::Different(why) => Proved::Bad(why),
         Comparison::Incomparable(why) => Proved::Incomparable(why),

@@ -5,6 +5,7 @@ use super::squeeze::{SqueezeError, squeeze};
 use super::store::{DocumentError, Store, StoreError, Upload};
 use super::{Context, written_by};
 use crate::etcd::{Access, Connection, EtcdError, EtcdMember};
+use crate::telemetry::chain;
 use bytes::Bytes;
 use etcd_operator_core::backup::inventory::is_given_up;
 use etcd_operator_core::backup::layout::{BackupId, Part};
@@ -110,11 +111,11 @@ pub async fn take(context: &Context, order: &Order) -> Result<Manifest, TakeErro
         source.connection.endpoint(),
         id.name
     ));
-    let mut upload = begin(context, &id, order.within).await?;
+    let (mut upload, given_up_at) = begin(context, &id, order.within).await?;
     let transferred = tokio::select! {
         biased;
         () = (context.interrupted)() => Err(TakeError::Interrupted),
-        done = tokio::time::timeout(order.within, transfer(context, &source, &mut upload)) => {
+        done = tokio::time::timeout(order.within, transfer(context, &id, &source, &mut upload)) => {
             done.unwrap_or(Err(TakeError::TooLong(order.within)))
         }
     };
@@ -142,8 +143,14 @@ pub async fn take(context: &Context, order: &Order) -> Result<Manifest, TakeErro
         snapshot,
         written_by: written_by(),
     };
-    context.store.write(&id, &manifest, false).await?;
-    context.store.delete(&id, Part::Upload).await?;
+    // From then on somebody else may take it for one that nobody carries on, and remove the snapshot.
+    if manifest.stored_at >= given_up_at {
+        return Err(TakeError::TooLong(order.within));
+    }
+    context.store.write(&id, &manifest).await?;
+    if let Err(error) = context.store.delete(&id, Part::Upload).await {
+        (context.say)(&format!("its upload.json stays until it has expired: {error}"));
+    }
     Ok(manifest)
 }
 
@@ -216,6 +223,11 @@ async fn ask(connection: &Connection) -> Result<Answer<'_>, EtcdError> {
         Err(error) => return Ok(Answer { candidate: Err(error.to_string()), version: String::new() }),
     };
     let member = status.member_id;
+    // Who cannot be asked may have one.
+    let read = match &alarms {
+        Ok(_) => read.map_err(|error| error.to_string()),
+        Err(error) => Err(format!("failed to ask for alarms: {error}")),
+    };
     let is_corrupt = alarms.iter().flatten().any(|alarm| {
         alarm.kind == AlarmKind::Corrupt && (alarm.member_id == member || alarm.member_id.0 == 0)
     });
@@ -226,7 +238,7 @@ async fn ask(connection: &Connection) -> Result<Answer<'_>, EtcdError> {
         is_learner: status.is_learner,
         leads: status.leader == Some(member),
         is_corrupt,
-        read: read.map_err(|error| error.to_string()),
+        read,
     };
     Ok(Answer { candidate: Ok(candidate), version: status.version })
 }
@@ -246,22 +258,32 @@ fn of_hash(error: EtcdError) -> TakeError {
     if is_compacted { TakeError::Compacted(error) } else { told(error) }
 }
 
-/// Ends the uploads of this cluster that were killed on the way.
+/// Ends the uploads of this cluster that were killed on the way. What cannot be ended is told, and keeps nobody from a new backup.
 async fn end_given_up(context: &Context, cluster: ClusterId) -> Result<(), TakeError> {
-    for id in context.store.list().await?.unfinished(cluster) {
-        let upload: Option<manifest::Upload> = context.store.document(id).await?;
-        let Some(upload) = upload.filter(|upload| is_given_up(upload, context.clock.wall())) else {
-            continue;
-        };
-        (context.say)(&format!("removing what was left of {}, begun at {}", id.name, upload.began_at));
-        context.store.abort(id, Part::Snapshot, upload.upload_id.as_deref()).await?;
-        remove(&context.store, id).await?;
+    for id in context.store.list().await?.begun(cluster) {
+        if let Err(error) = end_if_given_up(context, id).await {
+            (context.say)(&format!("what is left of {} stays: {}", id.name, chain(&error)));
+        }
     }
     Ok(())
 }
 
+/// An upload that has become a backup only leaves its record behind; of any other nothing stays.
+async fn end_if_given_up(context: &Context, id: &BackupId) -> Result<(), TakeError> {
+    let upload: Option<manifest::Upload> = context.store.document(id).await?;
+    let Some(upload) = upload.filter(|upload| is_given_up(upload, context.clock.wall())) else {
+        return Ok(());
+    };
+    if context.store.manifest(id).await?.is_none() {
+        (context.say)(&format!("removing what was left of {}, begun at {}", id.name, upload.began_at));
+        context.store.abort(id, Part::Snapshot, upload.upload_id.as_deref()).await?;
+        context.store.delete(id, Part::Snapshot).await?;
+    }
+    Ok(context.store.delete(id, Part::Upload).await?)
+}
+
 /// Begins the upload, and leaves word of it before its first part.
-async fn begin(context: &Context, id: &BackupId, within: Duration) -> Result<Upload, TakeError> {
+async fn begin(context: &Context, id: &BackupId, within: Duration) -> Result<(Upload, Timestamp), TakeError> {
     let upload = context.store.begin(id, Part::Snapshot).await?;
     let began_at = context.clock.wall();
     let within = SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX);
@@ -271,8 +293,8 @@ async fn begin(context: &Context, id: &BackupId, within: Duration) -> Result<Upl
         given_up_at: began_at.saturating_add(within).unwrap_or(Timestamp::MAX),
         written_by: written_by(),
     };
-    match context.store.write(id, &record, false).await {
-        Ok(()) => Ok(upload),
+    match context.store.write(id, &record).await {
+        Ok(()) => Ok((upload, record.given_up_at)),
         Err(error) => {
             take_back(context, id, upload).await;
             Err(error.into())
@@ -283,6 +305,7 @@ async fn begin(context: &Context, id: &BackupId, within: Duration) -> Result<Upl
 /// The snapshot's way from etcd into the store, and the hash of what it must hold.
 async fn transfer(
     context: &Context,
+    id: &BackupId,
     source: &Source,
     upload: &mut Upload,
 ) -> Result<(Snapshot, Hash), TakeError> {
@@ -308,8 +331,16 @@ async fn transfer(
         Ok::<_, TakeError>(())
     };
     let store = async {
-        while let Some(part) = squeezed.recv().await {
-            upload.add(part).await?;
+        loop {
+            // What is under way must go on while the next part is made, or the store takes us for gone.
+            tokio::select! {
+                biased;
+                part = squeezed.recv() => match part {
+                    Some(part) => upload.add(part).await?,
+                    None => break,
+                },
+                stored = upload.settle_one(), if upload.is_under_way() => stored?,
+            }
         }
         drop(squeezed);
         Ok::<_, TakeError>(())
@@ -322,15 +353,21 @@ async fn transfer(
     if source.connection.status().await.map_err(told)?.member_id != source.member {
         return Err(TakeError::OtherMember(source.connection.endpoint().clone()));
     }
-    upload.complete().await?;
+    if let Err(error) = upload.complete().await {
+        // The answer may be lost of what was carried out.
+        let stored = context.store.length(id, Part::Snapshot).await;
+        if !stored.is_ok_and(|stored| stored == snapshot.stored_bytes) {
+            return Err(error.into());
+        }
+    }
     Ok((snapshot, hash.into()))
 }
 
 /// What an upload that came to nothing has left. Whatever cannot be taken back now is left to the next backup, by its record.
 async fn take_back(context: &Context, id: &BackupId, upload: Upload) {
     let done = async {
-        upload.abort().await?;
-        remove(&context.store, id).await
+        let aborted = upload.abort().await;
+        remove(&context.store, id).await.and(aborted)
     };
     if let Err(error) = done.await {
         (context.say)(&format!("what was stored of {} stays until the next backup: {error}", id.name));

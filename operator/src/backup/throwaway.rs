@@ -2,7 +2,7 @@
 //! The hash is asked for as peers ask each other, which works whether or not users are in force.
 
 use super::tools::{ToolError, Tools, last_words};
-use crate::etcd::{ConnectionSettings, User};
+use crate::etcd::{ConnectionSettings, User, asks_for_credentials};
 use crate::http::get_with;
 use bytes::Bytes;
 use etcd_operator_core::backup::manifest::Hash;
@@ -18,6 +18,8 @@ use tokio::process::{Child, Command};
 pub const NAME: &str = "proof";
 /// Reading 8 GiB of data takes less than half a minute; starting on it too.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// In a question for a hash: up to the last revision.
+const LATEST: i64 = 0;
 /// Pause between two questions whether it has started.
 const ASKED_EVERY: Duration = Duration::from_millis(100);
 
@@ -83,7 +85,14 @@ impl Throwaway {
         let failed = |source| ToolError::Run { program: program.clone(), source };
         let output = std::fs::File::create(&log).map_err(failed)?;
         let Addresses { client, peer } = &addresses;
-        let process = Command::new(&tools.etcd)
+        let mut command = Command::new(&tools.etcd);
+        // Each of etcd's options is a variable too.
+        for (variable, _) in std::env::vars_os() {
+            if variable.to_string_lossy().starts_with("ETCD_") {
+                command.env_remove(variable);
+            }
+        }
+        let process = command
             .arg("--data-dir")
             .arg(data)
             .args(["--name", NAME, "--initial-cluster", &format!("{NAME}={peer}")])
@@ -91,7 +100,6 @@ impl Throwaway {
             .args(["--listen-client-urls", client, "--advertise-client-urls", client])
             // Nobody needs it after a power failure.
             .args(["--unsafe-no-fsync", "--logger=zap", "--log-level=warn"])
-            .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(output)
@@ -101,8 +109,17 @@ impl Throwaway {
         Ok(Self { process, addresses, log })
     }
 
-    /// The hash of its data up to a revision, once it answers.
-    pub async fn hash(&mut self, revision: i64) -> Result<Hash, ThrowawayError> {
+    /// Its very last revision, and the hash of its data up to a revision or, where it ends before that, up to its end.
+    pub async fn hash(&mut self, revision: i64) -> Result<(i64, Hash), ThrowawayError> {
+        let (last, of_all) = self.hash_at(LATEST).await?;
+        if last <= revision {
+            return Ok((last, Hash { revision: last, ..of_all }));
+        }
+        self.hash_at(revision).await.map(|(_, hash)| (last, hash))
+    }
+
+    /// The revision that it has, and the hash of its data up to one, once it answers.
+    async fn hash_at(&mut self, revision: i64) -> Result<(i64, Hash), ThrowawayError> {
         let mut said = "it never answered".to_owned();
         let asked = tokio::time::timeout(PATIENCE, async {
             loop {
@@ -120,7 +137,7 @@ impl Throwaway {
         asked.await.unwrap_or_else(|_| Err(ThrowawayError::Silent(said)))
     }
 
-    async fn ask_for_hash(&self, revision: i64) -> Result<Hash, Unready> {
+    async fn ask_for_hash(&self, revision: i64) -> Result<(i64, Hash), Unready> {
         let address = format!("{}/members/hashkv", self.addresses.peer);
         let address: Uri = address.parse().map_err(|_| Unready::Never(format!("{address} is no address")))?;
         let question = Bytes::from(format!("{{\"revision\":{revision}}}"));
@@ -136,8 +153,12 @@ impl Throwaway {
         }
     }
 
-    /// How many keys there are at a revision.
-    pub async fn count_keys(&self, revision: i64, user: Option<&User>) -> Result<u64, ThrowawayError> {
+    /// How many keys there are at a revision; nothing if users are in force and this one may not read them all.
+    pub async fn count_keys(
+        &self,
+        revision: i64,
+        user: Option<&User>,
+    ) -> Result<Option<u64>, ThrowawayError> {
         let settings = ConnectionSettings::default();
         let options = etcd_client::ConnectOptions::new()
             .with_connect_timeout(settings.connect_timeout)
@@ -154,8 +175,14 @@ impl Throwaway {
         };
         let counted = tokio::time::timeout(PATIENCE, count).await;
         let counted = counted.map_err(|_| ThrowawayError::Silent("it did not count its keys".to_owned()))?;
-        let count = counted.map_err(ThrowawayError::Count)?.count();
-        u64::try_from(count).map_err(|_| ThrowawayError::Answer(format!("it has {count} keys")))
+        match counted {
+            Err(error) if asks_for_credentials(&error) => Ok(None),
+            counted => {
+                let count = counted.map_err(ThrowawayError::Count)?.count();
+                let count = u64::try_from(count);
+                count.map(Some).map_err(|_| ThrowawayError::Answer("it has fewer than no keys".to_owned()))
+            }
+        }
     }
 
     fn last_words(&self) -> String {
@@ -170,14 +197,19 @@ enum Unready {
 }
 
 /// etcd's answer to its peers: JSON as Go writes it, without fields that are zero.
-fn hash_of(body: &[u8], revision: i64) -> Option<Hash> {
+fn hash_of(body: &[u8], revision: i64) -> Option<(i64, Hash)> {
     #[derive(serde::Deserialize)]
     struct Answer {
+        header: Header,
         #[serde(default)]
         hash: u32,
         #[serde(default)]
         compact_revision: i64,
     }
-    let answer: Answer = serde_json::from_slice(body).ok()?;
-    Some(Hash { revision, compact_revision: answer.compact_revision, hash: answer.hash })
+    #[derive(serde::Deserialize)]
+    struct Header {
+        revision: i64,
+    }
+    let Answer { header, hash, compact_revision } = serde_json::from_slice(body).ok()?;
+    Some((header.revision, Hash { revision, compact_revision, hash }))
 }

@@ -74,20 +74,6 @@ impl Tools {
         self.run(etcdutl_arguments(&snapshot, &data, member, revisions)).await.map(drop)
     }
 
-    /// The very last revision in a snapshot.
-    pub async fn last_revision(&self, snapshot: &Path) -> Result<i64, ToolError> {
-        #[derive(serde::Deserialize)]
-        struct Status {
-            revision: i64,
-        }
-        let arguments =
-            [OsStr::new("snapshot"), OsStr::new("status"), snapshot.as_os_str(), OsStr::new("-w=json")];
-        let said = self.run(arguments).await?;
-        serde_json::from_slice(&said.stdout).map(|status: Status| status.revision).map_err(|_| {
-            ToolError::Failed { program: self.etcdutl.display().to_string(), said: last_words(&said.stdout) }
-        })
-    }
-
     async fn run(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<Output, ToolError> {
         let program = self.etcdutl.display().to_string();
         let mut command = Command::new(&self.etcdutl);

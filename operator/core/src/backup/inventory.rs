@@ -41,14 +41,12 @@ impl Inventory {
         self.folders.iter().filter(|(_, parts)| parts.contains(&Part::Manifest)).map(|(id, _)| id)
     }
 
-    /// Folders of uploads of a cluster that were begun, and not ended.
-    pub fn unfinished(&self, cluster: ClusterId) -> impl Iterator<Item = &BackupId> {
-        let is_unfinished =
-            |parts: &BTreeSet<Part>| parts.contains(&Part::Upload) && !parts.contains(&Part::Manifest);
-        self.folders
-            .iter()
-            .filter(move |(id, parts)| id.cluster == cluster && is_unfinished(parts))
-            .map(|(id, _)| id)
+    /// Folders of a cluster with an upload that was begun, and not ended.
+    pub fn begun(&self, cluster: ClusterId) -> impl Iterator<Item = &BackupId> {
+        let is_begun = move |(id, parts): &(&BackupId, &BTreeSet<Part>)| {
+            id.cluster == cluster && parts.contains(&Part::Upload)
+        };
+        self.folders.iter().filter(is_begun).map(|(id, _)| id)
     }
 }
 

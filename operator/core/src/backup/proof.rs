@@ -1,7 +1,7 @@
 //! Whether what was restored from a backup is what the cluster had. Two hashes say so only at one revision with the same compacted
 //! before it; where that cannot be compared the snapshot is taken again, and never called good.
 
-use super::manifest::Hash;
+use super::manifest::{Hash, Manifest, Proof};
 
 /// What came of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,11 @@ pub enum Comparison {
     Incomparable(String),
     /// It is not the same data.
     Different(String),
+}
+
+/// Whether a proof is one of this very backup: it may have been copied from another one's folder.
+pub fn is_of(manifest: &Manifest, proof: &Proof) -> bool {
+    proof.name == manifest.name && compare(&manifest.data, &proof.data, proof.revision) == Comparison::Same
 }
 
 /// Compares what the cluster had with what was restored, whose last revision is `last`.

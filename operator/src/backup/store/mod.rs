@@ -16,7 +16,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode};
+use object_store::{ObjectStore, ObjectStoreExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 use thiserror::Error;
@@ -136,21 +136,12 @@ impl Store {
         }
     }
 
-    /// Writes one of our objects. One that is there already is left as it is, and that is an error, unless it may be replaced.
-    pub async fn write<D: Document>(
-        &self,
-        id: &BackupId,
-        document: &D,
-        may_replace: bool,
-    ) -> Result<(), StoreError> {
+    /// Writes one of our objects. Names of backups are never used again, so nobody else's is replaced.
+    pub async fn write<D: Document>(&self, id: &BackupId, document: &D) -> Result<(), StoreError> {
         let path = id.path(D::PART);
-        let mode = if may_replace { PutMode::Overwrite } else { PutMode::Create };
         let text = manifest::write(document);
-        self.objects
-            .put_opts(&self.at(&path), text.into(), mode.into())
-            .await
-            .map(drop)
-            .map_err(self.failed(|| format!("write {path}")))
+        let written = self.objects.put(&self.at(&path), text.into()).await;
+        written.map(drop).map_err(self.failed(|| format!("write {path}")))
     }
 
     /// The length of an object.

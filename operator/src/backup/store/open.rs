@@ -10,6 +10,12 @@ use object_store::multipart::MultipartStore;
 use object_store::{Certificate, ClientOptions, ObjectStore};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// A store that says nothing for so long is taken for gone; what it was asked is asked again.
+const STALLED: Duration = Duration::from_secs(60);
+/// A connection is made within this time, or not at all.
+const CONNECTING: Duration = Duration::from_secs(10);
 
 /// How a store is reached, beside its location.
 #[derive(Debug, Clone, Default)]
@@ -65,7 +71,9 @@ fn local(path: &Path) -> Result<Opened, Box<dyn std::error::Error>> {
 
 fn client(options: &Options) -> object_store::Result<ClientOptions> {
     let plain = options.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
-    let client = ClientOptions::new().with_allow_http(plain);
+    // A snapshot may take hours to come over; what stands still does not.
+    let client = ClientOptions::new().with_timeout_disabled().with_read_timeout(STALLED);
+    let client = client.with_connect_timeout(CONNECTING).with_allow_http(plain);
     let authorities = Certificate::from_pem_bundle(&options.authorities)?;
     Ok(authorities.into_iter().fold(client, ClientOptions::with_root_certificate))
 }

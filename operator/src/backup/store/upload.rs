@@ -88,7 +88,11 @@ fn remove_staged(object: &std::path::Path) -> std::io::Result<()> {
     let staged = format!("{}#", name.to_string_lossy());
     for entry in entries {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(&staged) {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(&staged));
+        let is_ours = number
+            .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
+        if is_ours && entry.file_type()?.is_file() {
             std::fs::remove_file(entry.path())?;
         }
     }
@@ -125,7 +129,13 @@ impl Upload {
         Ok(())
     }
 
-    async fn settle_one(&mut self) -> Result<(), StoreError> {
+    /// Whether parts are under way.
+    pub fn is_under_way(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// Goes on until one of the parts that are under way is stored.
+    pub async fn settle_one(&mut self) -> Result<(), StoreError> {
         if let Some(settled) = self.under_way.next().await {
             let part = settled.map_err(self.store.failed(|| format!("store a part of {}", self.name)))?;
             self.stored.extend(part);
@@ -156,6 +166,11 @@ impl Upload {
             Target::Remote { store, id } => store.abort_multipart(&self.path, id).await,
             Target::Folder(upload) => upload.abort().await,
         };
-        aborted.map_err(self.store.failed(|| format!("abort the upload of {}", self.name)))
+        match aborted {
+            // It was completed, or somebody has ended it: there is nothing to take back by it any more.
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(_) if matches!(self.target, Target::Folder(_)) => Ok(()),
+            aborted => aborted.map_err(self.store.failed(|| format!("abort the upload of {}", self.name))),
+        }
     }
 }

@@ -142,3 +142,41 @@ async fn a_restore_never_replaces_data_and_never_skips_a_minor() {
     change_json(&manifest, |manifest| manifest["etcdVersion"] = json!("3.5.35"));
     ground.restore("other", &[]).succeeded();
 }
+
+#[tokio::test]
+async fn a_proof_of_another_backup_proves_nothing() {
+    let (ground, etcd, first) = with_a_backup().await;
+    let proof = std::fs::read(ground.backup_folder().join("proof.json")).unwrap();
+    let said =
+        ground.call("backup", &["--no-proof", "--endpoints", &etcd.endpoint().to_string()]).succeeded();
+    let second = said.output.trim();
+    let cluster = ground.store().join(ground.stored()[0].split('/').next().unwrap());
+    std::fs::write(cluster.join(second).join("proof.json"), proof).unwrap();
+    let said = ground.call("verify", &[]).succeeded();
+    assert!(said.output.contains(&first), "the newest that was proved: {}", said.output);
+    let said = ground.call("verify", &["--unproved"]).succeeded();
+    assert!(said.output.contains(second), "{}", said.output);
+}
+
+#[tokio::test]
+async fn what_is_left_of_others_keeps_nobody_from_a_new_backup() {
+    let (ground, etcd, _) = with_a_backup().await;
+    let cluster = ground.manifest()["clusterId"].as_str().unwrap().to_owned();
+    let folder = ground.store().join(cluster).join("20260101t000000z-other");
+    std::fs::create_dir_all(&folder).unwrap();
+    for text in ["not JSON", r#"{"format": "etcd.operators.rs/backup", "version": 2}"#] {
+        std::fs::write(folder.join("upload.json"), text).unwrap();
+        let said = ground.call("backup", &["--endpoints", &etcd.endpoint().to_string()]).succeeded();
+        assert!(said.errors.contains("what is left of 20260101t000000z-other stays"), "{}", said.errors);
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_without_a_key_is_backed_up_and_proved() {
+    let (ground, etcd) = (Ground::new(VERSIONS[1]), RealEtcd::start());
+    client(&etcd.endpoint().to_string()).await;
+    ground.back_up(&etcd);
+    let proof = std::fs::read(ground.backup_folder().join("proof.json")).unwrap();
+    let proof: Value = serde_json::from_slice(&proof).unwrap();
+    assert_eq!((&proof["revision"], &proof["keys"]), (&json!(1), &json!(0)));
+}

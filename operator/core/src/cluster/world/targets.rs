@@ -37,11 +37,14 @@ impl World<'_> {
     }
 
     /// A version on record that nothing else speaks for was written by somebody else: a member that was restarted with it might
-    /// never start again. The spec, the member's own answer, and most other members each speak for one.
+    /// never start again. The spec, most members' records, and every member's answer each speak for one: who joins in the middle of an
+    /// upgrade gets what others still run, though they may be on record with the next version already.
     fn plausible_version(&self, member: &Member<'_>, recorded: EtcdVersion) -> EtcdVersion {
-        let answered = member.etcd().and_then(|etcd| EtcdVersion::parse(&etcd.version));
+        let answer = |member: &Member<'_>| EtcdVersion::parse(&member.etcd()?.version);
+        let answered = answer(member);
         let wanted = EtcdVersion::parse(&self.observed.cluster.spec.version);
-        let is_plausible = [answered, wanted, self.version].contains(&Some(recorded));
+        let is_run = self.listed().filter_map(answer).any(|runs| runs == recorded);
+        let is_plausible = is_run || [answered, wanted, self.version].contains(&Some(recorded));
         if is_plausible { recorded } else { answered.or(self.version).unwrap_or(recorded) }
     }
 
