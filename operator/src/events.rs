@@ -7,6 +7,7 @@
 use crate::clock::SharedClock;
 use crate::telemetry::chain;
 use etcd_operator_core::cluster::events::Event as Notice;
+use etcd_operator_core::names::hexadecimal;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -111,7 +112,7 @@ fn event_name(regarding: &ObjectReference, notice: &Notice) -> String {
         hasher.update(part.as_bytes());
         hasher.update([0]);
     }
-    let digest: String = hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest = hexadecimal(&hasher.finalize()[..8]);
     format!("{}.{digest}", regarding.name.as_deref().unwrap_or("unnamed"))
 }
 

@@ -5,7 +5,7 @@
 //! 1. [`run`]: the running operator, put together from the rest.
 //! 2. [`controller`], [`queue`], [`watch`], [`audit`]: which object is looked at when.
 //! 3. [`reconcile`]: one look, in five verbs; [`cluster`]: what they do with an `EtcdCluster`.
-//! 4. [`etcd`], [`http`], [`kept`], [`lease`], [`registration`], [`events`], [`metrics`], [`server`]: what these stand on.
+//! 4. [`etcd`], [`http`], [`kept`], [`lease`], [`registration`], [`events`], [`metrics`], [`server`], [`process`]: what these stand on.
 //! 5. [`gate`]: the other process, in front of every etcd.
 //! 6. [`backup`]: what is done by hand, and by Jobs, with backups.
 //! 7. [`manifest`]: what installs all this.
@@ -26,6 +26,7 @@ pub mod kubernetes;
 pub mod lease;
 pub mod manifest;
 pub mod metrics;
+pub mod process;
 pub mod queue;
 pub mod reconcile;
 pub mod registration;

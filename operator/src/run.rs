@@ -19,6 +19,7 @@ use crate::kubernetes::Clients;
 use crate::lease::election::Durations;
 use crate::lease::{Elector, Identity, Leadership};
 use crate::metrics::Metrics;
+use crate::process::{install_tls_provider, told_to_end};
 use crate::reconcile::Reconciler;
 use crate::server::Shown;
 use crate::telemetry::chain;
@@ -31,7 +32,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 /// Name of the Lease in the operator's own namespace.
@@ -47,8 +47,7 @@ const RELEASE: Duration = Duration::from_secs(2);
 /// Runs the operator until SIGTERM or SIGINT, which is success, or until the Lease is lost, which is not.
 pub fn run(arguments: Run) -> anyhow::Result<()> {
     crate::telemetry::start();
-    // The first user of TLS in a process installs the provider for all; another one being there would do as well.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    install_tls_provider();
     // One thread: the operator waits far more than it works, and waking another costs more than most of what is to be done.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -78,7 +77,10 @@ async fn operate(arguments: Run) -> anyhow::Result<()> {
     let controller = controller(&arguments, distortion, &clients, &clock, &metrics, elector.leadership());
     let ended = tokio::select! {
         biased;
-        () = told_to_end => Ok(()),
+        how = told_to_end => {
+            tracing::info!("{how}");
+            Ok(())
+        }
         ended = server.join_next() => Err(anyhow!("the HTTP server ended: {ended:?}")),
         ended = lead(&mut elector, &clients, &controller) => ended,
     };
@@ -123,19 +125,6 @@ async fn work(clients: &Clients, controller: &Controller) {
         tokio::time::sleep(REGISTER_AGAIN).await;
     }
     controller.run().await;
-}
-
-/// Listens from now on for being told to end; what it gives waits for that.
-fn told_to_end() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
-    Ok(async move {
-        tokio::select! {
-            biased;
-            _ = terminate.recv() => tracing::info!("told to end"),
-            _ = interrupt.recv() => tracing::info!("interrupted"),
-        }
-    })
 }
 
 /// What the plans are told of this operator.

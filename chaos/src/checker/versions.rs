@@ -206,9 +206,7 @@ fn newcomers_above(context: &Context<'_>, story: &Story<'_>) -> Vec<Newcomer> {
     let mut known: BTreeMap<MemberId, EtcdVersion> = BTreeMap::new();
     let mut found = Vec::new();
     for round in &context.timeline.rounds {
-        let answers = round.seen.members.iter().filter_map(|member| member.status.answer());
-        let answers: Vec<_> =
-            answers.filter_map(|status| Some((status.member_id, status.version.parse().ok()?))).collect();
+        let answers: Vec<(MemberId, EtcdVersion)> = answered(round).collect();
         let came: Vec<&(MemberId, EtcdVersion)> =
             answers.iter().filter(|(id, _)| !known.is_empty() && !known.contains_key(id)).collect();
         let listed = round.names();
@@ -228,10 +226,15 @@ fn newcomers_above(context: &Context<'_>, story: &Story<'_>) -> Vec<Newcomer> {
     found
 }
 
+/// The members that answered in a round, with the versions that they run.
+fn answered(round: &Round<'_>) -> impl Iterator<Item = (MemberId, EtcdVersion)> {
+    let answers = round.seen.members.iter().filter_map(|member| member.status.answer());
+    answers.filter_map(|status| Some((status.member_id, status.version.parse().ok()?)))
+}
+
 /// The lowest and the highest version that members answered with in a round, if more than one minor lies between them.
 fn apart(round: &Round<'_>) -> Option<(EtcdVersion, EtcdVersion)> {
-    let answers = round.seen.members.iter().filter_map(|member| member.status.answer());
-    let mut versions: Vec<EtcdVersion> = answers.filter_map(|status| status.version.parse().ok()).collect();
+    let mut versions: Vec<EtcdVersion> = answered(round).map(|(_, version)| version).collect();
     versions.sort_by_key(EtcdVersion::numbers);
     let (lowest, highest) = (versions.first()?.clone(), versions.last()?.clone());
     let ((major, minor, _), (other_major, other_minor, _)) = (lowest.numbers(), highest.numbers());

@@ -13,7 +13,7 @@ use super::Stop;
 use super::shared::Experiment;
 use crate::faults::{self, Case, FaultContext, Victims};
 use crate::record::Event;
-use crate::scenario::{Condition, Fault, FaultName, Schedule, Step, Trigger};
+use crate::scenario::{Condition, FaultName, Schedule, Step, Trigger};
 use crate::subject::operator;
 use crate::targeting::{permit, resolve};
 
@@ -218,8 +218,7 @@ impl Walk {
             return Err(anyhow!("the probe has not answered since the last fault was over"));
         }
         let view = board.view.clone();
-        // Whom packets are dropped from is told by addresses, and who is being restarted is about to have another one.
-        if let (Fault::Partition { .. }, Some(member)) = (&step.fault, view.without_pod()) {
+        if let (true, Some(member)) = (step.fault.traits().by_address, view.without_pod()) {
             return Err(anyhow!("{} is being restarted", member.name));
         }
         let members = resolve(&step.target, &step.preference, &view, &board.hits())?;

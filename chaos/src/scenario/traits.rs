@@ -26,6 +26,8 @@ pub struct Traits {
     pub stops_members: bool,
     /// Whether a target's pod goes, and its address with it.
     pub ends_pods: bool,
+    /// Whether it tells members by their addresses: one that is being restarted is about to have another one.
+    pub by_address: bool,
     /// Whether its targets feel it by itself. Not so those that a request merely names: what becomes of them is the operator's work.
     pub hits_targets: bool,
     /// Whether a target's data is gone for good.
@@ -47,6 +49,7 @@ const MEMBERS: Traits = Traits {
     lasting: None,
     stops_members: true,
     ends_pods: false,
+    by_address: false,
     hits_targets: true,
     destroys_data: false,
     takes_claims: false,
@@ -75,7 +78,7 @@ impl Fault {
             },
             Fault::DirectoryWiped => Traits { kind: "directory-wiped", destroys_data: true, ..MEMBERS },
             Fault::Partition { lasting, .. } => {
-                Traits { kind: "partition", lasting: Some(lasting), ..MEMBERS }
+                Traits { kind: "partition", lasting: Some(lasting), by_address: true, ..MEMBERS }
             }
             // The operator stands still meanwhile, and a target restarts to make the corruption felt.
             Fault::Corrupt { object, lasting } => {

@@ -77,3 +77,11 @@ pub(crate) fn target(kind: Kind, object: &impl Resource) -> Target {
         uid: object.uid().unwrap_or_default(),
     }
 }
+
+/// The pod that a plan restarts.
+pub(crate) fn evicted(plan: &Plan) -> Option<String> {
+    plan.actions.iter().find_map(|planned| match &planned.action {
+        Action::Evict(evict) => Some(evict.target.name.clone()),
+        _ => None,
+    })
+}

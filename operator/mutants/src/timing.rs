@@ -7,7 +7,7 @@ use etcd_operator_core::cluster::world::World;
 use etcd_operator_core::names::LABEL_MEMBER;
 use kube::ResourceExt;
 
-use crate::plan::{deletion, target};
+use crate::plan::{deletion, evicted, target};
 
 /// A lost member is given so long before anything is done about it.
 const LATE_SECONDS: i64 = 150;
@@ -42,11 +42,7 @@ pub(crate) fn restart_instead_of_moving(observed: &Observed, mut plan: Plan) -> 
 
 /// Whoever is restarted takes another voter along.
 pub(crate) fn restart_two(observed: &Observed, mut plan: Plan) -> Plan {
-    let evicted = plan.actions.iter().find_map(|planned| match &planned.action {
-        Action::Evict(evict) => Some(evict.target.name.clone()),
-        _ => None,
-    });
-    let Some(evicted) = evicted else { return plan };
+    let Some(evicted) = evicted(&plan) else { return plan };
     let Ok(identity) = identity(&observed.cluster) else { return plan };
     let world = World::read(observed, identity);
     let others = world.voters().filter(|member| member.votes() && member.name.pod() != evicted);

@@ -14,7 +14,7 @@ use etcd_operator_core::names::{ANNOTATION_LOG_LINE, ANNOTATION_TARGET, ANNOTATI
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 
-use crate::plan::{deletion, target};
+use crate::plan::{deletion, evicted, target};
 use crate::timing;
 
 /// The first minor whose entries every later one reads.
@@ -68,11 +68,7 @@ pub(crate) fn two_at_once(observed: &Observed, mut plan: Plan) -> Plan {
 
 /// Whoever restarts for another version takes the other changed members along.
 pub(crate) fn restart_all_changed(observed: &Observed, mut plan: Plan) -> Plan {
-    let restarts = plan.actions.iter().find_map(|planned| match &planned.action {
-        Action::Evict(evict) => Some(evict.target.name.clone()),
-        _ => None,
-    });
-    let (Some(first), Some(world)) = (restarts, world(observed)) else { return plan };
+    let (Some(first), Some(world)) = (evicted(&plan), world(observed)) else { return plan };
     let others = world.voters().filter(|member| is_outdated(member) && member.name.pod() != first);
     let others = others.filter(|member| !world.leads(member)).filter_map(|member| member.live_pod());
     let deletions =

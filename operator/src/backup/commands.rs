@@ -13,16 +13,16 @@ use super::store::open;
 use super::take::{Order, TakeError, remove, take};
 use crate::clock::{RandomIdentifiers, SystemClock};
 use crate::etcd::{Connector, User};
+use crate::process::{install_tls_provider, told_to_end};
 use anyhow::{Context as _, bail};
 use etcd_operator_core::backup::inventory::{Backup, find};
 use etcd_operator_core::backup::manifest::{Manifest, Proof};
 use etcd_operator_core::backup::restoring::{Member, Revisions};
 use futures::FutureExt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 /// A snapshot that cannot be compared is taken again so often.
 const ATTEMPTS: u32 = 3;
@@ -185,7 +185,7 @@ async fn prove_in(
     let proving = prove(context, manifest, &arguments.tools, &scratch, user);
     let proved = tokio::select! {
         biased;
-        () = (context.interrupted)() => bail!("interrupted; {} is stored, and not proved", manifest.name),
+        () = context.interrupted.clone() => bail!("interrupted; {} is stored, and not proved", manifest.name),
         proved = proving => proved,
     };
     proved.with_context(|| format!("failed to prove {}", manifest.name))
@@ -201,26 +201,21 @@ fn run(
     store: &StoreArguments,
     command: impl AsyncFnOnce(&Context) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    // The first user of TLS in a process installs the provider for all; another one being there would do as well.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    install_tls_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.context("failed to start a runtime")?.block_on(async {
-        let mut signals = JoinSet::new();
-        let interrupted = wait_for_signals(&mut signals)?;
+        let interrupted = interrupted()?.boxed().shared();
         let context = Context {
             store: open(store.store.clone(), &store.options()?)?,
             connector: Connector::default(),
             clock: Arc::new(SystemClock::new()),
             identifiers: Arc::new(RandomIdentifiers),
             say: Box::new(|text| eprintln!("{text}")),
-            interrupted: Box::new(move || {
-                let mut interrupted = interrupted.clone();
-                async move { drop(interrupted.wait_for(|is_so| *is_so).await) }.boxed()
-            }),
+            interrupted: interrupted.clone(),
         };
         // What has something to take back listens itself; what stands still does not.
         let overdue = async {
-            (context.interrupted)().await;
+            interrupted.await;
             tokio::time::sleep(TAKING_BACK).await;
         };
         tokio::select! {
@@ -231,22 +226,15 @@ fn run(
     })
 }
 
-/// Whether Ctrl-C was pressed, or somebody asked the process to end.
-fn wait_for_signals(tasks: &mut JoinSet<()>) -> anyhow::Result<watch::Receiver<bool>> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("failed to wait for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("failed to wait for SIGTERM")?;
-    let mut hang_up = signal(SignalKind::hangup()).context("failed to wait for SIGHUP")?;
-    let (told, interrupted) = watch::channel(false);
-    tasks.spawn(async move {
+/// Waits until Ctrl-C is pressed, the terminal is gone, or somebody asks the process to end.
+fn interrupted() -> anyhow::Result<impl Future<Output = ()>> {
+    let told_to_end = told_to_end()?;
+    let mut hang_up = signal(SignalKind::hangup()).context("failed to listen for SIGHUP")?;
+    Ok(async move {
         tokio::select! {
             biased;
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = told_to_end => {}
             _ = hang_up.recv() => {}
         }
-        told.send_replace(true);
-        // Whoever waits must not take the end of this task for silence.
-        std::future::pending::<()>().await;
-    });
-    Ok(interrupted)
+    })
 }

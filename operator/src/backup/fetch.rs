@@ -1,11 +1,13 @@
 //! A snapshot from its store to a file: checked against its manifest and against etcd's own digest on the way, so that a changed or cut
 //! one is never restored. Memory is a few chunks, whatever the length.
 
+use super::WAITING_CHUNKS;
 use super::store::{Store, StoreError};
 use bytes::Bytes;
 use etcd_operator_core::backup::layout::{BackupId, Part};
 use etcd_operator_core::backup::manifest::Manifest;
-use etcd_operator_core::backup::trailer::{NotWhole, Trailer, hexadecimal};
+use etcd_operator_core::backup::trailer::{NotWhole, Trailer};
+use etcd_operator_core::names::hexadecimal;
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -13,9 +15,6 @@ use std::io::{self, Write};
 use std::path::Path;
 use thiserror::Error;
 use tokio::sync::mpsc;
-
-/// Chunks that wait for the decompressor.
-const WAITING_CHUNKS: usize = 16;
 
 /// Why a snapshot could not be brought.
 #[derive(Debug, Error)]

@@ -1,8 +1,9 @@
 //! What a store holds, read for people and programs. What cannot be read is named, and hides nothing else.
 
 use super::store::{DocumentError, Store, StoreError};
-use etcd_operator_core::backup::inventory::{Backup, Inventory};
+use etcd_operator_core::backup::inventory::Backup;
 use etcd_operator_core::backup::layout::Part;
+use etcd_operator_core::backup::manifest::{Manifest, Proof};
 use etcd_operator_core::backup::proof::is_of;
 use serde::Serialize;
 
@@ -11,8 +12,6 @@ use serde::Serialize;
 pub struct Listed {
     /// Those that can be read, by cluster and name.
     pub backups: Vec<Backup>,
-    /// What lies there besides.
-    pub inventory: Inventory,
     /// What cannot be read, and why.
     pub unreadable: Vec<DocumentError>,
 }
@@ -45,7 +44,7 @@ pub async fn list(store: &Store) -> Result<Listed, StoreError> {
         };
         backups.push(Backup { manifest, proof });
     }
-    Ok(Listed { backups, inventory, unreadable })
+    Ok(Listed { backups, unreadable })
 }
 
 /// A table for people.
@@ -53,9 +52,7 @@ pub fn table(backups: &[Backup]) -> String {
     let head = ["NAME", "CLUSTER", "ETCD", "REVISION", "SIZE", "STORED", "PROVED", "KEYS"].map(str::to_owned);
     let rows = backups.iter().map(|backup| {
         let Backup { manifest, proof } = backup;
-        let of_proof = |said: &dyn Fn(&etcd_operator_core::backup::manifest::Proof) -> String| {
-            proof.as_ref().map_or("-".to_owned(), said)
-        };
+        let of_proof = |said: &dyn Fn(&Proof) -> String| proof.as_ref().map_or("-".to_owned(), said);
         let keys = proof.as_ref().and_then(|proof| proof.keys);
         [
             manifest.name.to_string(),
@@ -82,8 +79,8 @@ pub fn table(backups: &[Backup]) -> String {
 pub fn json(backups: &[Backup]) -> String {
     #[derive(Serialize)]
     struct Item<'a> {
-        manifest: &'a etcd_operator_core::backup::manifest::Manifest,
-        proof: &'a Option<etcd_operator_core::backup::manifest::Proof>,
+        manifest: &'a Manifest,
+        proof: &'a Option<Proof>,
     }
     let items: Vec<Item<'_>> =
         backups.iter().map(|Backup { manifest, proof }| Item { manifest, proof }).collect();

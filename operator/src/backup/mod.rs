@@ -17,7 +17,7 @@ pub mod tools;
 
 use crate::clock::{SharedClock, SharedIdentifiers};
 use crate::etcd::Connector;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Shared};
 use store::Store;
 
 /// What every one of the commands needs.
@@ -32,9 +32,12 @@ pub struct Context {
     pub identifiers: SharedIdentifiers,
     /// Tells people how far it is.
     pub say: Box<dyn Fn(&str) + Send + Sync>,
-    /// Ends once somebody wants us to end.
-    pub interrupted: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
+    /// Ends once somebody wants us to end; whoever waits takes a clone.
+    pub interrupted: Shared<BoxFuture<'static, ()>>,
 }
+
+/// Chunks of a stream that wait for the thread which compresses or decompresses them. etcd's are 32 KiB each.
+const WAITING_CHUNKS: usize = 16;
 
 /// Who wrote an object of ours.
 pub fn written_by() -> String {

@@ -1,14 +1,14 @@
 //! Proves a backup by restoring it: brought from its store, made a data directory by `etcdutl`, started as an etcd of its own, hashed.
 //! Nothing of it is left afterwards but what was found.
 
-use super::fetch::{FetchError, fetch};
+use super::restore::{MakeError, fitting_version, make};
 use super::throwaway::{Addresses, NAME, Throwaway, ThrowawayError};
-use super::tools::{ToolError, Tools};
+use super::tools::Tools;
 use super::{Context, written_by};
 use crate::etcd::User;
 use etcd_operator_core::backup::manifest::{Manifest, Proof};
 use etcd_operator_core::backup::proof::{Comparison, compare};
-use etcd_operator_core::backup::restoring::{Member, OtherMinor, Revisions, check_minor};
+use etcd_operator_core::backup::restoring::{Member, Revisions};
 use std::path::Path;
 use tempfile::TempDir;
 use thiserror::Error;
@@ -25,15 +25,9 @@ pub enum ProveError {
         #[source]
         source: std::io::Error,
     },
-    /// etcd is of another minor.
+    /// It could not be restored.
     #[error(transparent)]
-    OtherMinor(#[from] OtherMinor),
-    /// It could not be brought.
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    /// `etcdutl` failed.
-    #[error(transparent)]
-    Tool(#[from] ToolError),
+    Make(#[from] MakeError),
     /// The restored etcd failed.
     #[error(transparent)]
     Throwaway(#[from] ThrowawayError),
@@ -58,20 +52,17 @@ pub async fn prove(
     scratch: &Path,
     user: Option<&User>,
 ) -> Result<Proved, ProveError> {
-    let etcd_version = tools.version().await?;
-    check_minor(manifest.etcd_version, etcd_version)?;
+    let etcd_version = fitting_version(manifest, tools).await?;
     let room = TempDir::with_prefix_in("etcd-proof-", scratch)
         .map_err(|source| ProveError::Scratch { scratch: scratch.display().to_string(), source })?;
-    let (snapshot, data) = (room.path().join("snapshot.db"), room.path().join("data"));
-    fetch(&context.store, manifest, &snapshot).await?;
     let addresses = Addresses::choose()?;
     let initial_cluster = format!("{NAME}={}", addresses.peer);
-    let member =
-        Member { name: NAME, initial_cluster: &initial_cluster, token: NAME, peer_urls: &addresses.peer };
-    tools.restore(&snapshot, &data, &member, Revisions::Kept).await?;
+    let peer_urls = addresses.peer.to_string();
+    let member = Member { name: NAME, initial_cluster: &initial_cluster, token: NAME, peer_urls: &peer_urls };
+    let data = make(&context.store, manifest, tools, room.path(), &member, Revisions::Kept).await?;
     let mut restored = Throwaway::start(tools, &data, room.path().join("etcd.log"), addresses)?;
     let (revision, found) = restored.hash(manifest.data.revision).await?;
-    let keys = restored.count_keys(revision, user).await?;
+    let keys = restored.count_keys(&context.connector, revision, user).await?;
     Ok(match compare(&manifest.data, &found, revision) {
         Comparison::Different(why) => Proved::Bad(why),
         Comparison::Incomparable(why) => Proved::Incomparable(why),

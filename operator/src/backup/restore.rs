@@ -3,9 +3,11 @@
 
 use super::Context;
 use super::fetch::{FetchError, fetch};
+use super::store::Store;
 use super::tools::{ToolError, Tools};
 use etcd_operator_core::backup::manifest::Manifest;
 use etcd_operator_core::backup::restoring::{Member, OtherMinor, Revisions, check_minor};
+use etcd_operator_core::cluster::desired::EtcdVersion;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,6 +29,17 @@ pub enum RestoreError {
         #[source]
         source: io::Error,
     },
+    /// It could not be made.
+    #[error(transparent)]
+    Make(#[from] MakeError),
+    /// Somebody asked us to end.
+    #[error("interrupted; nothing is left of it")]
+    Interrupted,
+}
+
+/// Why no data directory was made of a backup.
+#[derive(Debug, Error)]
+pub enum MakeError {
     /// etcd is of another minor.
     #[error(transparent)]
     OtherMinor(#[from] OtherMinor),
@@ -36,9 +49,28 @@ pub enum RestoreError {
     /// `etcdutl` failed.
     #[error(transparent)]
     Tool(#[from] ToolError),
-    /// Somebody asked us to end.
-    #[error("interrupted; nothing is left of it")]
-    Interrupted,
+}
+
+/// The version of etcd that a backup would be restored with, if it may be.
+pub async fn fitting_version(manifest: &Manifest, tools: &Tools) -> Result<EtcdVersion, MakeError> {
+    let version = tools.version().await?;
+    check_minor(manifest.etcd_version, version)?;
+    Ok(version)
+}
+
+/// Makes a data directory in a folder that is ours, which holds the snapshot too; where it is.
+pub async fn make(
+    store: &Store,
+    manifest: &Manifest,
+    tools: &Tools,
+    room: &Path,
+    member: &Member<'_>,
+    revisions: Revisions,
+) -> Result<PathBuf, MakeError> {
+    let (snapshot, data) = (room.join("snapshot.db"), room.join("data"));
+    fetch(store, manifest, &snapshot).await?;
+    tools.restore(&snapshot, &data, member, revisions).await?;
+    Ok(data)
 }
 
 /// Restores a backup into a data directory that is not there yet.
@@ -50,7 +82,7 @@ pub async fn restore(
     member: &Member<'_>,
     revisions: Revisions,
 ) -> Result<(), RestoreError> {
-    check_minor(manifest.etcd_version, tools.version().await?)?;
+    fitting_version(manifest, tools).await?;
     if data.symlink_metadata().is_ok() {
         return Err(RestoreError::Occupied(data.display().to_string()));
     }
@@ -59,15 +91,13 @@ pub async fn restore(
     // Removed when dropped, whatever ends us but SIGKILL; and then it has a name that no etcd looks for.
     let room = TempDir::with_prefix_in(".etcd-restore-", &folder).map_err(failed)?;
     let work = async {
-        let (snapshot, made) = (room.path().join("snapshot.db"), room.path().join("data"));
-        fetch(&context.store, manifest, &snapshot).await?;
-        tools.restore(&snapshot, &made, member, revisions).await?;
+        let made = make(&context.store, manifest, tools, room.path(), member, revisions).await?;
         std::fs::rename(&made, data).map_err(failed)?;
         File::open(&folder).and_then(|folder| folder.sync_all()).map_err(failed)
     };
     tokio::select! {
         biased;
-        () = (context.interrupted)() => Err(RestoreError::Interrupted),
+        () = context.interrupted.clone() => Err(RestoreError::Interrupted),
         done = work => done,
     }
 }

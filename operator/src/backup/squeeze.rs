@@ -4,7 +4,8 @@
 use super::store::PART_BYTES;
 use bytes::Bytes;
 use etcd_operator_core::backup::manifest::Snapshot;
-use etcd_operator_core::backup::trailer::{NotWhole, Trailer, hexadecimal};
+use etcd_operator_core::backup::trailer::{NotWhole, Trailer};
+use etcd_operator_core::names::hexadecimal;
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
 use thiserror::Error;

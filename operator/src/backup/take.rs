@@ -3,7 +3,7 @@
 
 use super::squeeze::{SqueezeError, squeeze};
 use super::store::{DocumentError, Store, StoreError, Upload};
-use super::{Context, written_by};
+use super::{Context, WAITING_CHUNKS, written_by};
 use crate::etcd::{Access, Connection, EtcdError, EtcdMember};
 use crate::telemetry::chain;
 use bytes::Bytes;
@@ -23,8 +23,6 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-/// Chunks of etcd's stream, 32 KiB each, that wait for the compressor.
-const WAITING_CHUNKS: usize = 16;
 /// How often it is said how far it is.
 const SAID_EVERY: Duration = Duration::from_secs(5);
 
@@ -114,7 +112,7 @@ pub async fn take(context: &Context, order: &Order) -> Result<Manifest, TakeErro
     let (mut upload, given_up_at) = begin(context, &id, order.within).await?;
     let transferred = tokio::select! {
         biased;
-        () = (context.interrupted)() => Err(TakeError::Interrupted),
+        () = context.interrupted.clone() => Err(TakeError::Interrupted),
         done = tokio::time::timeout(order.within, transfer(context, &id, &source, &mut upload)) => {
             done.unwrap_or(Err(TakeError::TooLong(order.within)))
         }

@@ -2,10 +2,11 @@
 //! The hash is asked for as peers ask each other, which works whether or not users are in force.
 
 use super::tools::{ToolError, Tools, last_words};
-use crate::etcd::{ConnectionSettings, User, asks_for_credentials};
+use crate::etcd::{Access, Connector, EtcdError, User};
 use crate::http::get_with;
 use bytes::Bytes;
 use etcd_operator_core::backup::manifest::Hash;
+use etcd_operator_core::names::{Endpoint, Scheme};
 use http::{StatusCode, Uri};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ pub const NAME: &str = "proof";
 const PATIENCE: Duration = Duration::from_secs(120);
 /// In a question for a hash: up to the last revision.
 const LATEST: i64 = 0;
+/// In these words etcd says that it has no such revision yet (`mvcc.ErrFutureRev`).
+const FUTURE: &str = "required revision is a future revision";
 /// Pause between two questions whether it has started.
 const ASKED_EVERY: Duration = Duration::from_millis(100);
 
@@ -43,15 +46,15 @@ pub enum ThrowawayError {
     Answer(String),
     /// The keys could not be counted.
     #[error("failed to count the keys of the restored etcd")]
-    Count(#[source] etcd_client::Error),
+    Count(#[source] EtcdError),
 }
 
 /// Addresses on loopback that nobody used when they were chosen.
 pub struct Addresses {
     /// For clients.
-    pub client: String,
+    pub client: Endpoint,
     /// For peers.
-    pub peer: String,
+    pub peer: Endpoint,
 }
 
 impl Addresses {
@@ -59,10 +62,15 @@ impl Addresses {
     pub fn choose() -> Result<Self, ThrowawayError> {
         let hold = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(ThrowawayError::Port);
         let (client, peer) = (hold()?, hold()?);
-        let url = |held: &TcpListener| {
-            held.local_addr().map(|address| format!("http://{address}")).map_err(ThrowawayError::Port)
+        let endpoint = |held: &TcpListener| {
+            let address = held.local_addr().map_err(ThrowawayError::Port)?;
+            Ok::<_, ThrowawayError>(Endpoint {
+                scheme: Scheme::Http,
+                address: address.ip().to_string(),
+                port: address.port(),
+            })
         };
-        Ok(Self { client: url(&client)?, peer: url(&peer)? })
+        Ok(Self { client: endpoint(&client)?, peer: endpoint(&peer)? })
     }
 }
 
@@ -84,7 +92,7 @@ impl Throwaway {
         let program = tools.etcd.display().to_string();
         let failed = |source| ToolError::Run { program: program.clone(), source };
         let output = std::fs::File::create(&log).map_err(failed)?;
-        let Addresses { client, peer } = &addresses;
+        let (client, peer) = (&addresses.client.to_string(), &addresses.peer.to_string());
         let mut command = Command::new(&tools.etcd);
         // Each of etcd's options is a variable too.
         for (variable, _) in std::env::vars_os() {
@@ -111,11 +119,12 @@ impl Throwaway {
 
     /// Its very last revision, and the hash of its data up to a revision or, where it ends before that, up to its end.
     pub async fn hash(&mut self, revision: i64) -> Result<(i64, Hash), ThrowawayError> {
-        let (last, of_all) = self.hash_at(LATEST).await?;
-        if last <= revision {
-            return Ok((last, Hash { revision: last, ..of_all }));
+        match self.hash_at(revision).await {
+            Err(ThrowawayError::Answer(why)) if why.contains(FUTURE) => {
+                self.hash_at(LATEST).await.map(|(last, hash)| (last, Hash { revision: last, ..hash }))
+            }
+            answered => answered,
         }
-        self.hash_at(revision).await.map(|(_, hash)| (last, hash))
     }
 
     /// The revision that it has, and the hash of its data up to one, once it answers.
@@ -156,32 +165,15 @@ impl Throwaway {
     /// How many keys there are at a revision; nothing if users are in force and this one may not read them all.
     pub async fn count_keys(
         &self,
+        connector: &Connector,
         revision: i64,
         user: Option<&User>,
     ) -> Result<Option<u64>, ThrowawayError> {
-        let settings = ConnectionSettings::default();
-        let options = etcd_client::ConnectOptions::new()
-            .with_connect_timeout(settings.connect_timeout)
-            .with_timeout(settings.hash_timeout);
-        let options = match user {
-            Some(user) => options.with_user(user.name.clone(), user.password.0.clone()),
-            None => options,
-        };
-        let count = async {
-            let mut client = etcd_client::Client::connect([&self.addresses.client], Some(options)).await?;
-            let all =
-                etcd_client::GetOptions::new().with_all_keys().with_count_only().with_revision(revision);
-            client.get("", Some(all)).await
-        };
-        let counted = tokio::time::timeout(PATIENCE, count).await;
-        let counted = counted.map_err(|_| ThrowawayError::Silent("it did not count its keys".to_owned()))?;
-        match counted {
-            Err(error) if asks_for_credentials(&error) => Ok(None),
-            counted => {
-                let count = counted.map_err(ThrowawayError::Count)?.count();
-                let count = u64::try_from(count);
-                count.map(Some).map_err(|_| ThrowawayError::Answer("it has fewer than no keys".to_owned()))
-            }
+        let access = Access { user: user.cloned(), ..Access::default() };
+        match connector.connection_for_long(&self.addresses.client, &access).count_keys(revision).await {
+            Ok(count) => Ok(Some(count)),
+            Err(EtcdError::NotAuthorized { .. }) => Ok(None),
+            Err(error) => Err(ThrowawayError::Count(error)),
         }
     }
 

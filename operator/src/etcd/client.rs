@@ -379,11 +379,6 @@ const UNHEALTHY_CLUSTER: &str = "etcdserver: unhealthy cluster";
 const FOR_CREDENTIALS: [&str; 3] =
     ["etcdserver: user name is empty", "etcdserver: permission denied", "etcdserver: invalid auth token"];
 
-/// Whether etcd refused a call because of who asked.
-pub fn asks_for_credentials(error: &Error) -> bool {
-    matches!(error, Error::GRpcStatus(status) if is_for_credentials(status.message()))
-}
-
 fn is_for_credentials(message: &str) -> bool {
     FOR_CREDENTIALS.contains(&message)
 }

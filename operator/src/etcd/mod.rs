@@ -6,7 +6,7 @@ mod client;
 mod snapshot;
 
 pub use access::{Access, Identity, Pem, Secret, User};
-pub use client::{Connection, ConnectionSettings, Connector, asks_for_credentials};
+pub use client::{Connection, ConnectionSettings, Connector};
 pub use snapshot::{SnapshotBytes, SnapshotStream};
 
 use etcd_operator_core::cluster::observed::{Alarm, DataHash, EtcdAnswer, ListedMember};

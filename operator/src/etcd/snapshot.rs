@@ -4,7 +4,7 @@
 use super::client::{classify, read};
 use super::{Access, Connection, Connector, EtcdError};
 use bytes::Bytes;
-use etcd_client::SnapshotStreaming;
+use etcd_client::{GetOptions, SnapshotStreaming};
 use etcd_operator_core::names::Endpoint;
 use std::time::Duration;
 
@@ -37,6 +37,15 @@ impl Connection {
             Err(EtcdError::NotAuthorized { .. }) => Ok(true),
             Err(error) => Err(error),
         }
+    }
+
+    /// How many keys there are at a revision. Reads the index of all of them, and so may take as long as a hash.
+    pub async fn count_keys(&self, revision: i64) -> Result<u64, EtcdError> {
+        let all = GetOptions::new().with_all_keys().with_count_only().with_revision(revision);
+        let count = self.bounded_by(self.settings.hash_timeout, async {
+            Ok(self.client().await?.get("", Some(all)).await?.count())
+        });
+        Ok(u64::try_from(count.await?).unwrap_or_default())
     }
 
     /// Begins to take a snapshot: from then on it is of that moment. It may last as long as it takes.

@@ -52,8 +52,8 @@ pub(super) async fn carry_out(
     felt.context("the corruption was not felt while the operator was paused")?
 }
 
-/// So often an object is changed that others write meanwhile.
-const CHANGE_ATTEMPTS: u32 = 5;
+/// An object that others write is tried to be changed for so long.
+const OVERTAKEN: Duration = Duration::from_secs(5);
 
 /// Which change is made to an object: [`corruption`], or [`addition`](super::objects::addition).
 pub(super) type Choice = fn(ClusterObject, &DynamicObject) -> Result<Change>;
@@ -93,18 +93,15 @@ async fn change(
     let context = case.context;
     let located =
         Located::find(&context.client, &context.namespace, &context.cluster, object, member).await?;
-    let mut attempts = 1;
     // The operator may write the object between our look and our change, above all while it changes members anyway.
-    let (field, before, at) = loop {
+    let set = async || {
         let now = located.get().await?.with_context(|| format!("{object} {} is not there", located.name))?;
         let Change { field, value } = choice(object, &now)?;
         let before = field.value(&now);
-        match located.set(&now, &field, &value).await {
-            Ok(at) => break (field, before, at),
-            Err(error) if attempts == CHANGE_ATTEMPTS => return Err(error),
-            Err(_) => attempts += 1,
-        }
+        let at = located.set(&now, &field, &value).await?;
+        Ok(Some((field, before, at)))
     };
+    let (field, before, at) = case.wait_for("the object as it was changed", OVERTAKEN, set).await?;
     let changed = Changed { located, object, pod: case.pod_of(victims, member), field, before, at };
     prove_changed(case, &changed)?;
     Ok(changed)

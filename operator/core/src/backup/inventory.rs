@@ -1,8 +1,7 @@
-//! What a store holds, from the paths in it: backups, uploads that were begun and not ended, and what is not ours. Pure: whoever asks has
-//! listed the store. Nothing that is not ours is ever named to be deleted.
+//! What a store holds, from the paths in it: backups, and uploads that were begun and not ended. Pure: whoever asks has listed the
+//! store. What is not ours is not in it, and so is never named to be deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,19 +18,14 @@ const CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_mins(10);
 pub struct Inventory {
     /// The parts of each folder that has our form.
     pub folders: BTreeMap<BackupId, BTreeSet<Part>>,
-    /// Paths that are not ours.
-    pub foreign: Vec<String>,
 }
 
 impl Inventory {
-    /// Sorts paths below the store's own folder.
+    /// Sorts the paths of ours below the store's own folder.
     pub fn of(paths: impl IntoIterator<Item = String>) -> Inventory {
         let mut inventory = Inventory::default();
-        for path in paths {
-            match BackupId::of_path(&path) {
-                Some((id, part)) => drop(inventory.folders.entry(id).or_default().insert(part)),
-                None => inventory.foreign.push(path),
-            }
+        for (id, part) in paths.into_iter().filter_map(|path| BackupId::of_path(&path)) {
+            inventory.folders.entry(id).or_default().insert(part);
         }
         inventory
     }
@@ -170,11 +164,5 @@ pub fn find<'a>(
             let newest = early.iter().rev().find(|backup| *unproved || backup.proof.is_some());
             newest.map(|backup| **backup).ok_or(NotFound::NoneProved(early.len()))
         }
-    }
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.file())
     }
 }

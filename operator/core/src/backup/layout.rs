@@ -43,14 +43,9 @@ impl Part {
 }
 
 impl BackupId {
-    /// The folder of its objects, below the store's own.
-    pub fn folder(&self) -> String {
-        format!("{}/{}", self.cluster, self.name)
-    }
-
     /// The path of one of its objects, below the store's own folder.
     pub fn path(&self, part: Part) -> String {
-        format!("{}/{}", self.folder(), part.file())
+        format!("{}/{}/{}", self.cluster, self.name, part.file())
     }
 
     /// What lies at a path below the store's folder; nothing if it is not ours.

@@ -3,6 +3,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::names::hexadecimal;
+
 /// The length of the digest at the end.
 const DIGEST: usize = 32;
 /// Databases are multiples of this; bbolt's pages are larger.
@@ -73,11 +75,6 @@ impl Trailer {
         }
         Ok(Whole { bytes, database_sha256: found })
     }
-}
-
-/// Bytes as digests are written.
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

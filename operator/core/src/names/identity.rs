@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     CLUSTER_UID, Endpoint, FIELD_MANAGER, LABEL_CLUSTER, LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_MEMBER,
-    LABEL_NAME, LABEL_ROLE, MemberName, Role, Scheme,
+    LABEL_NAME, LABEL_ROLE, MemberName, Role, Scheme, hexadecimal,
 };
 
 /// The longest name that an `EtcdCluster` may have; the resource type enforces it.
@@ -62,8 +62,7 @@ impl ClusterIdentity {
         match self.naming {
             Naming::ByName => by_name,
             Naming::ByUid => {
-                let digest: String =
-                    Sha256::digest(&self.uid).iter().map(|byte| format!("{byte:02x}")).collect();
+                let digest = hexadecimal(&Sha256::digest(&self.uid));
                 let length = LONGEST_CLUSTER_NAME.saturating_sub(by_name.len()).max(10);
                 format!("{by_name}-{}", &digest[..length])
             }

@@ -247,6 +247,11 @@ etcd_id!(
     ClusterId
 );
 
+/// Bytes as digests are written.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The identity of one permit; no two permits share it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -291,7 +296,7 @@ impl Entropy {
     /// The identity of the permit that this plan gives to a member.
     pub fn permit_id(&self, member: &MemberName) -> PermitId {
         let digest = self.derive("permit", member.as_str());
-        PermitId(digest[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+        PermitId(hexadecimal(&digest[..8]))
     }
 
     fn derive(&self, purpose: &str, subject: &str) -> [u8; 32] {

@@ -80,11 +80,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// Its location, for messages.
-    pub fn location(&self) -> &Location {
-        &self.location
-    }
-
     fn at(&self, path: &str) -> Path {
         Path::from_iter(self.folder.split('/').chain(path.split('/')).filter(|part| !part.is_empty()))
     }

@@ -30,7 +30,8 @@ enum Target {
 /// An upload that was begun.
 pub struct Upload {
     store: Store,
-    name: String,
+    id: BackupId,
+    part: Part,
     path: Path,
     target: Target,
     under_way: FuturesOrdered<BoxFuture<'static, object_store::Result<Option<PartId>>>>,
@@ -53,10 +54,11 @@ impl Store {
         };
         let target = target.await.map_err(self.failed(|| format!("begin an upload of {name}")))?;
         let under_way = FuturesOrdered::new();
-        Ok(Upload { store: self.clone(), name, path, target, under_way, stored: Vec::new(), count: 0 })
+        let (store, id, stored) = (self.clone(), id.clone(), Vec::new());
+        Ok(Upload { store, id, part, path, target, under_way, stored, count: 0 })
     }
 
-    /// Ends an upload that somebody else began and nobody carries on. One that is gone is ended.
+    /// Ends an upload that nobody carries on, whoever began it. One that is gone is ended.
     pub async fn abort(&self, id: &BackupId, part: Part, upload_id: Option<&str>) -> Result<(), StoreError> {
         let name = id.path(part);
         match (&self.parts, upload_id) {
@@ -137,7 +139,8 @@ impl Upload {
     /// Goes on until one of the parts that are under way is stored.
     pub async fn settle_one(&mut self) -> Result<(), StoreError> {
         if let Some(settled) = self.under_way.next().await {
-            let part = settled.map_err(self.store.failed(|| format!("store a part of {}", self.name)))?;
+            let part = settled
+                .map_err(self.store.failed(|| format!("store a part of {}", self.id.path(self.part))))?;
             self.stored.extend(part);
         }
         Ok(())
@@ -154,7 +157,7 @@ impl Upload {
             }
             Target::Folder(upload) => upload.complete().await,
         };
-        completed.map(drop).map_err(self.store.failed(|| format!("put {} together", self.name)))
+        completed.map(drop).map_err(self.store.failed(|| format!("put {} together", self.id.path(self.part))))
     }
 
     /// Takes back what was stored of it. Parts under way are waited for, though not for long: one that arrives after an upload was
@@ -162,15 +165,7 @@ impl Upload {
     pub async fn abort(mut self) -> Result<(), StoreError> {
         let settled = async { while self.under_way.next().await.is_some() {} };
         let _ = tokio::time::timeout(SETTLING, settled).await;
-        let aborted = match &mut self.target {
-            Target::Remote { store, id } => store.abort_multipart(&self.path, id).await,
-            Target::Folder(upload) => upload.abort().await,
-        };
-        match aborted {
-            // It was completed, or somebody has ended it: there is nothing to take back by it any more.
-            Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(_) if matches!(self.target, Target::Folder(_)) => Ok(()),
-            aborted => aborted.map_err(self.store.failed(|| format!("abort the upload of {}", self.name))),
-        }
+        // What is left of it goes with it, and so it stays until then.
+        self.store.abort(&self.id, self.part, self.id()).await
     }
 }

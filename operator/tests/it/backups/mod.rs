@@ -130,18 +130,12 @@ async fn endpoints_of_two_clusters_and_of_nobody_are_refused_and_leave_nothing()
 
 #[test]
 fn a_store_that_cannot_be_used_is_named_with_its_own_answer() {
-    let said = std::process::Command::new(env!("CARGO_BIN_EXE_etcd-operator"))
-        .args(["list", "--store", "file:///dev/null/backups"])
-        .output()
-        .unwrap();
-    let errors = String::from_utf8(said.stderr).unwrap();
-    assert_eq!(said.status.code(), Some(1));
-    assert!(errors.contains("file:///dev/null/backups failed to be opened: Not a directory"), "{errors}");
-    let said = std::process::Command::new(env!("CARGO_BIN_EXE_etcd-operator"))
-        .args(["list", "--store", "s3://key:secret@bucket"])
-        .output()
-        .unwrap();
-    let errors = String::from_utf8(said.stderr).unwrap();
-    assert_eq!(said.status.code(), Some(2));
-    assert!(errors.contains("it must hold no credentials"), "{errors}");
+    for (store, code, words) in [
+        ("file:///dev/null/backups", 1, "file:///dev/null/backups failed to be opened: Not a directory"),
+        ("s3://key:secret@bucket", 2, "it must hold no credentials"),
+    ] {
+        let said = Ground::said(&mut Ground::new(VERSIONS[1]).program("list", store));
+        assert_eq!(said.code, Some(code));
+        assert!(said.errors.contains(words), "{}", said.errors);
+    }
 }

@@ -4,6 +4,8 @@
 use super::ground::{Ground, Restored, client, fill};
 use super::proxy::{Behaviour, Proxy, Request};
 use crate::support::etcd::{RealEtcd, VERSIONS, cache, free_address};
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -57,17 +59,11 @@ impl Place {
         let etcd = RealEtcd::start();
         let mut running = client(&etcd.endpoint().to_string()).await;
         fill(&mut running).await;
-        // Xorshift: bytes that no compressor makes shorter, the same in each run.
-        let mut state = 88_172_645_463_325_252_u64;
+        // Bytes that no compressor makes shorter, the same in each run.
+        let mut random = ChaCha8Rng::seed_from_u64(1);
         for index in 0..RANDOM_BYTES / VALUE_BYTES {
-            let value: Vec<u8> = (0..VALUE_BYTES / 8)
-                .flat_map(|_| {
-                    state ^= state << 13;
-                    state ^= state >> 7;
-                    state ^= state << 17;
-                    state.to_le_bytes()
-                })
-                .collect();
+            let mut value = vec![0; VALUE_BYTES];
+            random.fill_bytes(&mut value);
             running.put(format!("random-{index}"), value, None).await.unwrap();
         }
         Place { ground, etcd, proxy, gateway }

@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 
 use crate::api;
 use crate::cluster::target::Target;
-use crate::names::ClusterIdentity;
+use crate::names::{ClusterIdentity, hexadecimal};
 
 /// What a member's objects are rendered from, besides its name and its role.
 #[derive(Clone, Copy, Debug)]
@@ -67,5 +67,5 @@ fn cluster_metadata(cluster: &ClusterIdentity, name: String) -> ObjectMeta {
 pub fn fingerprint(spec: &impl Serialize) -> String {
     let value = serde_json::to_value(spec).expect("what is rendered, and what from, is plain data");
     let digest = Sha256::digest(compare::normalised(&value).to_string());
-    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&digest[..8])
 }
