@@ -2,6 +2,8 @@
 //! two looks. What a look does is its kind's ([`crate::reconcile`]); what it decides is in the core.
 
 use crate::audit::{self, Audit};
+use crate::backup_kinds::run::BackupVerbs;
+use crate::backup_kinds::schedule::ScheduleVerbs;
 use crate::clock::SharedClock;
 use crate::cluster::verbs::ClusterVerbs;
 use crate::kubernetes::Clients;
@@ -50,12 +52,18 @@ pub struct Controller {
 pub struct Reconcilers {
     /// Of `EtcdCluster`.
     pub clusters: Arc<Reconciler<ClusterVerbs>>,
+    /// Of `EtcdBackup`.
+    pub backups: Arc<Reconciler<BackupVerbs>>,
+    /// Of `EtcdBackupSchedule`.
+    pub schedules: Arc<Reconciler<ScheduleVerbs>>,
 }
 
 impl Reconcilers {
     async fn reconcile(&self, key: &Key) -> Next {
         match key.kind {
             OwnKind::EtcdCluster => self.clusters.reconcile(key).await,
+            OwnKind::EtcdBackup => self.backups.reconcile(key).await,
+            OwnKind::EtcdBackupSchedule => self.schedules.reconcile(key).await,
         }
     }
 }
@@ -125,7 +133,8 @@ impl Looks {
     fn ended(&mut self, key: Key, next: Next, seen: &mut Seen, now: Duration) {
         self.queue.finish(&key);
         match next {
-            Next::Look { after, vigil, read, is_slow } => {
+            Next::Look { after, vigil, read, is_slow, wakes } => {
+                self.request(wakes, now);
                 seen.learn(read, &key);
                 self.queue.set_slow(&key, is_slow);
                 if let Some(after) = after {

@@ -6,7 +6,7 @@
 
 use crate::clock::SharedClock;
 use crate::telemetry::chain;
-use etcd_operator_core::cluster::events::Event as Notice;
+use etcd_operator_core::event::Event as Notice;
 use etcd_operator_core::names::hexadecimal;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
@@ -128,7 +128,7 @@ fn shortened(note: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use etcd_operator_core::cluster::events::Severity;
+    use etcd_operator_core::event::Severity;
 
     fn notice(note: &str) -> Notice {
         Notice {

@@ -5,14 +5,17 @@
 //! 1. [`run`]: the running operator, put together from the rest.
 //! 2. [`controller`], [`queue`], [`watch`], [`audit`]: which object is looked at when.
 //! 3. [`reconcile`]: one look, in five verbs; [`cluster`]: what they do with an `EtcdCluster`.
-//! 4. [`etcd`], [`http`], [`kept`], [`lease`], [`registration`], [`events`], [`metrics`], [`server`], [`process`]: what these stand on.
-//! 5. [`gate`]: the other process, in front of every etcd.
-//! 6. [`backup`]: what is done by hand, and by Jobs, with backups.
-//! 7. [`manifest`]: what installs all this.
+//! 4. [`backup_kinds`]: what they do with an `EtcdBackup`.
+//! 5. [`etcd`], [`http`], [`kept`], [`lease`], [`registration`], [`write`](mod@write), [`status`], [`events`], [`metrics`], [`server`],
+//!    [`process`]: what these stand on.
+//! 6. [`gate`]: the other process, in front of every etcd.
+//! 7. [`backup`]: what is done by hand, and by Jobs, with backups.
+//! 8. [`manifest`]: what installs all this.
 
 pub mod args;
 pub mod audit;
 pub mod backup;
+pub mod backup_kinds;
 pub mod clock;
 pub mod cluster;
 pub mod controller;
@@ -32,5 +35,7 @@ pub mod reconcile;
 pub mod registration;
 pub mod run;
 pub mod server;
+pub mod status;
 pub mod telemetry;
 pub mod watch;
+pub mod write;

@@ -56,6 +56,17 @@ pub struct ClusterHealth {
     pub has_quorum: bool,
     /// Why actions were held back, one entry each.
     pub holds: Vec<String>,
+    /// Its backups, where its specification says something of them.
+    pub backups: Option<BackupHealth>,
+}
+
+/// What is known of the backups of one cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BackupHealth {
+    /// When the newest proved one was asked for, in seconds since 1970, if there is one.
+    pub newest_proved_at: Option<i64>,
+    /// Whether it is young enough.
+    pub is_young: bool,
 }
 
 /// All metrics of the process. Clones share their values.
@@ -73,6 +84,8 @@ pub struct Metrics {
     healthy: Family<ClusterLabel, Gauge>,
     has_quorum: Family<ClusterLabel, Gauge>,
     observed: Family<ClusterLabel, Gauge>,
+    newest_backup: Family<ClusterLabel, Gauge>,
+    backed_up: Family<ClusterLabel, Gauge>,
     lease_held: Gauge,
 }
 
@@ -95,6 +108,8 @@ impl Metrics {
             healthy: Family::default(),
             has_quorum: Family::default(),
             observed: Family::default(),
+            newest_backup: Family::default(),
+            backed_up: Family::default(),
             lease_held: Gauge::default(),
         };
         let operator = registry.sub_registry_with_prefix("etcd_operator");
@@ -129,6 +144,16 @@ impl Metrics {
             "cluster_observed",
             "1 if the cluster's objects could be read at the last look; 0 says that all else here is old",
             metrics.observed.clone(),
+        );
+        operator.register(
+            "cluster_newest_proved_backup_timestamp_seconds",
+            "When the newest proved backup was asked for",
+            metrics.newest_backup.clone(),
+        );
+        operator.register(
+            "cluster_backed_up",
+            "1 if the newest proved backup is as young as the specification asks",
+            metrics.backed_up.clone(),
         );
         operator.register("lease_held", "1 while this process is the leader", metrics.lease_held.clone());
         metrics
@@ -180,6 +205,7 @@ impl Metrics {
         self.healthy.get_or_create(&label).set(health.healthy);
         self.has_quorum.get_or_create(&label).set(i64::from(health.has_quorum));
         self.observed.get_or_create(&label).set(1);
+        self.show_backups(&label, health.backups.as_ref());
         self.clear_holds(namespace, cluster, previous);
         for reason in &health.holds {
             self.holds.get_or_create(&hold_label(namespace, cluster, reason)).inc();
@@ -200,7 +226,20 @@ impl Metrics {
         for family in [&self.wanted, &self.voters, &self.healthy, &self.has_quorum, &self.observed] {
             family.remove(&label);
         }
+        self.show_backups(&label, None);
         self.clear_holds(namespace, cluster, previous);
+    }
+
+    /// What is not known has no number: none stands for "never".
+    fn show_backups(&self, label: &ClusterLabel, backups: Option<&BackupHealth>) {
+        match backups {
+            Some(backups) => drop(self.backed_up.get_or_create(label).set(i64::from(backups.is_young))),
+            None => drop(self.backed_up.remove(label)),
+        }
+        match backups.and_then(|backups| backups.newest_proved_at) {
+            Some(at) => drop(self.newest_backup.get_or_create(label).set(at)),
+            None => drop(self.newest_backup.remove(label)),
+        }
     }
 
     fn clear_holds(&self, namespace: &str, cluster: &str, previous: Option<&ClusterHealth>) {

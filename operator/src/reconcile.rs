@@ -45,6 +45,8 @@ pub enum Next {
         read: Vec<(ObjectName, Version)>,
         /// Whether looks at it wait for somebody who does not answer.
         is_slow: bool,
+        /// Other objects that depend on what was found here, and are looked at now.
+        wakes: Vec<Key>,
     },
     /// Never: it no longer exists.
     Forget,
@@ -53,7 +55,13 @@ pub enum Next {
 impl Next {
     /// After a pass that failed: soon, with nothing watched meanwhile.
     pub fn after_error() -> Self {
-        Next::Look { after: Some(AFTER_ERROR), vigil: None, read: Vec::new(), is_slow: false }
+        Next::Look {
+            after: Some(AFTER_ERROR),
+            vigil: None,
+            read: Vec::new(),
+            is_slow: false,
+            wakes: Vec::new(),
+        }
     }
 }
 

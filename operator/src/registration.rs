@@ -3,7 +3,7 @@
 //! Each CustomResourceDefinition carries a schema generation. A newer one in the cluster was written by a newer
 //! operator and is left alone: a downgrade would drop fields that are already in use.
 
-use etcd_operator_core::api::EtcdCluster;
+use etcd_operator_core::api::{EtcdBackup, EtcdBackupSchedule, EtcdCluster};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, CustomResourceExt as _, ResourceExt};
@@ -14,7 +14,7 @@ use thiserror::Error;
 pub const SCHEMA_GENERATION: &str = "etcd.operators.rs/schema-generation";
 
 /// Generation of the schema that this build defines. Raise it with every change of a served schema.
-pub const CURRENT_SCHEMA_GENERATION: u64 = 6;
+pub const CURRENT_SCHEMA_GENERATION: u64 = 7;
 
 /// Pause between two looks at a definition that is not served yet.
 const ESTABLISHED_POLL: Duration = Duration::from_millis(100);
@@ -52,7 +52,7 @@ enum Step {
 
 /// The definitions of this build, each with its schema generation.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    let mut definitions = vec![EtcdCluster::crd()];
+    let mut definitions = vec![EtcdCluster::crd(), EtcdBackup::crd(), EtcdBackupSchedule::crd()];
     for definition in &mut definitions {
         definition
             .annotations_mut()
@@ -153,10 +153,11 @@ mod tests {
     /// is never changed.
     #[test]
     fn a_changed_schema_has_a_generation_of_its_own() {
-        let written = serde_json::to_string(&EtcdCluster::crd().spec).unwrap();
+        let specs: Vec<_> = definitions().into_iter().map(|definition| definition.spec).collect();
+        let written = serde_json::to_string(&specs).unwrap();
         let digest: String =
             Sha256::digest(written).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!((CURRENT_SCHEMA_GENERATION, digest.as_str()), (6, "b9692dc9741895c5"));
+        assert_eq!((CURRENT_SCHEMA_GENERATION, digest.as_str()), (7, "f14d7c78c2b10b8c"));
     }
 
     #[test]

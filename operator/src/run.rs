@@ -3,6 +3,9 @@
 
 use crate::args::{DEFAULT_PORT, OwnPod, Run};
 use crate::audit::Audit;
+use crate::backup_kinds::Hands;
+use crate::backup_kinds::run::BackupVerbs;
+use crate::backup_kinds::schedule::ScheduleVerbs;
 use crate::clock::{RandomIdentifiers, SharedClock, SystemClock};
 use crate::cluster::execute::Executor;
 use crate::cluster::observe::Observer;
@@ -20,7 +23,7 @@ use crate::lease::election::Durations;
 use crate::lease::{Elector, Identity, Leadership};
 use crate::metrics::Metrics;
 use crate::process::{install_tls_provider, told_to_end};
-use crate::reconcile::Reconciler;
+use crate::reconcile::{Reconciler, Verbs};
 use crate::server::Shown;
 use crate::telemetry::chain;
 use anyhow::{Context as _, anyhow};
@@ -161,14 +164,16 @@ fn controller(
     metrics: &Metrics,
     leadership: Leadership,
 ) -> Controller {
-    let verbs = cluster_verbs(arguments, distortion, clients, clock, metrics, leadership);
-    let clusters = Reconciler {
+    let verbs = cluster_verbs(arguments, distortion, clients, clock, metrics, leadership.clone());
+    let hands = Hands {
         client: clients.calls.clone(),
-        verbs,
         clock: clock.clone(),
+        leadership,
         metrics: metrics.clone(),
-        memories: Mutex::default(),
+        operator_image: arguments.pod.operator_image.clone(),
     };
+    let events = Events::new(clients.calls.clone(), &arguments.pod.pod_name, clock.clone());
+    let backups = BackupVerbs { hands: hands.clone(), events };
     Controller {
         clients: clients.clone(),
         namespace: arguments.watch_namespace.clone(),
@@ -176,8 +181,28 @@ fn controller(
         audit: Audit::default(),
         clock: clock.clone(),
         metrics: metrics.clone(),
-        reconcilers: Reconcilers { clusters: Arc::new(clusters) },
+        reconcilers: Reconcilers {
+            clusters: reconciler(verbs, clients, clock, metrics),
+            backups: reconciler(backups, clients, clock, metrics),
+            schedules: reconciler(ScheduleVerbs { hands }, clients, clock, metrics),
+        },
     }
+}
+
+/// The verbs of one kind, with what all kinds need.
+fn reconciler<V: Verbs>(
+    verbs: V,
+    clients: &Clients,
+    clock: &SharedClock,
+    metrics: &Metrics,
+) -> Arc<Reconciler<V>> {
+    Arc::new(Reconciler {
+        client: clients.calls.clone(),
+        verbs,
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        memories: Mutex::default(),
+    })
 }
 
 fn cluster_verbs(

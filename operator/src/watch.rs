@@ -2,13 +2,13 @@
 //! a look acts on is read afresh, so a late, lost or repeated event costs time and never truth.
 
 use crate::telemetry::chain;
-use etcd_operator_core::api::EtcdCluster;
+use etcd_operator_core::api::{EtcdBackup, EtcdBackupSchedule, EtcdCluster};
 use etcd_operator_core::key::Key;
-use etcd_operator_core::names::LABEL_CLUSTER;
-use etcd_operator_core::seen::{ObjectName, Told, Version, WatchedKind};
+use etcd_operator_core::seen::{ObjectName, Told, Version, WatchedKind, Whose};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, ApiResource, DynamicObject, ObjectMeta, PartialObjectMeta};
@@ -27,6 +27,10 @@ pub fn resource(kind: WatchedKind) -> ApiResource {
     }
     match kind {
         WatchedKind::EtcdCluster => of::<EtcdCluster>(),
+        WatchedKind::EtcdBackup => of::<EtcdBackup>(),
+        WatchedKind::EtcdBackupSchedule => of::<EtcdBackupSchedule>(),
+        WatchedKind::Job | WatchedKind::ScheduledJob => of::<Job>(),
+        WatchedKind::CronJob => of::<CronJob>(),
         WatchedKind::StatefulSet => of::<StatefulSet>(),
         WatchedKind::Pod => of::<Pod>(),
         WatchedKind::PersistentVolumeClaim => of::<PersistentVolumeClaim>(),
@@ -48,7 +52,10 @@ fn told_of(client: &Client, namespace: Option<&str>, kind: WatchedKind) -> BoxSt
         None => Api::all_with(client.clone(), &resource),
     };
     let config = Config::default().timeout(WATCH_SECONDS);
-    let config = if kind.is_labelled() { config.labels(LABEL_CLUSTER) } else { config };
+    let config = match kind.whose() {
+        Whose::Own(_) => config,
+        Whose::Labelled(_, label) => config.labels(label),
+    };
     watcher(api, config)
         .backoff(SteadyBackoff)
         .filter_map(move |event| std::future::ready(parse(kind, event)))
@@ -69,12 +76,11 @@ fn parse(kind: WatchedKind, event: Result<Event<PartialObjectMeta<DynamicObject>
 }
 
 fn is(kind: WatchedKind, metadata: &ObjectMeta) -> Option<Told> {
-    let of = if kind.is_labelled() {
-        metadata.labels.as_ref()?.get(LABEL_CLUSTER)?
-    } else {
-        metadata.name.as_deref()?
+    let (own, of) = match kind.whose() {
+        Whose::Own(own) => (own, metadata.name.as_deref()?),
+        Whose::Labelled(own, label) => (own, metadata.labels.as_ref()?.get(label)?.as_str()),
     };
-    let of = Key::of_cluster(metadata.namespace.as_deref()?, of);
+    let of = Key::of(own, metadata.namespace.as_deref()?, of);
     let (name, version) = identify(kind, metadata)?;
     Some(Told::Is(name, version, of))
 }

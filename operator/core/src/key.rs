@@ -7,6 +7,10 @@ use std::fmt;
 pub enum OwnKind {
     /// A cluster.
     EtcdCluster,
+    /// A backup.
+    EtcdBackup,
+    /// Backups by the clock.
+    EtcdBackupSchedule,
 }
 
 impl OwnKind {
@@ -14,6 +18,8 @@ impl OwnKind {
     pub fn as_str(self) -> &'static str {
         match self {
             OwnKind::EtcdCluster => "EtcdCluster",
+            OwnKind::EtcdBackup => "EtcdBackup",
+            OwnKind::EtcdBackupSchedule => "EtcdBackupSchedule",
         }
     }
 }
@@ -30,9 +36,14 @@ pub struct Key {
 }
 
 impl Key {
+    /// An object of this kind.
+    pub fn of(kind: OwnKind, namespace: &str, name: &str) -> Key {
+        Key { kind, namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+
     /// An `EtcdCluster`.
     pub fn of_cluster(namespace: &str, name: &str) -> Key {
-        Key { kind: OwnKind::EtcdCluster, namespace: namespace.to_owned(), name: name.to_owned() }
+        Key::of(OwnKind::EtcdCluster, namespace, name)
     }
 }
 

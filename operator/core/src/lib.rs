@@ -5,10 +5,11 @@
 //! 3. [`quorum`]: counting votes.
 //! 4. [`gate`]: whether a member's etcd may start on the disk that it found.
 //! 5. [`etcd_options`]: what may be said of etcd's own options, and what each minor calls them.
-//! 6. [`explained`]: reasons with what they mean, for all kinds of objects.
+//! 6. [`explained`], `conditions`, [`event`]: how users are told, for all kinds of objects.
 //! 7. [`key`], [`seen`]: which object is looked at, and what watches have told of those beside it.
-//! 8. [`cluster`]: what is decided about an `EtcdCluster`.
-//! 9. [`backup`]: what is decided about backups.
+//! 8. [`pods`]: what the pods of all kinds have in common.
+//! 9. [`cluster`]: what is decided about an `EtcdCluster`.
+//! 10. [`backup`]: what is decided about backups.
 //!
 //! Nothing here does anything: no clock, no randomness, no file, no network, no task. Time and [`names::Entropy`] come from the
 //! shell. Equal inputs give equal outputs, byte for byte.
@@ -16,10 +17,13 @@
 pub mod api;
 pub mod backup;
 pub mod cluster;
+mod conditions;
 pub mod etcd_options;
+pub mod event;
 pub mod explained;
 pub mod gate;
 pub mod key;
 pub mod names;
+pub mod pods;
 pub mod quorum;
 pub mod seen;

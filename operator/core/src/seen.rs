@@ -5,13 +5,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use crate::key::Key;
+use crate::key::{Key, OwnKind};
+use crate::names::{LABEL_BACKUP, LABEL_BACKUP_SCHEDULE, LABEL_CLUSTER};
 
 /// The kinds that are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WatchedKind {
     /// The operator's own.
     EtcdCluster,
+    /// The operator's own.
+    EtcdBackup,
+    /// The operator's own.
+    EtcdBackupSchedule,
+    /// One for each backup that somebody asked for.
+    Job,
+    /// One for each schedule.
+    CronJob,
+    /// Those that CronJobs have made.
+    ScheduledJob,
     /// One for each member.
     StatefulSet,
     /// One for each member.
@@ -26,8 +37,13 @@ pub enum WatchedKind {
 
 impl WatchedKind {
     /// Every kind.
-    pub const ALL: [WatchedKind; 6] = [
+    pub const ALL: [WatchedKind; 11] = [
         WatchedKind::EtcdCluster,
+        WatchedKind::EtcdBackup,
+        WatchedKind::EtcdBackupSchedule,
+        WatchedKind::Job,
+        WatchedKind::CronJob,
+        WatchedKind::ScheduledJob,
         WatchedKind::StatefulSet,
         WatchedKind::Pod,
         WatchedKind::PersistentVolumeClaim,
@@ -35,17 +51,32 @@ impl WatchedKind {
         WatchedKind::PodDisruptionBudget,
     ];
 
-    /// Whether its objects go with a cluster that their label names, or are clusters themselves.
-    pub fn is_labelled(self) -> bool {
+    /// Whose its objects are.
+    pub fn whose(self) -> Whose {
         match self {
-            WatchedKind::EtcdCluster => false,
+            WatchedKind::EtcdCluster => Whose::Own(OwnKind::EtcdCluster),
+            WatchedKind::EtcdBackup => Whose::Own(OwnKind::EtcdBackup),
+            WatchedKind::EtcdBackupSchedule => Whose::Own(OwnKind::EtcdBackupSchedule),
+            WatchedKind::Job => Whose::Labelled(OwnKind::EtcdBackup, LABEL_BACKUP),
+            WatchedKind::CronJob | WatchedKind::ScheduledJob => {
+                Whose::Labelled(OwnKind::EtcdBackupSchedule, LABEL_BACKUP_SCHEDULE)
+            }
             WatchedKind::StatefulSet
             | WatchedKind::Pod
             | WatchedKind::PersistentVolumeClaim
             | WatchedKind::Service
-            | WatchedKind::PodDisruptionBudget => true,
+            | WatchedKind::PodDisruptionBudget => Whose::Labelled(OwnKind::EtcdCluster, LABEL_CLUSTER),
         }
     }
+}
+
+/// Whose the objects of a kind are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// They are the operator's own, of this kind.
+    Own(OwnKind),
+    /// Each goes with the object of this kind that its label names; those without the label are nobody's.
+    Labelled(OwnKind, &'static str),
 }
 
 /// A watched object by its key in Kubernetes.

@@ -10,7 +10,9 @@ use etcd_operator_core::backup::inventory::Wanted;
 use etcd_operator_core::backup::location::Location;
 use etcd_operator_core::backup::name::BackupName;
 use etcd_operator_core::backup::restoring::REVISION_BUMP;
+use etcd_operator_core::backup::retention::{Retention, time_zone};
 use etcd_operator_core::names::{ClusterId, Endpoint, Scheme};
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -68,7 +70,7 @@ pub struct EtcdArguments {
     pub key: Option<PathBuf>,
     /// User of etcd, where users are in force: it needs the role `root`. Its password comes from the environment, as
     /// ETCD_PASSWORD, or from a file
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, env = "ETCD_USER", value_name = "NAME")]
     pub user: Option<String>,
     /// File with the user's password
     #[arg(long, value_name = "FILE", requires = "user")]
@@ -148,9 +150,61 @@ pub struct BackupArguments {
     /// Give up after this time, for example 30m or 6h
     #[arg(long, default_value = "6h", value_name = "DURATION", value_parser = parse_limit)]
     pub within: Duration,
+    /// Also write what came of it to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub result: Option<PathBuf>,
+    /// Mark the backup as one of this schedule. Rules about what is kept are about backups of the same schedule and cluster
+    #[arg(long, value_name = "NAME")]
+    pub schedule: Option<String>,
+    /// What of the schedule's backups is kept
+    #[command(flatten)]
+    pub keep: KeepArguments,
     /// How it is restored
     #[command(flatten)]
     pub proof: ProofArguments,
+}
+
+/// Which backups are kept: what any of the rules keeps. Without a rule all are.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Which backups of the schedule are kept")]
+pub struct KeepArguments {
+    /// The newest of all, so many; the newest that was proved is kept whatever is said here
+    #[arg(long, value_name = "COUNT", requires = "schedule", value_parser = at_least_one())]
+    pub keep_last: Option<u32>,
+    /// All that were asked for within this time, for example 720h
+    #[arg(long, value_name = "DURATION", requires = "schedule", value_parser = parse_limit)]
+    pub keep_within: Option<Duration>,
+    /// The newest of each hour, so many
+    #[arg(long, value_name = "COUNT", requires = "schedule", value_parser = at_least_one())]
+    pub keep_hourly: Option<u32>,
+    /// The newest of each day, so many
+    #[arg(long, value_name = "COUNT", requires = "schedule", value_parser = at_least_one())]
+    pub keep_daily: Option<u32>,
+    /// The newest of each week, so many
+    #[arg(long, value_name = "COUNT", requires = "schedule", value_parser = at_least_one())]
+    pub keep_weekly: Option<u32>,
+    /// The newest of each month, so many
+    #[arg(long, value_name = "COUNT", requires = "schedule", value_parser = at_least_one())]
+    pub keep_monthly: Option<u32>,
+    /// The time zone of hours, days, weeks and months
+    #[arg(long, value_name = "ZONE", default_value = "Etc/UTC", value_parser = parse_zone)]
+    pub time_zone: TimeZone,
+}
+
+impl KeepArguments {
+    /// The same as a type.
+    pub fn retention(&self) -> Retention {
+        let within =
+            self.keep_within.map(|within| SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX));
+        Retention {
+            last: self.keep_last,
+            within,
+            hourly: self.keep_hourly,
+            daily: self.keep_daily,
+            weekly: self.keep_weekly,
+            monthly: self.keep_monthly,
+        }
+    }
 }
 
 /// How a backup is restored to prove it.
@@ -256,6 +310,15 @@ fn parse_name(text: &str) -> Result<BackupName, String> {
 
 fn parse_cluster(text: &str) -> Result<ClusterId, String> {
     ClusterId::parse(text).ok_or_else(|| "it is no hexadecimal 64-bit number".to_owned())
+}
+
+fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
+}
+
+fn parse_zone(text: &str) -> Result<TimeZone, String> {
+    time_zone(text)
+        .ok_or_else(|| "there is no such time zone; one is called Europe/Berlin, for example".to_owned())
 }
 
 /// A time of at least a second, in the words of Go and Kubernetes.

@@ -3,7 +3,7 @@
 
 use super::Context;
 use super::args::{
-    BackupArguments, ListArguments, Output, ProofArguments, RestoreArguments, StoreArguments,
+    BackupArguments, KeepArguments, ListArguments, Output, ProofArguments, RestoreArguments, StoreArguments,
     VerifyArguments, WhichArguments,
 };
 use super::list::{Listed, json, list, table};
@@ -17,7 +17,10 @@ use crate::process::{install_tls_provider, told_to_end};
 use anyhow::{Context as _, bail};
 use etcd_operator_core::backup::inventory::{Backup, find};
 use etcd_operator_core::backup::manifest::{Manifest, Proof};
+use etcd_operator_core::backup::name::BackupName;
+use etcd_operator_core::backup::outcome::{Outcome, Taken};
 use etcd_operator_core::backup::restoring::{Member, Revisions};
+use etcd_operator_core::backup::retention::to_delete;
 use futures::FutureExt;
 use std::future::Future;
 use std::sync::Arc;
@@ -27,35 +30,89 @@ use tokio::signal::unix::{SignalKind, signal};
 /// A snapshot that cannot be compared is taken again so often.
 const ATTEMPTS: u32 = 3;
 
-/// Backs a cluster up, and proves the backup.
+/// Backs a cluster up, proves the backup, and deletes those that the schedule keeps no more.
 pub fn backup(arguments: &BackupArguments) -> anyhow::Result<()> {
-    run(&arguments.store, async |context| {
-        let access = arguments.etcd.access()?;
-        if !arguments.no_proof {
-            // Known before anything is stored, and not after it.
-            arguments.proof.tools.version().await?;
+    let done = run(&arguments.store, async |context| {
+        let (manifest, proof) = take_and_prove(context, arguments).await?;
+        println!("{}", manifest.name);
+        let mut taken = Taken { manifest, proof, deleted: Vec::new(), retention_failed: None };
+        // The backup is there, whatever becomes of earlier ones.
+        let tidied = tidy(context, &arguments.keep, &taken.manifest, &mut taken.deleted).await;
+        taken.retention_failed = tidied.err().map(|error| format!("{error:#}"));
+        if let Some(failed) = &taken.retention_failed {
+            (context.say)(&format!("earlier backups could not be deleted: {failed}"));
         }
-        let user = access.user.clone();
-        let order = Order { endpoints: arguments.etcd.endpoints.clone(), access, within: arguments.within };
-        for attempt in 1..=ATTEMPTS {
-            let manifest = match take(context, &order).await {
-                Err(TakeError::Compacted(error)) if attempt < ATTEMPTS => {
-                    (context.say)(&format!("taking another one: {error}"));
-                    continue;
-                }
-                taken => taken?,
-            };
-            let proof = if arguments.no_proof { None } else { Some(&arguments.proof) };
-            match keep_if_good(context, &manifest, proof, user.as_ref()).await? {
-                Kept::Yes => {
-                    println!("{}", manifest.name);
-                    return Ok(());
-                }
-                Kept::TakeAgain(why) => (context.say)(&format!("taking another one: {why}")),
+        Ok(taken)
+    });
+    let outcome = match &done {
+        Ok(taken) => Outcome::taken(taken.clone()),
+        Err(error) => Outcome::failed(&format!("{error:#}")),
+    };
+    if let Some(file) = &arguments.result {
+        let written = std::fs::write(file, outcome.to_text());
+        written.with_context(|| format!("failed to write {}", file.display()))?;
+    }
+    done.map(drop)
+}
+
+/// Takes snapshots until one can be compared with the cluster.
+async fn take_and_prove(
+    context: &Context,
+    arguments: &BackupArguments,
+) -> anyhow::Result<(Manifest, Option<Proof>)> {
+    let access = arguments.etcd.access()?;
+    if !arguments.no_proof {
+        // Known before anything is stored, and not after it.
+        arguments.proof.tools.version().await?;
+    }
+    let user = access.user.clone();
+    let order = Order {
+        endpoints: arguments.etcd.endpoints.clone(),
+        access,
+        schedule: arguments.schedule.clone(),
+        within: arguments.within,
+    };
+    for attempt in 1..=ATTEMPTS {
+        let manifest = match take(context, &order).await {
+            Err(TakeError::Compacted(error)) if attempt < ATTEMPTS => {
+                (context.say)(&format!("taking another one: {error}"));
+                continue;
             }
+            taken => taken?,
+        };
+        let proof = if arguments.no_proof { None } else { Some(&arguments.proof) };
+        match keep_if_good(context, &manifest, proof, user.as_ref()).await? {
+            Kept::Yes(proof) => return Ok((manifest, proof)),
+            Kept::TakeAgain(why) => (context.say)(&format!("taking another one: {why}")),
         }
-        bail!("no snapshot could be compared with the cluster in {ATTEMPTS} attempts");
-    })
+    }
+    bail!("no snapshot could be compared with the cluster in {ATTEMPTS} attempts");
+}
+
+/// Deletes the backups of the same schedule and cluster that are kept no more. One that cannot be read is not touched.
+async fn tidy(
+    context: &Context,
+    keep: &KeepArguments,
+    newest: &Manifest,
+    deleted: &mut Vec<BackupName>,
+) -> anyhow::Result<()> {
+    let retention = keep.retention();
+    if retention.is_without_rules() {
+        return Ok(());
+    }
+    let listed = list(&context.store).await?;
+    tell_unreadable(context, &listed);
+    let is_of_schedule = |backup: &Backup| {
+        let Manifest { cluster_id, schedule, .. } = &backup.manifest;
+        *cluster_id == newest.cluster_id && schedule.is_some() && *schedule == newest.schedule
+    };
+    let of_schedule: Vec<Backup> = listed.backups.into_iter().filter(is_of_schedule).collect();
+    for id in to_delete(&of_schedule, &retention, &keep.time_zone, context.clock.wall()) {
+        (context.say)(&format!("deleting {}, which is kept no more", id.name));
+        remove(&context.store, &id).await?;
+        deleted.push(id.name);
+    }
+    Ok(())
 }
 
 /// Whoever was interrupted may take back what it has begun for so long.
@@ -63,7 +120,7 @@ const TAKING_BACK: Duration = Duration::from_secs(20);
 
 /// What became of a backup that was just taken.
 enum Kept {
-    Yes,
+    Yes(Option<Proof>),
     TakeAgain(String),
 }
 
@@ -76,13 +133,13 @@ async fn keep_if_good(
 ) -> anyhow::Result<Kept> {
     let Some(arguments) = proof else {
         (context.say)("not proved");
-        return Ok(Kept::Yes);
+        return Ok(Kept::Yes(None));
     };
     match prove_in(context, manifest, arguments, user).await? {
         Proved::Good(proof) => {
             context.store.write(&manifest.id(), &proof).await?;
             (context.say)(&describe(&proof));
-            Ok(Kept::Yes)
+            Ok(Kept::Yes(Some(proof)))
         }
         Proved::Incomparable(why) => {
             remove(&context.store, &manifest.id()).await?;
@@ -197,10 +254,10 @@ fn describe(proof: &Proof) -> String {
 }
 
 /// Opens the store, and does what a command does.
-fn run(
+fn run<T>(
     store: &StoreArguments,
-    command: impl AsyncFnOnce(&Context) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+    command: impl AsyncFnOnce(&Context) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     install_tls_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.context("failed to start a runtime")?.block_on(async {

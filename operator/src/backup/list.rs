@@ -5,6 +5,7 @@ use etcd_operator_core::backup::inventory::Backup;
 use etcd_operator_core::backup::layout::Part;
 use etcd_operator_core::backup::manifest::{Manifest, Proof};
 use etcd_operator_core::backup::proof::is_of;
+use etcd_operator_core::cluster::render::quantity::for_people;
 use serde::Serialize;
 
 /// All backups of a store.
@@ -59,8 +60,8 @@ pub fn table(backups: &[Backup]) -> String {
             manifest.cluster_id.to_string(),
             manifest.etcd_version.to_string(),
             manifest.data.revision.to_string(),
-            size(manifest.snapshot.bytes),
-            size(manifest.snapshot.stored_bytes),
+            for_people(manifest.snapshot.bytes),
+            for_people(manifest.snapshot.stored_bytes),
             of_proof(&|proof| format!("{:.0}", proof.proved_at)),
             keys.map_or("-".to_owned(), |keys| keys.to_string()),
         ]
@@ -85,28 +86,4 @@ pub fn json(backups: &[Backup]) -> String {
     let items: Vec<Item<'_>> =
         backups.iter().map(|Backup { manifest, proof }| Item { manifest, proof }).collect();
     serde_json::to_string_pretty(&items).expect("plain fields are JSON") + "\n"
-}
-
-/// A length for people.
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1024 => format!("{bytes} B"),
-        1024..1_048_576 => format!("{} KiB", bytes >> 10),
-        1_048_576..1_073_741_824 => format!("{} MiB", bytes >> 20),
-        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lengths_are_told_in_the_unit_that_fits() {
-        for (bytes, said) in
-            [(0, "0 B"), (1023, "1023 B"), (20_512, "20 KiB"), (3 << 20, "3 MiB"), (2_684_354_560, "2.5 GiB")]
-        {
-            assert_eq!(size(bytes), said);
-        }
-    }
 }

@@ -33,6 +33,8 @@ pub struct Order {
     pub endpoints: Vec<Endpoint>,
     /// How they are reached.
     pub access: Access,
+    /// The schedule that asks for it, if one does.
+    pub schedule: Option<String>,
     /// Given up after so long.
     pub within: Duration,
 }
@@ -134,6 +136,7 @@ pub async fn take(context: &Context, order: &Order) -> Result<Manifest, TakeErro
         cluster_id: id.cluster,
         member_id: source.member,
         etcd_version: source.version,
+        schedule: order.schedule.clone(),
         asked_for_at,
         stored_at: context.clock.wall(),
         authentication: source.authentication,

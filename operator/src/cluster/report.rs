@@ -3,8 +3,9 @@
 
 use crate::distortion::Distortion;
 use crate::events::Events;
-use crate::metrics::{ClusterHealth, Metrics};
+use crate::metrics::{BackupHealth, ClusterHealth, Metrics};
 use crate::reconcile::ReportError;
+use crate::status::{Written, write_status};
 use etcd_operator_core::api::condition::ConditionType;
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterStatus};
 use etcd_operator_core::cluster::events::{of_action, of_new_holds};
@@ -12,23 +13,11 @@ use etcd_operator_core::cluster::observed::{MemberList, Observed};
 use etcd_operator_core::cluster::plan::{Action, Plan};
 use etcd_operator_core::cluster::status::{differ_in_words_only, status, unobserved};
 use etcd_operator_core::key::Key;
-use etcd_operator_core::names::FIELD_MANAGER;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{Api, Patch, PatchParams};
-use kube::{Client, Resource, ResourceExt};
-use serde_json::{Map, Value, json};
+use kube::{Client, Resource};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-
-/// Whether a status reached the API server. One about an object that has changed meanwhile does not; the next look is close.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
-    /// It did.
-    Yes,
-    /// It said nothing new, or came too late.
-    No,
-}
 
 /// All that is needed to tell.
 pub struct Reporter {
@@ -79,7 +68,7 @@ impl Reporter {
         if !is_progress_due && before.is_some_and(|before| differ_in_words_only(before, status)) {
             return Ok(Written::No);
         }
-        self.write(&observed.cluster, status).await
+        write(&self.client, &observed.cluster, status).await
     }
 
     /// Tells that the cluster's objects could not be read. The metrics say so at once; the status once it has been so for a while,
@@ -92,7 +81,9 @@ impl Reporter {
     ) -> Result<(), ReportError> {
         self.metrics.unobserved(&key.namespace, &key.name);
         match cluster {
-            Some((cluster, as_of)) => self.write(cluster, &unobserved(cluster, as_of, why)).await.map(drop),
+            Some((cluster, as_of)) => {
+                write(&self.client, cluster, &unobserved(cluster, as_of, why)).await.map(drop)
+            }
             None => Ok(()),
         }
     }
@@ -108,29 +99,6 @@ impl Reporter {
         self.metrics.show_cluster(&key.namespace, &key.name, shown.get(key), &health);
         shown.insert(key.clone(), health);
     }
-
-    async fn write(&self, cluster: &EtcdCluster, status: &EtcdClusterStatus) -> Result<Written, ReportError> {
-        let old = serde_json::to_value(cluster.status.clone().unwrap_or_default())?;
-        let new = serde_json::to_value(status)?;
-        let changes = if cluster.status.is_some() { merge_patch(&old, &new) } else { new };
-        if changes.as_object().is_some_and(Map::is_empty) {
-            return Ok(Written::No);
-        }
-        // A status speaks of the object that was seen: if that has changed or was made anew, the next look follows soon.
-        let patch = json!({
-            "metadata": { "uid": cluster.uid(), "resourceVersion": cluster.resource_version() },
-            "status": changes,
-        });
-        let namespace = cluster.namespace().unwrap_or_default();
-        let api: Api<EtcdCluster> = Api::namespaced(self.client.clone(), &namespace);
-        let parameters =
-            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        match api.patch_status(&cluster.name_any(), &parameters, &Patch::Merge(patch)).await {
-            Ok(_) => Ok(Written::Yes),
-            Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => Ok(Written::No),
-            Err(error) => Err(ReportError::Write(error)),
-        }
-    }
 }
 
 fn health(observed: &Observed, plan: &Plan, status: &EtcdClusterStatus) -> ClusterHealth {
@@ -138,39 +106,29 @@ fn health(observed: &Observed, plan: &Plan, status: &EtcdClusterStatus) -> Clust
         MemberList::Known(known) => known.members.iter().filter(|member| !member.is_learner).count(),
         MemberList::Unknown(_) => 0,
     };
-    let available = ConditionType::Available.as_str();
-    let has_quorum =
-        status.conditions.iter().any(|condition| condition.type_ == available && condition.status == "True");
+    let backups = observed.cluster.spec.backup.as_ref().map(|_| BackupHealth {
+        newest_proved_at: status.backup.as_ref().map(|backup| backup.asked_for_at.0.as_second()),
+        is_young: is_true(status, ConditionType::BackedUp),
+    });
     ClusterHealth {
         wanted: i64::from(observed.cluster.spec.size),
         voters: i64::try_from(voters).unwrap_or(i64::MAX),
         healthy: i64::from(status.ready_members),
-        has_quorum,
+        has_quorum: is_true(status, ConditionType::Available),
         holds: plan.holds.iter().map(|hold| hold.reason().as_str().to_owned()).collect(),
+        backups,
     }
 }
 
-/// The merge patch (RFC 7396) that turns one JSON object into another.
-fn merge_patch(old: &Value, new: &Value) -> Value {
-    let (Value::Object(old), Value::Object(new)) = (old, new) else { return new.clone() };
-    let removed = old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), Value::Null));
-    let changed = new.iter().filter(|(key, value)| old.get(*key) != Some(value)).map(|(key, value)| {
-        let value = old.get(key).map_or_else(|| value.clone(), |old| merge_patch(old, value));
-        (key.clone(), value)
-    });
-    Value::Object(removed.chain(changed).collect())
+fn is_true(status: &EtcdClusterStatus, kind: ConditionType) -> bool {
+    let mut conditions = status.conditions.iter();
+    conditions.any(|condition| condition.type_ == kind.as_str() && condition.status == "True")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_merge_patch_names_only_what_differs_and_nulls_what_is_gone() {
-        let old = json!({ "same": 1, "gone": 2, "list": [1, 2], "deep": { "a": 1, "b": 2 } });
-        let new = json!({ "same": 1, "list": [2], "deep": { "a": 1, "c": 3 } });
-        let expected = json!({ "gone": null, "list": [2], "deep": { "b": null, "c": 3 } });
-        assert_eq!(merge_patch(&old, &new), expected);
-        assert_eq!(merge_patch(&old, &old), json!({}));
-    }
+async fn write(
+    client: &Client,
+    cluster: &EtcdCluster,
+    status: &EtcdClusterStatus,
+) -> Result<Written, ReportError> {
+    write_status(client, cluster, cluster.status.as_ref(), status).await
 }

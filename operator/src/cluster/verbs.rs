@@ -3,11 +3,12 @@
 use crate::clock::SharedClock;
 use crate::cluster::execute::Executor;
 use crate::cluster::observe::{Contact, Observer, Sight};
-use crate::cluster::report::{Reporter, Written};
+use crate::cluster::report::Reporter;
 use crate::cluster::vigil::Watcher;
 use crate::distortion::Distortion;
 use crate::metrics::Metrics;
 use crate::reconcile::{Next, ObserveError, ReportError, Verbs};
+use crate::status::Written;
 use crate::telemetry::chain;
 use crate::watch::identify;
 use etcd_operator_core::api::EtcdCluster;
@@ -97,7 +98,8 @@ impl Verbs for ClusterVerbs {
         tracing::debug!(object = %key, next = ?pace, holds = ?reasons, actions = plan.actions.len(), "looked");
         let is_slow = observed.probes.values().any(|probe| matches!(probe.answer, Answer::Silent(_)));
         let vigil = self.watcher.watch(Vigil::over(&observed), contact.access, &observed, pace);
-        Ok(Next::Look { after: pace.pause(), vigil, read: read_objects(&observed), is_slow })
+        let read = read_objects(&observed);
+        Ok(Next::Look { after: pace.pause(), vigil, read, is_slow, wakes: Vec::new() })
     }
 
     /// In the metrics at once, in the status after a while.

@@ -54,8 +54,8 @@ impl Place {
     fn access(&self, scope: &Scope) -> Vec<Value> {
         let (mut everywhere, mut here) = (vec![rights::on_resource_types()], rights::on_lease());
         match scope {
-            Scope::Everywhere => everywhere.extend([rights::on_places(), rights::on_clusters()].concat()),
-            Scope::Namespace(_) => here.extend(rights::on_clusters()),
+            Scope::Everywhere => everywhere.extend([rights::on_places(), rights::on_objects()].concat()),
+            Scope::Namespace(_) => here.extend(rights::on_objects()),
         }
         let version = format!("{RBAC}/v1");
         vec![

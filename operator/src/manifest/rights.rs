@@ -6,28 +6,60 @@
 use super::text::REASON;
 use serde_json::{Value, json};
 
-/// Rights on clusters and what they are made of: in a ClusterRole for all namespaces, in a Role for one.
-pub(super) fn on_clusters() -> Vec<Value> {
+/// Rights on its own objects and what they are made of: in a ClusterRole for all namespaces, in a Role for one.
+pub(super) fn on_objects() -> Vec<Value> {
+    [on_own_kinds(), on_members(), on_jobs()].concat()
+}
+
+fn on_own_kinds() -> Vec<Value> {
     vec![
         rule(
             "The resources that it serves. The spec stays the user's: status is written through its own subresource.",
             "etcd.operators.rs",
-            &["etcdclusters"],
+            &["etcdclusters", "etcdbackups", "etcdbackupschedules"],
             &["get", "list", "watch"],
         ),
         rule(
-            "Status is all that it writes of them.",
+            "Status is all that it writes of what users made.",
             "etcd.operators.rs",
-            &["etcdclusters/status"],
+            &["etcdclusters/status", "etcdbackups/status", "etcdbackupschedules/status"],
             &["patch"],
+        ),
+        rule(
+            "Backups that schedules took become objects, which go once the backup has been deleted from its store.",
+            "etcd.operators.rs",
+            &["etcdbackups"],
+            &["create", "delete"],
         ),
         rule(
             "Its objects block the deletion of their owner until they are gone; clusters with the admission plugin \
              OwnerReferencesPermissionEnforcement (OpenShift) ask for this right then. Nothing is changed by it.",
             "etcd.operators.rs",
-            &["etcdclusters/finalizers"],
+            &["etcdclusters/finalizers", "etcdbackups/finalizers", "etcdbackupschedules/finalizers"],
             &["update"],
         ),
+    ]
+}
+
+fn on_jobs() -> Vec<Value> {
+    vec![
+        rule(
+            "A Job takes each backup. Not narrowed: it has the name of the EtcdBackup, which users choose.",
+            "batch",
+            &["jobs"],
+            &["get", "list", "watch", "create"],
+        ),
+        rule(
+            "A CronJob takes the backups of each schedule, also while the operator is gone; named after it.",
+            "batch",
+            &["cronjobs"],
+            KEEP,
+        ),
+    ]
+}
+
+fn on_members() -> Vec<Value> {
+    vec![
         rule(
             "One StatefulSet for each member. Not narrowed: members get new names for ever, and rules know no labels.",
             "apps",
@@ -80,7 +112,11 @@ pub(super) fn on_resource_types() -> Value {
         &["customresourcedefinitions"],
         &["get", "create", "patch"],
     );
-    rule["resourceNames"] = json!(["etcdclusters.etcd.operators.rs"]);
+    rule["resourceNames"] = json!([
+        "etcdclusters.etcd.operators.rs",
+        "etcdbackups.etcd.operators.rs",
+        "etcdbackupschedules.etcd.operators.rs",
+    ]);
     rule
 }
 

@@ -11,6 +11,7 @@ use etcd_operator::lease::Leadership;
 use etcd_operator::lease::election::Durations;
 use etcd_operator::lease::{Elector, Identity};
 use etcd_operator::metrics::Metrics;
+use etcd_operator::write::WriteError;
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterSpec};
 use etcd_operator_core::cluster::plan::{Action, PlannedOn};
 use etcd_operator_core::names::{ClusterIdentity, Endpoint, MemberId, MemberName, Naming};
@@ -86,7 +87,7 @@ async fn an_action_that_the_list_has_overtaken_is_not_carried_out() {
     let scene = Scene::new().await;
     scene.execute(&scene.addition()).await.unwrap();
     let outcome = scene.execute(&scene.removal(scene.planned_on.members[1])).await;
-    assert_matches!(outcome, Err(ExecuteError::Overtaken(_)));
+    assert_matches!(outcome, Err(ExecuteError::Write(WriteError::Overtaken(_))));
     assert_eq!(scene.etcd.log().len(), 1, "the old removal was not sent");
 }
 
@@ -116,6 +117,6 @@ async fn nothing_is_changed_without_the_lease() {
     );
     let scene = Scene::with_leadership(elector.leadership()).await;
     let outcome = scene.execute(&scene.addition()).await;
-    assert_matches!(outcome, Err(ExecuteError::LeaseTooShort { .. }));
+    assert_matches!(outcome, Err(ExecuteError::Write(WriteError::LeaseTooShort { .. })));
     assert!(scene.etcd.log().is_empty());
 }

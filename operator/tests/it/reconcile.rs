@@ -4,6 +4,9 @@
 use crate::support::fake_etcd::FakeEtcd;
 use crate::support::kubernetes::{Line, api_server, create_namespace};
 use etcd_operator::audit::Audit;
+use etcd_operator::backup_kinds::Hands;
+use etcd_operator::backup_kinds::run::BackupVerbs;
+use etcd_operator::backup_kinds::schedule::ScheduleVerbs;
 use etcd_operator::clock::{RandomIdentifiers, SharedClock, SystemClock};
 use etcd_operator::cluster::execute::Executor;
 use etcd_operator::cluster::observe::Observer;
@@ -18,7 +21,7 @@ use etcd_operator::kept::KeptConnections;
 use etcd_operator::kubernetes::Clients;
 use etcd_operator::lease::Leadership;
 use etcd_operator::metrics::Metrics;
-use etcd_operator::reconcile::{Next, Reconciler};
+use etcd_operator::reconcile::{Next, Reconciler, Verbs};
 use etcd_operator::registration::register;
 use etcd_operator_core::api::{EtcdCluster, EtcdClusterStatus};
 use etcd_operator_core::cluster::memory::Memory;
@@ -89,9 +92,29 @@ fn reconciler_with(client: &Client, etcd: Arc<dyn EtcdPort>) -> Reconciler<Clust
     Reconciler { client: client.clone(), verbs, clock, metrics, memories: Mutex::default() }
 }
 
+/// Of one process, for all kinds that stand for backups.
+fn hands(client: &Client, clusters: &Reconciler<ClusterVerbs>) -> Hands {
+    Hands {
+        client: client.clone(),
+        clock: clusters.clock.clone(),
+        leadership: Leadership::unlimited(clusters.clock.clone()),
+        metrics: clusters.metrics.clone(),
+        operator_image: "etcd-operator:v0.1.0".to_owned(),
+    }
+}
+
+fn reconciler_of<V: Verbs>(hands: &Hands, verbs: V) -> Arc<Reconciler<V>> {
+    let (client, clock, metrics) = (hands.client.clone(), hands.clock.clone(), hands.metrics.clone());
+    Arc::new(Reconciler { client, verbs, clock, metrics, memories: Mutex::default() })
+}
+
 /// The same, led by what watches tell, in this process.
 pub(crate) fn controller_of(client: &Client, audit: Audit) -> Controller {
     let clusters = reconciler_with(client, Arc::new(Connector::default()));
+    let hands = hands(client, &clusters);
+    let events = Events::new(client.clone(), "pod", clusters.clock.clone());
+    let backups = reconciler_of(&hands, BackupVerbs { hands: hands.clone(), events });
+    let schedules = reconciler_of(&hands, ScheduleVerbs { hands: hands.clone() });
     Controller {
         clients: Clients::same(client.clone()),
         namespace: None,
@@ -99,7 +122,7 @@ pub(crate) fn controller_of(client: &Client, audit: Audit) -> Controller {
         audit,
         clock: clusters.clock.clone(),
         metrics: clusters.metrics.clone(),
-        reconcilers: Reconcilers { clusters: Arc::new(clusters) },
+        reconcilers: Reconcilers { clusters: Arc::new(clusters), backups, schedules },
     }
 }
 

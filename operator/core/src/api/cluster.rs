@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    EtcdClusterStatus, EtcdSettings, ImageSpec, PeerServiceSettings, PodSettings, ResourcesSpec,
-    ServiceSettings, StorageSpec, described,
+    ClusterBackupSpec, EtcdClusterStatus, EtcdSettings, ImageSpec, PeerServiceSettings, PodSettings,
+    ResourcesSpec, ServiceSettings, StorageSpec, described,
 };
 use crate::etcd_options::rules;
 
@@ -38,6 +38,8 @@ use crate::etcd_options::rules;
         description = "All is as the spec says"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason",
         description = "Why it is, or is not, ready"),
+    printcolumn(name = "Backup", type_ = "date", json_path = ".status.backup.askedForAt",
+        description = "Age of the newest proved backup"),
     printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader", priority = 1,
         description = "The member that leads"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
@@ -106,6 +108,9 @@ pub struct EtcdClusterSpec {
         .message("retained volumes cannot be adopted yet: set bootstrap to new for an empty cluster beside them, or delete them"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap: Option<BootstrapMode>,
+    /// Backups of this cluster. EtcdBackups and EtcdBackupSchedules that name no store use this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<ClusterBackupSpec>,
     /// How changes reach the members.
     #[serde(default)]
     pub rollout: RolloutSpec,

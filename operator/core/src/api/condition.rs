@@ -13,12 +13,19 @@ pub enum ConditionType {
     Progressing,
     /// Fewer losses can be borne than the size promises.
     Degraded,
+    /// The newest proved backup is young enough. Only where the spec says something of backups.
+    BackedUp,
 }
 
 impl ConditionType {
     /// All of them, in the order in which the status lists them.
-    pub const ALL: [ConditionType; 4] =
-        [ConditionType::Available, ConditionType::Ready, ConditionType::Progressing, ConditionType::Degraded];
+    pub const ALL: [ConditionType; 5] = [
+        ConditionType::Available,
+        ConditionType::Ready,
+        ConditionType::Progressing,
+        ConditionType::Degraded,
+        ConditionType::BackedUp,
+    ];
 
     /// The word in `.status.conditions[].type`.
     pub fn as_str(self) -> &'static str {
@@ -27,6 +34,7 @@ impl ConditionType {
             ConditionType::Ready => "Ready",
             ConditionType::Progressing => "Progressing",
             ConditionType::Degraded => "Degraded",
+            ConditionType::BackedUp => "BackedUp",
         }
     }
 }

@@ -2,25 +2,35 @@
 
 mod amount;
 mod as_written;
+pub mod backup;
 pub mod cluster;
 pub mod condition;
 mod described;
 pub mod etcd;
 pub mod image;
 pub mod pod;
+pub mod schedule;
 pub mod service;
 pub mod status;
 pub mod storage;
+pub mod store;
 
 pub use amount::{Amount, ResourcesSpec};
 pub use as_written::AsWritten;
+pub use backup::{BackupPhase, ClusterBackupSpec, EtcdBackup, EtcdBackupSpec, EtcdBackupStatus};
 pub use cluster::{BootstrapMode, EtcdCluster, EtcdClusterSpec, RolloutSpec};
 pub use etcd::{CompactionMode, EtcdSettings, LogLevel, MetricsLevel, OptionValue, TracingSettings};
 pub use image::{ImageSpec, PullPolicy, PullSecret};
 pub use pod::{PodSettings, PodUser};
+pub use schedule::{
+    ConcurrencyPolicy, EtcdBackupSchedule, EtcdBackupScheduleSpec, EtcdBackupScheduleStatus, RetentionSpec,
+};
 pub use service::{PeerServiceSettings, ServiceSettings, ServiceType, TrafficPolicy};
-pub use status::{Acknowledged, BootstrapRecord, EtcdClusterStatus, HoldStatus, MemberHealth, MemberStatus};
+pub use status::{
+    Acknowledged, BackupSummary, BootstrapRecord, EtcdClusterStatus, HoldStatus, MemberHealth, MemberStatus,
+};
 pub use storage::{AccessMode, StorageMedium, StorageSpec};
+pub use store::{AzureStore, ConfigMapEntry, GcsStore, S3Store, StoreSpec, VolumeStore};
 
 /// API group of every kind that the operator registers.
 pub const GROUP: &str = "etcd.operators.rs";

@@ -43,12 +43,15 @@ pub struct EtcdClusterStatus {
     /// The first members and their token, frozen until the cluster has formed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bootstrap: Option<BootstrapRecord>,
+    /// The newest backup of this very cluster that was proved, where the spec says something of backups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupSummary>,
     /// What the operator would do, and does not, with its reasons.
     pub holds: Vec<HoldStatus>,
     /// What annotations asked for and has been carried out: it is done again only when they say something else.
     #[serde(skip_serializing_if = "Acknowledged::is_empty")]
     pub acknowledged: Acknowledged,
-    /// Available, Ready, Progressing and Degraded.
+    /// Available, Ready, Progressing and Degraded; and BackedUp, where the spec says something of backups.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
@@ -72,6 +75,20 @@ impl Acknowledged {
     pub(crate) fn is_empty(&self) -> bool {
         *self == Acknowledged::default()
     }
+}
+
+/// A backup that was proved.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupSummary {
+    /// The EtcdBackup.
+    pub name: String,
+    /// Its name in the store.
+    pub backup: String,
+    /// The last revision in it.
+    pub revision: i64,
+    /// When it was asked for. Every write that was acknowledged before is in it.
+    pub asked_for_at: Time,
 }
 
 /// One member.

@@ -58,6 +58,13 @@ pub struct Backup {
     pub proof: Option<Proof>,
 }
 
+impl Backup {
+    /// What orders backups of one cluster: revisions only ever grow, and clocks go back. Greater is newer.
+    pub fn age(&self) -> (i64, Timestamp) {
+        (self.manifest.data.revision, self.manifest.asked_for_at)
+    }
+}
+
 /// Which backup is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
@@ -121,7 +128,7 @@ fn known(names: &[BackupName]) -> String {
     }
 }
 
-/// The backup that is meant. What is newest follows from when it was asked for, never from a name.
+/// The backup that is meant. What is newest follows from its revision and from when it was asked for, never from a name.
 ///
 /// # Errors
 /// There is none, or it is not clear which.
@@ -135,7 +142,7 @@ pub fn find<'a>(
         .iter()
         .filter(|backup| cluster.is_none_or(|cluster| backup.manifest.cluster_id == cluster))
         .collect();
-    of_cluster.sort_by_key(|backup| (backup.manifest.asked_for_at, backup.manifest.data.revision));
+    of_cluster.sort_by_key(|backup| backup.age());
     match cluster {
         _ if backups.is_empty() => return Err(NotFound::Empty),
         Some(cluster) if of_cluster.is_empty() => {

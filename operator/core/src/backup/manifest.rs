@@ -105,6 +105,9 @@ pub struct Manifest {
     pub member_id: MemberId,
     /// The version of etcd that this member ran.
     pub etcd_version: EtcdVersion,
+    /// The schedule that it was taken by, as `namespace/name`: only its retention ever deletes it. Nothing of one taken by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
     /// When it was asked for. Every write acknowledged before is in it.
     pub asked_for_at: Timestamp,
     /// When the snapshot was stored.

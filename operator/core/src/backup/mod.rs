@@ -5,7 +5,11 @@
 //! 3. [`source`]: which member a snapshot is taken from; [`trailer`]: whether it came over whole.
 //! 4. [`proof`]: whether what was restored is what the cluster had.
 //! 5. [`inventory`]: what a store holds, and which backup is meant.
-//! 6. [`restoring`]: how a data directory is made from one.
+//! 6. [`retention`]: which backups are kept.
+//! 7. [`restoring`]: how a data directory is made from one.
+//! 8. [`outcome`]: what a run leaves for whoever started it.
+//! 9. [`reasons`], [`work`]: what both kinds of objects have in common: why something does not go on, and the pod that does it.
+//! 10. [`run`]: what is decided about an `EtcdBackup`; [`schedule`]: about an `EtcdBackupSchedule`.
 //!
 //! It reads and writes no store, and starts no process.
 
@@ -14,7 +18,16 @@ pub mod layout;
 pub mod location;
 pub mod manifest;
 pub mod name;
+pub mod outcome;
 pub mod proof;
+pub mod reasons;
 pub mod restoring;
+pub mod retention;
+pub mod run;
+pub mod schedule;
 pub mod source;
 pub mod trailer;
+pub mod work;
+
+#[cfg(test)]
+mod tests;

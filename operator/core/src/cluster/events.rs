@@ -4,40 +4,7 @@ use crate::cluster::observed::Observed;
 use crate::cluster::plan::{
     Action, Delete, DowngradeRequest, Hold, Kind, ObjectHold, Patch, PatchPurpose, Plan,
 };
-
-/// An Event about the cluster object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// Whether a person should look.
-    pub severity: Severity,
-    /// One CamelCase word.
-    pub reason: &'static str,
-    /// What the operator did, or would do: `action` of `events.k8s.io/v1`.
-    pub action: &'static str,
-    /// Which fact it tells: what is said of the same fact again, in whatever words, is the same Event.
-    pub fact: String,
-    /// A sentence.
-    pub note: String,
-}
-
-/// The type of an Event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    /// `Normal`
-    Normal,
-    /// `Warning`
-    Warning,
-}
-
-impl Severity {
-    /// The word in `.type`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Severity::Normal => "Normal",
-            Severity::Warning => "Warning",
-        }
-    }
-}
+use crate::event::{Event, Severity};
 
 /// The Event to write once this action has been carried out. Actions that only keep records tell nothing.
 pub fn of_action(action: &Action) -> Option<Event> {
@@ -77,7 +44,7 @@ fn of_patch(patch: &Patch) -> Option<(Severity, &'static str, &'static str)> {
 fn of_delete(delete: &Delete) -> (Severity, &'static str, &'static str) {
     match delete.target.kind {
         Kind::PersistentVolumeClaim => (Severity::Normal, "VolumeDeleted", "Delete"),
-        Kind::StatefulSet | Kind::Pod | Kind::Service | Kind::PodDisruptionBudget => {
+        Kind::StatefulSet | Kind::Pod | Kind::Service | Kind::PodDisruptionBudget | Kind::EtcdBackup => {
             (Severity::Normal, "Deleted", "Delete")
         }
     }

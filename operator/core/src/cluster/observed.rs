@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde::{Deserialize, Serialize};
 
-use crate::api::EtcdCluster;
+use crate::api::{EtcdBackup, EtcdCluster};
 use crate::cluster::desired::Line;
 use crate::gate::GateReport;
 use crate::names::{ClusterId, ClusterIdentity, Entropy, MemberId, MemberName, Naming, PermitId};
@@ -55,6 +55,8 @@ pub struct Observed {
     pub places: Places,
     /// UIDs of objects whose changes somebody undoes each time.
     pub undone: BTreeSet<String>,
+    /// The EtcdBackups that are of this cluster by name.
+    pub backups: Backups,
     /// What Kubernetes' own Events say of objects that do not come up: the last warning of each, by kind and name.
     pub warnings: BTreeMap<(WarnedKind, String), String>,
 }
@@ -70,6 +72,18 @@ pub enum Places {
     /// By the name of the claim: for how long all nodes that its volume is bound to have been seen to be gone or not ready.
     /// A claim that is not listed can be used somewhere.
     CutOff(BTreeMap<String, SignedDuration>),
+}
+
+/// EtcdBackups. Nothing that keeps a cluster alive depends on them, so that one look is made without them if they cannot be read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Backups {
+    /// The spec says nothing of backups.
+    #[default]
+    NotAsked,
+    /// They could not be read.
+    Unknown(String),
+    /// All that there are.
+    Known(Vec<EtcdBackup>),
 }
 
 /// Kinds of objects whose Events are looked up.

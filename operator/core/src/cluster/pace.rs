@@ -10,6 +10,7 @@ use crate::cluster::desired::Desired;
 use crate::cluster::memory::Memory;
 use crate::cluster::observed::Observed;
 use crate::cluster::plan::{self, Hold, Plan, Setback, SetbackKind};
+use crate::cluster::status;
 
 /// Pause after a pass that changed something: what it changed is seen soon.
 const AFTER_ACTION: Duration = Duration::from_millis(200);
@@ -82,7 +83,8 @@ pub fn pace(
     } else if !plan.actions.is_empty() || !done.setbacks.is_empty() || is_amiss(plan, status) {
         Pace::After(slowing(WHILE_AMISS))
     } else {
-        Pace::AtRest(until_proven(observed, status))
+        let until = [until_proven(observed, status), until_too_old(observed, status)];
+        Pace::AtRest(until.into_iter().flatten().min())
     }
 }
 
@@ -96,6 +98,12 @@ fn is_amiss(plan: &Plan, status: &EtcdClusterStatus) -> bool {
     plan.holds.iter().any(|hold| !matches!(hold, Hold::Notice(_)))
         || status.members.is_empty()
         || !status.members.iter().all(is_well)
+}
+
+/// When the newest backup will be too old: nobody tells of that.
+fn until_too_old(observed: &Observed, status: &EtcdClusterStatus) -> Option<Duration> {
+    let left = status::time_left(observed, status).and_then(|left| Duration::try_from(left).ok())?;
+    Some(left + WHILE_AMISS)
 }
 
 /// When the first of the members that still have to will have proved what it runs.

@@ -84,6 +84,15 @@ impl ImageChoice {
     }
 }
 
+/// The image that etcd of a version runs from: a digest counts instead of a tag, and a tag instead of the version.
+pub fn etcd_image(repository: &str, tag: Option<&str>, digest: Option<&str>, version: EtcdVersion) -> String {
+    match (digest, tag) {
+        (Some(digest), _) => format!("{repository}@{digest}"),
+        (None, Some(tag)) => format!("{repository}:{tag}"),
+        (None, None) => format!("{repository}:v{version}"),
+    }
+}
+
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -130,11 +139,8 @@ impl Target {
 
     /// The image that etcd runs from.
     pub fn etcd_image(&self) -> String {
-        match (&self.image.digest, &self.image.tag) {
-            (Some(digest), _) => format!("{}@{digest}", self.image_repository),
-            (None, Some(tag)) => format!("{}:{tag}", self.image_repository),
-            (None, None) => format!("{}:v{}", self.image_repository, self.version),
-        }
+        let ImageChoice { tag, digest, pull_policy: _, pull_secrets: _ } = &self.image;
+        etcd_image(&self.image_repository, tag.as_deref(), digest.as_deref(), self.version)
     }
 
     /// When images are pulled.

@@ -48,6 +48,11 @@ pub const ETCD_CONTAINER: &str = "etcd";
 /// Name of the init container that copies the gate's binary.
 pub const INSTALL_GATE_CONTAINER: &str = "install-gate";
 
+/// Name of the container that takes a backup.
+pub const BACKUP_CONTAINER: &str = "backup";
+/// Where etcd's images have its programs.
+pub const ETCD_PROGRAMS: &str = "/usr/local/bin";
+
 /// The volume with the member's data, in its pod.
 pub const DATA_VOLUME: &str = "data";
 /// The volume with the gate's binary, in the member's pod.
@@ -66,6 +71,14 @@ pub fn is_own_key(key: &str) -> bool {
 pub const LABEL_CLUSTER: &str = "etcd.operators.rs/cluster";
 /// Label: the member that an object belongs to.
 pub const LABEL_MEMBER: &str = "etcd.operators.rs/member";
+/// Label of Jobs and their pods: the EtcdBackup that they are of.
+pub const LABEL_BACKUP: &str = "etcd.operators.rs/backup";
+/// Label of a CronJob, its Jobs, their pods and the EtcdBackups that were made of them: the EtcdBackupSchedule.
+pub const LABEL_BACKUP_SCHEDULE: &str = "etcd.operators.rs/backup-schedule";
+/// Label of Jobs of backups and their pods: the cluster. Another one than [`LABEL_CLUSTER`], because no member bears it.
+pub const LABEL_BACKED_UP: &str = "etcd.operators.rs/backed-up-cluster";
+/// Label of an EtcdBackup that the operator asked for: the version that waits for it.
+pub const LABEL_BEFORE_VERSION: &str = "etcd.operators.rs/before-version";
 /// Label of pods: `voter` or `learner`. The client Service and the budget select voters.
 pub const LABEL_ROLE: &str = "etcd.operators.rs/role";
 /// Kubernetes' recommended label: what the application is.

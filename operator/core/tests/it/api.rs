@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use etcd_operator_core::api::{EtcdCluster, EtcdClusterSpec};
+use etcd_operator_core::api::{EtcdBackup, EtcdBackupSchedule, EtcdCluster, EtcdClusterSpec};
 use etcd_operator_core::cluster::desired::{Desired, EtcdVersion, Invalid};
 use kube::CustomResourceExt;
 use serde_json::json;
@@ -11,10 +11,16 @@ use super::check_golden;
 use super::model::Model;
 
 #[test]
-fn the_definition_is_as_in_its_golden() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/render/definition.json");
-    let text = serde_json::to_string_pretty(&EtcdCluster::crd()).expect("plain data") + "\n";
-    check_golden(&path, &text);
+fn the_definitions_are_as_in_their_goldens() {
+    for (name, definition) in [
+        ("definition.json", EtcdCluster::crd()),
+        ("definition-backup.json", EtcdBackup::crd()),
+        ("definition-backup-schedule.json", EtcdBackupSchedule::crd()),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/render").join(name);
+        let text = serde_json::to_string_pretty(&definition).expect("plain data") + "\n";
+        check_golden(&path, &text);
+    }
 }
 
 fn parse(change: impl FnOnce(&mut EtcdClusterSpec)) -> Result<Desired, Invalid> {

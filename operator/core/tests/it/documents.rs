@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use etcd_operator_core::api::EtcdCluster;
 use etcd_operator_core::api::condition::ConditionReason;
+use etcd_operator_core::backup::reasons::BackupReason;
 use etcd_operator_core::cluster::desired::Desired;
 use etcd_operator_core::cluster::plan::HoldReason;
 use etcd_operator_core::explained::{EndedBy, table};
@@ -33,8 +34,12 @@ fn the_page_of_reasons_is_what_the_types_explain() {
     let holds = |ended_by| table(HoldReason::ALL.iter().map(|reason| reason.explanation()), ended_by);
     let conditions =
         |ended_by| table(ConditionReason::ALL.iter().map(|reason| reason.explanation()), ended_by);
+    let backups = |ended_by| table(BackupReason::ALL.iter().map(|reason| reason.explanation()), ended_by);
     let mut expected = page;
     for (name, block) in [
+        ("backups that want a person", backups(EndedBy::Person)),
+        ("backups that go on by themselves", backups(EndedBy::Itself)),
+        ("backups that are as they should be", backups(EndedBy::Nobody)),
         ("holds that want a person", holds(EndedBy::Person)),
         ("holds that end by themselves", holds(EndedBy::Itself)),
         ("notices", holds(EndedBy::Nobody)),

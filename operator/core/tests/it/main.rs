@@ -3,6 +3,9 @@
 #![allow(clippy::disallowed_methods, reason = "fixtures and goldens are files")]
 
 mod api;
+mod backup_first;
+mod backup_run;
+mod backup_schedule;
 mod changes;
 mod converge;
 mod data;

@@ -5,8 +5,9 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use etcd_operator_core::api::EtcdCluster;
+use etcd_operator_core::api::{EtcdBackup, EtcdBackupSchedule, EtcdCluster};
 use etcd_operator_core::etcd_options::{DANGEROUS, FEATURE_GATES, FeatureGate, OPTIONS, RESERVED};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -57,28 +58,52 @@ fn digest_of_sources() -> String {
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A section for each object.
+/// A section for each object of each kind. Fields of the cluster have their plain path; those of other kinds begin with the kind.
 fn fields() -> String {
-    let definition = serde_json::to_value(EtcdCluster::crd()).expect("plain data");
-    let mut root = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
-    // The rules of the whole object are about its name, which the schema does not describe.
-    root["properties"]["metadata.name"] = json!({
-        "type": "string",
-        "description": "The name of the cluster. Names of its members and Services are formed from it.",
-        "x-kubernetes-validations": root["x-kubernetes-validations"],
-    });
-    root["required"] = json!(["metadata.name", "spec"]);
     let mut text = String::new();
-    section("EtcdCluster", "", &root, &mut text);
+    kind(
+        EtcdCluster::crd(),
+        "",
+        "The name of the cluster. Names of its members and Services are formed from it.",
+        &mut text,
+    );
+    kind(EtcdBackup::crd(), "EtcdBackup.", "The name of the backup, and of its Job.", &mut text);
+    let of_schedule =
+        "The name of the schedule, and of its CronJob. Names of its backups are formed from it.";
+    kind(EtcdBackupSchedule::crd(), "EtcdBackupSchedule.", of_schedule, &mut text);
     for (path, kind, _) in KUBERNETES_TYPES {
         assert!(text.contains(&format!("[{kind}]")), "{path} is no field any more");
     }
     text
 }
 
+/// The sections of one kind.
+fn kind(definition: CustomResourceDefinition, prefix: &str, name: &str, text: &mut String) {
+    let title = definition.spec.names.kind.clone();
+    let definition = serde_json::to_value(definition).expect("plain data");
+    let mut root = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
+    // The rules of the whole object are about its name, which the schema does not describe.
+    root["properties"]["metadata.name"] = json!({
+        "type": "string",
+        "description": name,
+        "x-kubernetes-validations": root["x-kubernetes-validations"],
+    });
+    root["required"] = json!(["metadata.name", "spec"]);
+    section(&title, prefix, &root, text);
+}
+
+/// Where an object is described that several kinds have.
+fn described_at(path: &str) -> &str {
+    match path {
+        "EtcdBackup.spec.store" | "EtcdBackupSchedule.spec.store" => "spec.backup.store",
+        "EtcdBackup.spec.resources" | "EtcdBackupSchedule.spec.resources" => "spec.resources",
+        path => path,
+    }
+}
+
 /// The object's own section, and then those of the objects in it.
 fn section(title: &str, prefix: &str, schema: &Value, text: &mut String) {
-    let is_status = title.starts_with("status");
+    let is_status = title.split('.').any(|part| part == "status");
     let description = description(schema);
     let header = if is_status {
         "| Field | Type | Meaning |\n|---|---|---|"
@@ -100,14 +125,15 @@ fn section(title: &str, prefix: &str, schema: &Value, text: &mut String) {
             Some(items) => (format!("{prefix}{name}[]"), items),
             None => (format!("{prefix}{name}"), field),
         };
-        if kubernetes_type(&path).is_none() && object.get("properties").is_some() {
+        let is_described_here = kubernetes_type(&path).is_none() && described_at(&path) == path;
+        if is_described_here && object.get("properties").is_some() {
             section(&path, &format!("{path}."), object, text);
         }
     }
 }
 
 fn kubernetes_type(path: &str) -> Option<String> {
-    let (_, kind, group) = KUBERNETES_TYPES.iter().find(|(of, _, _)| *of == path)?;
+    let (_, kind, group) = KUBERNETES_TYPES.iter().find(|(of, _, _)| path.ends_with(of))?;
     Some(format!("[{kind}]({KUBERNETES}/#{}-v1-{group})", kind.to_lowercase()))
 }
 
@@ -155,7 +181,7 @@ fn type_of(path: &str, schema: &Value) -> String {
                 let value = type_of(&format!("{path}.*"), value);
                 format!("map{} of string to {value}", bound("", number("maxProperties")))
             }
-            None => format!("[object](#{})", anchor(path)),
+            None => format!("[object](#{})", anchor(described_at(path))),
         },
         other => panic!("{path} has the type {other}, for which there is no word"),
     }

@@ -2,10 +2,11 @@
 //! once more, because none of these calls is idempotent: a change that did happen must not be taken for one that did
 //! not.
 
-use super::{ExecuteError, covered};
+use super::ExecuteError;
 use crate::cluster::observe::Contact;
 use crate::etcd::{EtcdError, EtcdMember, EtcdPort, MemberList};
 use crate::lease::Leadership;
+use crate::write::{WriteError, covered};
 use etcd_operator_core::cluster::observed::{Alarm, AlarmKind};
 use etcd_operator_core::cluster::plan::{DowngradeRequest, PlannedOn};
 use etcd_operator_core::names::{Endpoint, MemberId};
@@ -84,9 +85,10 @@ impl Membership<'_> {
             let member = self.member(endpoint);
             match member.members().await {
                 Ok(list) if is_as_planned(&list, planned_on) => {
-                    return covered(self.leadership, self.etcd.call_timeout()).map(|()| member);
+                    covered(self.leadership, self.etcd.call_timeout())?;
+                    return Ok(member);
                 }
-                Ok(_) => return Err(ExecuteError::Overtaken("the member list has changed".to_owned())),
+                Ok(_) => return Err(WriteError::Overtaken("the member list has changed".to_owned()).into()),
                 Err(error) => failure = ExecuteError::Etcd(error),
             }
         }

@@ -8,65 +8,34 @@ use crate::cluster::observe::Contact;
 use crate::etcd::{EtcdError, EtcdPort};
 use crate::lease::Leadership;
 use crate::telemetry::chain;
+use crate::write::{KUBERNETES_CALL, WriteError, covered};
 use etcd_operator_core::api::EtcdCluster;
 use etcd_operator_core::cluster::plan::{Action, SetbackKind};
 use kube::Client;
 use std::sync::Arc;
-use std::time::Duration;
 use thiserror::Error;
-
-/// No call to the API server takes longer ([`crate::kubernetes`]).
-const KUBERNETES_CALL: Duration = Duration::from_secs(10);
 
 /// Why an action was not carried out.
 #[derive(Debug, Error)]
 pub enum ExecuteError {
-    /// The world is no longer what the action was planned on. Nothing was done; the next plan will see it.
-    #[error("{0}, so this is planned anew")]
-    Overtaken(String),
-    /// The API server understood the request and refused it: by validation, quota, admission or rights.
-    #[error("the API server refused")]
-    Refused {
-        /// Its words.
-        message: String,
-        /// The whole answer.
-        #[source]
-        source: kube::Error,
-    },
-    /// The API server could not do it now, or did not answer.
-    #[error("failed to ask the API server")]
-    Kubernetes(#[source] kube::Error),
-    /// An object can't be written.
-    #[error("failed to write the request")]
-    Request(#[source] serde_json::Error),
+    /// Kubernetes was not changed.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// etcd failed or refused.
     #[error("failed to ask etcd")]
     Etcd(#[source] EtcdError),
     /// No member that could be asked has answered.
     #[error("no member answered that could be asked")]
     NoContact,
-    /// The Lease may end before the call would.
-    #[error("the Lease is held for {remaining:?} more and the call may take {needed:?}")]
-    LeaseTooShort {
-        /// Time left.
-        remaining: Duration,
-        /// Time that the call may take.
-        needed: Duration,
-    },
 }
 
 impl ExecuteError {
     /// What it means for the next attempt and for the user.
     pub fn setback(&self) -> SetbackKind {
         match self {
-            ExecuteError::Overtaken(_) => SetbackKind::Overtaken,
-            ExecuteError::Refused { message, source: _ } => SetbackKind::Refused(message.clone()),
-            ExecuteError::Kubernetes(kube::Error::Api(status)) => SetbackKind::NotNow(status.message.clone()),
-            ExecuteError::Kubernetes(error) => SetbackKind::NotNow(chain(error)),
-            ExecuteError::Request(error) => SetbackKind::Refused(chain(error)),
+            ExecuteError::Write(error) => error.setback(),
             ExecuteError::Etcd(error) => SetbackKind::NotNow(chain(error)),
             ExecuteError::NoContact => SetbackKind::NotNow(self.to_string()),
-            ExecuteError::LeaseTooShort { .. } => SetbackKind::NotOurs,
         }
     }
 }
@@ -92,12 +61,12 @@ impl Executor {
         self.check_lease(action)?;
         match action {
             Action::RecordBootstrap { record, resource_version } => {
-                kubernetes::record_bootstrap(&self.client, cluster, record, resource_version).await
+                Ok(kubernetes::record_bootstrap(&self.client, cluster, record, resource_version).await?)
             }
-            Action::Create(object) => kubernetes::create(&self.client, object).await,
-            Action::Patch(patch) => kubernetes::patch(&self.client, patch).await,
-            Action::Delete(delete) => kubernetes::delete(&self.client, delete).await,
-            Action::Evict(evict) => kubernetes::evict(&self.client, evict).await,
+            Action::Create(object) => Ok(kubernetes::create(&self.client, object).await?),
+            Action::Patch(patch) => Ok(kubernetes::patch(&self.client, patch).await?),
+            Action::Delete(delete) => Ok(kubernetes::delete(&self.client, delete).await?),
+            Action::Evict(evict) => Ok(kubernetes::evict(&self.client, evict).await?),
             Action::AddLearner { member: _, peer_url, planned_on } => {
                 self.membership(contact).add_learner(peer_url, planned_on).await
             }
@@ -123,7 +92,7 @@ impl Executor {
 
     /// Whether everything that the action may do would end before the Lease could be somebody else's. A change of
     /// membership is a list, a call, and after an unclear answer another list.
-    fn check_lease(&self, action: &Action) -> Result<(), ExecuteError> {
+    fn check_lease(&self, action: &Action) -> Result<(), WriteError> {
         let etcd_calls = self.etcd.call_timeout() * 3;
         let needed = match action {
             Action::RecordBootstrap { .. }
@@ -140,10 +109,4 @@ impl Executor {
         };
         covered(&self.leadership, needed)
     }
-}
-
-/// Whether the Lease is held for longer than a call may take.
-fn covered(leadership: &Leadership, needed: Duration) -> Result<(), ExecuteError> {
-    let remaining = leadership.remaining();
-    if remaining > needed { Ok(()) } else { Err(ExecuteError::LeaseTooShort { remaining, needed }) }
 }

@@ -1,6 +1,7 @@
 //! Looks at one cluster: all objects by live reads, each of its own members by asking it. These are the only reads that a plan is
 //! made from. It judges nothing; what it remembers of earlier looks is kept by its caller.
 
+mod backups;
 mod data;
 mod explain;
 mod kubernetes;
@@ -100,6 +101,7 @@ impl Observer {
             silence: BTreeMap::new(),
             places: Places::NotAsked,
             undone: memory.undone(),
+            backups: backups::of(&self.client, cluster).await,
             warnings: BTreeMap::new(),
         };
         let observed = self.with_what_time_tells(observed, identity.clone(), memory).await;

@@ -198,6 +198,8 @@ impl Desired {
             image,
             suspend,
             bootstrap,
+            // Nothing of a member follows from it: see `crate::backup::work`.
+            backup: _,
             rollout,
             pod,
             service,
@@ -327,7 +329,8 @@ fn parse_repository(repository: &str) -> Result<String, Invalid> {
     if is_plain { Ok(repository.to_owned()) } else { Err(Invalid::Repository(repository.to_owned())) }
 }
 
-fn parse_resources(resources: Option<&ResourcesSpec>) -> Result<ResourceRequirements, Invalid> {
+/// Requests and limits of a container.
+pub(crate) fn parse_resources(resources: Option<&ResourcesSpec>) -> Result<ResourceRequirements, Invalid> {
     let Some(ResourcesSpec { requests, limits }) = resources else {
         return Ok(ResourceRequirements::default());
     };

@@ -10,7 +10,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::api::BootstrapRecord;
+use crate::api::{BootstrapRecord, EtcdBackup};
 use crate::cluster::desired::Line;
 use crate::cluster::observed::AlarmKind;
 use crate::names::{ClusterId, MemberId, MemberName};
@@ -41,6 +41,8 @@ pub enum Concern {
     Alarms,
     /// The minor that the cluster counts as.
     Version,
+    /// The backup before another version.
+    Backup,
 }
 
 /// An action of a plan.
@@ -162,6 +164,8 @@ pub enum Object {
     Service(Service),
     /// The disruption budget.
     DisruptionBudget(PodDisruptionBudget),
+    /// A backup before another version.
+    Backup(EtcdBackup),
 }
 
 /// The kinds of object that the operator changes.
@@ -177,6 +181,8 @@ pub enum Kind {
     Service,
     /// `policy/v1`
     PodDisruptionBudget,
+    /// The operator's own.
+    EtcdBackup,
 }
 
 impl Kind {
@@ -188,6 +194,7 @@ impl Kind {
             Kind::Pod => "Pod",
             Kind::Service => "Service",
             Kind::PodDisruptionBudget => "PodDisruptionBudget",
+            Kind::EtcdBackup => "EtcdBackup",
         }
     }
 }
@@ -372,6 +379,7 @@ impl Object {
             Object::Claim(_) => Kind::PersistentVolumeClaim,
             Object::Service(_) => Kind::Service,
             Object::DisruptionBudget(_) => Kind::PodDisruptionBudget,
+            Object::Backup(_) => Kind::EtcdBackup,
         }
     }
 
@@ -381,6 +389,7 @@ impl Object {
             Object::StatefulSet(object) => &object.metadata,
             Object::Claim(object) => &object.metadata,
             Object::Service(object) => &object.metadata,
+            Object::Backup(object) => &object.metadata,
             Object::DisruptionBudget(object) => &object.metadata,
         };
         metadata.name.as_deref().unwrap_or_default()

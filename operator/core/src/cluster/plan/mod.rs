@@ -2,6 +2,7 @@
 //! holds; some end the plan, because what follows must see their result first. Never does anything.
 
 mod action;
+mod backup_first;
 mod bootstrap;
 mod change;
 mod cleanup;
@@ -133,6 +134,7 @@ const WITH_QUORUM: &[Step] = &[
     scale::promote,
     scale::grow_or_shrink,
     restart::outdated_pods,
+    backup_first::take,
     versions::lower,
     rollout::advance,
 ];

@@ -3,7 +3,8 @@
 //! changes a member: that is the rollout's to do.
 
 use super::{
-    Action, Concern, Context, DowngradeRequest, Flow, Hold, Plan, SpecHold, Wait, logs, restart, safety,
+    Action, Concern, Context, DowngradeRequest, Flow, Hold, Plan, SpecHold, Wait, backup_first, logs,
+    restart, safety,
 };
 use crate::cluster::desired::{Course, Desired, EtcdVersion, Line, course};
 use crate::cluster::world::{Member, World};
@@ -34,7 +35,7 @@ pub(super) fn course_of(world: &World<'_>, desired: &Desired) -> Course {
 
 /// The version that a member should run next.
 pub(super) fn wanted(context: &Context<'_>, member: &Member<'_>, present: EtcdVersion) -> EtcdVersion {
-    if !context.follows_spec {
+    if !context.follows_spec || backup_first::is_awaited(context) {
         return present;
     }
     if let Some(version) = way_back(context) {
@@ -71,7 +72,7 @@ pub(super) fn of_successor(context: &Context<'_>, common: EtcdVersion) -> EtcdVe
         Course::Down(line) => is_lowered(context, line),
         Course::Refused(_) => false,
     };
-    if is_reached && context.follows_spec { wanted } else { common }
+    if is_reached && context.follows_spec && !backup_first::is_awaited(context) { wanted } else { common }
 }
 
 /// Whether a member may run the next minor: its log holds nothing that this cannot read, and the cluster counts as the minor below,
@@ -180,7 +181,7 @@ fn disagreement(context: &Context<'_>) -> Option<String> {
 
 /// Tells etcd to bring the cluster down, or that it need not. What is asked of it, it checks itself once more.
 pub(super) fn lower(context: &Context<'_>, plan: &mut Plan) -> Flow {
-    if !context.follows_spec {
+    if !context.follows_spec || backup_first::is_awaited(context) {
         return Flow::Next;
     }
     let under_way = under_way(context);

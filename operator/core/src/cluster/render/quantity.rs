@@ -37,6 +37,16 @@ pub fn binary(bytes: u64) -> String {
     }
 }
 
+/// An amount of bytes for people, in the unit that fits.
+pub fn for_people(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{} KiB", bytes >> 10),
+        1_048_576..1_073_741_824 => format!("{} MiB", bytes >> 20),
+        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
+    }
+}
+
 /// An amount of bytes rounded up to whole kibibytes, in the one form that the API server leaves as it is. What is no amount stays.
 pub fn whole_binary(text: &str) -> String {
     let bytes =
@@ -90,6 +100,15 @@ fn scale(suffix: &str) -> Option<(i128, i128)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn amounts_are_told_to_people_in_the_unit_that_fits() {
+        for (bytes, said) in
+            [(0, "0 B"), (1023, "1023 B"), (20_512, "20 KiB"), (3 << 20, "3 MiB"), (2_684_354_560, "2.5 GiB")]
+        {
+            assert_eq!(for_people(bytes), said);
+        }
+    }
 
     #[test]
     fn quantities_that_the_api_server_rewrites_are_the_same() {

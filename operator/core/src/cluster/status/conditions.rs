@@ -1,39 +1,16 @@
-//! The four conditions. Each is computed from this observation alone; the status before it lends only the time since
+//! The conditions. Each is computed from this observation alone; the status before it lends only the time since
 //! when a condition has been what it is. Never reads a condition to decide another.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use super::backups;
 use crate::api::condition::{ConditionReason, ConditionType};
 use crate::api::{EtcdCluster, EtcdClusterStatus, MemberHealth};
 use crate::cluster::observed::MemberList;
 use crate::cluster::plan::{Hold, HoldReason, Plan};
 use crate::cluster::world::{Health, World};
-
-/// What a condition says before it gets its times.
-struct Finding {
-    status: Truth,
-    reason: &'static str,
-    message: String,
-}
-
-/// The three values of a condition.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Truth {
-    True,
-    False,
-    Unknown,
-}
-
-impl Truth {
-    fn as_str(self) -> &'static str {
-        match self {
-            Truth::True => "True",
-            Truth::False => "False",
-            Truth::Unknown => "Unknown",
-        }
-    }
-}
+use crate::conditions::{About, Finding, Truth};
 
 fn finding(status: Truth, reason: ConditionReason, message: impl Into<String>) -> Finding {
     Finding { status, reason: reason.as_str(), message: message.into() }
@@ -46,16 +23,18 @@ pub(super) fn conditions(
     status: &EtcdClusterStatus,
     before: &EtcdClusterStatus,
 ) -> Vec<Condition> {
+    let about = about(&world.observed.cluster, world.observed.as_of, before);
     ConditionType::ALL
         .into_iter()
-        .map(|kind| {
+        .filter_map(|kind| {
             let finding = match kind {
                 ConditionType::Available => available(world),
                 ConditionType::Ready => ready(world, plan, status),
                 ConditionType::Progressing => progressing(plan),
                 ConditionType::Degraded => degraded(world, plan, status),
+                ConditionType::BackedUp => backups::backed_up(world.observed, plan, status)?,
             };
-            with_times(&world.observed.cluster, world.observed.as_of, kind, finding, before)
+            Some(about.condition(kind.as_str(), finding))
         })
         .collect()
 }
@@ -67,35 +46,17 @@ pub(super) fn unobserved(
     why: &str,
     before: &EtcdClusterStatus,
 ) -> Vec<Condition> {
-    let unknown = |kind| {
+    let about = about(cluster, as_of, before);
+    let unknown = |kind: ConditionType| {
         let finding = finding(Truth::Unknown, ConditionReason::ObservationFailed, why);
-        with_times(cluster, as_of, kind, finding, before)
+        about.condition(kind.as_str(), finding)
     };
-    ConditionType::ALL.into_iter().map(unknown).collect()
+    let is_told = |kind: &ConditionType| *kind != ConditionType::BackedUp || cluster.spec.backup.is_some();
+    ConditionType::ALL.into_iter().filter(is_told).map(unknown).collect()
 }
 
-fn with_times(
-    cluster: &EtcdCluster,
-    as_of: Timestamp,
-    kind: ConditionType,
-    finding: Finding,
-    before: &EtcdClusterStatus,
-) -> Condition {
-    let same = before
-        .conditions
-        .iter()
-        .find(|condition| condition.type_ == kind.as_str() && condition.status == finding.status.as_str());
-    Condition {
-        type_: kind.as_str().to_owned(),
-        status: finding.status.as_str().to_owned(),
-        reason: finding.reason.to_owned(),
-        message: finding.message,
-        observed_generation: cluster.metadata.generation,
-        last_transition_time: match same {
-            Some(condition) => condition.last_transition_time.clone(),
-            None => Time(as_of),
-        },
-    }
+fn about<'a>(cluster: &EtcdCluster, as_of: Timestamp, before: &'a EtcdClusterStatus) -> About<'a> {
+    About { generation: cluster.metadata.generation, before: &before.conditions, as_of }
 }
 
 /// Available rests on one fact: a linearizable read went through just now.

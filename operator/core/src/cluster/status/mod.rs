@@ -2,16 +2,18 @@
 //! answer in this very observation; what could not be asked is unknown. Never repeats an old answer as a present one.
 
 mod acknowledged;
+mod backups;
 mod conditions;
 mod members;
 
+pub use backups::time_left;
 pub(crate) use members::rounded_size;
 
 use jiff::Timestamp;
 
-use crate::api::{EtcdCluster, EtcdClusterStatus, HoldStatus, MemberHealth, MemberStatus};
+use crate::api::{BackupSummary, EtcdCluster, EtcdClusterStatus, HoldStatus, MemberHealth, MemberStatus};
 use crate::cluster::desired::{self, Desired};
-use crate::cluster::observed::Observed;
+use crate::cluster::observed::{Backups, Observed};
 use crate::cluster::plan::{self, Plan};
 use crate::cluster::render::quantity;
 use crate::cluster::world::{Member, World};
@@ -29,10 +31,11 @@ pub fn status(observed: &Observed, plan: &Plan) -> EtcdClusterStatus {
     let world = World::read(observed, identity);
     let desired = Desired::parse(&observed.cluster).ok();
     let members = members::members(&world, desired.as_ref(), &before);
+    let cluster_id = world.cluster_id.filter(|_| world.formed).map(|id| id.to_string());
     let mut status = EtcdClusterStatus {
         observed_generation: observed.cluster.metadata.generation,
         formed: world.formed,
-        cluster_id: world.cluster_id.filter(|_| world.formed).map(|id| id.to_string()),
+        cluster_id: cluster_id.clone(),
         version: world.version.map(|version| version.to_string()),
         upgrade: desired.as_ref().and_then(|desired| upgrade(&world, desired)),
         leader: leader(&world),
@@ -51,6 +54,7 @@ pub fn status(observed: &Observed, plan: &Plan) -> EtcdClusterStatus {
         database_quota: database_quota(&world),
         members,
         bootstrap: world.bootstrap.as_ref().filter(|_| !world.formed).map(|bootstrap| bootstrap.to_record()),
+        backup: backups::newest_proved(observed, cluster_id.as_deref()).or(kept_backup(observed, &before)),
         holds: holds(plan),
         acknowledged: acknowledged::acknowledged(&world, desired.as_ref(), &before),
         conditions: Vec::new(),
@@ -100,6 +104,14 @@ fn count(number: usize) -> i32 {
 fn database_quota(world: &World<'_>) -> Option<String> {
     let quotas = world.listed().filter_map(|member| member.target.as_ref()?.quota_backend_bytes);
     quotas.min().map(quantity::binary)
+}
+
+/// What was known of backups stands for as long as they cannot be read.
+fn kept_backup(observed: &Observed, before: &EtcdClusterStatus) -> Option<BackupSummary> {
+    match &observed.backups {
+        Backups::NotAsked | Backups::Known(_) => None,
+        Backups::Unknown(_) => before.backup.clone(),
+    }
 }
 
 fn holds(plan: &Plan) -> Vec<HoldStatus> {

@@ -3,6 +3,7 @@
 
 use super::Member;
 use super::trouble;
+use crate::pods::trouble::last_terminated;
 
 /// What etcd 3.5 to 3.7 say when they end because of their data, and what that is. The kubelet keeps the last 2,048 bytes, and a
 /// crash leaves the frames of its stack there.
@@ -31,7 +32,7 @@ impl Member<'_> {
         {
             return None;
         }
-        let words = trouble::last_terminated(status)?.message.as_deref()?;
+        let words = last_terminated(status)?.message.as_deref()?;
         SIGNS.iter().find(|(sign, _)| words.contains(sign)).map(|(_, what)| *what)
     }
 }

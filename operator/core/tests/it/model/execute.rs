@@ -86,6 +86,7 @@ impl Model {
             Kind::StatefulSet => self.stateful_sets.get(name).map(|live| &live.metadata),
             Kind::Service => self.services.get(name).map(|live| &live.metadata),
             Kind::PodDisruptionBudget => self.budgets.get(name).map(|live| &live.metadata),
+            Kind::EtcdBackup => None,
             Kind::PersistentVolumeClaim => self.claims.get(name).map(|live| &live.metadata),
             Kind::Pod => self.pods.get(name).map(|live| &live.metadata),
         };
@@ -156,6 +157,7 @@ impl Model {
             Object::Claim(_) => self.claims.contains_key(&name),
             Object::Service(_) => self.services.contains_key(&name),
             Object::DisruptionBudget(_) => self.budgets.contains_key(&name),
+            Object::Backup(_) => self.backups.contains_key(&name),
         };
         if exists {
             return Err(format!("{name} exists"));
@@ -178,6 +180,10 @@ impl Model {
                 new.metadata = self.new_metadata(&new.metadata);
                 self.budgets.insert(name, new);
             }
+            Object::Backup(mut new) => {
+                new.metadata = self.new_metadata(&new.metadata);
+                self.backups.insert(name, new);
+            }
         }
         Ok(())
     }
@@ -195,6 +201,7 @@ impl Model {
             Kind::Pod => apply(self.pods.get_mut(name), operations, &version)?,
             Kind::Service => apply(self.services.get_mut(name), operations, &version)?,
             Kind::PodDisruptionBudget => apply(self.budgets.get_mut(name), operations, &version)?,
+            Kind::EtcdBackup => panic!("the operator never changes a backup"),
         }
         if patch.target.kind == Kind::StatefulSet {
             if self.webhook_adds_variables {
@@ -271,7 +278,7 @@ impl Model {
                 }
                 live.metadata.deletion_timestamp = Some(Time(now));
             }
-            Kind::Service | Kind::PodDisruptionBudget => {
+            Kind::Service | Kind::PodDisruptionBudget | Kind::EtcdBackup => {
                 panic!("the operator never deletes a {:?}", delete.target)
             }
         }

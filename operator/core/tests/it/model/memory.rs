@@ -28,7 +28,9 @@ impl Model {
         let pod_name = match target.kind {
             Kind::Pod => target.name.clone(),
             Kind::StatefulSet => format!("{}-0", target.name),
-            Kind::PersistentVolumeClaim | Kind::Service | Kind::PodDisruptionBudget => return,
+            Kind::PersistentVolumeClaim | Kind::Service | Kind::PodDisruptionBudget | Kind::EtcdBackup => {
+                return;
+            }
         };
         let Some(pod) = self.pods.get(&pod_name).filter(|pod| is_in_memory(pod)) else { return };
         let disk = self.disks.get(pod.metadata.uid.as_ref().expect("a UID"));

@@ -12,10 +12,10 @@ mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use etcd_operator_core::api::{EtcdCluster, EtcdClusterSpec};
+use etcd_operator_core::api::{EtcdBackup, EtcdCluster, EtcdClusterSpec};
 use etcd_operator_core::cluster::desired::{Desired, EtcdVersion};
 use etcd_operator_core::cluster::memory::Memory;
-use etcd_operator_core::cluster::observed::{Observed, Places, Settings, WarnedKind};
+use etcd_operator_core::cluster::observed::{Backups, Observed, Places, Settings, WarnedKind};
 use etcd_operator_core::cluster::plan::{self, Concern, HoldReason, Plan, Setback};
 use etcd_operator_core::cluster::status;
 use etcd_operator_core::cluster::world::World;
@@ -63,6 +63,7 @@ pub(crate) struct Model {
     pub(crate) claims: BTreeMap<String, PersistentVolumeClaim>,
     pub(crate) services: BTreeMap<String, Service>,
     pub(crate) budgets: BTreeMap<String, PodDisruptionBudget>,
+    pub(crate) backups: BTreeMap<String, EtcdBackup>,
     /// By the claim's UID; by the pod's if the data is in its memory.
     pub(crate) disks: BTreeMap<String, Disk>,
     /// By the pod's UID.
@@ -134,6 +135,7 @@ impl Model {
             claims: BTreeMap::new(),
             services: BTreeMap::new(),
             budgets: BTreeMap::new(),
+            backups: BTreeMap::new(),
             disks: BTreeMap::new(),
             processes: BTreeMap::new(),
             etcd: None,
@@ -179,6 +181,14 @@ impl Model {
         self.counter
     }
 
+    /// The EtcdBackups, where the spec says something of backups.
+    fn known_backups(&self) -> Backups {
+        match self.cluster.spec.backup {
+            Some(_) => Backups::Known(self.backups.values().cloned().collect()),
+            None => Backups::NotAsked,
+        }
+    }
+
     /// What the shell would see now.
     pub(crate) fn observe(&self) -> Observed {
         let mut entropy = [0; 32];
@@ -201,6 +211,7 @@ impl Model {
             hashes: BTreeMap::new(),
             silence: BTreeMap::new(),
             places: Places::NotAsked,
+            backups: self.known_backups(),
             undone: self.memory.undone(),
             warnings: self.warnings(),
         };

@@ -43,8 +43,8 @@ explained! {
             "the leadership was asked to move to a member that cannot lead now",
             "if it lasts, look at that member";
         WaitingToUpgrade, Itself,
-            "etcd has not decided yet that the cluster is of its members' minor, or members write snapshots before they run etcd 3.7, \
-             because their logs may hold entries of 3.5 that 3.7 cannot read",
+            "a backup is taken before another version runs; or etcd has not decided yet that the cluster is of its members' minor; or \
+             members write snapshots before they run etcd 3.7, because their logs may hold entries of 3.5 that 3.7 cannot read",
             "nothing";
         WaitingForDowngrade, Itself,
             "before members run an earlier minor, etcd brings the cluster down to it; that has not begun, or has not ended",
@@ -64,6 +64,9 @@ explained! {
         UpgradeRefused, Person,
             "no single step leads from the versions that the members run to `version`; the members keep theirs",
             "set the versions that the message names, one after the other";
+        BackupFailed, Person,
+            "the version is not changed without a backup, because `spec.backup` says where backups are kept, and the backup failed",
+            "read the message; mend what it says and delete the EtcdBackup, or take `spec.backup` away";
         VolumesDoNotShrink, Person,
             "a cluster that has formed is asked for smaller volumes; Kubernetes cannot make a volume smaller",
             "set `storage.size` back";

@@ -18,6 +18,11 @@ pub enum SpecHold {
         /// Why not, and which way there is.
         message: String,
     },
+    /// The backup before another version failed.
+    NoBackup {
+        /// Which, and why.
+        message: String,
+    },
     /// Volumes cannot be made smaller.
     VolumesDoNotShrink {
         /// What there is.
@@ -66,6 +71,7 @@ impl SpecHold {
         match self {
             SpecHold::Invalid { .. } => HoldReason::InvalidSpec,
             SpecHold::UpgradeRefused { .. } => HoldReason::UpgradeRefused,
+            SpecHold::NoBackup { .. } => HoldReason::BackupFailed,
             SpecHold::VolumesDoNotShrink { .. } => HoldReason::VolumesDoNotShrink,
             SpecHold::QuotaTooSmall { .. } => HoldReason::QuotaTooSmall,
             SpecHold::OtherVersionInImage { .. } => HoldReason::OtherVersionInImage,
@@ -79,6 +85,7 @@ impl SpecHold {
         match self {
             SpecHold::Invalid { .. }
             | SpecHold::UpgradeRefused { .. }
+            | SpecHold::NoBackup { .. }
             | SpecHold::VolumesDoNotShrink { .. }
             | SpecHold::QuotaTooSmall { .. }
             | SpecHold::FormingFails { .. }
@@ -97,6 +104,11 @@ impl fmt::Display for SpecHold {
             SpecHold::UpgradeRefused { message } => {
                 write!(formatter, "the version stays as it is: {message}")
             }
+            SpecHold::NoBackup { message } => write!(
+                formatter,
+                "the version stays as it is, because it is not changed without a backup: the EtcdBackup {message}; delete that and another \
+                 one is taken"
+            ),
             SpecHold::VolumesDoNotShrink { from, to } => {
                 write!(formatter, "volumes cannot be made smaller: they stay at {from}, {to} is not applied")
             }

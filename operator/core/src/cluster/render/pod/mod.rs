@@ -1,12 +1,10 @@
 //! The pod template of a member. All that differs between two starts of the same member is on its disk or in the
 //! annotations of its live pod, so the template changes only with the member's target and its role.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource,
-    HTTPGetAction, LocalObjectReference, ObjectFieldSelector, PersistentVolumeClaimVolumeSource, PodSpec,
-    PodTemplateSpec, Probe, ResourceRequirements, Volume, VolumeMount,
+    HTTPGetAction, ObjectFieldSelector, PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Probe,
+    Volume,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -18,12 +16,12 @@ use crate::cluster::target::Target;
 use crate::gate::{self, GateConfiguration};
 use crate::names::{
     ANNOTATION_TARGET, CLIENT_PORT, DATA_VOLUME, ETCD_CONTAINER, GATE_BINARY, GATE_DIRECTORY, GATE_VOLUME,
-    INSTALL_GATE_CONTAINER, METRICS_PORT, MemberName, PEER_PORT, POD_INFO_DIRECTORY, POD_INFO_VOLUME, Role,
-    VOLUME_PATH,
+    METRICS_PORT, MemberName, PEER_PORT, POD_INFO_DIRECTORY, POD_INFO_VOLUME, Role, VOLUME_PATH,
 };
+use crate::pods::parts::{empty, install_gate, mount, not_empty, pull_secrets};
+use crate::pods::security;
 
 mod placement;
-mod security;
 
 /// The template.
 pub(super) fn template(rendering: &Rendering<'_>, member: &MemberName, role: Role) -> PodTemplateSpec {
@@ -49,27 +47,17 @@ pub(super) fn template(rendering: &Rendering<'_>, member: &MemberName, role: Rol
             runtime_class_name: shape.runtime_class_name.clone(),
             service_account_name: shape.service_account_name.clone(),
             termination_grace_period_seconds: shape.termination_grace_period_seconds,
-            image_pull_secrets: pull_secrets(target),
+            image_pull_secrets: pull_secrets(&target.image.pull_secrets),
             // Members need nothing of the Kubernetes API, so they get no token and no variables about Services.
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
-            security_context: Some(security::of_pod(target)),
-            init_containers: Some(vec![install_gate(rendering)]),
+            security_context: Some(security::of_pod(target.user, target.pod.security_context.as_ref())),
+            init_containers: Some(vec![install_gate(rendering.operator_image, target.pull_policy())]),
             containers: [vec![etcd(rendering, member)], further_containers(target)].concat(),
             volumes: Some([volumes(rendering, member), shape.volumes.clone()].concat()),
             ..PodSpec::default()
         }),
     }
-}
-
-fn not_empty(entries: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
-    (!entries.is_empty()).then(|| entries.clone())
-}
-
-fn pull_secrets(target: &Target) -> Option<Vec<LocalObjectReference>> {
-    let secrets = target.image.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
-    let secrets: Vec<LocalObjectReference> = secrets.collect();
-    (!secrets.is_empty()).then_some(secrets)
 }
 
 /// The spec's own, with the pull policy that an API server would fill in: what it fills in looks like somebody else's change.
@@ -83,33 +71,6 @@ fn further_containers(target: &Target) -> Vec<Container> {
         Container { image_pull_policy, ..container.clone() }
     };
     target.pod.containers.iter().map(with_policy).collect()
-}
-
-/// Copies the operator's static binary to where the etcd container can run it: etcd's image holds no shell.
-fn install_gate(rendering: &Rendering<'_>) -> Container {
-    Container {
-        name: INSTALL_GATE_CONTAINER.to_owned(),
-        image: Some(rendering.operator_image.to_owned()),
-        image_pull_policy: Some(rendering.target.pull_policy().as_str().to_owned()),
-        command: Some(["/etcd-operator", "install-gate", GATE_BINARY].map(str::to_owned).to_vec()),
-        resources: Some(small()),
-        security_context: Some(security::of_container()),
-        volume_mounts: Some(vec![mount(GATE_VOLUME, GATE_DIRECTORY, false)]),
-        ..Container::default()
-    }
-}
-
-/// What copying one file takes. Both requests and limits, since a quota on either refuses a pod whose containers do not all name
-/// them; and equal, so that a member whose own are equal keeps the class Guaranteed.
-fn small() -> ResourceRequirements {
-    let amounts: BTreeMap<String, Quantity> = [("cpu", "100m"), ("memory", "64Mi")]
-        .map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned())))
-        .into();
-    ResourceRequirements {
-        requests: Some(amounts.clone()),
-        limits: Some(amounts),
-        ..ResourceRequirements::default()
-    }
 }
 
 fn etcd(rendering: &Rendering<'_>, member: &MemberName) -> Container {
@@ -177,15 +138,6 @@ fn port(name: &str, number: u16) -> ContainerPort {
     }
 }
 
-fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
-    VolumeMount {
-        name: name.to_owned(),
-        mount_path: path.to_owned(),
-        read_only: read_only.then_some(true),
-        ..VolumeMount::default()
-    }
-}
-
 /// The claim of the member, or memory.
 fn data(rendering: &Rendering<'_>, member: &MemberName) -> Volume {
     let name = DATA_VOLUME.to_owned();
@@ -220,11 +172,7 @@ fn volumes(rendering: &Rendering<'_>, member: &MemberName) -> Vec<Volume> {
     });
     vec![
         data(rendering, member),
-        Volume {
-            name: GATE_VOLUME.to_owned(),
-            empty_dir: Some(EmptyDirVolumeSource::default()),
-            ..Volume::default()
-        },
+        empty(GATE_VOLUME),
         Volume {
             name: POD_INFO_VOLUME.to_owned(),
             downward_api: Some(DownwardAPIVolumeSource {

@@ -3,19 +3,18 @@
 use k8s_openapi::api::core::v1::{Capabilities, PodSecurityContext, SeccompProfile, SecurityContext};
 
 use crate::api::PodUser;
-use crate::cluster::target::Target;
 
 /// The user and group that everything in the pod runs as: the customary number for "nobody in particular".
 const USER: i64 = 65532;
 
 /// What the spec says, and the operator's own for the rest. Where the platform chooses the user, a pod that names one would be
 /// refused.
-pub(super) fn of_pod(target: &Target) -> PodSecurityContext {
-    let user = match target.user {
+pub fn of_pod(user: PodUser, asked_for: Option<&PodSecurityContext>) -> PodSecurityContext {
+    let user = match user {
         PodUser::Fixed => Some(USER),
         PodUser::Platform => None,
     };
-    let asked_for = target.pod.security_context.clone().unwrap_or_default();
+    let asked_for = asked_for.cloned().unwrap_or_default();
     let seccomp = || SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() };
     PodSecurityContext {
         run_as_non_root: Some(true),
@@ -31,7 +30,8 @@ pub(super) fn of_pod(target: &Target) -> PodSecurityContext {
     }
 }
 
-pub(super) fn of_container() -> SecurityContext {
+/// Every container's.
+pub fn of_container() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
         capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),

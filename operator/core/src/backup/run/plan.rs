@@ -1,0 +1,216 @@
+//! What happens next with an `EtcdBackup`, and how far it is. A Job that is there is never made again or changed; what its pods left as
+//! their last words is all that is known of what they did.
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+
+use super::observed::Observed;
+use super::render;
+use crate::api::BackupPhase;
+use crate::backup::outcome::{Outcome, Taken};
+use crate::backup::reasons::BackupReason;
+use crate::backup::work::{NotYet, Work};
+use crate::names::{BACKUP_CONTAINER, LABEL_BACKUP_SCHEDULE};
+use crate::pods::trouble::{describe_end, last_terminated, shortened, status_of, unschedulable, waiting};
+
+/// What the operator does about it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Start the Job.
+    CreateJob(Box<Job>),
+}
+
+/// How far it is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Course {
+    /// It was over already: the status stays as it is.
+    Over,
+    /// It cannot be started, or is being started.
+    Pending {
+        /// Why.
+        reason: BackupReason,
+        /// In a sentence.
+        message: String,
+    },
+    /// Its Job runs.
+    Running {
+        /// How.
+        reason: BackupReason,
+        /// In a sentence.
+        message: String,
+    },
+    /// It is in the store.
+    Succeeded(Box<Taken>),
+    /// It was given up.
+    Failed {
+        /// Why.
+        reason: BackupReason,
+        /// In a sentence.
+        message: String,
+    },
+}
+
+/// What happens next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What is done, if anything.
+    pub action: Option<Action>,
+    /// How far it is.
+    pub course: Course,
+    /// Where it is or will be, if that is known.
+    pub place: Option<String>,
+}
+
+/// Decides.
+pub fn plan(observed: &Observed) -> Plan {
+    let backup = &observed.backup;
+    let is_over = backup.status.as_ref().is_some_and(|status| status.phase.is_over());
+    if is_over || backup.metadata.deletion_timestamp.is_some() {
+        return Plan { action: None, course: Course::Over, place: None };
+    }
+    let work = Work::parse(
+        &render::asked(backup),
+        &backup.spec.cluster,
+        observed.cluster.as_ref(),
+        &observed.operator_image,
+        None,
+    );
+    let place = work.as_ref().ok().map(Work::place);
+    let (action, course) = match (&observed.job, work) {
+        (Some(job), _) if is_own(observed, job) => (None, of_job(observed, job)),
+        (Some(_), _) => {
+            (None, pending(BackupReason::NameTaken, "there is a Job of this name that is not its own"))
+        }
+        // What the clock has started is not started again: the next one comes.
+        (None, _) if is_scheduled(observed) => (None, lost()),
+        (None, Err(NotYet { reason, message })) => (None, Course::Pending { reason, message }),
+        (None, Ok(work)) => {
+            let job = Box::new(render::job(backup, &work));
+            (Some(Action::CreateJob(job)), pending(BackupReason::Starting, "its Job is being created"))
+        }
+    };
+    Plan { action, course, place }
+}
+
+fn pending(reason: BackupReason, message: &str) -> Course {
+    Course::Pending { reason, message: message.to_owned() }
+}
+
+fn lost() -> Course {
+    Course::Failed {
+        reason: BackupReason::ResultLost,
+        message: "its Job or its pod is gone, and with it what it found".to_owned(),
+    }
+}
+
+/// Whether the clock has started it: then its Job belongs to a CronJob.
+fn is_scheduled(observed: &Observed) -> bool {
+    observed.backup.labels().contains_key(LABEL_BACKUP_SCHEDULE)
+}
+
+/// Whether a Job of this name takes this very backup.
+fn is_own(observed: &Observed, job: &Job) -> bool {
+    let uid = observed.backup.uid();
+    let is_owned = job.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref());
+    let schedule = observed.backup.labels().get(LABEL_BACKUP_SCHEDULE);
+    is_owned || (schedule.is_some() && job.labels().get(LABEL_BACKUP_SCHEDULE) == schedule)
+}
+
+fn of_job(observed: &Observed, job: &Job) -> Course {
+    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let is = |kind: &str| {
+        let mut conditions = conditions.clone();
+        conditions.find(|condition| condition.type_ == kind && condition.status == "True")
+    };
+    let is_over = is("Complete").is_some() || is("Failed").is_some();
+    // Whatever became of the Job: a backup is in the store if one of its pods said so, and only then.
+    let taken = observed.pods.iter().filter_map(outcome).find_map(|outcome| match outcome {
+        Outcome::Taken(taken) => Some(taken),
+        Outcome::Failed { .. } => None,
+    });
+    if let Some(taken) = taken.filter(|_| is_over) {
+        return Course::Succeeded(taken);
+    }
+    if is("Complete").is_some() {
+        return lost();
+    }
+    if let Some(failed) = is("Failed") {
+        let of_job = failed.message.clone().unwrap_or_default();
+        let message = last_failure(observed).map_or(of_job.clone(), |said| format!("{said} ({of_job})"));
+        return Course::Failed { reason: BackupReason::AttemptsFailed, message };
+    }
+    of_pods(observed)
+}
+
+/// Of a Job that goes on.
+fn of_pods(observed: &Observed) -> Course {
+    let running = observed.pods.iter().find(|pod| phase(pod) == Some("Running"));
+    let pending_pod = observed.pods.iter().find(|pod| phase(pod) == Some("Pending"));
+    if let Some(said) = last_failure(observed) {
+        return Course::Running {
+            reason: BackupReason::TryingAgain,
+            message: format!("an attempt failed: {said}"),
+        };
+    }
+    if running.is_some() {
+        return Course::Running { reason: BackupReason::Running, message: "it is being taken".to_owned() };
+    }
+    let trouble = pending_pod.and_then(|pod| unschedulable(pod).or_else(|| waiting(pod, BACKUP_CONTAINER)));
+    let message = trouble.map_or("its pod is being started".to_owned(), |trouble| shortened(&trouble));
+    Course::Pending { reason: BackupReason::Starting, message }
+}
+
+fn phase(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref()?.phase.as_deref()
+}
+
+fn outcome(pod: &Pod) -> Option<Outcome> {
+    let ended = last_terminated(status_of(pod, BACKUP_CONTAINER)?)?;
+    Outcome::of_text(ended.message.as_deref()?)
+}
+
+/// Why the last attempt that failed did, in its own words or else in those of Kubernetes.
+fn last_failure(observed: &Observed) -> Option<String> {
+    let failed = observed.pods.iter().filter(|pod| phase(pod) == Some("Failed"));
+    let last = failed.max_by_key(|pod| pod.creation_timestamp().map(|time| time.0))?;
+    let said = match outcome(last) {
+        Some(Outcome::Failed { message }) => Some(message),
+        Some(Outcome::Taken(_)) | None => None,
+    };
+    let ended = || {
+        let all = last.status.as_ref()?;
+        let mut all = all.container_statuses.iter().chain(&all.init_container_statuses).flatten();
+        all.find_map(last_terminated).map(describe_end)
+    };
+    let of_pod = || last.status.as_ref()?.message.clone();
+    Some(said.or_else(of_pod).or_else(ended).unwrap_or_else(|| "its pod failed".to_owned()))
+}
+
+impl Plan {
+    /// Whether nothing more happens by itself.
+    pub fn is_over(&self) -> bool {
+        match &self.course {
+            Course::Over | Course::Succeeded(_) | Course::Failed { .. } => true,
+            Course::Pending { .. } | Course::Running { .. } => false,
+        }
+    }
+
+    /// The same if its action was refused.
+    pub fn refused(self, message: &str) -> Plan {
+        Plan { action: None, course: pending(BackupReason::RequestRefused, message), place: self.place }
+    }
+}
+
+impl Course {
+    /// The word for it in the status; nothing if the status stays as it is.
+    pub fn phase(&self) -> Option<BackupPhase> {
+        match self {
+            Course::Over => None,
+            Course::Pending { .. } => Some(BackupPhase::Pending),
+            Course::Running { .. } => Some(BackupPhase::Running),
+            Course::Succeeded(_) => Some(BackupPhase::Succeeded),
+            Course::Failed { .. } => Some(BackupPhase::Failed),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! A backup before another version: where the spec says where backups are kept, no member runs another version before one of the present
+//! state was proved. What has begun goes on, and what is taken back waits for nothing: a backup is worth nothing to a cluster that is stuck
+//! half-way. Never takes one: an `EtcdBackup` does.
+
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+
+use super::{Action, Concern, Context, Flow, Hold, Object, Plan, SpecHold, Wait, versions};
+use crate::api::{BackupPhase, EtcdBackup, EtcdBackupSpec};
+use crate::cluster::desired::Course;
+use crate::cluster::observed::Backups;
+use crate::cluster::world::Member;
+use crate::names::{LABEL_BACKED_UP, LABEL_BEFORE_VERSION};
+
+/// A backup that ended this long ago at most is one of the present state.
+const FRESH: SignedDuration = SignedDuration::from_mins(15);
+/// It is given up after this time, in seconds, as one that somebody asked for.
+const DEADLINE_SECONDS: i64 = 6 * 3600;
+
+/// Whether a change of the version has to wait for a backup.
+pub(super) fn is_awaited(context: &Context<'_>) -> bool {
+    is_needed(context) && !backups(context).iter().any(|backup| is_fresh(context, backup))
+}
+
+/// Whether the version is about to be changed, where that needs a backup: with a quorum, or none could be taken, and before the first
+/// member has been told.
+fn is_needed(context: &Context<'_>) -> bool {
+    let world = context.world;
+    let has_store = world.observed.cluster.spec.backup.is_some();
+    let wanted = context.desired.version;
+    let is_told = |member: &Member<'_>| {
+        member.target.as_ref().is_some_and(|target| target.version == wanted)
+            || versions::running(member) == Some(wanted)
+    };
+    let is_brought_down =
+        world.voters().any(|member| member.etcd().is_some_and(|etcd| etcd.downgrade.is_some()));
+    has_store
+        && context.follows_spec
+        && !matches!(context.course, Course::Refused(_))
+        && world.formed
+        && world.list.is_some()
+        && !is_brought_down
+        && world.listed().next().is_some()
+        && !world.listed().any(is_told)
+}
+
+fn backups<'a>(context: &Context<'a>) -> &'a [EtcdBackup] {
+    match &context.world.observed.backups {
+        Backups::Known(backups) => backups,
+        Backups::NotAsked | Backups::Unknown(_) => &[],
+    }
+}
+
+/// Whether it was proved lately, and is of this very cluster.
+fn is_fresh(context: &Context<'_>, backup: &EtcdBackup) -> bool {
+    let Some(status) = &backup.status else { return false };
+    let is_own = context.world.cluster_id.is_some_and(|id| status.cluster_id == Some(id.to_string()));
+    let ended = status.ended_at.as_ref().map(|ended| context.world.observed.as_of.duration_since(ended.0));
+    is_own && status.proved_at.is_some() && ended.is_some_and(|since| since <= FRESH)
+}
+
+/// Has a backup taken before the version is changed, and says what it waits for.
+pub(super) fn take(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    if !is_awaited(context) {
+        return Flow::Next;
+    }
+    if let Backups::Unknown(why) = &context.world.observed.backups {
+        let message = format!("the EtcdBackups of the cluster could not be read: {why}");
+        plan.wait(Wait::Upgrade { message });
+        return Flow::Next;
+    }
+    let wanted = context.desired.version.to_string();
+    let is_for_it = |backup: &&EtcdBackup| backup.labels().get(LABEL_BEFORE_VERSION) == Some(&wanted);
+    let own: Vec<&EtcdBackup> = backups(context).iter().filter(is_for_it).collect();
+    let phase = |backup: &EtcdBackup| backup.status.as_ref().map(|status| status.phase).unwrap_or_default();
+    let of_phase = |wanted: &[BackupPhase]| own.iter().find(|backup| wanted.contains(&phase(backup)));
+    if let Some(running) = of_phase(&[BackupPhase::Pending, BackupPhase::Running]) {
+        let message = format!(
+            "the EtcdBackup {} is taken before any member runs {wanted}{}",
+            running.name_any(),
+            why(running)
+        );
+        plan.wait(Wait::Upgrade { message });
+    } else if let Some(failed) = of_phase(&[BackupPhase::Failed]) {
+        let message = format!("{} failed{}", failed.name_any(), why(failed));
+        plan.hold(Hold::Spec(SpecHold::NoBackup { message }));
+    } else {
+        plan.act(Concern::Backup, Action::Create(Box::new(Object::Backup(backup(context, &wanted)))));
+        plan.wait(Wait::Upgrade { message: format!("a backup is taken before any member runs {wanted}") });
+    }
+    Flow::Next
+}
+
+/// What the backup itself says, unless it goes well.
+fn why(backup: &EtcdBackup) -> String {
+    let conditions = backup.status.iter().flat_map(|status| &status.conditions);
+    let mut complete = conditions.filter(|condition| condition.type_ == "Complete");
+    complete.next().map(|condition| format!(": {}", condition.message)).unwrap_or_default()
+}
+
+/// It stays when the cluster goes, as every backup does.
+fn backup(context: &Context<'_>, wanted: &str) -> EtcdBackup {
+    let observed = context.world.observed;
+    let cluster = &context.world.cluster;
+    let letters = observed.entropy.letters("backup", wanted, 5);
+    let labels = [(LABEL_BEFORE_VERSION, wanted), (LABEL_BACKED_UP, cluster.name.as_str())];
+    EtcdBackup {
+        metadata: ObjectMeta {
+            name: Some(format!("{}-upgrade-{letters}", cluster.name)),
+            namespace: Some(cluster.namespace.clone()),
+            labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+            ..ObjectMeta::default()
+        },
+        spec: EtcdBackupSpec {
+            cluster: cluster.name.clone(),
+            store: None,
+            prove: true,
+            user_secret: None,
+            deadline_seconds: DEADLINE_SECONDS,
+            resources: None,
+        },
+        status: None,
+    }
+}

@@ -1,0 +1,147 @@
+//! The five verbs of an `EtcdBackupSchedule`. They decide nothing: planning and what the user is told are in the core.
+
+use super::{Hands, get, list};
+use crate::reconcile::{Next, ObserveError, ReportError, Verbs};
+use crate::status::write_status;
+use crate::telemetry::chain;
+use crate::watch::identify;
+use crate::write::{WriteError, create, manager, outcome};
+use etcd_operator_core::api::{EtcdBackup, EtcdBackupSchedule, EtcdCluster};
+use etcd_operator_core::backup::schedule::observed::Observed;
+use etcd_operator_core::backup::schedule::{Action, Plan, plan, status};
+use etcd_operator_core::cluster::plan::{PatchOperation, SetbackKind};
+use etcd_operator_core::key::{Key, OwnKind};
+use etcd_operator_core::names::LABEL_BACKUP_SCHEDULE;
+use etcd_operator_core::seen::WatchedKind;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use std::time::Duration;
+
+/// Pause before the next look when nothing is told of: the image follows the cluster's version.
+const AT_REST: Duration = Duration::from_secs(60);
+/// Pause after something was done, or could not be done.
+const AFTER_ACTION: Duration = Duration::from_secs(2);
+
+/// What the operator does with schedules.
+pub struct ScheduleVerbs {
+    /// What it does it with.
+    pub hands: Hands,
+}
+
+impl Verbs for ScheduleVerbs {
+    type Object = EtcdBackupSchedule;
+    type Memory = ();
+    type Sight = Observed;
+    type Plan = Plan;
+    /// Whether anything was done or tried.
+    type Done = bool;
+
+    const KIND: OwnKind = OwnKind::EtcdBackupSchedule;
+
+    async fn observe(&self, schedule: &EtcdBackupSchedule, (): &mut ()) -> Result<Observed, ObserveError> {
+        let client = &self.hands.client;
+        let (namespace, name) = (schedule.namespace().unwrap_or_default(), schedule.name_any());
+        let of_schedule = format!("{LABEL_BACKUP_SCHEDULE}={name}");
+        Ok(Observed {
+            // Jobs before the objects that stand for them: no object is taken for missing that was just made.
+            jobs: list::<Job>(client, &namespace, &of_schedule).await?,
+            backups: list::<EtcdBackup>(client, &namespace, &of_schedule).await?,
+            cron_job: get::<CronJob>(client, &namespace, &name).await?,
+            cluster: get::<EtcdCluster>(client, &namespace, &schedule.spec.cluster).await?,
+            as_of: self.hands.clock.wall(),
+            operator_image: self.hands.operator_image.clone(),
+            schedule: schedule.clone(),
+        })
+    }
+
+    fn plan(&self, observed: &Observed) -> Plan {
+        plan(observed)
+    }
+
+    async fn execute(&self, key: &Key, _observed: &Observed, plan: &mut Plan, (): &mut ()) -> bool {
+        let actions = std::mem::take(&mut plan.actions);
+        for action in &actions {
+            let done = self.carry_out(key, action).await;
+            self.hands.metrics.acted(action.kind(), done.is_ok());
+            match done {
+                Ok(()) => tracing::info!(object = %key, kind = action.kind(), "done"),
+                Err(error) => {
+                    tracing::info!(object = %key, kind = action.kind(), error = chain(&error), "not done");
+                    if let SetbackKind::Refused(message) = error.setback() {
+                        plan.refused(&message);
+                    }
+                }
+            }
+        }
+        plan.actions = actions;
+        !plan.actions.is_empty()
+    }
+
+    async fn report(
+        &self,
+        _key: &Key,
+        observed: Observed,
+        plan: &Plan,
+        has_acted: bool,
+        (): &mut (),
+    ) -> Result<Next, ReportError> {
+        let schedule = &observed.schedule;
+        write_status(&self.hands.client, schedule, schedule.status.as_ref(), &status(&observed, plan))
+            .await?;
+        let mut read: Vec<_> =
+            identify(WatchedKind::EtcdBackupSchedule, &schedule.metadata).into_iter().collect();
+        read.extend(observed.cron_job.iter().filter_map(|it| identify(WatchedKind::CronJob, &it.metadata)));
+        read.extend(observed.jobs.iter().filter_map(|it| identify(WatchedKind::ScheduledJob, &it.metadata)));
+        let after = if has_acted { AFTER_ACTION } else { AT_REST };
+        Ok(Next::Look { after: Some(after), vigil: None, read, is_slow: false, wakes: Vec::new() })
+    }
+
+    /// The CronJob goes on; what was said of it is true for as long as nothing else is known.
+    async fn unobserved(
+        &self,
+        _key: &Key,
+        _seen: Option<(&EtcdBackupSchedule, &mut ())>,
+        _error: &ObserveError,
+    ) -> Result<(), ReportError> {
+        Ok(())
+    }
+
+    fn forget(&self, _key: &Key) {}
+}
+
+impl ScheduleVerbs {
+    async fn carry_out(&self, key: &Key, action: &Action) -> Result<(), WriteError> {
+        self.hands.may_write()?;
+        let client = &self.hands.client;
+        match action {
+            Action::CreateCronJob(cron_job) => create(client, cron_job.as_ref()).await,
+            Action::SetCronJob { name, fields, operations } => {
+                tracing::info!(object = %key, ?fields, "the CronJob is made what it should be");
+                self.patch_cron_job(&key.namespace, name, operations).await
+            }
+            Action::CreateBackup(backup) => create(client, backup.as_ref()).await,
+            Action::DeleteBackup { name, uid } => {
+                let api: Api<EtcdBackup> = Api::namespaced(client.clone(), &key.namespace);
+                let preconditions = Preconditions { uid: Some(uid.clone()), resource_version: None };
+                let parameters =
+                    DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+                outcome(&format!("EtcdBackup {name}"), api.delete(name, &parameters).await)
+            }
+        }
+    }
+
+    async fn patch_cron_job(
+        &self,
+        namespace: &str,
+        name: &str,
+        operations: &[PatchOperation],
+    ) -> Result<(), WriteError> {
+        let value = serde_json::to_value(operations).map_err(WriteError::Request)?;
+        let operations = serde_json::from_value(value).map_err(WriteError::Request)?;
+        let api: Api<CronJob> = Api::namespaced(self.hands.client.clone(), namespace);
+        let parameters = PatchParams { field_manager: manager(), ..PatchParams::default() };
+        let patched = api.patch(name, &parameters, &Patch::Json::<()>(operations)).await;
+        outcome(&format!("CronJob {name}"), patched)
+    }
+}
