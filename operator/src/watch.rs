@@ -29,7 +29,7 @@ pub fn resource(kind: WatchedKind) -> ApiResource {
         WatchedKind::EtcdCluster => of::<EtcdCluster>(),
         WatchedKind::EtcdBackup => of::<EtcdBackup>(),
         WatchedKind::EtcdBackupSchedule => of::<EtcdBackupSchedule>(),
-        WatchedKind::Job | WatchedKind::ScheduledJob => of::<Job>(),
+        WatchedKind::Job | WatchedKind::ScheduledJob | WatchedKind::RestoreJob => of::<Job>(),
         WatchedKind::CronJob => of::<CronJob>(),
         WatchedKind::StatefulSet => of::<StatefulSet>(),
         WatchedKind::Pod => of::<Pod>(),

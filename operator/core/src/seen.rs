@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use crate::key::{Key, OwnKind};
-use crate::names::{LABEL_BACKUP, LABEL_BACKUP_SCHEDULE, LABEL_CLUSTER};
+use crate::names::{LABEL_BACKUP, LABEL_BACKUP_SCHEDULE, LABEL_CLUSTER, LABEL_RESTORED};
 
 /// The kinds that are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +23,8 @@ pub enum WatchedKind {
     CronJob,
     /// Those that CronJobs have made.
     ScheduledJob,
+    /// Those that restore the first member of a cluster.
+    RestoreJob,
     /// One for each member.
     StatefulSet,
     /// One for each member.
@@ -37,13 +39,14 @@ pub enum WatchedKind {
 
 impl WatchedKind {
     /// Every kind.
-    pub const ALL: [WatchedKind; 11] = [
+    pub const ALL: [WatchedKind; 12] = [
         WatchedKind::EtcdCluster,
         WatchedKind::EtcdBackup,
         WatchedKind::EtcdBackupSchedule,
         WatchedKind::Job,
         WatchedKind::CronJob,
         WatchedKind::ScheduledJob,
+        WatchedKind::RestoreJob,
         WatchedKind::StatefulSet,
         WatchedKind::Pod,
         WatchedKind::PersistentVolumeClaim,
@@ -61,6 +64,7 @@ impl WatchedKind {
             WatchedKind::CronJob | WatchedKind::ScheduledJob => {
                 Whose::Labelled(OwnKind::EtcdBackupSchedule, LABEL_BACKUP_SCHEDULE)
             }
+            WatchedKind::RestoreJob => Whose::Labelled(OwnKind::EtcdCluster, LABEL_RESTORED),
             WatchedKind::StatefulSet
             | WatchedKind::Pod
             | WatchedKind::PersistentVolumeClaim

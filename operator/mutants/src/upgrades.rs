@@ -119,7 +119,7 @@ pub(crate) fn heal_at_new_version(observed: &Observed, mut plan: Plan) -> Plan {
                     *live = changed;
                 }
             }
-            Object::Service(_) | Object::DisruptionBudget(_) | Object::Backup(_) => {}
+            Object::Service(_) | Object::DisruptionBudget(_) | Object::Backup(_) | Object::Job(_) => {}
         }
     }
     plan

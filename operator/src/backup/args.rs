@@ -153,6 +153,9 @@ pub struct BackupArguments {
     /// Also write what came of it to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub result: Option<PathBuf>,
+    /// What all attempts of the same work have in common: what an earlier one stored and could not prove is removed
+    #[arg(long, env = "BACKUP_RUN", value_name = "ID", hide = true)]
+    pub run: Option<String>,
     /// Mark the backup as one of this schedule. Rules about what is kept are about backups of the same schedule and cluster
     #[arg(long, value_name = "NAME")]
     pub schedule: Option<String>,
@@ -290,6 +293,13 @@ pub struct RestoreArguments {
     /// 0 keeps revisions: clients would see them go back
     #[arg(long, default_value_t = REVISION_BUMP, value_name = "REVISIONS")]
     pub bump_revision: u64,
+    /// Restore a member of the EtcdCluster with this UID: beside the data directory goes the stamp by which the start gate knows whose it
+    /// is. Where the same member was restored before, nothing is done
+    #[arg(long, value_name = "UID", hide = true)]
+    pub stamp_for: Option<String>,
+    /// Also write what came of it to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub result: Option<PathBuf>,
 }
 
 fn read_file(file: &Path) -> anyhow::Result<Vec<u8>> {

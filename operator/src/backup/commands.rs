@@ -8,21 +8,24 @@ use super::args::{
 };
 use super::list::{Listed, json, list, table};
 use super::prove::{Proved, prove};
-use super::restore::restore;
-use super::store::open;
+use super::restore::{Place, restore};
+use super::store::{DocumentError, open};
 use super::take::{Order, TakeError, remove, take};
 use crate::clock::{RandomIdentifiers, SystemClock};
 use crate::etcd::{Connector, User};
 use crate::process::{install_tls_provider, told_to_end};
-use anyhow::{Context as _, bail};
-use etcd_operator_core::backup::inventory::{Backup, find};
+use anyhow::{Context as _, bail, ensure};
+use etcd_operator_core::backup::inventory::{Backup, CLOCK_DIFFERENCE, find};
+use etcd_operator_core::backup::layout::{BackupId, Part};
 use etcd_operator_core::backup::manifest::{Manifest, Proof};
 use etcd_operator_core::backup::name::BackupName;
 use etcd_operator_core::backup::outcome::{Outcome, Taken};
-use etcd_operator_core::backup::restoring::{Member, Revisions};
 use etcd_operator_core::backup::retention::to_delete;
 use futures::FutureExt;
+use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,10 +51,7 @@ pub fn backup(arguments: &BackupArguments) -> anyhow::Result<()> {
         Ok(taken) => Outcome::taken(taken.clone()),
         Err(error) => Outcome::failed(&format!("{error:#}")),
     };
-    if let Some(file) = &arguments.result {
-        let written = std::fs::write(file, outcome.to_text());
-        written.with_context(|| format!("failed to write {}", file.display()))?;
-    }
+    leave(arguments.result.as_deref(), &outcome)?;
     done.map(drop)
 }
 
@@ -70,6 +70,7 @@ async fn take_and_prove(
         endpoints: arguments.etcd.endpoints.clone(),
         access,
         schedule: arguments.schedule.clone(),
+        run: arguments.run.clone(),
         within: arguments.within,
     };
     for attempt in 1..=ATTEMPTS {
@@ -100,18 +101,30 @@ async fn tidy(
     if retention.is_without_rules() {
         return Ok(());
     }
+    let now = context.clock.wall();
+    check_clock(context, newest, now).await?;
     let listed = list(&context.store).await?;
     tell_unreadable(context, &listed);
+    let unreadable: BTreeSet<BackupId> = listed.unreadable.iter().filter_map(DocumentError::backup).collect();
     let is_of_schedule = |backup: &Backup| {
         let Manifest { cluster_id, schedule, .. } = &backup.manifest;
-        *cluster_id == newest.cluster_id && schedule.is_some() && *schedule == newest.schedule
+        let is_readable = !unreadable.contains(&backup.manifest.id());
+        is_readable && *cluster_id == newest.cluster_id && schedule.is_some() && *schedule == newest.schedule
     };
     let of_schedule: Vec<Backup> = listed.backups.into_iter().filter(is_of_schedule).collect();
-    for id in to_delete(&of_schedule, &retention, &keep.time_zone, context.clock.wall()) {
+    for id in to_delete(&of_schedule, &newest.id(), &retention, &keep.time_zone, now) {
         (context.say)(&format!("deleting {}, which is kept no more", id.name));
-        remove(&context.store, &id).await?;
+        remove(context, &id).await?;
         deleted.push(id.name);
     }
+    Ok(())
+}
+
+/// What is old follows from this machine's clock, and the store has one of its own: where they do not agree nothing is deleted.
+async fn check_clock(context: &Context, newest: &Manifest, now: Timestamp) -> anyhow::Result<()> {
+    let stored = context.store.modified(&newest.id(), Part::Manifest).await?;
+    let apart = now.duration_since(stored).abs();
+    ensure!(apart <= CLOCK_DIFFERENCE, "the clock of this machine and that of the store are {apart:#} apart");
     Ok(())
 }
 
@@ -142,11 +155,11 @@ async fn keep_if_good(
             Ok(Kept::Yes(Some(proof)))
         }
         Proved::Incomparable(why) => {
-            remove(&context.store, &manifest.id()).await?;
+            remove(context, &manifest.id()).await?;
             Ok(Kept::TakeAgain(why))
         }
         Proved::Bad(why) => {
-            remove(&context.store, &manifest.id()).await?;
+            remove(context, &manifest.id()).await?;
             bail!("the backup was not what the cluster had, and is removed: {why}");
         }
     }
@@ -192,30 +205,32 @@ pub fn verify(arguments: &VerifyArguments) -> anyhow::Result<()> {
 
 /// Restores a backup.
 pub fn restore_backup(arguments: &RestoreArguments) -> anyhow::Result<()> {
-    run(&arguments.store, async |context| {
+    let done = run(&arguments.store, async |context| {
         let backup = chosen(context, &arguments.which).await?;
         let manifest = &backup.manifest;
         if backup.proof.is_none() {
             (context.say)(&format!("{} was never proved by restoring it", manifest.name));
         }
         (context.say)(&format!("restoring {} of cluster {}", manifest.name, manifest.cluster_id));
-        let member = Member {
-            name: &arguments.name,
-            initial_cluster: &arguments.initial_cluster,
-            token: &arguments.initial_cluster_token,
-            peer_urls: &arguments.initial_advertise_peer_urls,
-        };
-        let revisions = match arguments.bump_revision {
-            0 => Revisions::Kept,
-            by => Revisions::Bumped(by),
-        };
-        restore(context, manifest, &arguments.tools, &arguments.data_dir, &member, revisions).await?;
+        restore(context, manifest, &arguments.tools, &Place::of(arguments)?).await?;
         if manifest.authentication {
             (context.say)("users and roles are in force in it, with the passwords of that time");
         }
         println!("{}", arguments.data_dir.display());
-        Ok(())
-    })
+        Ok(manifest.name.clone())
+    });
+    let outcome = match &done {
+        Ok(name) => Outcome::Restored { backup: name.clone() },
+        Err(error) => Outcome::failed(&format!("{error:#}")),
+    };
+    leave(arguments.result.as_deref(), &outcome)?;
+    done.map(drop)
+}
+
+/// Leaves what came of it for whoever started this.
+fn leave(file: Option<&Path>, outcome: &Outcome) -> anyhow::Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    std::fs::write(file, outcome.to_text()).with_context(|| format!("failed to write {}", file.display()))
 }
 
 /// The backup that is meant, of all that can be read.

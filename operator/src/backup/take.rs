@@ -1,13 +1,14 @@
 //! Takes one backup: from a member that is fit for it, through the compressor, into the store, and the manifest last. What fails on the
 //! way is taken back; what was killed on the way is taken back by the next one.
 
+use super::list::list;
 use super::squeeze::{SqueezeError, squeeze};
-use super::store::{DocumentError, Store, StoreError, Upload};
+use super::store::{DocumentError, StoreError, Upload};
 use super::{Context, WAITING_CHUNKS, written_by};
 use crate::etcd::{Access, Connection, EtcdError, EtcdMember};
 use crate::telemetry::chain;
 use bytes::Bytes;
-use etcd_operator_core::backup::inventory::is_given_up;
+use etcd_operator_core::backup::inventory::{Backup, is_given_up};
 use etcd_operator_core::backup::layout::{BackupId, Part};
 use etcd_operator_core::backup::manifest::{self, Hash, Manifest, Snapshot};
 use etcd_operator_core::backup::name::BackupName;
@@ -35,6 +36,8 @@ pub struct Order {
     pub access: Access,
     /// The schedule that asks for it, if one does.
     pub schedule: Option<String>,
+    /// What all attempts have in common, if there may be several.
+    pub run: Option<String>,
     /// Given up after so long.
     pub within: Duration,
 }
@@ -128,7 +131,7 @@ pub async fn take(context: &Context, order: &Order) -> Result<Manifest, TakeErro
     };
     let stored = context.store.length(&id, Part::Snapshot).await?;
     if stored != snapshot.stored_bytes {
-        remove(&context.store, &id).await?;
+        remove(context, &id).await?;
         return Err(TakeError::Length { stored, sent: snapshot.stored_bytes });
     }
     let manifest = Manifest {
@@ -137,6 +140,7 @@ pub async fn take(context: &Context, order: &Order) -> Result<Manifest, TakeErro
         member_id: source.member,
         etcd_version: source.version,
         schedule: order.schedule.clone(),
+        run: order.run.clone(),
         asked_for_at,
         stored_at: context.clock.wall(),
         authentication: source.authentication,
@@ -149,6 +153,7 @@ pub async fn take(context: &Context, order: &Order) -> Result<Manifest, TakeErro
         return Err(TakeError::TooLong(order.within));
     }
     context.store.write(&id, &manifest).await?;
+    remove_unproved(context, &manifest).await?;
     if let Err(error) = context.store.delete(&id, Part::Upload).await {
         (context.say)(&format!("its upload.json stays until it has expired: {error}"));
     }
@@ -278,9 +283,30 @@ async fn end_if_given_up(context: &Context, id: &BackupId) -> Result<(), TakeErr
     if context.store.manifest(id).await?.is_none() {
         (context.say)(&format!("removing what was left of {}, begun at {}", id.name, upload.began_at));
         context.store.abort(id, Part::Snapshot, upload.upload_id.as_deref()).await?;
-        context.store.delete(id, Part::Snapshot).await?;
+        for part in [Part::Proof, Part::Snapshot] {
+            context.store.delete(id, part).await?;
+        }
     }
     Ok(context.store.delete(id, Part::Upload).await?)
+}
+
+/// Removes what earlier attempts have stored and could not prove: each would leave a copy otherwise.
+async fn remove_unproved(context: &Context, newest: &Manifest) -> Result<(), TakeError> {
+    if newest.run.is_none() {
+        return Ok(());
+    }
+    let listed = list(&context.store).await?;
+    let is_left = |backup: &&Backup| {
+        let Manifest { name, cluster_id, run, .. } = &backup.manifest;
+        (*cluster_id, run) == (newest.cluster_id, &newest.run)
+            && *name != newest.name
+            && backup.proof.is_none()
+    };
+    for left in listed.backups.iter().filter(is_left) {
+        (context.say)(&format!("removing {}, which an earlier attempt could not prove", left.manifest.name));
+        remove(context, &left.manifest.id()).await?;
+    }
+    Ok(())
 }
 
 /// Begins the upload, and leaves word of it before its first part.
@@ -367,18 +393,27 @@ async fn transfer(
 /// What an upload that came to nothing has left. Whatever cannot be taken back now is left to the next backup, by its record.
 async fn take_back(context: &Context, id: &BackupId, upload: Upload) {
     let done = async {
-        let aborted = upload.abort().await;
-        remove(&context.store, id).await.and(aborted)
+        // The record of the upload goes last: it names what could not be ended.
+        upload.abort().await?;
+        for part in [Part::Snapshot, Part::Upload] {
+            context.store.delete(id, part).await?;
+        }
+        Ok::<_, StoreError>(())
     };
     if let Err(error) = done.await {
         (context.say)(&format!("what was stored of {} stays until the next backup: {error}", id.name));
     }
 }
 
-/// Removes a backup: the manifest first, so that what is half removed is no backup.
-pub async fn remove(store: &Store, id: &BackupId) -> Result<(), StoreError> {
+/// Removes a backup: the manifest first, so that what is half removed is no backup; and before that word is left of it as of an upload that
+/// was given up, so that the next backup ends what this one could not.
+pub async fn remove(context: &Context, id: &BackupId) -> Result<(), StoreError> {
+    let now = context.clock.wall();
+    let word =
+        manifest::Upload { upload_id: None, began_at: now, given_up_at: now, written_by: written_by() };
+    context.store.write(id, &word).await?;
     for part in [Part::Manifest, Part::Proof, Part::Snapshot, Part::Upload] {
-        store.delete(id, part).await?;
+        context.store.delete(id, part).await?;
     }
     Ok(())
 }

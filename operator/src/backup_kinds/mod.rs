@@ -38,7 +38,7 @@ impl Hands {
 }
 
 /// Reads one object, live.
-async fn get<K>(client: &Client, namespace: &str, name: &str) -> Result<Option<K>, ObserveError>
+pub(crate) async fn get<K>(client: &Client, namespace: &str, name: &str) -> Result<Option<K>, ObserveError>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
 {
@@ -48,7 +48,7 @@ where
 }
 
 /// Reads all objects that bear some labels, live.
-async fn list<K>(client: &Client, namespace: &str, labels: &str) -> Result<Vec<K>, ObserveError>
+pub(crate) async fn list<K>(client: &Client, namespace: &str, labels: &str) -> Result<Vec<K>, ObserveError>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
 {

@@ -12,7 +12,7 @@ use etcd_operator_core::backup::run::observed::Observed;
 use etcd_operator_core::backup::run::{Action, Course, Plan, event, plan, status};
 use etcd_operator_core::cluster::plan::SetbackKind;
 use etcd_operator_core::key::{Key, OwnKind};
-use etcd_operator_core::names::LABEL_BACKUP_SCHEDULE;
+use etcd_operator_core::names::{LABEL_BACKUP_SCHEDULE, LABEL_JOB};
 use etcd_operator_core::seen::WatchedKind;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -23,8 +23,6 @@ use std::time::Duration;
 const WHILE_RUNNING: Duration = Duration::from_secs(5);
 /// Pause before the next look at one that cannot begin.
 const WHILE_WAITING: Duration = Duration::from_secs(10);
-/// Kubernetes' own label of a Job's pods.
-const LABEL_JOB: &str = "batch.kubernetes.io/job-name";
 
 /// What the operator does with backups.
 pub struct BackupVerbs {
@@ -58,9 +56,14 @@ impl Verbs for BackupVerbs {
         let client = &self.hands.client;
         let namespace = backup.namespace().unwrap_or_default();
         let name = backup.name_any();
-        // The Job after its pods: one that is over by now has told all that its pods are going to say.
-        observed.pods = list::<Pod>(client, &namespace, &format!("{LABEL_JOB}={name}")).await?;
+        // The Job before its pods: when it is over they have said all that they are going to say.
         observed.job = get::<Job>(client, &namespace, &name).await?;
+        let job_uid = observed.job.as_ref().and_then(ResourceExt::uid);
+        observed.pods = list::<Pod>(client, &namespace, &format!("{LABEL_JOB}={name}")).await?;
+        // Of an earlier Job of this name a pod may still be there.
+        let is_of_job =
+            |pod: &Pod| pod.owner_references().iter().any(|owner| Some(&owner.uid) == job_uid.as_ref());
+        observed.pods.retain(is_of_job);
         observed.cluster = get::<EtcdCluster>(client, &namespace, &backup.spec.cluster).await?;
         Ok(observed)
     }

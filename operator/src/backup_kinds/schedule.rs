@@ -20,8 +20,31 @@ use std::time::Duration;
 
 /// Pause before the next look when nothing is told of: the image follows the cluster's version.
 const AT_REST: Duration = Duration::from_secs(60);
-/// Pause after something was done, or could not be done.
+/// Pause after something was done.
 const AFTER_ACTION: Duration = Duration::from_secs(2);
+/// Pause after something could not be done.
+const AFTER_SETBACK: Duration = Duration::from_secs(10);
+/// So often the same is set in a CronJob at looks that follow each other, before it is taken for undone by somebody.
+const SET_IN_A_ROW: u32 = 3;
+
+/// What is remembered of a schedule from look to look.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// What was set in the CronJob, and at how many looks in a row.
+    set: Vec<String>,
+    times: u32,
+}
+
+/// What came of a plan's actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// There was nothing to do.
+    Nothing,
+    /// All was done.
+    Done,
+    /// Something was not.
+    Setback,
+}
 
 /// What the operator does with schedules.
 pub struct ScheduleVerbs {
@@ -31,15 +54,18 @@ pub struct ScheduleVerbs {
 
 impl Verbs for ScheduleVerbs {
     type Object = EtcdBackupSchedule;
-    type Memory = ();
+    type Memory = Memory;
     type Sight = Observed;
     type Plan = Plan;
-    /// Whether anything was done or tried.
-    type Done = bool;
+    type Done = Outcome;
 
     const KIND: OwnKind = OwnKind::EtcdBackupSchedule;
 
-    async fn observe(&self, schedule: &EtcdBackupSchedule, (): &mut ()) -> Result<Observed, ObserveError> {
+    async fn observe(
+        &self,
+        schedule: &EtcdBackupSchedule,
+        _memory: &mut Memory,
+    ) -> Result<Observed, ObserveError> {
         let client = &self.hands.client;
         let (namespace, name) = (schedule.namespace().unwrap_or_default(), schedule.name_any());
         let of_schedule = format!("{LABEL_BACKUP_SCHEDULE}={name}");
@@ -59,23 +85,30 @@ impl Verbs for ScheduleVerbs {
         plan(observed)
     }
 
-    async fn execute(&self, key: &Key, _observed: &Observed, plan: &mut Plan, (): &mut ()) -> bool {
-        let actions = std::mem::take(&mut plan.actions);
-        for action in &actions {
-            let done = self.carry_out(key, action).await;
+    async fn execute(
+        &self,
+        key: &Key,
+        _observed: &Observed,
+        plan: &mut Plan,
+        memory: &mut Memory,
+    ) -> Outcome {
+        memory.note(plan);
+        let mut outcome = if plan.actions.is_empty() { Outcome::Nothing } else { Outcome::Done };
+        for action in plan.actions.clone() {
+            let done = self.carry_out(key, &action).await;
             self.hands.metrics.acted(action.kind(), done.is_ok());
             match done {
                 Ok(()) => tracing::info!(object = %key, kind = action.kind(), "done"),
                 Err(error) => {
                     tracing::info!(object = %key, kind = action.kind(), error = chain(&error), "not done");
+                    outcome = Outcome::Setback;
                     if let SetbackKind::Refused(message) = error.setback() {
                         plan.refused(&message);
                     }
                 }
             }
         }
-        plan.actions = actions;
-        !plan.actions.is_empty()
+        outcome
     }
 
     async fn report(
@@ -83,8 +116,8 @@ impl Verbs for ScheduleVerbs {
         _key: &Key,
         observed: Observed,
         plan: &Plan,
-        has_acted: bool,
-        (): &mut (),
+        outcome: Outcome,
+        _memory: &mut Memory,
     ) -> Result<Next, ReportError> {
         let schedule = &observed.schedule;
         write_status(&self.hands.client, schedule, schedule.status.as_ref(), &status(&observed, plan))
@@ -93,7 +126,11 @@ impl Verbs for ScheduleVerbs {
             identify(WatchedKind::EtcdBackupSchedule, &schedule.metadata).into_iter().collect();
         read.extend(observed.cron_job.iter().filter_map(|it| identify(WatchedKind::CronJob, &it.metadata)));
         read.extend(observed.jobs.iter().filter_map(|it| identify(WatchedKind::ScheduledJob, &it.metadata)));
-        let after = if has_acted { AFTER_ACTION } else { AT_REST };
+        let after = match outcome {
+            Outcome::Nothing => AT_REST,
+            Outcome::Done => AFTER_ACTION,
+            Outcome::Setback => AFTER_SETBACK,
+        };
         Ok(Next::Look { after: Some(after), vigil: None, read, is_slow: false, wakes: Vec::new() })
     }
 
@@ -101,13 +138,30 @@ impl Verbs for ScheduleVerbs {
     async fn unobserved(
         &self,
         _key: &Key,
-        _seen: Option<(&EtcdBackupSchedule, &mut ())>,
+        _seen: Option<(&EtcdBackupSchedule, &mut Memory)>,
         _error: &ObserveError,
     ) -> Result<(), ReportError> {
         Ok(())
     }
 
     fn forget(&self, _key: &Key) {}
+}
+
+impl Memory {
+    /// Takes in what is to be set, and takes it out of the plan if the same was set again and again.
+    fn note(&mut self, plan: &mut Plan) {
+        let set = plan.actions.iter().find_map(|action| match action {
+            Action::SetCronJob { fields, .. } => Some(fields.clone()),
+            Action::CreateCronJob(_) | Action::CreateBackup(_) | Action::DeleteBackup { .. } => None,
+        });
+        let set = set.unwrap_or_default();
+        self.times = if set.is_empty() || set != self.set { 0 } else { self.times + 1 };
+        self.set = set;
+        // One look in between that sets nothing begins anew, a minute later.
+        if self.times >= SET_IN_A_ROW {
+            plan.undone(&std::mem::take(&mut self.set));
+        }
+    }
 }
 
 impl ScheduleVerbs {

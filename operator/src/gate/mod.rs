@@ -14,6 +14,7 @@ mod termination;
 mod volume;
 
 pub use paths::Paths;
+pub(crate) use volume::write_durably;
 
 use crate::http::{listen_everywhere, listen_family};
 use anyhow::{Context as _, ensure};

@@ -137,7 +137,7 @@ pub(super) fn write_if_changed<T: Serialize>(path: &Path, content: &T) -> anyhow
 
 /// Replaces a file by a new content, so that after a crash at any moment it has either the old or the new one, and
 /// after the return surely the new one.
-pub(super) fn write_durably<T: Serialize>(path: &Path, content: &T) -> anyhow::Result<()> {
+pub(crate) fn write_durably<T: Serialize>(path: &Path, content: &T) -> anyhow::Result<()> {
     let Some(directory) = path.parent() else { bail!("{} is in no directory", path.display()) };
     let bytes = serde_json::to_vec(content).context("failed to write JSON")?;
     let partial = path.with_extension("partial");

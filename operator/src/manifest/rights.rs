@@ -44,10 +44,11 @@ fn on_own_kinds() -> Vec<Value> {
 fn on_jobs() -> Vec<Value> {
     vec![
         rule(
-            "A Job takes each backup. Not narrowed: it has the name of the EtcdBackup, which users choose.",
+            "A Job takes each backup, and one restores the first member of a cluster that begins with a backup; one of those that failed is \
+             made anew. Not narrowed: they are named after EtcdBackups and members.",
             "batch",
             &["jobs"],
-            &["get", "list", "watch", "create"],
+            &["get", "list", "watch", "create", "delete"],
         ),
         rule(
             "A CronJob takes the backups of each schedule, also while the operator is gone; named after it.",

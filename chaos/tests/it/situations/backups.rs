@@ -242,3 +242,39 @@ async fn another_version_waits_for_a_backup_and_for_none_that_failed() {
     becomes(&ground, asked().trim(), "Proved").await;
     example.every_member_has(3, "key", "value").await;
 }
+
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
+#[ignore = "longer than ci/test may take; see the module's documentation"]
+async fn a_new_cluster_begins_with_a_backup_and_whoever_watched_the_old_one_notices() {
+    let ground = Ground::open("restored").await;
+    let example = backed_up(&ground, &json!({})).await;
+    example.is_ready(3).await;
+    example.put("key", "before").await;
+    let backup = kubectl_with(&ground, "create", &of_page("EtcdBackup"));
+    becomes(&ground, &backup, "Proved").await;
+    example.put("key", "after").await;
+    let old = example.picture().await.cluster_id().unwrap_or_default().to_owned();
+
+    let name = backup.rsplit('/').next().unwrap();
+    let wrong = json!({ "bootstrap": { "restore": { "backup": "missing" } } });
+    let restored = Subject::create(&ground, "restored", wrong).await;
+    let why = restored.holds("RestoreFailed").await;
+    assert!(why.contains("there is no EtcdBackup missing"), "{why}");
+    assert!(restored.pods().await.is_empty(), "nothing starts");
+    // The volume is named by the EtcdBackup's cluster, whose store the new one does not share.
+    let store = json!({ "volume": { "claimName": "etcd-backups" } });
+    restored.change(json!({ "bootstrap": { "restore": { "backup": name, "store": store } } })).await.unwrap();
+    let picture = restored.is_ready(3).await;
+    assert_ne!(picture.cluster_id(), Some(old.as_str()), "it is another etcd cluster");
+    restored.every_member_has(3, "key", "before").await;
+    assert_eq!(restored.claims().await.len(), 3, "nothing is left of what was wrong");
+
+    let pod = restored.ready_pods().await.swap_remove(0);
+    let pods = restored.pods_api();
+    let said = etcdctl::run(&pods, &pod, etcdctl::OWN, &["get", "key", "--rev=2"]).await;
+    let said = format!("{said:?}");
+    assert!(said.contains("has been compacted"), "an old revision is gone, and not another one's: {said}");
+    let in_place =
+        restored.change(json!({ "bootstrap": { "restore": { "backup": "another" } } })).await.unwrap_err();
+    assert!(in_place.to_string().contains("not restored in place"), "{in_place}");
+}

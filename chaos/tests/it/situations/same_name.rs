@@ -126,7 +126,7 @@ async fn a_cluster_applied_again_while_old_pods_end_takes_nothing_and_forms_empt
     .await;
 
     adopting_is_refused(&new, &remains).await;
-    new.change(json!({ "bootstrap": "new" })).await.unwrap();
+    new.change(json!({ "bootstrap": { "retainedVolumes": "Leave" } })).await.unwrap();
     let formed = new.is_ready(3).await;
     assert_ne!(formed.cluster_id(), Some(remains.cluster_id.as_str()), "it is another etcd cluster");
     new.every_member_has(3, "old", "").await;
@@ -140,7 +140,7 @@ async fn a_cluster_applied_again_while_old_pods_end_takes_nothing_and_forms_empt
 
 /// By a rule at the API server, or by a hold; either says what it refuses.
 async fn adopting_is_refused(new: &Subject<'_>, remains: &Remains) {
-    match new.change(json!({ "bootstrap": "adopt" })).await {
+    match new.change(json!({ "bootstrap": { "retainedVolumes": "Adopt" } })).await {
         Err(kube::Error::Api(status)) => {
             assert_eq!(status.code, 422, "{}", status.message);
             assert!(status.message.contains("adopt"), "{}", status.message);

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ClusterBackupSpec, EtcdClusterStatus, EtcdSettings, ImageSpec, PeerServiceSettings, PodSettings,
-    ResourcesSpec, ServiceSettings, StorageSpec, described,
+    BootstrapSpec, ClusterBackupSpec, EtcdClusterStatus, EtcdSettings, ImageSpec, PeerServiceSettings,
+    PodSettings, ResourcesSpec, ServiceSettings, StorageSpec,
 };
 use crate::etcd_options::rules;
 
@@ -49,6 +49,10 @@ use crate::etcd_options::rules;
         .message("the name may have 46 characters at most, because members' names are formed from it"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("the name must be a DNS label that begins with a letter, because Services are named after it"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.formed) || !oldSelf.status.formed || \
+        !has(self.spec.bootstrap) || !has(self.spec.bootstrap.restore) || (has(oldSelf.spec.bootstrap) && \
+        has(oldSelf.spec.bootstrap.restore) && self.spec.bootstrap.restore == oldSelf.spec.bootstrap.restore)")
+        .message("a cluster that has formed is not restored in place: create another one from the backup"),
 )]
 // The supported versions as `EtcdVersion::is_supported` knows them. A test compares the two.
 #[x_kube(validation = Rule::new("self.allowUnsupportedVersion || self.version.matches(\
@@ -63,6 +67,9 @@ use crate::etcd_options::rules;
 #[x_kube(validation = Rule::new("!has(self.storage.medium) || self.storage.medium != 'Memory' || self.size != 1")
     .message("a single member in memory would lose all data with its pod: storage.medium Memory needs a size of 3 at least")
     .field_path(".size"))]
+#[x_kube(validation = Rule::new("!has(self.storage.medium) || self.storage.medium != 'Memory' || !has(self.bootstrap) || \
+    !has(self.bootstrap.restore)")
+    .message("a cluster in memory is not restored from a backup yet: restore it on volumes").field_path(".bootstrap.restore"))]
 #[x_kube(validation = Rule::new("!has(self.storage.medium) || self.storage.medium != 'Memory' || !self.suspend")
     .message("members in memory cannot be suspended: all data would be lost")
     .field_path(".suspend"))]
@@ -102,12 +109,9 @@ pub struct EtcdClusterSpec {
     /// Stops all members and keeps the size and the volumes. Reserved: this build refuses it with a reason.
     #[serde(default)]
     pub suspend: bool,
-    /// What to do if volumes of an earlier cluster of this name still exist: `new` forms an empty cluster beside them, and leaves
-    /// them untouched. Without it, no cluster is formed until they are gone. `adopt` is reserved.
-    #[x_kube(validation = Rule::new("self != 'adopt'")
-        .message("retained volumes cannot be adopted yet: set bootstrap to new for an empty cluster beside them, or delete them"))]
+    /// How the cluster begins. Once it has formed nothing of this is looked at any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bootstrap: Option<BootstrapMode>,
+    pub bootstrap: Option<BootstrapSpec>,
     /// Backups of this cluster. EtcdBackups and EtcdBackupSchedules that name no store use this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<ClusterBackupSpec>,
@@ -123,17 +127,6 @@ pub struct EtcdClusterSpec {
     /// The headless Service by which members find each other.
     #[serde(default, skip_serializing_if = "PeerServiceSettings::is_default")]
     pub peer_service: PeerServiceSettings,
-}
-
-/// What to do where volumes of an earlier cluster of the same name are still there.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-#[schemars(transform = described::by_its_field)]
-#[serde(rename_all = "camelCase")]
-pub enum BootstrapMode {
-    /// Form an empty cluster beside them.
-    New,
-    /// Take them over.
-    Adopt,
 }
 
 /// How changes reach the members: one at a time, and each must prove itself before the next one is changed.

@@ -3,6 +3,7 @@
 mod amount;
 mod as_written;
 pub mod backup;
+mod bootstrap;
 pub mod cluster;
 pub mod condition;
 mod described;
@@ -18,7 +19,8 @@ pub mod store;
 pub use amount::{Amount, ResourcesSpec};
 pub use as_written::AsWritten;
 pub use backup::{BackupPhase, ClusterBackupSpec, EtcdBackup, EtcdBackupSpec, EtcdBackupStatus};
-pub use cluster::{BootstrapMode, EtcdCluster, EtcdClusterSpec, RolloutSpec};
+pub use bootstrap::{BootstrapSpec, RestoreSpec, RetainedVolumes};
+pub use cluster::{EtcdCluster, EtcdClusterSpec, RolloutSpec};
 pub use etcd::{CompactionMode, EtcdSettings, LogLevel, MetricsLevel, OptionValue, TracingSettings};
 pub use image::{ImageSpec, PullPolicy, PullSecret};
 pub use pod::{PodSettings, PodUser};

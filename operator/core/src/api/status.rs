@@ -158,6 +158,9 @@ pub struct BootstrapRecord {
     pub token: String,
     /// Names of the members, sorted.
     pub members: Vec<String>,
+    /// A digest of what says which backup their data comes from, if from any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<String>,
 }
 
 /// Something that the operator holds back.

@@ -10,8 +10,8 @@ use super::manifest::{Manifest, Proof, Upload};
 use super::name::BackupName;
 use crate::names::ClusterId;
 
-/// Clocks of machines may differ by so much before an upload is taken for one that nobody carries on.
-const CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_mins(10);
+/// Clocks of machines may differ by so much before anything is concluded from them: that nobody carries an upload on, or that a backup is old.
+pub const CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_mins(10);
 
 /// What lies in a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

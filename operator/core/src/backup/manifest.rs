@@ -108,6 +108,9 @@ pub struct Manifest {
     /// The schedule that it was taken by, as `namespace/name`: only its retention ever deletes it. Nothing of one taken by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
+    /// What the attempts of one Job have in common: one that was not proved goes when the next one begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// When it was asked for. Every write acknowledged before is in it.
     pub asked_for_at: Timestamp,
     /// When the snapshot was stored.

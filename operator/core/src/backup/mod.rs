@@ -8,8 +8,10 @@
 //! 6. [`retention`]: which backups are kept.
 //! 7. [`restoring`]: how a data directory is made from one.
 //! 8. [`outcome`]: what a run leaves for whoever started it.
-//! 9. [`reasons`], [`work`]: what both kinds of objects have in common: why something does not go on, and the pod that does it.
+//! 9. [`reasons`], `reached`, [`work`]: what both kinds of objects have in common: why something does not go on, how a pod reaches a
+//!    store, and the pod that does the work.
 //! 10. [`run`]: what is decided about an `EtcdBackup`; [`schedule`]: about an `EtcdBackupSchedule`.
+//! 11. [`restore_job`]: the Job that restores the first member of a new cluster.
 //!
 //! It reads and writes no store, and starts no process.
 
@@ -20,7 +22,9 @@ pub mod manifest;
 pub mod name;
 pub mod outcome;
 pub mod proof;
+mod reached;
 pub mod reasons;
+pub mod restore_job;
 pub mod restoring;
 pub mod retention;
 pub mod run;

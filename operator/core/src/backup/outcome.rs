@@ -1,15 +1,16 @@
-//! What a run of `etcd-operator backup` leaves for whoever started it, as JSON: the last words of a pod, of which Kubernetes keeps
+//! What a run of `etcd-operator backup` or `restore` leaves for whoever started it, as JSON: the last words of a pod, of which Kubernetes keeps
 //! 4096 bytes. Never more than that.
 
+use k8s_openapi::api::core::v1::Pod;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{Manifest, Proof};
 use super::name::BackupName;
+use super::retention::MOST_AT_ONCE;
+use crate::pods::trouble::{last_terminated, status_of};
 
 /// Longest message, in bytes: with all else that an outcome has it fits into what Kubernetes keeps.
 const LONGEST_MESSAGE: usize = 1500;
-/// Names beyond these are left out; the backups are deleted all the same.
-const MOST_NAMES: usize = 40;
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,11 @@ const MOST_NAMES: usize = 40;
 pub enum Outcome {
     /// It is in the store.
     Taken(Box<Taken>),
+    /// A member was restored from it.
+    Restored {
+        /// Which it was.
+        backup: BackupName,
+    },
     /// It is not.
     Failed {
         /// Why.
@@ -49,7 +55,7 @@ impl Outcome {
 
     /// A success, with what fits of it.
     pub fn taken(mut taken: Taken) -> Outcome {
-        taken.deleted.truncate(MOST_NAMES);
+        taken.deleted.truncate(MOST_AT_ONCE);
         taken.retention_failed = taken.retention_failed.as_deref().map(cut);
         Outcome::Taken(Box::new(taken))
     }
@@ -63,6 +69,12 @@ impl Outcome {
     pub fn of_text(text: &str) -> Option<Outcome> {
         serde_json::from_str(text.trim()).ok()
     }
+}
+
+/// What the container of a pod has left, if that is such words.
+pub fn of_pod(pod: &Pod, container: &str) -> Option<Outcome> {
+    let ended = last_terminated(status_of(pod, container)?)?;
+    Outcome::of_text(ended.message.as_deref()?)
 }
 
 fn cut(message: &str) -> String {

@@ -23,6 +23,9 @@ explained! {
         RequestRefused, Person,
             "the API server refuses the Job or CronJob: by a quota, a webhook, validation or rights",
             "read the message: it is the server's own; what was refused is tried again";
+        Undone, Person,
+            "what the operator sets in the CronJob is undone each time",
+            "read the message, and make whoever undoes it leave the CronJob alone; it is tried again every minute";
         Starting, Itself,
             "the Job's pod is being started",
             "if it lasts, read the message: it says what keeps the pod from starting";

@@ -2,7 +2,7 @@
 //! ours: whoever asks has read the manifests. What is newest follows from revisions, which only ever grow in one cluster, and never from
 //! names or from clocks alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
@@ -62,15 +62,19 @@ impl Stretch {
     }
 }
 
-/// The backups to delete, of those of one schedule and one cluster; of any other input, none that the same rules would keep for each
-/// cluster by itself.
+/// At most so many are deleted at once. The names of all of them must fit into what a pod can tell; the rest goes the next time.
+pub const MOST_AT_ONCE: usize = 40;
+
+/// The backups to delete, oldest first, of those of one schedule and one cluster, when one was just taken.
 ///
 /// - Without rules, none.
-/// - The newest that was proved is kept, whatever the rules say.
-/// - While any was proved, only proved ones fill the places that rules give; one that was not is kept until a newer one is proved.
+/// - The one that was just taken is kept, and the newest that was proved, whatever the rules say.
+/// - Proved ones and others fill the places that rules give apart from each other, so that neither takes the others'. One that was not proved
+///   is kept besides until a newer one is proved.
 /// - One that was asked for after `now` is kept, and fills no place: some clock is wrong.
 pub fn to_delete(
     backups: &[Backup],
+    just_taken: &BackupId,
     retention: &Retention,
     zone: &TimeZone,
     now: Timestamp,
@@ -78,22 +82,18 @@ pub fn to_delete(
     if retention.is_without_rules() {
         return Vec::new();
     }
-    let mut by_cluster: BTreeMap<_, Vec<&Backup>> = BTreeMap::new();
-    for backup in backups {
-        by_cluster.entry(backup.manifest.cluster_id).or_default().push(backup);
-    }
-    let of_cluster = |mut backups: Vec<&Backup>| {
-        backups.sort_by_key(|backup| std::cmp::Reverse(backup.age()));
-        let kept = kept(&backups, retention, zone, now);
-        let ids = backups.iter().map(|backup| backup.manifest.id());
-        ids.filter(|id| !kept.contains(id)).collect::<Vec<_>>()
-    };
-    by_cluster.into_values().flat_map(of_cluster).collect()
+    let mut newest_first: Vec<&Backup> = backups.iter().collect();
+    newest_first.sort_by_key(|backup| std::cmp::Reverse(backup.age()));
+    let mut kept = kept(&newest_first, just_taken, retention, zone, now);
+    kept.insert(just_taken.clone());
+    let oldest_first = newest_first.iter().rev().map(|backup| backup.manifest.id());
+    oldest_first.filter(|id| !kept.contains(id)).take(MOST_AT_ONCE).collect()
 }
 
 /// Those that are kept, of backups that begin with the newest.
 fn kept(
     newest_first: &[&Backup],
+    just_taken: &BackupId,
     retention: &Retention,
     zone: &TimeZone,
     now: Timestamp,
@@ -101,19 +101,42 @@ fn kept(
     let asked_for = |backup: &Backup| backup.manifest.asked_for_at;
     let mut kept = BTreeSet::new();
     let newest_proved = newest_first.iter().position(|backup| backup.proof.is_some());
+    let since = retention.within.map(|within| oldest_within(newest_first, just_taken, within, now));
     for (index, backup) in newest_first.iter().enumerate() {
         let is_unsettled = backup.proof.is_none() && newest_proved.is_some_and(|proved| index < proved);
-        let is_recent =
-            retention.within.is_some_and(|within| now.duration_since(asked_for(backup)) <= within);
+        let is_recent = since.is_some_and(|since| asked_for(backup) >= since);
         if asked_for(backup) > now || newest_proved == Some(index) || is_unsettled || is_recent {
             kept.insert(backup.manifest.id());
         }
     }
-    let fills =
-        |backup: &&&Backup| asked_for(backup) <= now && (newest_proved.is_none() || backup.proof.is_some());
-    let candidates: Vec<&Backup> = newest_first.iter().filter(fills).copied().collect();
-    let last = usize::try_from(retention.last.unwrap_or(0)).unwrap_or(usize::MAX);
-    kept.extend(candidates.iter().take(last).map(|backup| backup.manifest.id()));
+    for is_proved in [true, false] {
+        let fills = |backup: &&&Backup| asked_for(backup) <= now && backup.proof.is_some() == is_proved;
+        let candidates: Vec<&Backup> = newest_first.iter().filter(fills).copied().collect();
+        kept.extend(in_places(&candidates, retention, zone));
+    }
+    kept
+}
+
+/// From when on all are kept. Where the one before was taken longer ago than that, nobody can tell a long pause from a clock that has leapt:
+/// then it is counted from that one, and the next time from the present.
+fn oldest_within(
+    backups: &[&Backup],
+    just_taken: &BackupId,
+    within: SignedDuration,
+    now: Timestamp,
+) -> Timestamp {
+    let others = backups.iter().filter(|backup| backup.manifest.id() != *just_taken);
+    let before =
+        others.map(|backup| backup.manifest.asked_for_at).filter(|asked_for| *asked_for <= now).max();
+    let from = before.filter(|before| now.duration_since(*before) > within).unwrap_or(now);
+    from.saturating_sub(within).unwrap_or(Timestamp::MIN)
+}
+
+/// Those that fill the places which rules give.
+fn in_places(newest_first: &[&Backup], retention: &Retention, zone: &TimeZone) -> BTreeSet<BackupId> {
+    let places = |count: Option<u32>| usize::try_from(count.unwrap_or(0)).unwrap_or(usize::MAX);
+    let last = newest_first.iter().take(places(retention.last));
+    let mut kept: BTreeSet<BackupId> = last.map(|backup| backup.manifest.id()).collect();
     for (stretch, count) in [
         (Stretch::Hour, retention.hourly),
         (Stretch::Day, retention.daily),
@@ -121,9 +144,9 @@ fn kept(
         (Stretch::Month, retention.monthly),
     ] {
         let mut seen = BTreeSet::new();
-        for backup in &candidates {
-            let is_full = seen.len() >= usize::try_from(count.unwrap_or(0)).unwrap_or(usize::MAX);
-            if !is_full && seen.insert(stretch.of(&asked_for(backup).to_zoned(zone.clone()))) {
+        for backup in newest_first {
+            let moment = backup.manifest.asked_for_at.to_zoned(zone.clone());
+            if seen.len() < places(count) && seen.insert(stretch.of(&moment)) {
                 kept.insert(backup.manifest.id());
             }
         }

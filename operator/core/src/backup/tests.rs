@@ -16,6 +16,7 @@ pub(crate) fn manifest(name: &str, asked_for: &str, revision: i64) -> Manifest {
         member_id: MemberId(0x8e9e_05c5_2164_694d),
         etcd_version: VERSION,
         schedule: None,
+        run: None,
         asked_for_at,
         stored_at: asked_for_at,
         authentication: false,

@@ -2,46 +2,34 @@
 //! that is asked for once and for those of a schedule. It looks at no Job.
 
 use jiff::SignedDuration;
-use k8s_openapi::api::batch::v1::{
-    JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
-    PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
-};
+use k8s_openapi::api::batch::v1::JobSpec;
 use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, Container, EnvFromSource, EnvVar, EnvVarSource, KeyToPath,
-    PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, ResourceRequirements, SecretEnvSource,
-    SecretKeySelector, Volume,
+    Container, EnvVar, EnvVarSource, ObjectFieldSelector, PodSpec, PodTemplateSpec, ResourceRequirements,
+    SecretKeySelector,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeMap;
 
-use super::location::{Bucket, Location};
+use super::reached::Reached;
 use super::reasons::BackupReason;
 use super::retention::Retention;
 use crate::api::{EtcdCluster, PodUser, PullPolicy, ResourcesSpec, StoreSpec};
 use crate::cluster::desired::{Desired, EtcdVersion, PodShape, parse_resources};
 use crate::cluster::target::etcd_image;
 use crate::names::{
-    BACKUP_CONTAINER, CLIENT_PORT, ETCD_PROGRAMS, FIELD_MANAGER, GATE_BINARY, GATE_DIRECTORY, GATE_VOLUME,
-    LABEL_BACKED_UP, LABEL_MANAGED_BY, LABEL_NAME,
+    ANNOTATION_STORE, BACKUP_CONTAINER, CLIENT_PORT, ETCD_PROGRAMS, FIELD_MANAGER, GATE_BINARY,
+    GATE_DIRECTORY, GATE_VOLUME, LABEL_BACKED_UP, LABEL_CONTROLLER_UID, LABEL_MANAGED_BY, LABEL_NAME,
 };
 use crate::pods::parts::{empty, install_gate, mount, not_empty, pull_secrets};
 use crate::pods::security;
 
 /// Attempts after the first.
 const RETRIES: i32 = 2;
-/// What the program ends with if it was told something that it does not know: no attempt would end otherwise.
-const EXIT_USAGE: i32 = 2;
-/// Where a volume with backups is mounted.
-const STORE_PATH: &str = "/backups";
-const STORE_VOLUME: &str = "store";
 const SCRATCH_PATH: &str = "/scratch";
 const SCRATCH_VOLUME: &str = "scratch";
-const AUTHORITY_PATH: &str = "/store-authority";
-const AUTHORITY_VOLUME: &str = "store-authority";
-const AUTHORITY_FILE: &str = "ca.crt";
 /// Where the kubelet reads a container's last words.
-const RESULT_PATH: &str = "/dev/termination-log";
+pub(super) const RESULT_PATH: &str = "/dev/termination-log";
 
 /// What the spec of a backup, or of a schedule, says.
 #[derive(Clone, Copy, Debug)]
@@ -82,8 +70,7 @@ pub struct Origin {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Work {
     cluster: String,
-    store: StoreSpec,
-    location: Location,
+    store: Reached,
     prove: bool,
     user_secret: Option<String>,
     deadline_seconds: i64,
@@ -119,7 +106,7 @@ impl Work {
             not_yet(BackupReason::StoreMissing, message)
         })?;
         let invalid = |message: String| not_yet(BackupReason::SpecInvalid, message);
-        let location = location(store).map_err(invalid)?;
+        let store = Reached::parse(store).map_err(invalid)?;
         let resources = parse_resources(asked.resources).map_err(|error| invalid(error.to_string()))?;
         let version = highest_version(cluster).ok_or_else(|| {
             not_yet(
@@ -131,14 +118,13 @@ impl Work {
         let user_secret = asked.user_secret.or(backup.and_then(|backup| backup.user_secret.as_deref()));
         Ok(Work {
             cluster: cluster_name.to_owned(),
-            store: store.clone(),
-            location,
+            store,
             prove: asked.prove,
             user_secret: user_secret.map(str::to_owned),
             deadline_seconds: asked.deadline_seconds,
             resources,
             operator_image: operator_image.to_owned(),
-            etcd_image: etcd_image(&image.repository, image.tag.as_deref(), image.digest.as_deref(), version),
+            etcd_image: image_of(cluster, version),
             pull_policy: image.pull_policy.unwrap_or(PullPolicy::IfNotPresent),
             pull_secrets: image.pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
             user: cluster.spec.pod.user,
@@ -150,7 +136,12 @@ impl Work {
 
     /// Where the backup will be, for people.
     pub fn place(&self) -> String {
-        place(&self.store, &self.location)
+        self.store.place()
+    }
+
+    /// Annotations that Jobs bear: what they were made with, whatever the specs say later.
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        [(ANNOTATION_STORE.to_owned(), self.place())].into()
     }
 
     /// The Job's spec. `labels` are those of its pods, beside the usual ones.
@@ -158,7 +149,8 @@ impl Work {
         JobSpec {
             backoff_limit: Some(RETRIES),
             active_deadline_seconds: Some(self.deadline_seconds),
-            pod_failure_policy: Some(failure_policy()),
+            // A pod on a node that is gone never ends; another one is made at once, and both may write: each has a name of its own.
+            pod_replacement_policy: Some("TerminatingOrFailed".to_owned()),
             template: self.template(labels),
             ..JobSpec::default()
         }
@@ -174,10 +166,7 @@ impl Work {
     fn template(&self, labels: BTreeMap<String, String>) -> PodTemplateSpec {
         let mut all = self.labels();
         all.extend(labels);
-        if self.store.azure.is_some() && self.store.service_account_name.is_some() {
-            // What Azure's webhook looks for before it gives a pod its identity.
-            all.insert("azure.workload.identity/use".to_owned(), "true".to_owned());
-        }
+        all.extend(self.store.labels());
         PodTemplateSpec {
             metadata: Some(ObjectMeta {
                 labels: Some(all),
@@ -188,7 +177,7 @@ impl Work {
                 restart_policy: Some("Never".to_owned()),
                 node_selector: not_empty(&self.shape.node_selector),
                 tolerations: (!self.shape.tolerations.is_empty()).then(|| self.shape.tolerations.clone()),
-                service_account_name: self.store.service_account_name.clone(),
+                service_account_name: self.store.service_account(),
                 image_pull_secrets: pull_secrets(&self.pull_secrets),
                 // It asks nothing of the Kubernetes API.
                 automount_service_account_token: Some(false),
@@ -196,7 +185,9 @@ impl Work {
                 security_context: Some(security::of_pod(self.user, self.shape.security_context.as_ref())),
                 init_containers: Some(vec![install_gate(&self.operator_image, self.pull_policy)]),
                 containers: vec![self.container()],
-                volumes: Some(self.volumes()),
+                volumes: Some(
+                    [vec![empty(GATE_VOLUME), empty(SCRATCH_VOLUME)], self.store.volumes()].concat(),
+                ),
                 ..PodSpec::default()
             }),
         }
@@ -205,29 +196,20 @@ impl Work {
     fn container(&self) -> Container {
         let mut mounts =
             vec![mount(GATE_VOLUME, GATE_DIRECTORY, true), mount(SCRATCH_VOLUME, SCRATCH_PATH, false)];
-        if self.store.volume.is_some() {
-            mounts.push(mount(STORE_VOLUME, STORE_PATH, false));
-        }
-        if self.authority().is_some() {
-            mounts.push(mount(AUTHORITY_VOLUME, AUTHORITY_PATH, true));
-        }
-        let credentials = self.store.credentials_secret.as_ref().map(|secret| EnvFromSource {
-            secret_ref: Some(SecretEnvSource { name: secret.clone(), ..SecretEnvSource::default() }),
-            ..EnvFromSource::default()
-        });
+        mounts.extend(self.store.mounts());
         let user = self.user_secret.iter().flat_map(|secret| {
             [("ETCD_USER", "username"), ("ETCD_PASSWORD", "password")]
                 .map(|(variable, key)| of_secret(variable, secret, key))
         });
-        let user: Vec<EnvVar> = user.collect();
+        let variables: Vec<EnvVar> = user.chain([run()]).collect();
         Container {
             name: BACKUP_CONTAINER.to_owned(),
             image: Some(self.etcd_image.clone()),
             image_pull_policy: Some(self.pull_policy.as_str().to_owned()),
             command: Some(vec![GATE_BINARY.to_owned(), "backup".to_owned()]),
             args: Some(self.arguments()),
-            env: (!user.is_empty()).then_some(user),
-            env_from: credentials.map(|credentials| vec![credentials]),
+            env: Some(variables),
+            env_from: self.store.credentials(),
             termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
             resources: Some(self.resources_or_default()),
             security_context: Some(security::of_container()),
@@ -249,87 +231,33 @@ impl Work {
     fn arguments(&self) -> Vec<String> {
         let mut arguments = vec![
             format!("--endpoints=http://{}:{CLIENT_PORT}", self.cluster),
-            format!("--store={}", self.location),
             format!("--scratch={SCRATCH_PATH}"),
             format!("--within={}s", self.deadline_seconds),
             format!("--result={RESULT_PATH}"),
             format!("--etcd={ETCD_PROGRAMS}/etcd"),
             format!("--etcdutl={ETCD_PROGRAMS}/etcdutl"),
         ];
+        arguments.extend(self.store.arguments());
         if !self.prove {
             arguments.push("--no-proof".to_owned());
         }
-        arguments.extend(self.store_arguments());
         arguments.extend(self.origin.iter().flat_map(origin_arguments));
         arguments
     }
-
-    fn store_arguments(&self) -> Vec<String> {
-        let s3 = self.store.s3.as_ref();
-        let azure_endpoint = self.store.azure.as_ref().and_then(|azure| azure.endpoint.as_ref());
-        let endpoint = s3.and_then(|s3| s3.endpoint.as_ref()).or(azure_endpoint);
-        let mut arguments = Vec::new();
-        arguments.extend(endpoint.map(|endpoint| format!("--store-endpoint={endpoint}")));
-        let region = s3.and_then(|s3| s3.region.as_ref());
-        arguments.extend(region.map(|region| format!("--store-region={region}")));
-        if s3.is_some_and(|s3| s3.path_style) {
-            arguments.push("--store-path-style".to_owned());
-        }
-        if self.authority().is_some() {
-            arguments.push(format!("--store-authority={AUTHORITY_PATH}/{AUTHORITY_FILE}"));
-        }
-        arguments
-    }
-
-    fn authority(&self) -> Option<&crate::api::ConfigMapEntry> {
-        self.store.s3.as_ref()?.certificate_authority.as_ref()
-    }
-
-    fn volumes(&self) -> Vec<Volume> {
-        let mut volumes = vec![empty(GATE_VOLUME), empty(SCRATCH_VOLUME)];
-        volumes.extend(self.store.volume.as_ref().map(|volume| Volume {
-            name: STORE_VOLUME.to_owned(),
-            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-                claim_name: volume.claim_name.clone(),
-                ..PersistentVolumeClaimVolumeSource::default()
-            }),
-            ..Volume::default()
-        }));
-        volumes.extend(self.authority().map(|entry| Volume {
-            name: AUTHORITY_VOLUME.to_owned(),
-            config_map: Some(ConfigMapVolumeSource {
-                name: entry.name.clone(),
-                items: Some(vec![KeyToPath {
-                    key: entry.key.clone(),
-                    path: AUTHORITY_FILE.to_owned(),
-                    ..KeyToPath::default()
-                }]),
-                ..ConfigMapVolumeSource::default()
-            }),
-            ..Volume::default()
-        }));
-        volumes
-    }
 }
 
-/// A pod that is moved away takes no attempt; one that was told nonsense takes all.
-fn failure_policy() -> PodFailurePolicy {
-    let disrupted = PodFailurePolicyOnPodConditionsPattern {
-        type_: "DisruptionTarget".to_owned(),
-        status: "True".to_owned(),
-    };
-    let usage = PodFailurePolicyOnExitCodesRequirement {
-        container_name: Some(BACKUP_CONTAINER.to_owned()),
-        operator: "In".to_owned(),
-        values: vec![EXIT_USAGE],
-    };
-    let rule =
-        |action: &str| PodFailurePolicyRule { action: action.to_owned(), ..PodFailurePolicyRule::default() };
-    PodFailurePolicy {
-        rules: vec![
-            PodFailurePolicyRule { on_pod_conditions: Some(vec![disrupted]), ..rule("Ignore") },
-            PodFailurePolicyRule { on_exit_codes: Some(usage), ..rule("FailJob") },
-        ],
+/// What all attempts of one Job have in common, so that each knows what the one before it has left.
+fn run() -> EnvVar {
+    EnvVar {
+        name: "BACKUP_RUN".to_owned(),
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                field_path: format!("metadata.labels['{LABEL_CONTROLLER_UID}']"),
+                ..ObjectFieldSelector::default()
+            }),
+            ..EnvVarSource::default()
+        }),
+        ..EnvVar::default()
     }
 }
 
@@ -367,41 +295,18 @@ fn origin_arguments(origin: &Origin) -> Vec<String> {
     arguments
 }
 
+/// A tag or digest that the spec names goes with the spec's version, and members may run another one still.
+fn image_of(cluster: &EtcdCluster, running: EtcdVersion) -> String {
+    let image = &cluster.spec.image;
+    if EtcdVersion::parse(&cluster.spec.version) == Some(running) {
+        return etcd_image(&image.repository, image.tag.as_deref(), image.digest.as_deref(), running);
+    }
+    etcd_image(&image.repository, None, None, running)
+}
+
 /// The highest version that a member runs: its tools read what the others have written as well. Nothing before the cluster has formed.
 fn highest_version(cluster: &EtcdCluster) -> Option<EtcdVersion> {
     let status = cluster.status.as_ref().filter(|status| status.formed)?;
     let members = status.members.iter().filter_map(|member| member.version.as_deref());
     members.chain(status.version.as_deref()).filter_map(EtcdVersion::parse).max()
-}
-
-/// Where a store is, as the program is told.
-fn location(store: &StoreSpec) -> Result<Location, String> {
-    // Destructured without `..`, so that a new kind of store cannot be forgotten here.
-    let StoreSpec { s3, gcs, azure, volume, credentials_secret: _, service_account_name: _ } = store;
-    let bucket = |name: &str, folder: &str| Bucket { name: name.to_owned(), folder: folder.to_owned() };
-    let mut locations = Vec::new();
-    locations.extend(s3.as_ref().map(|s3| Location::S3(bucket(&s3.bucket, &s3.folder))));
-    locations.extend(gcs.as_ref().map(|gcs| Location::Gcs(bucket(&gcs.bucket, &gcs.folder))));
-    locations.extend(azure.as_ref().map(|azure| Location::Azure(bucket(&azure.container, &azure.folder))));
-    locations.extend(volume.as_ref().map(|volume| {
-        let folder = if volume.folder.is_empty() { String::new() } else { format!("/{}", volume.folder) };
-        Location::Folder(format!("{STORE_PATH}{folder}"))
-    }));
-    let [location] = locations.as_slice() else {
-        return Err("a store is exactly one of s3, gcs, azure and volume".to_owned());
-    };
-    // The API server refuses what does not parse; an older definition may not.
-    match Location::parse(&location.to_string()) {
-        Ok(parsed) if parsed == *location => Ok(parsed),
-        Ok(_) => Err(format!("the store {location} has slashes at its ends")),
-        Err(error) => Err(format!("the store {location}: {error}")),
-    }
-}
-
-fn place(store: &StoreSpec, location: &Location) -> String {
-    match &store.volume {
-        Some(volume) if volume.folder.is_empty() => format!("PersistentVolumeClaim {}", volume.claim_name),
-        Some(volume) => format!("PersistentVolumeClaim {}, folder {}", volume.claim_name, volume.folder),
-        None => location.to_string(),
-    }
 }

@@ -33,6 +33,7 @@ fn of_patch(patch: &Patch) -> Option<(Severity, &'static str, &'static str)> {
         PatchPurpose::GivePermit { .. } => Some((Severity::Normal, "PermitGiven", "GivePermit")),
         PatchPurpose::SetTarget { .. } => Some((Severity::Normal, "MemberUpdateStarted", "Update")),
         PatchPurpose::Grow { .. } => Some((Severity::Normal, "VolumeGrown", "Grow")),
+        PatchPurpose::Restored { .. } => Some((Severity::Normal, "Restored", "Restore")),
         PatchPurpose::SetAside { .. } => Some((Severity::Warning, "VolumeSetAside", "SetAside")),
         PatchPurpose::RecordPermit { .. }
         | PatchPurpose::RecordFacts { .. }
@@ -44,9 +45,12 @@ fn of_patch(patch: &Patch) -> Option<(Severity, &'static str, &'static str)> {
 fn of_delete(delete: &Delete) -> (Severity, &'static str, &'static str) {
     match delete.target.kind {
         Kind::PersistentVolumeClaim => (Severity::Normal, "VolumeDeleted", "Delete"),
-        Kind::StatefulSet | Kind::Pod | Kind::Service | Kind::PodDisruptionBudget | Kind::EtcdBackup => {
-            (Severity::Normal, "Deleted", "Delete")
-        }
+        Kind::StatefulSet
+        | Kind::Pod
+        | Kind::Service
+        | Kind::PodDisruptionBudget
+        | Kind::EtcdBackup
+        | Kind::Job => (Severity::Normal, "Deleted", "Delete"),
     }
 }
 

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,8 @@ pub struct Observed {
     pub undone: BTreeSet<String>,
     /// The EtcdBackups that are of this cluster by name.
     pub backups: Backups,
+    /// What a restore depends on.
+    pub restore: Restoring,
     /// What Kubernetes' own Events say of objects that do not come up: the last warning of each, by kind and name.
     pub warnings: BTreeMap<(WarnedKind, String), String>,
 }
@@ -84,6 +87,17 @@ pub enum Backups {
     Unknown(String),
     /// All that there are.
     Known(Vec<EtcdBackup>),
+}
+
+/// What a restore depends on; nothing of it is read unless the spec asks for one and the cluster is not known to have formed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Restoring {
+    /// The EtcdBackup that the spec names, if it exists.
+    pub backup: Option<EtcdBackup>,
+    /// Jobs that restore members of a cluster of this name.
+    pub jobs: Vec<Job>,
+    /// Their pods.
+    pub pods: Vec<Pod>,
 }
 
 /// Kinds of objects whose Events are looked up.

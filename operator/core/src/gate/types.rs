@@ -76,6 +76,24 @@ pub struct Stamp {
     pub later: BTreeMap<String, serde_json::Value>,
 }
 
+impl Stamp {
+    /// Of a disk onto which a member was restored from a backup, and on which nothing has started yet; nothing if no member has such a name.
+    pub fn of_restored(cluster_uid: &str, member: &str, token: &str) -> Option<Stamp> {
+        Some(Stamp {
+            format: super::FORMAT,
+            oldest_reader: super::OLDEST_READER,
+            cluster_uid: cluster_uid.to_owned(),
+            cluster_id: None,
+            member: MemberName::of_text(member)?,
+            member_id: None,
+            token: token.to_owned(),
+            boot_counter: 0,
+            fence_epoch: 0,
+            later: BTreeMap::new(),
+        })
+    }
+}
+
 /// Documents of the first format do not name their oldest reader.
 fn oldest_reader() -> u32 {
     1

@@ -50,6 +50,8 @@ pub const INSTALL_GATE_CONTAINER: &str = "install-gate";
 
 /// Name of the container that takes a backup.
 pub const BACKUP_CONTAINER: &str = "backup";
+/// Name of the container that restores a member.
+pub const RESTORE_CONTAINER: &str = "restore";
 /// Where etcd's images have its programs.
 pub const ETCD_PROGRAMS: &str = "/usr/local/bin";
 
@@ -77,6 +79,16 @@ pub const LABEL_BACKUP: &str = "etcd.operators.rs/backup";
 pub const LABEL_BACKUP_SCHEDULE: &str = "etcd.operators.rs/backup-schedule";
 /// Label of Jobs of backups and their pods: the cluster. Another one than [`LABEL_CLUSTER`], because no member bears it.
 pub const LABEL_BACKED_UP: &str = "etcd.operators.rs/backed-up-cluster";
+/// Label of Jobs and their pods: the cluster whose first member they restore.
+pub const LABEL_RESTORED: &str = "etcd.operators.rs/restored-cluster";
+/// Annotation of Jobs of backups: where the backup is or will be, for people.
+pub const ANNOTATION_STORE: &str = "etcd.operators.rs/store";
+/// Kubernetes' own label of a Job's pods: its name.
+pub const LABEL_JOB: &str = "batch.kubernetes.io/job-name";
+/// Kubernetes' own label of a Job's pods: its UID.
+pub const LABEL_CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
+/// Annotation of a Job that restores: the UID of the claim that it restores onto.
+pub const ANNOTATION_CLAIM_UID: &str = "etcd.operators.rs/claim-uid";
 /// Label of an EtcdBackup that the operator asked for: the version that waits for it.
 pub const LABEL_BEFORE_VERSION: &str = "etcd.operators.rs/before-version";
 /// Label of pods: `voter` or `learner`. The client Service and the budget select voters.
@@ -174,6 +186,13 @@ impl MemberName {
         let is_letters =
             suffix.len() == Self::SUFFIX_LENGTH && suffix.bytes().all(|b| b.is_ascii_lowercase());
         is_letters.then(|| MemberName(text.to_owned()))
+    }
+
+    /// The name, if it is one that a member of any cluster could have.
+    pub fn of_text(text: &str) -> Option<MemberName> {
+        let (cluster, suffix) = text.rsplit_once('-')?;
+        let is_suffix = suffix.len() == Self::SUFFIX_LENGTH && suffix.bytes().all(|b| b.is_ascii_lowercase());
+        (is_suffix && !cluster.is_empty()).then(|| MemberName(text.to_owned()))
     }
 
     /// The member whose claim has this name.

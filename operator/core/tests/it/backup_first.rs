@@ -4,7 +4,7 @@
 use etcd_operator_core::api::{BackupPhase, EtcdBackupStatus};
 use etcd_operator_core::cluster::plan::{Action, Object, Plan};
 use etcd_operator_core::cluster::status::status;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::json;
 
 use super::converge::assert_as_specified;
@@ -51,7 +51,14 @@ fn tell(model: &mut Model, phase: BackupPhase, is_proved: bool) {
         revision: Some(4),
         asked_for_at: Some(now.clone()),
         proved_at: is_proved.then(|| now.clone()),
-        ended_at: Some(now),
+        conditions: vec![Condition {
+            type_: "Complete".to_owned(),
+            status: if phase == BackupPhase::Succeeded { "True" } else { "False" }.to_owned(),
+            reason: "Stored".to_owned(),
+            message: "as it is told".to_owned(),
+            observed_generation: None,
+            last_transition_time: now,
+        }],
         ..EtcdBackupStatus::default()
     });
 }
@@ -151,6 +158,52 @@ fn what_has_begun_waits_for_no_other_backup_and_neither_does_what_is_taken_back(
         assert_eq!(back.backups.len(), 0, "nothing is backed up to go back after {passes} passes");
         assert!(has_begun, "{passes}");
     }
+}
+
+#[test]
+fn a_tag_waits_for_the_backup_with_the_version_that_is_in_it() {
+    let mut model = told_to_run("3.6.16", "3.7.3");
+    model.change_spec(|spec| spec.image.tag = Some("v3.7.3".to_owned()));
+    waits(&mut model, 10);
+    tell(&mut model, BackupPhase::Succeeded, true);
+    model.settle(LIMIT);
+    assert_as_specified(&model);
+}
+
+#[test]
+fn without_a_quorum_no_other_version_begins_either() {
+    let mut model = told_to_run("3.6.11", "3.6.16");
+    waits(&mut model, 2);
+    let pods: Vec<String> = model.pods.keys().take(2).cloned().collect();
+    model.unschedulable.extend(pods.iter().cloned());
+    for pod in &pods {
+        model.pods.remove(pod);
+    }
+    for _ in 0..120 {
+        let plan = model.pass();
+        assert!(
+            lines(&plan).iter().all(|line| !line.contains("what its member runs next")),
+            "{:?}",
+            lines(&plan)
+        );
+        model.advance(1);
+    }
+}
+
+#[test]
+fn no_backup_is_taken_while_no_member_could_be_changed_anyway() {
+    let mut model = told_to_run("3.6.16", "3.6.16");
+    model.settle(LIMIT);
+    let sick = model.resolve("follower");
+    model.unreachable.insert(sick.pod());
+    model.change_spec(|spec| spec.version = "3.7.3".to_owned());
+    let mut last = Plan::default();
+    for _ in 0..20 {
+        last = model.pass();
+        model.advance(1);
+    }
+    assert_eq!(model.backups.len(), 0);
+    assert!(lines(&last).iter().any(|line| line.contains("and not yet")), "{:?}", lines(&last));
 }
 
 #[test]

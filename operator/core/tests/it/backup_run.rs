@@ -101,6 +101,11 @@ fn complete() -> Value {
     json!({ "conditions": [{ "type": "Complete", "status": "True", "lastTransitionTime": "2026-11-30T13:38:00Z" }] })
 }
 
+/// A node is gone, and the pod on it never ends: Kubernetes says what is certain, and not yet that it is over.
+fn certain(kind: &str) -> Value {
+    json!({ "conditions": [{ "type": kind, "status": "True", "message": "Job was active longer than specified deadline" }] })
+}
+
 fn failed() -> Value {
     json!({ "conditions": [{ "type": "Failed", "status": "True", "message": "Job has reached the backoff limit" }] })
 }
@@ -141,6 +146,7 @@ fn the_job_of_a_backup_with_every_setting_is_as_in_its_golden() {
     }))
     .expect("settings");
     spec.image.repository = "mirror.example.com/etcd".to_owned();
+    spec.image.tag = Some("3.6.16-r2".to_owned());
     spec.image.pull_secrets = vec![serde_json::from_value(json!({ "name": "mirror" })).expect("a Secret")];
     golden("backup-job-all-settings.json", &observed);
 }
@@ -177,6 +183,8 @@ fn tools_are_those_of_the_highest_version_that_a_member_runs() {
     status.members.push(
         serde_json::from_value(json!({ "name": "example-bbbbb", "version": "3.7.3" })).expect("a member"),
     );
+    // The tag is that of the version in the spec, which others still run.
+    observed.cluster.as_mut().expect("it is there").spec.image.tag = Some("3.6.16-r2".to_owned());
     let pod = job(&observed).spec.and_then(|spec| spec.template.spec).expect("a pod");
     assert_eq!(pod.containers[0].image.as_deref(), Some("quay.io/coreos/etcd:v3.7.3"));
 }
@@ -229,6 +237,25 @@ fn one_whose_job_was_given_up_after_the_backup_was_stored_is_complete() {
     let mut observed = with_job(plain(), &failed());
     observed.pods = vec![pod("Failed", NOW, Some(&taken()))];
     assert_eq!(told(&observed).0, BackupPhase::Succeeded);
+}
+
+#[test]
+fn a_pod_on_a_lost_node_keeps_nobody_from_knowing_how_it_ended() {
+    let mut observed = with_job(plain(), &certain("SuccessCriteriaMet"));
+    observed.pods = vec![pod("Running", NOW, None), pod("Succeeded", NOW, Some(&taken()))];
+    assert_eq!(told(&observed).0, BackupPhase::Succeeded);
+    let mut observed = with_job(plain(), &certain("FailureTarget"));
+    observed.pods = vec![pod("Running", NOW, None)];
+    assert_eq!(told(&observed).0, BackupPhase::Failed);
+}
+
+#[test]
+fn where_a_backup_is_follows_from_its_job_whatever_the_specs_say_by_now() {
+    let mut observed = with_job(plain(), &complete());
+    observed.pods = vec![pod("Succeeded", NOW, Some(&taken()))];
+    observed.cluster.as_mut().expect("it is there").spec.backup = None;
+    let status = status(&observed, &plan(&observed));
+    assert_eq!(status.store.as_deref(), Some("PersistentVolumeClaim etcd-backups, folder prod"));
 }
 
 #[test]

@@ -170,6 +170,13 @@ fn each_job_becomes_an_object_once_and_not_again_when_somebody_has_deleted_that(
 }
 
 #[test]
+fn a_job_with_a_name_that_no_object_may_have_is_passed_over() {
+    let mut observed = running(&json!({}));
+    observed.jobs = vec![job("pre.upgrade"), job("-x"), job(&"x".repeat(64))];
+    assert_eq!(done(&observed), Vec::<String>::new());
+}
+
+#[test]
 fn the_object_of_a_backup_that_a_later_one_has_deleted_goes_and_no_other_one() {
     let mut observed = running(&json!({}));
     let mut of_another_cluster = backup("c", 1, BackupPhase::Succeeded, &[]);

@@ -19,6 +19,7 @@ mod plan_golden;
 mod properties;
 mod reference;
 mod render_golden;
+mod restore;
 mod settings;
 mod stale;
 mod status;

@@ -44,9 +44,11 @@ fn every_field_of_a_spec_that_needs_a_restart_changes_the_target() {
     ] {
         assert!(!target(&change).1.is_same_as(&plain), "{change}");
     }
-    for change in
-        [json!({ "size": 5 }), json!({ "rollout": { "soakSeconds": 1 } }), json!({ "bootstrap": "new" })]
-    {
+    for change in [
+        json!({ "size": 5 }),
+        json!({ "rollout": { "soakSeconds": 1 } }),
+        json!({ "bootstrap": { "retainedVolumes": "Leave" } }),
+    ] {
         assert!(target(&change).1.is_same_as(&plain), "{change}");
     }
 }

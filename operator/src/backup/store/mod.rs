@@ -14,6 +14,7 @@ use etcd_operator_core::backup::location::{Location, readable};
 use etcd_operator_core::backup::manifest::{self, Document, NoDocument};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -59,6 +60,16 @@ pub enum DocumentError {
         #[source]
         source: NoDocument,
     },
+}
+
+impl DocumentError {
+    /// Which backup cannot be read, if it is about one.
+    pub fn backup(&self) -> Option<BackupId> {
+        match self {
+            DocumentError::Store(_) => None,
+            DocumentError::Text { path, source: _ } => BackupId::of_path(path).map(|(id, _)| id),
+        }
+    }
 }
 
 /// How objects are stored that are too large for one request.
@@ -144,6 +155,14 @@ impl Store {
         let path = id.path(part);
         let found = self.objects.head(&self.at(&path)).await;
         found.map(|object| object.size).map_err(self.failed(|| format!("tell the length of {path}")))
+    }
+
+    /// When an object was written, by the store's own clock.
+    pub async fn modified(&self, id: &BackupId, part: Part) -> Result<Timestamp, StoreError> {
+        let path = id.path(part);
+        let found = self.objects.head(&self.at(&path)).await;
+        let found = found.map_err(self.failed(|| format!("tell the time of {path}")))?;
+        Ok(Timestamp::from_second(found.last_modified.timestamp()).unwrap_or(Timestamp::MIN))
     }
 
     /// The bytes of an object, as they come.

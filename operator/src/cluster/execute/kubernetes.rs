@@ -5,6 +5,7 @@ use crate::write::{self, WriteError, manager, outcome};
 use etcd_operator_core::api::{BootstrapRecord, EtcdBackup, EtcdCluster};
 use etcd_operator_core::cluster::plan::{Delete, Evict, Kind, Object, Patch, Target};
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{
@@ -39,6 +40,7 @@ pub(super) async fn create(client: &Client, object: &Object) -> Result<(), Write
         Object::Service(object) => write::create(client, object).await,
         Object::DisruptionBudget(object) => write::create(client, object).await,
         Object::Backup(object) => write::create(client, object).await,
+        Object::Job(object) => write::create(client, object).await,
     }
 }
 
@@ -88,6 +90,7 @@ fn dynamic(client: &Client, target: &Target) -> Api<DynamicObject> {
         Kind::Service => ApiResource::erase::<Service>(&()),
         Kind::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
         Kind::EtcdBackup => ApiResource::erase::<EtcdBackup>(&()),
+        Kind::Job => ApiResource::erase::<Job>(&()),
     };
     Api::namespaced_with(client.clone(), &target.namespace, &resource)
 }

@@ -6,6 +6,7 @@ mod data;
 mod explain;
 mod kubernetes;
 mod members;
+mod restoring;
 
 pub use data::hashes_at;
 pub use kubernetes::Objects;
@@ -102,6 +103,7 @@ impl Observer {
             places: Places::NotAsked,
             undone: memory.undone(),
             backups: backups::of(&self.client, cluster).await,
+            restore: restoring::of(&self.client, cluster).await?,
             warnings: BTreeMap::new(),
         };
         let observed = self.with_what_time_tells(observed, identity.clone(), memory).await;

@@ -17,10 +17,11 @@ fn unproved(letter: char, asked_for: &str, revision: i64) -> Backup {
     Backup { proof: None, ..backup(letter, asked_for, revision) }
 }
 
-/// The letters of those that are deleted.
+/// The letters of those that are deleted when `z` was just taken.
 fn deleted(backups: &[Backup], retention: &Retention, zone: &str) -> String {
+    let just_taken = backup('z', NOW, 0).manifest.id();
     let zone = time_zone(zone).expect("a time zone");
-    let ids = to_delete(backups, retention, &zone, NOW.parse().expect("a moment"));
+    let ids = to_delete(backups, &just_taken, retention, &zone, NOW.parse().expect("a moment"));
     let mut letters: Vec<char> = ids.iter().filter_map(|id| id.name.as_str().chars().last()).collect();
     letters.sort_unstable();
     letters.into_iter().collect()
@@ -65,23 +66,74 @@ fn the_newest_proved_one_is_kept_whatever_the_rules_say() {
 }
 
 #[test]
-fn one_that_was_not_proved_takes_no_place_from_proved_ones_and_stays_until_a_newer_one_is_proved() {
+fn proved_ones_and_others_take_no_places_from_each_other() {
     let all = [
         backup('a', "2026-11-30T01:00:00Z", 1),
         unproved('b', "2026-11-30T02:00:00Z", 2),
         backup('c', "2026-11-30T03:00:00Z", 3),
         unproved('d', "2026-11-30T04:00:00Z", 4),
     ];
-    assert_eq!(deleted(&all, &last(2), "UTC"), "b");
+    assert_eq!(deleted(&all, &last(2), "UTC"), "");
+    assert_eq!(deleted(&all, &last(1), "UTC"), "ab");
 }
 
 #[test]
-fn where_none_was_proved_the_rules_count_them_all() {
-    let all: Vec<Backup> = ('a'..='d')
+fn the_first_proof_of_a_schedule_that_had_none_costs_no_history() {
+    let mut all: Vec<Backup> = ('a'..='d')
         .zip(1..)
         .map(|(letter, revision)| unproved(letter, "2026-11-30T01:00:00Z", revision))
         .collect();
     assert_eq!(deleted(&all, &last(3), "UTC"), "a");
+    all.push(backup('e', "2026-11-30T02:00:00Z", 9));
+    assert_eq!(deleted(&all, &last(3), "UTC"), "a");
+}
+
+#[test]
+fn one_that_was_not_proved_stays_until_a_newer_one_is() {
+    let within = Retention { within: Some(SignedDuration::from_mins(1)), ..Retention::default() };
+    let all = [
+        backup('a', "2026-11-30T01:00:00Z", 1),
+        unproved('b', "2026-11-30T02:00:00Z", 2),
+        backup('z', NOW, 0),
+    ];
+    assert_eq!(deleted(&all, &within, "UTC"), "");
+}
+
+#[test]
+fn the_one_that_was_just_taken_is_kept_even_if_revisions_went_back() {
+    let all = [backup('a', "2026-11-30T01:00:00Z", 900), backup('z', NOW, 7)];
+    assert_eq!(deleted(&all, &last(1), "UTC"), "");
+}
+
+#[test]
+fn a_clock_that_leapt_ahead_does_not_make_a_whole_history_old() {
+    let within = Retention { within: Some(SignedDuration::from_hours(48)), ..Retention::default() };
+    let history = [
+        backup('a', "2026-10-01T01:00:00Z", 1),
+        backup('b', "2026-10-30T01:00:00Z", 2),
+        backup('c', "2026-10-31T01:00:00Z", 3),
+        backup('z', NOW, 4),
+    ];
+    assert_eq!(deleted(&history, &within, "UTC"), "a");
+}
+
+#[test]
+fn no_more_are_deleted_at_once_than_can_be_told() {
+    let all: Vec<Backup> = (0..100)
+        .map(|number: i64| {
+            let letters: String = [number / 26, number % 26, 0, 0, 0]
+                .map(|letter| char::from(b'a' + u8::try_from(letter).expect("a letter")))
+                .iter()
+                .collect();
+            let manifest = manifest(&format!("20261130t133500z-{letters}"), "2026-11-30T01:00:00Z", number);
+            Backup { manifest, proof: None }
+        })
+        .collect();
+    let zone = time_zone("UTC").expect("a time zone");
+    let newest = all[99].manifest.id();
+    let gone = to_delete(&all, &newest, &last(1), &zone, NOW.parse().expect("a moment"));
+    assert_eq!(gone.len(), MOST_AT_ONCE);
+    assert_eq!(gone[0], all[0].manifest.id(), "the oldest first");
 }
 
 #[test]
@@ -92,14 +144,6 @@ fn one_from_the_future_is_kept_and_takes_no_place() {
         backup('c', "2036-01-01T00:00:00Z", 3),
     ];
     assert_eq!(deleted(&all, &last(1), "UTC"), "a");
-}
-
-#[test]
-fn clusters_do_not_take_places_from_each_other() {
-    let mut other = backup('b', "2026-11-30T02:00:00Z", 2);
-    other.manifest.cluster_id = crate::names::ClusterId(77);
-    let all = [backup('a', "2026-11-30T01:00:00Z", 1), other];
-    assert_eq!(deleted(&all, &last(1), "UTC"), "");
 }
 
 #[test]

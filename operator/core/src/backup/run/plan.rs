@@ -8,11 +8,11 @@ use kube::ResourceExt;
 use super::observed::Observed;
 use super::render;
 use crate::api::BackupPhase;
-use crate::backup::outcome::{Outcome, Taken};
+use crate::backup::outcome::{Outcome, Taken, of_pod};
 use crate::backup::reasons::BackupReason;
 use crate::backup::work::{NotYet, Work};
-use crate::names::{BACKUP_CONTAINER, LABEL_BACKUP_SCHEDULE};
-use crate::pods::trouble::{describe_end, last_terminated, shortened, status_of, unschedulable, waiting};
+use crate::names::{ANNOTATION_STORE, BACKUP_CONTAINER, LABEL_BACKUP_SCHEDULE};
+use crate::pods::trouble::{describe_end, last_terminated, shortened, unschedulable, waiting};
 
 /// What the operator does about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +76,9 @@ pub fn plan(observed: &Observed) -> Plan {
         &observed.operator_image,
         None,
     );
-    let place = work.as_ref().ok().map(Work::place);
+    // What the Job was made with counts, whatever the specs say by now.
+    let recorded = observed.job.as_ref().and_then(|job| job.annotations().get(ANNOTATION_STORE).cloned());
+    let place = recorded.or_else(|| work.as_ref().ok().map(Work::place));
     let (action, course) = match (&observed.job, work) {
         (Some(job), _) if is_own(observed, job) => (None, of_job(observed, job)),
         (Some(_), _) => {
@@ -123,19 +125,23 @@ fn of_job(observed: &Observed, job: &Job) -> Course {
         let mut conditions = conditions.clone();
         conditions.find(|condition| condition.type_ == kind && condition.status == "True")
     };
-    let is_over = is("Complete").is_some() || is("Failed").is_some();
+    // The first of each pair is said as soon as it is certain; the second waits until every pod has ended, which one on a lost node never
+    // does.
+    let succeeded = is("SuccessCriteriaMet").or_else(|| is("Complete"));
+    let failed = is("FailureTarget").or_else(|| is("Failed"));
+    let is_over = succeeded.is_some() || failed.is_some();
     // Whatever became of the Job: a backup is in the store if one of its pods said so, and only then.
-    let taken = observed.pods.iter().filter_map(outcome).find_map(|outcome| match outcome {
+    let taken = observed.pods.iter().find_map(|pod| match of_pod(pod, BACKUP_CONTAINER)? {
         Outcome::Taken(taken) => Some(taken),
-        Outcome::Failed { .. } => None,
+        Outcome::Restored { .. } | Outcome::Failed { .. } => None,
     });
     if let Some(taken) = taken.filter(|_| is_over) {
         return Course::Succeeded(taken);
     }
-    if is("Complete").is_some() {
+    if succeeded.is_some() {
         return lost();
     }
-    if let Some(failed) = is("Failed") {
+    if let Some(failed) = failed {
         let of_job = failed.message.clone().unwrap_or_default();
         let message = last_failure(observed).map_or(of_job.clone(), |said| format!("{said} ({of_job})"));
         return Course::Failed { reason: BackupReason::AttemptsFailed, message };
@@ -157,7 +163,13 @@ fn of_pods(observed: &Observed) -> Course {
         return Course::Running { reason: BackupReason::Running, message: "it is being taken".to_owned() };
     }
     let trouble = pending_pod.and_then(|pod| unschedulable(pod).or_else(|| waiting(pod, BACKUP_CONTAINER)));
-    let message = trouble.map_or("its pod is being started".to_owned(), |trouble| shortened(&trouble));
+    let message = match trouble {
+        Some(trouble) => shortened(&trouble),
+        None if observed.pods.is_empty() => {
+            "its Job has made no pod yet; if that lasts, the Events of the Job say why".to_owned()
+        }
+        None => "its pod is being started".to_owned(),
+    };
     Course::Pending { reason: BackupReason::Starting, message }
 }
 
@@ -165,18 +177,13 @@ fn phase(pod: &Pod) -> Option<&str> {
     pod.status.as_ref()?.phase.as_deref()
 }
 
-fn outcome(pod: &Pod) -> Option<Outcome> {
-    let ended = last_terminated(status_of(pod, BACKUP_CONTAINER)?)?;
-    Outcome::of_text(ended.message.as_deref()?)
-}
-
 /// Why the last attempt that failed did, in its own words or else in those of Kubernetes.
 fn last_failure(observed: &Observed) -> Option<String> {
     let failed = observed.pods.iter().filter(|pod| phase(pod) == Some("Failed"));
     let last = failed.max_by_key(|pod| pod.creation_timestamp().map(|time| time.0))?;
-    let said = match outcome(last) {
+    let said = match of_pod(last, BACKUP_CONTAINER) {
         Some(Outcome::Failed { message }) => Some(message),
-        Some(Outcome::Taken(_)) | None => None,
+        Some(Outcome::Taken(_) | Outcome::Restored { .. }) | None => None,
     };
     let ended = || {
         let all = last.status.as_ref()?;

@@ -31,6 +31,7 @@ pub(super) fn job(backup: &EtcdBackup, work: &Work) -> Job {
             name: Some(name),
             namespace: backup.namespace(),
             labels: Some(labels),
+            annotations: Some(work.annotations()),
             owner_references: backup.controller_owner_ref(&()).map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },

@@ -53,7 +53,12 @@ fn ended_at(observed: &Observed) -> Timestamp {
     let over = job.and_then(|status| {
         let conditions = status.conditions.iter().flatten();
         let mut over = conditions
-            .filter(|condition| matches!(condition.type_.as_str(), "Complete" | "Failed"))
+            .filter(|condition| {
+                matches!(
+                    condition.type_.as_str(),
+                    "SuccessCriteriaMet" | "FailureTarget" | "Complete" | "Failed"
+                )
+            })
             .filter_map(|condition| condition.last_transition_time.as_ref());
         over.next().or(status.completion_time.as_ref())
     });

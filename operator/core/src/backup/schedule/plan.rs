@@ -161,11 +161,20 @@ fn new_backups(observed: &Observed) -> Vec<Action> {
     let recorded = recorded(observed);
     let is_new = |job: &&Job| {
         let name = job.name_any();
-        is_of_cron_job(observed, job) && !known.contains(&name) && !recorded.contains(&name)
+        is_of_cron_job(observed, job)
+            && may_be_object(&name)
+            && !known.contains(&name)
+            && !recorded.contains(&name)
     };
     let jobs = observed.jobs.iter().filter(is_new);
     jobs.map(|job| Action::CreateBackup(Box::new(render::backup(&observed.schedule, &job.name_any()))))
         .collect()
+}
+
+/// Whether an EtcdBackup may have the name: somebody may have made a Job of the CronJob's with any.
+fn may_be_object(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    name.len() <= 63 && name.bytes().all(fits) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 fn is_of_cron_job(observed: &Observed, job: &Job) -> bool {
@@ -214,8 +223,18 @@ fn gone_backups(observed: &Observed) -> Vec<Action> {
 }
 
 impl Plan {
-    /// The same if its CronJob was refused.
+    /// The same if a write was refused.
     pub fn refused(&mut self, message: &str) {
         self.standing = not_ready(BackupReason::RequestRefused, message);
+    }
+
+    /// The same if somebody undoes what is done to the CronJob, and it is left alone for now.
+    pub fn undone(&mut self, fields: &[String]) {
+        self.actions.retain(|action| !matches!(action, Action::SetCronJob { .. }));
+        let message = format!(
+            "something, such as an admission webhook, undoes each change of {} in the CronJob",
+            fields.join(", ")
+        );
+        self.standing = not_ready(BackupReason::Undone, &message);
     }
 }

@@ -73,7 +73,11 @@ pub(super) fn cron_job(schedule: &EtcdBackupSchedule, work: &Work) -> CronJob {
             successful_jobs_history_limit: Some(SUCCEEDED_KEPT),
             failed_jobs_history_limit: Some(FAILED_KEPT),
             job_template: JobTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels),
+                    annotations: Some(work.annotations()),
+                    ..ObjectMeta::default()
+                }),
                 spec: Some(work.job([of_schedule].into())),
             },
         }),

@@ -8,8 +8,9 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::api::{
-    AccessMode, Amount, BootstrapMode, EtcdCluster, EtcdClusterSpec, EtcdSettings, ImageSpec,
-    PeerServiceSettings, PodUser, PullPolicy, ResourcesSpec, ServiceSettings, StorageMedium, StorageSpec,
+    AccessMode, Amount, BootstrapSpec, EtcdCluster, EtcdClusterSpec, EtcdSettings, ImageSpec,
+    PeerServiceSettings, PodUser, PullPolicy, ResourcesSpec, RestoreSpec, RetainedVolumes, ServiceSettings,
+    StorageMedium, StorageSpec,
 };
 use crate::cluster::render::quantity;
 use crate::etcd_options::Refused;
@@ -52,6 +53,8 @@ pub struct Desired {
     pub suspend: bool,
     /// Whether an empty cluster may be formed beside retained volumes of the same name.
     pub may_form_beside_retained_volumes: bool,
+    /// The backup that the cluster's data comes from.
+    pub restore: Option<RestoreSpec>,
     /// How long a changed member must be well before the next one is changed.
     pub soak: SignedDuration,
     /// Who chooses the user that pods run as.
@@ -122,8 +125,8 @@ pub enum Invalid {
     },
     /// Retained volumes cannot be adopted yet.
     #[error(
-        "spec.bootstrap is adopt, and this version cannot take over retained volumes; set it to new for an empty cluster beside \
-         them"
+        "spec.bootstrap.retainedVolumes is Adopt, and this version cannot take over retained volumes; set it to Leave for a cluster \
+         beside them"
     )]
     Adopt,
     /// An option of etcd cannot be set so.
@@ -210,7 +213,8 @@ impl Desired {
             return Err(Invalid::UnsupportedVersion(parsed));
         }
         let size = parse_size(*size)?;
-        check_medium(storage, size, *suspend)?;
+        let restore = bootstrap.as_ref().and_then(|bootstrap| bootstrap.restore.clone());
+        check_medium(storage, size, *suspend, restore.is_some())?;
         Ok(Desired {
             cluster: identity(cluster)?,
             size,
@@ -223,7 +227,8 @@ impl Desired {
             resources: parse_resources(resources.as_ref())?,
             image: parse_image(image)?,
             suspend: *suspend,
-            may_form_beside_retained_volumes: parse_bootstrap(*bootstrap)?,
+            may_form_beside_retained_volumes: may_leave_retained_volumes(bootstrap.as_ref())?,
+            restore,
             soak: parse_soak(rollout.soak_seconds)?,
             user: pod.user,
             pod: pod::parse(pod)?,
@@ -248,11 +253,11 @@ pub fn identity(cluster: &EtcdCluster) -> Result<ClusterIdentity, Invalid> {
     })
 }
 
-fn parse_bootstrap(mode: Option<BootstrapMode>) -> Result<bool, Invalid> {
-    match mode {
+fn may_leave_retained_volumes(bootstrap: Option<&BootstrapSpec>) -> Result<bool, Invalid> {
+    match bootstrap.and_then(|bootstrap| bootstrap.retained_volumes) {
         None => Ok(false),
-        Some(BootstrapMode::New) => Ok(true),
-        Some(BootstrapMode::Adopt) => Err(Invalid::Adopt),
+        Some(RetainedVolumes::Leave) => Ok(true),
+        Some(RetainedVolumes::Adopt) => Err(Invalid::Adopt),
     }
 }
 
@@ -282,7 +287,7 @@ fn parse_etcd(
 }
 
 /// Data in memory is no volume of any class, and is gone when all members stop.
-fn check_medium(storage: &StorageSpec, size: usize, suspend: bool) -> Result<(), Invalid> {
+fn check_medium(storage: &StorageSpec, size: usize, suspend: bool, is_restored: bool) -> Result<(), Invalid> {
     let refused = match storage.medium {
         StorageMedium::Disk => None,
         StorageMedium::Memory if size == 1 => {
@@ -295,6 +300,7 @@ fn check_medium(storage: &StorageSpec, size: usize, suspend: bool) -> Result<(),
         StorageMedium::Memory if storage.access_mode != AccessMode::default() => {
             Some("a volume in memory has no accessMode")
         }
+        StorageMedium::Memory if is_restored => Some("it is not restored from a backup yet"),
         StorageMedium::Memory => None,
     };
     refused.map_or(Ok(()), |why| Err(Invalid::Memory(why)))

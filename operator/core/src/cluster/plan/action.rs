@@ -5,6 +5,7 @@
 use std::fmt;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde::Serialize;
@@ -153,7 +154,6 @@ pub struct PlannedOn {
 }
 
 /// An object to create.
-#[expect(clippy::large_enum_variant, reason = "it is always boxed")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {
     /// A member's StatefulSet.
@@ -166,6 +166,8 @@ pub enum Object {
     DisruptionBudget(PodDisruptionBudget),
     /// A backup before another version.
     Backup(EtcdBackup),
+    /// What restores the first member.
+    Job(Job),
 }
 
 /// The kinds of object that the operator changes.
@@ -183,6 +185,8 @@ pub enum Kind {
     PodDisruptionBudget,
     /// The operator's own.
     EtcdBackup,
+    /// `batch/v1`
+    Job,
 }
 
 impl Kind {
@@ -195,6 +199,7 @@ impl Kind {
             Kind::Service => "Service",
             Kind::PodDisruptionBudget => "PodDisruptionBudget",
             Kind::EtcdBackup => "EtcdBackup",
+            Kind::Job => "Job",
         }
     }
 }
@@ -291,6 +296,11 @@ pub enum PatchPurpose {
         /// What is different in it.
         because: String,
     },
+    /// Records that a volume has been restored, before anything starts on it.
+    Restored {
+        /// From what.
+        from: String,
+    },
     /// Records facts on a claim: that the cluster formed, the member's ID; names them.
     RecordFacts {
         /// The annotations with their values.
@@ -380,6 +390,7 @@ impl Object {
             Object::Service(_) => Kind::Service,
             Object::DisruptionBudget(_) => Kind::PodDisruptionBudget,
             Object::Backup(_) => Kind::EtcdBackup,
+            Object::Job(_) => Kind::Job,
         }
     }
 
@@ -390,6 +401,7 @@ impl Object {
             Object::Claim(object) => &object.metadata,
             Object::Service(object) => &object.metadata,
             Object::Backup(object) => &object.metadata,
+            Object::Job(object) => &object.metadata,
             Object::DisruptionBudget(object) => &object.metadata,
         };
         metadata.name.as_deref().unwrap_or_default()

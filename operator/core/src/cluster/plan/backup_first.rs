@@ -6,7 +6,9 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
-use super::{Action, Concern, Context, Flow, Hold, Object, Plan, SpecHold, Wait, versions};
+use super::{
+    Action, Concern, Context, Flow, Hold, Object, Plan, SpecHold, Wait, restart, rollout, safety, versions,
+};
 use crate::api::{BackupPhase, EtcdBackup, EtcdBackupSpec};
 use crate::cluster::desired::Course;
 use crate::cluster::observed::Backups;
@@ -23,8 +25,9 @@ pub(super) fn is_awaited(context: &Context<'_>) -> bool {
     is_needed(context) && !backups(context).iter().any(|backup| is_fresh(context, backup))
 }
 
-/// Whether the version is about to be changed, where that needs a backup: with a quorum, or none could be taken, and before the first
-/// member has been told.
+/// Whether the version is about to be changed, where that needs a backup: before the first member has been told. Without a quorum none can be
+/// taken, and so nothing begins; but what was changed lately and has not proved itself may be what took the quorum, and its remedy waits
+/// for nothing.
 fn is_needed(context: &Context<'_>) -> bool {
     let world = context.world;
     let has_store = world.observed.cluster.spec.backup.is_some();
@@ -35,14 +38,17 @@ fn is_needed(context: &Context<'_>) -> bool {
     };
     let is_brought_down =
         world.voters().any(|member| member.etcd().is_some_and(|etcd| etcd.downgrade.is_some()));
+    let is_listed = |member: &&Member<'_>| world.list.is_none() || member.listed.is_some();
+    let mut members =
+        world.members.values().filter(is_listed).filter(|member| member.target.is_some()).peekable();
     has_store
         && context.follows_spec
         && !matches!(context.course, Course::Refused(_))
         && world.formed
-        && world.list.is_some()
+        && (world.list.is_some() || !rollout::is_unproven(context))
         && !is_brought_down
-        && world.listed().next().is_some()
-        && !world.listed().any(is_told)
+        && members.peek().is_some()
+        && !members.any(is_told)
 }
 
 fn backups<'a>(context: &Context<'a>) -> &'a [EtcdBackup] {
@@ -52,12 +58,15 @@ fn backups<'a>(context: &Context<'a>) -> &'a [EtcdBackup] {
     }
 }
 
-/// Whether it was proved lately, and is of this very cluster.
+/// Whether it was proved lately, and is of this very cluster. When it ended is what an operator wrote, by a clock like ours: Kubernetes'
+/// and the Job's may be others.
 fn is_fresh(context: &Context<'_>, backup: &EtcdBackup) -> bool {
     let Some(status) = &backup.status else { return false };
     let is_own = context.world.cluster_id.is_some_and(|id| status.cluster_id == Some(id.to_string()));
-    let ended = status.ended_at.as_ref().map(|ended| context.world.observed.as_of.duration_since(ended.0));
-    is_own && status.proved_at.is_some() && ended.is_some_and(|since| since <= FRESH)
+    let complete = status.conditions.iter().find(|one| one.type_ == "Complete" && one.status == "True");
+    let ended = complete.map(|complete| complete.last_transition_time.0);
+    let since = ended.map(|ended| context.world.observed.as_of.duration_since(ended).abs());
+    is_own && status.proved_at.is_some() && since.is_some_and(|since| since <= FRESH)
 }
 
 /// Has a backup taken before the version is changed, and says what it waits for.
@@ -72,24 +81,54 @@ pub(super) fn take(context: &Context<'_>, plan: &mut Plan) -> Flow {
     }
     let wanted = context.desired.version.to_string();
     let is_for_it = |backup: &&EtcdBackup| backup.labels().get(LABEL_BEFORE_VERSION) == Some(&wanted);
-    let own: Vec<&EtcdBackup> = backups(context).iter().filter(is_for_it).collect();
-    let phase = |backup: &EtcdBackup| backup.status.as_ref().map(|status| status.phase).unwrap_or_default();
-    let of_phase = |wanted: &[BackupPhase]| own.iter().find(|backup| wanted.contains(&phase(backup)));
-    if let Some(running) = of_phase(&[BackupPhase::Pending, BackupPhase::Running]) {
-        let message = format!(
-            "the EtcdBackup {} is taken before any member runs {wanted}{}",
-            running.name_any(),
-            why(running)
-        );
-        plan.wait(Wait::Upgrade { message });
-    } else if let Some(failed) = of_phase(&[BackupPhase::Failed]) {
-        let message = format!("{} failed{}", failed.name_any(), why(failed));
-        plan.hold(Hold::Spec(SpecHold::NoBackup { message }));
-    } else {
-        plan.act(Concern::Backup, Action::Create(Box::new(Object::Backup(backup(context, &wanted)))));
-        plan.wait(Wait::Upgrade { message: format!("a backup is taken before any member runs {wanted}") });
+    let own = backups(context).iter().filter(is_for_it);
+    let newest = own.max_by_key(|backup| backup.creation_timestamp().map(|created| created.0));
+    let phase =
+        newest.and_then(|backup| backup.status.as_ref()).map(|status| status.phase).unwrap_or_default();
+    match (newest, phase) {
+        (Some(running), BackupPhase::Pending | BackupPhase::Running) => {
+            let message = format!(
+                "the EtcdBackup {} is taken before any member runs {wanted}{}",
+                running.name_any(),
+                why(running)
+            );
+            plan.wait(Wait::Upgrade { message });
+        }
+        (Some(failed), BackupPhase::Failed) => {
+            let message = format!("{} failed{}", failed.name_any(), why(failed));
+            plan.hold(Hold::Spec(SpecHold::NoBackup { message }));
+        }
+        (None, _) | (Some(_), BackupPhase::Succeeded) => match reason_to_wait(context) {
+            // A backup that is taken long before the version can be changed is none of the state at that moment.
+            Some(reason) => {
+                let message =
+                    format!("a backup is taken before any member runs {wanted}, and not yet: {reason}");
+                plan.wait(Wait::Upgrade { message });
+            }
+            None => {
+                plan.act(Concern::Backup, Action::Create(Box::new(Object::Backup(backup(context, &wanted)))));
+                plan.wait(Wait::Upgrade {
+                    message: format!("a backup is taken before any member runs {wanted}"),
+                });
+            }
+        },
     }
     Flow::Next
+}
+
+/// Why no member could be changed even if there was a backup.
+fn reason_to_wait(context: &Context<'_>) -> Option<String> {
+    let unhealthy = safety::unhealthy_voters(context);
+    let names: Vec<&str> = unhealthy.iter().map(crate::names::MemberName::as_str).collect();
+    if context.world.list.is_none() {
+        Some("no quorum answers".to_owned())
+    } else if !names.is_empty() {
+        Some(format!("not healthy: {}", names.join(", ")))
+    } else if context.world.listed().count() != context.desired.size {
+        Some("members are being added or removed".to_owned())
+    } else {
+        restart::reason_for_all_to_wait(context).or_else(|| versions::disagreement(context))
+    }
 }
 
 /// What the backup itself says, unless it goes well.

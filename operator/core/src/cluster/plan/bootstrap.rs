@@ -10,9 +10,9 @@ use super::creation::Creation;
 use super::permits::{self, Terms};
 use super::{
     Action, Concern, Context, Flow, Hold, Kind, PatchPurpose, Plan, QuorumHold, SpecHold, Wait, change,
-    guards, restart, stateful_sets,
+    guards, restart, restore, stateful_sets,
 };
-use crate::api::StorageMedium;
+use crate::api::{BootstrapRecord, StorageMedium};
 use crate::cluster::target::{self, Target};
 use crate::cluster::world::{Bootstrap, Issued, Member, Origin, container_restarts};
 use crate::gate::{ClusterState, GateHoldReason};
@@ -38,7 +38,8 @@ pub(super) fn freeze(context: &Context<'_>, plan: &mut Plan) -> Flow {
     let chosen = Bootstrap {
         attempt,
         token: world.cluster.token(attempt),
-        members: world.fresh_names(context.desired.size),
+        members: world.fresh_names(restore::first_members(context)),
+        restore: restore::digest(context),
     };
     let action = Action::RecordBootstrap {
         record: chosen.to_record(),
@@ -127,6 +128,7 @@ fn forms_what_is_wanted(context: &Context<'_>, bootstrap: &Bootstrap) -> bool {
     let is_other_version =
         facts.iter().any(|facts| facts.version.is_some_and(|it| it != context.desired.version));
     bootstrap.members.len() <= context.desired.size
+        && bootstrap.restore == restore::digest(context)
         && facts.iter().all(|facts| guards::different(facts, &wanted).is_none())
         && !(has_begun && is_other_version)
         && !bootstrap.members.iter().any(cannot_follow)
@@ -210,13 +212,26 @@ fn create_member(
 ) {
     let cluster = &context.world.cluster;
     let record = bootstrap.to_record();
-    let (attempt, token, members) = (record.attempt, record.token, record.members);
-    let origin = Origin::First { attempt, token, members, naming: cluster.naming };
+    let BootstrapRecord { attempt, token, members, restore } = record;
+    let origin = Origin::First { attempt, token, members, naming: cluster.naming, restore };
     let volume = guards::wanted_volume(context);
     let creation = Creation { member: name, origin, target: wanted, volume: &volume, role: Role::Voter };
     for action in creation.actions(context) {
         plan.act_on_member(name, action);
     }
+}
+
+/// The volume of the first member that is restored, with its record and without its StatefulSet: nothing may start on it yet.
+pub(super) fn create_volume(
+    context: &Context<'_>,
+    plan: &mut Plan,
+    bootstrap: &Bootstrap,
+    name: &MemberName,
+) {
+    let mut whole = Plan::default();
+    create_member(context, &mut whole, bootstrap, name, &wanted_target(context));
+    let is_claim = |action: &Action| matches!(action, Action::Create(object) if object.kind() == Kind::PersistentVolumeClaim);
+    plan.actions.extend(whole.actions.into_iter().filter(|planned| is_claim(&planned.action)));
 }
 
 fn follow_spec(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, wanted: &Target) {

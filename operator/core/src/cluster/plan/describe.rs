@@ -52,6 +52,9 @@ impl fmt::Display for Patch {
             PatchPurpose::SetTarget { because } => {
                 write!(formatter, "record on {object} what its member runs next: {because}")
             }
+            PatchPurpose::Restored { from } => {
+                write!(formatter, "record that {object} was restored from {from}")
+            }
             PatchPurpose::RecordFacts { facts } => {
                 write!(formatter, "record on {object} {}", facts.join(", "))
             }

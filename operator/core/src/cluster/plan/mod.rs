@@ -18,6 +18,7 @@ mod quota;
 mod records;
 mod replace;
 mod restart;
+mod restore;
 mod retained;
 mod roles;
 mod rollout;
@@ -88,6 +89,7 @@ const FORMING: &[Step] = &[
     bootstrap::set_earlier_attempts_aside,
     permits::spent,
     services::peers_and_budget,
+    restore::seed,
     bootstrap::create_members,
     bootstrap::permits,
     bootstrap::restart_outdated,

@@ -4,8 +4,8 @@
 use jiff::SignedDuration;
 
 use super::{
-    Context, Flow, Hold, Plan, SpecHold, Wait, change, leaving, quota, restart, scale, stateful_sets,
-    versions,
+    Context, Flow, Hold, Plan, SpecHold, Wait, backup_first, change, leaving, quota, restart, scale,
+    stateful_sets, versions,
 };
 use crate::api::MemberStatus;
 use crate::cluster::desired::{Desired, EtcdVersion};
@@ -47,11 +47,17 @@ fn of_spec(
     version: EtcdVersion,
     (quota_backend_bytes, is_quota_chosen): (Option<u64>, bool),
 ) -> Target {
-    Target {
+    let wanted = Target {
         is_quota_chosen,
         restart: context.requests.restart.clone().or_else(|| present.restart.clone()),
         ..Target::of_spec(context.desired, version, quota_backend_bytes)
+    };
+    if !backup_first::is_awaited(context) {
+        return wanted;
     }
+    // A tag or a digest goes with the version that is in it.
+    let (image_repository, image) = (present.image_repository.clone(), present.image.clone());
+    Target { image_repository, image, ..wanted }
 }
 
 /// Whether a member should run, by its record, what the spec asks of it.
@@ -150,6 +156,12 @@ fn set_target(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>) {
     let previous = recorded.cloned().unwrap_or_else(|| present.digest());
     let action = change::set_target(keeper, &wanted, Some(previous), "the spec has changed");
     plan.act_on_record(&member.name, action);
+}
+
+/// Whether something that was changed lately has yet to prove itself, so that going back may be what is needed.
+pub(super) fn is_unproven(context: &Context<'_>) -> bool {
+    let members = context.world.members.values();
+    members.filter(|member| previous_target(member).is_some()).any(|member| !is_proven(context, member))
 }
 
 fn previous_target<'m>(member: &'m Member<'_>) -> Option<&'m String> {

@@ -51,6 +51,7 @@ fn as_it_runs(world: &World<'_>) -> Option<Desired> {
         },
         suspend: false,
         may_form_beside_retained_volumes: false,
+        restore: None,
         soak: SignedDuration::ZERO,
         user: target.user,
         pod: target.pod,

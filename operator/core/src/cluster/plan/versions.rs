@@ -168,7 +168,7 @@ pub(super) fn reason_to_wait(context: &Context<'_>, next: &Member<'_>) -> Option
 
 /// Who of the members knows other members than the list has. Members that were removed came back at upgrades
 /// (<https://etcd.io/blog/2025/zombie_members_upgrade/>), so the lists of all are compared before each step.
-fn disagreement(context: &Context<'_>) -> Option<String> {
+pub(super) fn disagreement(context: &Context<'_>) -> Option<String> {
     let mut listed: Vec<_> = context.world.list?.members.iter().map(|member| member.id).collect();
     listed.sort();
     let others = |member: &&Member<'_>| {

@@ -16,6 +16,8 @@ pub struct Bootstrap {
     pub token: String,
     /// The members, sorted.
     pub members: BTreeSet<MemberName>,
+    /// A digest of what says which backup their data comes from, if from any.
+    pub restore: Option<String>,
 }
 
 impl Bootstrap {
@@ -25,14 +27,16 @@ impl Bootstrap {
             attempt: self.attempt,
             token: self.token.clone(),
             members: self.members.iter().map(ToString::to_string).collect(),
+            restore: self.restore.clone(),
         }
     }
 
-    fn parse(cluster: &ClusterIdentity, attempt: i64, token: &str, members: &[String]) -> Option<Bootstrap> {
+    fn parse(cluster: &ClusterIdentity, record: &BootstrapRecord) -> Option<Bootstrap> {
+        let BootstrapRecord { attempt, token, members, restore } = record;
         let names: Option<BTreeSet<MemberName>> =
             members.iter().map(|name| MemberName::parse(cluster, name)).collect();
         let members = names.filter(|names| !names.is_empty())?;
-        Some(Bootstrap { attempt, token: token.to_owned(), members })
+        Some(Bootstrap { attempt: *attempt, token: token.clone(), members, restore: restore.clone() })
     }
 }
 
@@ -40,15 +44,18 @@ impl World<'_> {
     /// The latest attempt that anything records.
     pub(super) fn latest_bootstrap(&self) -> Option<Bootstrap> {
         let on_claims = self.own_claims().filter_map(|(_, facts)| match facts.origin.as_ref()? {
-            Origin::First { attempt, token, members, naming: _ } => {
-                Bootstrap::parse(&self.cluster, *attempt, token, members)
+            Origin::First { attempt, token, members, naming: _, restore } => {
+                let (token, members, restore) = (token.clone(), members.clone(), restore.clone());
+                Bootstrap::parse(
+                    &self.cluster,
+                    &BootstrapRecord { attempt: *attempt, token, members, restore },
+                )
             }
             Origin::Added { .. } => None,
         });
         let on_claims = on_claims.max_by_key(|bootstrap| bootstrap.attempt);
-        let in_status = self.status().and_then(|status| status.bootstrap.as_ref()).and_then(|record| {
-            Bootstrap::parse(&self.cluster, record.attempt, &record.token, &record.members)
-        });
+        let in_status = self.status().and_then(|status| status.bootstrap.as_ref());
+        let in_status = in_status.and_then(|record| Bootstrap::parse(&self.cluster, record));
         match (on_claims, in_status) {
             (Some(claims), Some(status)) if status.attempt > claims.attempt => Some(status),
             (Some(claims), _) => Some(claims),

@@ -31,6 +31,9 @@ pub enum Origin {
         token: String,
         /// All first members of the attempt.
         members: Vec<String>,
+        /// A digest of what says which backup its data comes from, if from any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        restore: Option<String>,
         /// How the cluster's names are formed.
         #[serde(default)]
         naming: Naming,

@@ -134,7 +134,7 @@ impl Model {
     }
 
     /// The first members know each other from the list before any of them runs.
-    fn name_cluster(&mut self, initial: &[InitialMember]) {
+    pub(super) fn name_cluster(&mut self, initial: &[InitialMember]) {
         let names: BTreeSet<String> = initial.iter().map(|one| one.peer_url.clone()).collect();
         let is_same = self.etcd.as_ref().is_some_and(|etcd| {
             etcd.members.iter().map(|member| member.listed.peer_urls[0].clone()).collect::<BTreeSet<_>>()

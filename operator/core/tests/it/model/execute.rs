@@ -87,6 +87,7 @@ impl Model {
             Kind::Service => self.services.get(name).map(|live| &live.metadata),
             Kind::PodDisruptionBudget => self.budgets.get(name).map(|live| &live.metadata),
             Kind::EtcdBackup => None,
+            Kind::Job => self.jobs.get(name).map(|live| &live.metadata),
             Kind::PersistentVolumeClaim => self.claims.get(name).map(|live| &live.metadata),
             Kind::Pod => self.pods.get(name).map(|live| &live.metadata),
         };
@@ -158,6 +159,7 @@ impl Model {
             Object::Service(_) => self.services.contains_key(&name),
             Object::DisruptionBudget(_) => self.budgets.contains_key(&name),
             Object::Backup(_) => self.backups.contains_key(&name),
+            Object::Job(_) => self.jobs.contains_key(&name),
         };
         if exists {
             return Err(format!("{name} exists"));
@@ -184,6 +186,10 @@ impl Model {
                 new.metadata = self.new_metadata(&new.metadata);
                 self.backups.insert(name, new);
             }
+            Object::Job(mut new) => {
+                new.metadata = self.new_metadata(&new.metadata);
+                self.jobs.insert(name, new);
+            }
         }
         Ok(())
     }
@@ -201,7 +207,7 @@ impl Model {
             Kind::Pod => apply(self.pods.get_mut(name), operations, &version)?,
             Kind::Service => apply(self.services.get_mut(name), operations, &version)?,
             Kind::PodDisruptionBudget => apply(self.budgets.get_mut(name), operations, &version)?,
-            Kind::EtcdBackup => panic!("the operator never changes a backup"),
+            Kind::EtcdBackup | Kind::Job => panic!("the operator never changes a {:?}", patch.target),
         }
         if patch.target.kind == Kind::StatefulSet {
             if self.webhook_adds_variables {
@@ -277,6 +283,13 @@ impl Model {
                     return Err("another object".to_owned());
                 }
                 live.metadata.deletion_timestamp = Some(Time(now));
+            }
+            Kind::Job => {
+                let live = self.jobs.get(name).ok_or("not found")?;
+                if live.metadata.uid.as_ref() != uid {
+                    return Err("another object".to_owned());
+                }
+                self.jobs.remove(name);
             }
             Kind::Service | Kind::PodDisruptionBudget | Kind::EtcdBackup => {
                 panic!("the operator never deletes a {:?}", delete.target)

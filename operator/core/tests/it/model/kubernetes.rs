@@ -33,6 +33,7 @@ impl Model {
         }
         self.run_stateful_sets();
         self.provision();
+        self.run_jobs();
         let orphans: Vec<String> = self
             .pods
             .keys()
@@ -290,6 +291,9 @@ impl Model {
                 process.runs_etcd = true;
                 process.spent.extend(start.spend.clone());
                 let is_first = start.spend.is_some();
+                if !is_first {
+                    self.start_restored(&member);
+                }
                 self.refuse_to_start_what_does_not_fit(&member, version);
                 let disk = self.disks.get_mut(disk_uid).expect("it was made above");
                 disk.stamp = Some(start.stamp.clone());

@@ -28,7 +28,11 @@ impl Model {
         let pod_name = match target.kind {
             Kind::Pod => target.name.clone(),
             Kind::StatefulSet => format!("{}-0", target.name),
-            Kind::PersistentVolumeClaim | Kind::Service | Kind::PodDisruptionBudget | Kind::EtcdBackup => {
+            Kind::PersistentVolumeClaim
+            | Kind::Service
+            | Kind::PodDisruptionBudget
+            | Kind::EtcdBackup
+            | Kind::Job => {
                 return;
             }
         };

@@ -8,6 +8,7 @@ mod faults;
 mod kubernetes;
 mod memory;
 mod more_faults;
+mod restore;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,7 @@ use etcd_operator_core::names::{ClusterIdentity, Entropy, MemberName, Naming, Pe
 use etcd_operator_mutants::Mutant;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
@@ -64,6 +66,9 @@ pub(crate) struct Model {
     pub(crate) services: BTreeMap<String, Service>,
     pub(crate) budgets: BTreeMap<String, PodDisruptionBudget>,
     pub(crate) backups: BTreeMap<String, EtcdBackup>,
+    pub(crate) jobs: BTreeMap<String, Job>,
+    /// Whether Jobs that restore fail.
+    pub(crate) restores_fail: bool,
     /// By the claim's UID; by the pod's if the data is in its memory.
     pub(crate) disks: BTreeMap<String, Disk>,
     /// By the pod's UID.
@@ -136,6 +141,8 @@ impl Model {
             services: BTreeMap::new(),
             budgets: BTreeMap::new(),
             backups: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            restores_fail: false,
             disks: BTreeMap::new(),
             processes: BTreeMap::new(),
             etcd: None,
@@ -212,6 +219,7 @@ impl Model {
             silence: BTreeMap::new(),
             places: Places::NotAsked,
             backups: self.known_backups(),
+            restore: self.restoring(),
             undone: self.memory.undone(),
             warnings: self.warnings(),
         };

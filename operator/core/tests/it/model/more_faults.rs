@@ -1,6 +1,6 @@
 //! What befalls whole objects: a second cluster of one name, names that others have, nodes that are wiped. Only does.
 
-use etcd_operator_core::api::BootstrapMode;
+use etcd_operator_core::api::{BootstrapSpec, RetainedVolumes};
 use etcd_operator_core::cluster::observed::{Alarm, AlarmKind};
 use etcd_operator_core::names::{CLUSTER_UID, LABEL_CLUSTER, MemberName};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service, ServiceSpec};
@@ -89,7 +89,10 @@ impl Model {
                 self.change_spec(|spec| spec.storage.storage_class_name = Some(class.clone()));
             }
             Fault::Soak(seconds) => self.change_spec(|spec| spec.rollout.soak_seconds = *seconds),
-            Fault::BootstrapNew => self.change_spec(|spec| spec.bootstrap = Some(BootstrapMode::New)),
+            Fault::BootstrapNew => self.change_spec(|spec| {
+                spec.bootstrap =
+                    Some(BootstrapSpec { retained_volumes: Some(RetainedVolumes::Leave), restore: None })
+            }),
             Fault::Recreate => self.recreate(),
             Fault::Change(patch) => self.change_by(patch),
             Fault::Ask(what, value) => {

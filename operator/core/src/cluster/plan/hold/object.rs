@@ -87,7 +87,7 @@ impl fmt::Display for ObjectHold {
             ObjectHold::RetainedVolumes { claims } => write!(
                 formatter,
                 "volumes of an earlier cluster of this name are there ({}); no cluster is formed until they are gone, or \
-                 spec.bootstrap is set to new for an empty cluster beside them",
+                 spec.bootstrap.retainedVolumes is set to Leave for a cluster beside them",
                 claims.join(", ")
             ),
             ObjectHold::Refused { what, message } => write!(formatter, "{what} was refused: {message}"),

@@ -49,6 +49,9 @@ explained! {
         WaitingForDowngrade, Itself,
             "before members run an earlier minor, etcd brings the cluster down to it; that has not begun, or has not ended",
             "nothing, or what the message names";
+        WaitingForRestore, Itself,
+            "the first member is restored from a backup, by a Job, before anything starts",
+            "nothing; if it lasts, read the message";
         WaitingForDeletion, Itself,
             "an object that the cluster needs is being deleted by somebody, and is created again once it is gone",
             "if it lasts, look for a finalizer on it";
@@ -67,6 +70,9 @@ explained! {
         BackupFailed, Person,
             "the version is not changed without a backup, because `spec.backup` says where backups are kept, and the backup failed",
             "read the message; mend what it says and delete the EtcdBackup, or take `spec.backup` away";
+        RestoreFailed, Person,
+            "the backup that the cluster is to begin with could not be restored; no member has started",
+            "read the message, and correct `spec.bootstrap.restore` or what it names; it is tried again every two minutes";
         VolumesDoNotShrink, Person,
             "a cluster that has formed is asked for smaller volumes; Kubernetes cannot make a volume smaller",
             "set `storage.size` back";
@@ -123,7 +129,7 @@ explained! {
             "rename or delete it";
         RetainedVolumes, Person,
             "volumes of an earlier cluster of this name exist, and no cluster is formed",
-            "delete the claims, or set `bootstrap: new` for an empty cluster beside them";
+            "delete the claims, or set `bootstrap.retainedVolumes` to `Leave` for a cluster beside them";
         Refused, Person,
             "the API server refused a write, in its own words; whatever does not depend on it goes on",
             "change the quota, webhook, permission or field that it names; it is retried within 30 seconds";

@@ -23,6 +23,11 @@ pub enum SpecHold {
         /// Which, and why.
         message: String,
     },
+    /// The backup that the cluster is to begin with could not be restored.
+    RestoreFailed {
+        /// Why.
+        message: String,
+    },
     /// Volumes cannot be made smaller.
     VolumesDoNotShrink {
         /// What there is.
@@ -72,6 +77,7 @@ impl SpecHold {
             SpecHold::Invalid { .. } => HoldReason::InvalidSpec,
             SpecHold::UpgradeRefused { .. } => HoldReason::UpgradeRefused,
             SpecHold::NoBackup { .. } => HoldReason::BackupFailed,
+            SpecHold::RestoreFailed { .. } => HoldReason::RestoreFailed,
             SpecHold::VolumesDoNotShrink { .. } => HoldReason::VolumesDoNotShrink,
             SpecHold::QuotaTooSmall { .. } => HoldReason::QuotaTooSmall,
             SpecHold::OtherVersionInImage { .. } => HoldReason::OtherVersionInImage,
@@ -86,6 +92,7 @@ impl SpecHold {
             SpecHold::Invalid { .. }
             | SpecHold::UpgradeRefused { .. }
             | SpecHold::NoBackup { .. }
+            | SpecHold::RestoreFailed { .. }
             | SpecHold::VolumesDoNotShrink { .. }
             | SpecHold::QuotaTooSmall { .. }
             | SpecHold::FormingFails { .. }
@@ -109,6 +116,12 @@ impl fmt::Display for SpecHold {
                 "the version stays as it is, because it is not changed without a backup: the EtcdBackup {message}; delete that and another \
                  one is taken"
             ),
+            SpecHold::RestoreFailed { message } => {
+                write!(
+                    formatter,
+                    "the cluster does not begin, because its backup could not be restored: {message}"
+                )
+            }
             SpecHold::VolumesDoNotShrink { from, to } => {
                 write!(formatter, "volumes cannot be made smaller: they stay at {from}, {to} is not applied")
             }

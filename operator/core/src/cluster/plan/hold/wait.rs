@@ -94,6 +94,11 @@ pub enum Wait {
         /// What it waits for.
         message: String,
     },
+    /// The first member is restored from a backup.
+    Restore {
+        /// How far it is.
+        message: String,
+    },
     /// An object that the cluster needs is being deleted, and is made anew once it is gone.
     Deletion {
         /// Its kind.
@@ -132,6 +137,7 @@ impl Wait {
             Wait::Leadership { .. } => HoldReason::WaitingToMoveLeader,
             Wait::Upgrade { .. } => HoldReason::WaitingToUpgrade,
             Wait::Downgrade { .. } => HoldReason::WaitingForDowngrade,
+            Wait::Restore { .. } => HoldReason::WaitingForRestore,
             Wait::Deletion { .. } => HoldReason::WaitingForDeletion,
             Wait::Pod { .. } => HoldReason::WaitingForPod,
             Wait::Server { .. } => HoldReason::WaitingForServer,
@@ -144,7 +150,8 @@ impl Wait {
             | Wait::Forming { .. }
             | Wait::Health { .. }
             | Wait::Upgrade { .. }
-            | Wait::Downgrade { .. } => None,
+            | Wait::Downgrade { .. }
+            | Wait::Restore { .. } => None,
             Wait::SilentMember { member, .. }
             | Wait::Cleanup { member }
             | Wait::Learner { member, .. }
@@ -202,6 +209,7 @@ impl fmt::Display for Wait {
             Wait::Downgrade { message } => {
                 write!(formatter, "no member runs the earlier minor yet: {message}")
             }
+            Wait::Restore { message } => write!(formatter, "{message}"),
             Wait::Deletion { kind, name } => {
                 write!(
                     formatter,
