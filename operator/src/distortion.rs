@@ -1,7 +1,13 @@
 //! The one place where a deliberately wrong operator differs from the right one. In a build without the feature `mutants` nothing is
 //! distorted and no wrong operator can be named. It decides nothing.
 
+use anyhow::Context as _;
 use etcd_operator_core::api::EtcdClusterStatus;
+use etcd_operator_core::backup::inventory::Backup;
+use etcd_operator_core::backup::layout::BackupId;
+use etcd_operator_core::backup::proof::Comparison;
+use etcd_operator_core::backup::restoring::Revisions;
+use etcd_operator_core::backup::source::Candidate;
 use etcd_operator_core::cluster::observed::Observed;
 use etcd_operator_core::cluster::plan::Plan;
 use thiserror::Error;
@@ -19,6 +25,21 @@ pub enum DistortionError {
     #[cfg(feature = "mutants")]
     #[error(transparent)]
     Unknown(#[from] etcd_operator_mutants::UnknownMutant),
+}
+
+impl Distortion {
+    /// The wrong operator that the environment asks for, if it asks for one.
+    pub fn from_environment() -> anyhow::Result<Self> {
+        match std::env::var(VARIABLE) {
+            Ok(name) => {
+                let distortion = Self::named(&name).with_context(|| format!("failed to parse {VARIABLE}"))?;
+                tracing::warn!(mutant = name, "this operator is deliberately wrong");
+                Ok(distortion)
+            }
+            Err(std::env::VarError::NotPresent) => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| format!("failed to read {VARIABLE}")),
+        }
+    }
 }
 
 /// What is distorted: nothing, unless a wrong operator was asked for.
@@ -50,6 +71,26 @@ impl Distortion {
 
     pub(crate) fn status(self, status: EtcdClusterStatus) -> EtcdClusterStatus {
         status
+    }
+
+    pub(crate) fn candidates<E>(self, candidates: Vec<Candidate<E>>) -> Vec<Candidate<E>> {
+        candidates
+    }
+
+    pub(crate) fn comparison(self, comparison: Comparison) -> Comparison {
+        comparison
+    }
+
+    pub(crate) fn revisions(self, revisions: Revisions) -> Revisions {
+        revisions
+    }
+
+    pub(crate) fn deleted(self, _backups: &[Backup], deleted: Vec<BackupId>) -> Vec<BackupId> {
+        deleted
+    }
+
+    pub(crate) fn forgets_uploads(self) -> bool {
+        false
     }
 }
 
@@ -84,5 +125,37 @@ impl Distortion {
             Some(mutant) => mutant.distort_status(status),
             None => status,
         }
+    }
+
+    pub(crate) fn candidates<E>(self, candidates: Vec<Candidate<E>>) -> Vec<Candidate<E>> {
+        match self.mutant {
+            Some(mutant) => mutant.distort_candidates(candidates),
+            None => candidates,
+        }
+    }
+
+    pub(crate) fn comparison(self, comparison: Comparison) -> Comparison {
+        match self.mutant {
+            Some(mutant) => mutant.distort_comparison(comparison),
+            None => comparison,
+        }
+    }
+
+    pub(crate) fn revisions(self, revisions: Revisions) -> Revisions {
+        match self.mutant {
+            Some(mutant) => mutant.distort_revisions(revisions),
+            None => revisions,
+        }
+    }
+
+    pub(crate) fn deleted(self, backups: &[Backup], deleted: Vec<BackupId>) -> Vec<BackupId> {
+        match self.mutant {
+            Some(mutant) => mutant.distort_deleted(backups, deleted),
+            None => deleted,
+        }
+    }
+
+    pub(crate) fn forgets_uploads(self) -> bool {
+        self.mutant.is_some_and(etcd_operator_mutants::Mutant::forgets_uploads)
     }
 }

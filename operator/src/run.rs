@@ -13,7 +13,7 @@ use crate::cluster::report::Reporter;
 use crate::cluster::verbs::ClusterVerbs;
 use crate::cluster::vigil::{PROBE_INTERVAL, Suspected, Watcher};
 use crate::controller::{Controller, Reconcilers};
-use crate::distortion::{self, Distortion};
+use crate::distortion::Distortion;
 use crate::etcd::{Connector, EtcdPort};
 use crate::events::Events;
 use crate::http::{listen_everywhere, serve};
@@ -63,7 +63,7 @@ pub fn run(arguments: Run) -> anyhow::Result<()> {
 async fn operate(arguments: Run) -> anyhow::Result<()> {
     // Before anybody can know that it runs: a first process that has no handler yet does not hear that it is told to end.
     let told_to_end = told_to_end()?;
-    let distortion = distortion()?;
+    let distortion = Distortion::from_environment()?;
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
     let shown = Shown::new(registry);
@@ -133,21 +133,6 @@ async fn work(clients: &Clients, controller: &Controller) {
 /// What the plans are told of this operator.
 fn settings(pod: &OwnPod) -> Settings {
     Settings { operator_image: pod.operator_image.clone(), silence_grace: Settings::DEFAULT_SILENCE_GRACE }
-}
-
-/// The wrong operator that the environment asks for, if it asks for one.
-fn distortion() -> anyhow::Result<Distortion> {
-    let variable = distortion::VARIABLE;
-    match std::env::var(variable) {
-        Ok(name) => {
-            let distortion =
-                Distortion::named(&name).with_context(|| format!("failed to parse {variable}"))?;
-            tracing::warn!(mutant = name, "this operator is deliberately wrong");
-            Ok(distortion)
-        }
-        Err(std::env::VarError::NotPresent) => Ok(Distortion::default()),
-        Err(error) => Err(error).with_context(|| format!("failed to read {variable}")),
-    }
 }
 
 fn elector(clients: &Clients, pod: &OwnPod, clock: &SharedClock, metrics: &Metrics) -> Elector {

@@ -2,6 +2,7 @@
 //! the right operator sees, plans or says, from outside: nothing that decides knows of them. Never part of a release: the operator
 //! is built with this crate only by its feature `mutants`.
 
+mod backups;
 mod data;
 mod plan;
 mod status;
@@ -58,6 +59,22 @@ pub enum Mutant {
     DisarmsCorrupt,
     /// Takes the leader's data for right where no majority has the same.
     TrustsTheLeader,
+    /// Changes versions without the backup that the spec asks for.
+    UpgradesWithoutBackup,
+    /// Starts the first member before its volume has been restored.
+    StartsUnrestored,
+    /// Takes a snapshot from a member that did not answer a linearizable read.
+    LaggingSource,
+    /// Calls every backup proved, whatever the hash of its data.
+    NoHashCheck,
+    /// Restores without raising revisions.
+    NoBump,
+    /// Deletes backups in the order of their names.
+    RetentionByName,
+    /// Deletes the newest proved backup where a rule does not keep it.
+    DropsNewestProved,
+    /// Leaves what killed backups have begun.
+    ForgetsUploads,
 }
 
 /// The name is none of [`Mutant::ALL`].
@@ -67,7 +84,7 @@ pub struct UnknownMutant(pub String);
 
 impl Mutant {
     /// Every mutant, in the order of their names in the documentation.
-    pub const ALL: [Mutant; 20] = [
+    pub const ALL: [Mutant; 28] = [
         Mutant::SecondPermit,
         Mutant::RemovesHealthyFirst,
         Mutant::IgnoresService,
@@ -88,6 +105,14 @@ impl Mutant {
         Mutant::ForgetsDowngrade,
         Mutant::DisarmsCorrupt,
         Mutant::TrustsTheLeader,
+        Mutant::UpgradesWithoutBackup,
+        Mutant::StartsUnrestored,
+        Mutant::LaggingSource,
+        Mutant::NoHashCheck,
+        Mutant::NoBump,
+        Mutant::RetentionByName,
+        Mutant::DropsNewestProved,
+        Mutant::ForgetsUploads,
     ];
 
     /// The value of `ETCD_OPERATOR_MUTANT` that chooses it.
@@ -113,6 +138,14 @@ impl Mutant {
             Mutant::ForgetsDowngrade => "forgets-downgrade",
             Mutant::DisarmsCorrupt => "disarms-corrupt",
             Mutant::TrustsTheLeader => "trusts-the-leader",
+            Mutant::UpgradesWithoutBackup => "upgrades-without-backup",
+            Mutant::StartsUnrestored => "starts-unrestored",
+            Mutant::LaggingSource => "lagging-source",
+            Mutant::NoHashCheck => "no-hash-check",
+            Mutant::NoBump => "no-bump",
+            Mutant::RetentionByName => "retention-by-name",
+            Mutant::DropsNewestProved => "drops-newest-proved",
+            Mutant::ForgetsUploads => "forgets-uploads",
         }
     }
 
@@ -123,6 +156,8 @@ impl Mutant {
             Mutant::NoSoak => upgrades::without_soak(observed),
             Mutant::UpgradesBeforeSnapshots => upgrades::with_readable_logs(observed),
             Mutant::TrustsTheLeader => data::with_a_majority_for_the_leader(observed),
+            Mutant::UpgradesWithoutBackup => backups::without_a_store(observed),
+            Mutant::StartsUnrestored => backups::with_restores_that_succeeded(observed),
             Mutant::RemovesHealthyFirst
             | Mutant::IgnoresService
             | Mutant::ReadyWithoutLooking
@@ -138,7 +173,13 @@ impl Mutant {
             | Mutant::HealsAtNewVersion
             | Mutant::IgnoresUnhealthy
             | Mutant::ForgetsDowngrade
-            | Mutant::DisarmsCorrupt => observed,
+            | Mutant::DisarmsCorrupt
+            | Mutant::LaggingSource
+            | Mutant::NoHashCheck
+            | Mutant::NoBump
+            | Mutant::RetentionByName
+            | Mutant::DropsNewestProved
+            | Mutant::ForgetsUploads => observed,
         }
     }
 
@@ -166,7 +207,15 @@ impl Mutant {
             | Mutant::ReadyWithoutLooking
             | Mutant::NoSoak
             | Mutant::UpgradesBeforeSnapshots
-            | Mutant::TrustsTheLeader => plan,
+            | Mutant::TrustsTheLeader
+            | Mutant::UpgradesWithoutBackup
+            | Mutant::StartsUnrestored
+            | Mutant::LaggingSource
+            | Mutant::NoHashCheck
+            | Mutant::NoBump
+            | Mutant::RetentionByName
+            | Mutant::DropsNewestProved
+            | Mutant::ForgetsUploads => plan,
         }
     }
 
@@ -192,7 +241,15 @@ impl Mutant {
             | Mutant::UpgradesBeforeSnapshots
             | Mutant::ForgetsDowngrade
             | Mutant::DisarmsCorrupt
-            | Mutant::TrustsTheLeader => status,
+            | Mutant::TrustsTheLeader
+            | Mutant::UpgradesWithoutBackup
+            | Mutant::StartsUnrestored
+            | Mutant::LaggingSource
+            | Mutant::NoHashCheck
+            | Mutant::NoBump
+            | Mutant::RetentionByName
+            | Mutant::DropsNewestProved
+            | Mutant::ForgetsUploads => status,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::restore::{Place, restore};
 use super::store::{DocumentError, open};
 use super::take::{Order, TakeError, remove, take};
 use crate::clock::{RandomIdentifiers, SystemClock};
+use crate::distortion::Distortion;
 use crate::etcd::{Connector, User};
 use crate::process::{install_tls_provider, told_to_end};
 use anyhow::{Context as _, bail, ensure};
@@ -112,7 +113,8 @@ async fn tidy(
         is_readable && *cluster_id == newest.cluster_id && schedule.is_some() && *schedule == newest.schedule
     };
     let of_schedule: Vec<Backup> = listed.backups.into_iter().filter(is_of_schedule).collect();
-    for id in to_delete(&of_schedule, &newest.id(), &retention, &keep.time_zone, now) {
+    let gone = to_delete(&of_schedule, &newest.id(), &retention, &keep.time_zone, now);
+    for id in context.distortion.deleted(&of_schedule, gone) {
         (context.say)(&format!("deleting {}, which is kept no more", id.name));
         remove(context, &id).await?;
         deleted.push(id.name);
@@ -282,6 +284,7 @@ fn run<T>(
             connector: Connector::default(),
             clock: Arc::new(SystemClock::new()),
             identifiers: Arc::new(RandomIdentifiers),
+            distortion: Distortion::from_environment()?,
             say: Box::new(|text| eprintln!("{text}")),
             interrupted: interrupted.clone(),
         };

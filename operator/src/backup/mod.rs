@@ -16,6 +16,7 @@ pub mod throwaway;
 pub mod tools;
 
 use crate::clock::{SharedClock, SharedIdentifiers};
+use crate::distortion::Distortion;
 use crate::etcd::Connector;
 use futures::future::{BoxFuture, Shared};
 use store::Store;
@@ -32,6 +33,8 @@ pub struct Context {
     pub identifiers: SharedIdentifiers,
     /// Tells people how far it is.
     pub say: Box<dyn Fn(&str) + Send + Sync>,
+    /// What a deliberately wrong program does instead.
+    pub distortion: Distortion,
     /// Ends once somebody wants us to end; whoever waits takes a clone.
     pub interrupted: Shared<BoxFuture<'static, ()>>,
 }

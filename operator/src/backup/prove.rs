@@ -63,7 +63,7 @@ pub async fn prove(
     let mut restored = Throwaway::start(tools, &data, room.path().join("etcd.log"), addresses)?;
     let (revision, found) = restored.hash(manifest.data.revision).await?;
     let keys = restored.count_keys(&context.connector, revision, user).await?;
-    Ok(match compare(&manifest.data, &found, revision) {
+    Ok(match context.distortion.comparison(compare(&manifest.data, &found, revision)) {
         Comparison::Different(why) => Proved::Bad(why),
         Comparison::Incomparable(why) => Proved::Incomparable(why),
         Comparison::Same => Proved::Good(Proof {

@@ -158,8 +158,9 @@ pub async fn restore(
     }
     // Removed when dropped, whatever ends us but SIGKILL; and then it has a name that no etcd looks for.
     let room = TempDir::with_prefix_in(UNFINISHED, &folder).map_err(failed)?;
+    let revisions = context.distortion.revisions(place.revisions);
     let work = async {
-        let made = make(&context.store, manifest, tools, room.path(), &place.member, place.revisions).await?;
+        let made = make(&context.store, manifest, tools, room.path(), &place.member, revisions).await?;
         if let Some(stamp) = &place.stamp {
             // Before the data: where there is data, it is known whose it is.
             write_durably(&place.stamp_path(), stamp).map_err(RestoreError::Stamp)?;

@@ -169,6 +169,7 @@ async fn find_source(context: &Context, order: &Order) -> Result<Source, TakeErr
     let answers: Vec<Answer> = asked.into_iter().collect::<Result<_, EtcdError>>().map_err(told)?;
     let candidates: Vec<Candidate<&Endpoint>> =
         answers.iter().filter_map(|answer| answer.candidate.clone().ok()).collect();
+    let candidates = context.distortion.candidates(candidates);
     let (chosen, revision) = match choose(&candidates) {
         Err(NoSource::Nobody { reasons }) => {
             let silent = answers.iter().filter_map(|answer| answer.candidate.as_ref().err().cloned());
@@ -176,7 +177,13 @@ async fn find_source(context: &Context, order: &Order) -> Result<Source, TakeErr
         }
         other => other?,
     };
-    let index = answers.iter().position(|answer| answer.candidate.as_ref().is_ok_and(|one| one == chosen));
+    let is_chosen = |answer: &Answer<'_>| {
+        answer
+            .candidate
+            .as_ref()
+            .is_ok_and(|one| one.endpoint == chosen.endpoint && one.member == chosen.member)
+    };
+    let index = answers.iter().position(is_chosen);
     let index = index.expect("a candidate is one of the answers");
     let version = &answers[index].version;
     let version = EtcdVersion::parse(version).ok_or_else(|| TakeError::Version(version.clone()))?;
@@ -266,6 +273,9 @@ fn of_hash(error: EtcdError) -> TakeError {
 
 /// Ends the uploads of this cluster that were killed on the way. What cannot be ended is told, and keeps nobody from a new backup.
 async fn end_given_up(context: &Context, cluster: ClusterId) -> Result<(), TakeError> {
+    if context.distortion.forgets_uploads() {
+        return Ok(());
+    }
     for id in context.store.list().await?.begun(cluster) {
         if let Err(error) = end_if_given_up(context, id).await {
             (context.say)(&format!("what is left of {} stays: {}", id.name, chain(&error)));

@@ -59,7 +59,9 @@ impl Ground {
 
     /// The program with a store, and with etcd's own where it takes them.
     pub(crate) fn program(&self, command: &str, store: &str) -> Command {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_etcd-operator"));
+        // Another one, to show that these tests notice a program that is wrong.
+        let program = std::env::var_os("ETCD_OPERATOR_BINARY").map(PathBuf::from);
+        let mut program = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_etcd-operator").into()));
         program.args([command, "--store", store]).stdin(Stdio::null());
         if matches!(command, "backup" | "verify") {
             program.arg("--etcd").arg(tool_of(self.version, "etcd"));

@@ -2,6 +2,7 @@
 
 mod damage;
 mod ground;
+mod keeping;
 mod proxy;
 mod s3;
 
@@ -126,6 +127,18 @@ async fn endpoints_of_two_clusters_and_of_nobody_are_refused_and_leave_nothing()
     said.refused("no member can be taken a snapshot from");
     assert_eq!(ground.stored(), [""; 0]);
     ground.call("verify", &[]).refused("there is no backup in this store");
+}
+
+#[tokio::test]
+async fn a_member_that_has_lost_its_quorum_is_not_taken_a_snapshot_from() {
+    let (ground, etcd) = (Ground::new(VERSIONS[1]), RealEtcd::start());
+    let url = etcd.endpoint().to_string();
+    let mut alone = client(&url).await;
+    fill(&mut alone).await;
+    // Somebody who never comes: the one that is left may know of writes that others have, and of all it cannot.
+    alone.member_add(["http://127.0.0.1:1"], None).await.unwrap();
+    ground.call("backup", &["--endpoints", &url]).refused("no member can be taken a snapshot from");
+    assert_eq!(ground.stored(), [""; 0]);
 }
 
 #[test]

@@ -1,0 +1,106 @@
+//! Which backups a schedule keeps: on a real etcd, with the program as Jobs call it.
+
+use super::ground::{Ground, client};
+use crate::support::etcd::RealEtcd;
+use serde_json::Value;
+use std::path::PathBuf;
+
+const VERSION: &str = "v3.6.16";
+
+/// What one run of a schedule said of itself.
+struct Taken {
+    name: String,
+    deleted: Vec<String>,
+    retention_failed: Option<String>,
+}
+
+/// Takes a backup as a Job of this schedule does.
+async fn take(ground: &Ground, etcd: &RealEtcd, schedule: &str, rules: &[&str]) -> Taken {
+    let endpoint = etcd.endpoint().to_string();
+    client(&endpoint).await.put("key", schedule, None).await.unwrap();
+    let result = ground.path("result").display().to_string();
+    let always = ["--endpoints", &endpoint, "--schedule", schedule, "--result", &result];
+    let name = ground.call("backup", &[&always[..], rules].concat()).succeeded().output.trim().to_owned();
+    let said: Value = serde_json::from_slice(&std::fs::read(&result).unwrap()).unwrap();
+    let deleted = said["taken"]["deleted"].as_array().into_iter().flatten();
+    Taken {
+        name,
+        deleted: deleted.map(|name| name.as_str().unwrap().to_owned()).collect(),
+        retention_failed: said["taken"]["retentionFailed"].as_str().map(str::to_owned),
+    }
+}
+
+/// The names that are in the store, by what a listing says.
+fn names(ground: &Ground) -> Vec<String> {
+    let said = ground.call("list", &["-o", "json"]).succeeded();
+    let all: Value = serde_json::from_str(&said.output).unwrap();
+    all.as_array().unwrap().iter().map(|one| one["manifest"]["name"].as_str().unwrap().to_owned()).collect()
+}
+
+fn folder(ground: &Ground, name: &str) -> PathBuf {
+    let manifest = Ground::files_below(&ground.store());
+    let found = manifest.into_iter().find(|path| path.ends_with(format!("{name}/manifest.json")));
+    found.expect("it is stored").parent().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_newest_by_revision_are_kept_and_only_those_of_the_same_schedule_are_counted() {
+    let ground = Ground::new(VERSION);
+    let etcd = RealEtcd::start_version(VERSION);
+    let by_hand = {
+        client(&etcd.endpoint().to_string()).await;
+        ground.back_up(&etcd)
+    };
+    let other = take(&ground, &etcd, "ns/other", &[]).await.name;
+    let first = take(&ground, &etcd, "ns/hourly", &["--keep-last", "2"]).await.name;
+    let second = take(&ground, &etcd, "ns/hourly", &["--keep-last", "2"]).await.name;
+    // As if the clock had stood in another year then: names say nothing of what is newest.
+    let renamed = format!("2020{}", &second[4..]);
+    let (from, to) = (folder(&ground, &second), folder(&ground, &second).with_file_name(&renamed));
+    std::fs::rename(&from, &to).unwrap();
+    for part in ["manifest.json", "proof.json"] {
+        let text = std::fs::read_to_string(to.join(part)).unwrap();
+        std::fs::write(to.join(part), text.replace(&second, &renamed)).unwrap();
+    }
+    let third = take(&ground, &etcd, "ns/hourly", &["--keep-last", "2"]).await;
+    assert_eq!((third.deleted, third.retention_failed), (vec![first], None));
+    let mut left = vec![by_hand, other, renamed, third.name];
+    left.sort();
+    assert_eq!(names(&ground), left);
+    assert!(ground.stored().iter().all(|path| !path.ends_with("upload.json")), "{:?}", ground.stored());
+}
+
+#[tokio::test]
+async fn the_newest_proved_one_stays_whatever_the_rules_say_and_so_does_what_cannot_be_read() {
+    let ground = Ground::new(VERSION);
+    let etcd = RealEtcd::start_version(VERSION);
+    let unreadable = take(&ground, &etcd, "ns/daily", &[]).await.name;
+    let proved = take(&ground, &etcd, "ns/daily", &[]).await.name;
+    std::fs::write(folder(&ground, &unreadable).join("proof.json"), "{").unwrap();
+    let third = take(&ground, &etcd, "ns/daily", &["--no-proof", "--keep-last", "1"]).await;
+    assert_eq!((third.deleted.as_slice(), third.retention_failed), (&[][..], None));
+    let mut left = vec![unreadable, proved, third.name];
+    left.sort();
+    assert_eq!(names(&ground), left);
+}
+
+#[tokio::test]
+async fn attempts_of_one_job_that_could_not_be_proved_leave_one_copy() {
+    let ground = Ground::new(VERSION);
+    let etcd = RealEtcd::start_version(VERSION);
+    let endpoint = etcd.endpoint().to_string();
+    client(&endpoint).await.put("key", "value", None).await.unwrap();
+    // There is no room to prove anything in.
+    let attempt = |scratch: &str| {
+        let always = ["--endpoints", &endpoint, "--scratch", scratch];
+        ground.call_with("backup", &always, |program| {
+            program.env("BACKUP_RUN", "job-uid");
+        })
+    };
+    for _ in 0..2 {
+        attempt("/dev/null").refused("failed to prove");
+        assert_eq!(names(&ground).len(), 1);
+    }
+    let third = attempt("/tmp").succeeded().output.trim().to_owned();
+    assert_eq!(names(&ground), [third]);
+}
