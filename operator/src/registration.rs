@@ -157,7 +157,7 @@ mod tests {
         let written = serde_json::to_string(&specs).unwrap();
         let digest: String =
             Sha256::digest(written).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!((CURRENT_SCHEMA_GENERATION, digest.as_str()), (7, "3d0d07705e787120"));
+        assert_eq!((CURRENT_SCHEMA_GENERATION, digest.as_str()), (7, "3a3edf7bb1489c87"));
     }
 
     #[test]

@@ -153,6 +153,11 @@ async fn keep_if_good(
     match prove_in(context, manifest, arguments, user).await? {
         Proved::Good(proof) => {
             context.store.write(&manifest.id(), &proof).await?;
+            // Another attempt, which knew nothing of this one, may have removed what could not be proved then.
+            if context.store.manifest(&manifest.id()).await?.is_none() {
+                context.store.delete(&manifest.id(), Part::Proof).await?;
+                bail!("the backup was removed while it was being proved");
+            }
             (context.say)(&describe(&proof));
             Ok(Kept::Yes(Some(proof)))
         }
@@ -214,15 +219,15 @@ pub fn restore_backup(arguments: &RestoreArguments) -> anyhow::Result<()> {
             (context.say)(&format!("{} was never proved by restoring it", manifest.name));
         }
         (context.say)(&format!("restoring {} of cluster {}", manifest.name, manifest.cluster_id));
-        restore(context, manifest, &arguments.tools, &Place::of(arguments)?).await?;
-        if manifest.authentication {
+        let restored = restore(context, manifest, &arguments.tools, &Place::of(arguments)?).await?;
+        if restored.authentication {
             (context.say)("users and roles are in force in it, with the passwords of that time");
         }
         println!("{}", arguments.data_dir.display());
-        Ok(manifest.name.clone())
+        Ok(restored)
     });
     let outcome = match &done {
-        Ok(name) => Outcome::Restored { backup: name.clone() },
+        Ok(restored) => Outcome::Restored(restored.clone()),
         Err(error) => Outcome::failed(&format!("{error:#}")),
     };
     leave(arguments.result.as_deref(), &outcome)?;

@@ -308,9 +308,9 @@ async fn remove_unproved(context: &Context, newest: &Manifest) -> Result<(), Tak
     let listed = list(&context.store).await?;
     let is_left = |backup: &&Backup| {
         let Manifest { name, cluster_id, run, .. } = &backup.manifest;
-        (*cluster_id, run) == (newest.cluster_id, &newest.run)
-            && *name != newest.name
-            && backup.proof.is_none()
+        // A later one may be another attempt's, which runs beside this one because nobody knows what becomes of this one's node.
+        let is_earlier = backup.manifest.asked_for_at < newest.asked_for_at && *name != newest.name;
+        (*cluster_id, run) == (newest.cluster_id, &newest.run) && is_earlier && backup.proof.is_none()
     };
     for left in listed.backups.iter().filter(is_left) {
         (context.say)(&format!("removing {}, which an earlier attempt could not prove", left.manifest.name));

@@ -88,7 +88,7 @@ pub enum BackupPhase {
     Running,
     /// It is in the store.
     Succeeded,
-    /// It was given up. What it left in the store is no backup, and is cleared away by the next one.
+    /// It was given up. What was stored and could not be proved stays.
     Failed,
 }
 
@@ -114,6 +114,9 @@ pub struct EtcdBackupStatus {
     /// Where it is: the URL of the store, or the claim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
+    /// The same as its Job was told, so that a new cluster can begin with it whatever becomes of the old one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_in: Option<StoreSpec>,
     /// Its name in the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup: Option<String>,

@@ -19,10 +19,7 @@ pub enum Outcome {
     /// It is in the store.
     Taken(Box<Taken>),
     /// A member was restored from it.
-    Restored {
-        /// Which it was.
-        backup: BackupName,
-    },
+    Restored(RestoredFrom),
     /// It is not.
     Failed {
         /// Why.
@@ -45,6 +42,18 @@ pub struct Taken {
     /// Why earlier ones could not be deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_failed: Option<String>,
+}
+
+/// What a member was restored from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoredFrom {
+    /// Which backup.
+    pub backup: BackupName,
+    /// Size of its database in bytes.
+    pub database_bytes: u64,
+    /// Whether users and roles are in force in it.
+    pub authentication: bool,
 }
 
 impl Outcome {

@@ -35,6 +35,11 @@ impl Reached {
         Ok(Reached { spec: spec.clone(), location: location(spec)? })
     }
 
+    /// As users wrote it.
+    pub(super) fn spec(&self) -> &StoreSpec {
+        &self.spec
+    }
+
     /// Where it is, for people.
     pub(super) fn place(&self) -> String {
         match &self.spec.volume {

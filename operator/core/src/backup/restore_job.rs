@@ -13,12 +13,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::reached::Reached;
 use super::work::RESULT_PATH;
 use crate::api::{EtcdBackup, EtcdCluster, RestoreSpec};
-use crate::cluster::render::owner;
+use crate::cluster::render::{fingerprint, owner};
 use crate::cluster::target::Target;
 use crate::names::{
-    ANNOTATION_CLAIM_UID, ClusterIdentity, DATA_DIRECTORY, DATA_VOLUME, ETCD_PROGRAMS, FIELD_MANAGER,
-    GATE_BINARY, GATE_DIRECTORY, GATE_VOLUME, LABEL_MANAGED_BY, LABEL_NAME, LABEL_RESTORED, MemberName,
-    RESTORE_CONTAINER, VOLUME_PATH,
+    ANNOTATION_CLAIM_UID, ANNOTATION_FINGERPRINT, ClusterIdentity, DATA_DIRECTORY, DATA_VOLUME,
+    ETCD_PROGRAMS, FIELD_MANAGER, GATE_BINARY, GATE_DIRECTORY, GATE_VOLUME, LABEL_MANAGED_BY, LABEL_NAME,
+    LABEL_RESTORED, MemberName, RESTORE_CONTAINER, VOLUME_PATH,
 };
 use crate::pods::parts::{empty, install_gate, mount, not_empty, pull_secrets};
 use crate::pods::security;
@@ -58,8 +58,9 @@ impl Source {
                 format!("the EtcdBackup {name} is not in a store: it has not been taken, or failed")
             })?;
             which.extend([format!("--backup={backup_name}"), format!("--cluster={cluster_id}")]);
+            let recorded = status.and_then(|status| status.kept_in.as_ref());
             let own = cluster.spec.backup.as_ref().map(|backup| &backup.store);
-            store = store.or(backup.spec.store.as_ref()).or(own);
+            store = store.or(recorded).or(backup.spec.store.as_ref()).or(own);
         } else {
             which.extend(spec.name.as_ref().map(|name| format!("--backup={name}")));
             which.extend(spec.cluster_id.as_ref().map(|id| format!("--cluster={id}")));
@@ -119,29 +120,32 @@ pub fn job(
         volumes: Some([vec![empty(GATE_VOLUME), data], source.store.volumes()].concat()),
         ..PodSpec::default()
     };
+    let spec = JobSpec {
+        backoff_limit: Some(RETRIES),
+        active_deadline_seconds: Some(DEADLINE_SECONDS),
+        pod_failure_policy: Some(failure_policy()),
+        template: PodTemplateSpec {
+            metadata: Some(ObjectMeta {
+                labels: Some(pod_labels),
+                annotations: not_empty(&shape.annotations),
+                ..ObjectMeta::default()
+            }),
+            spec: Some(pod),
+        },
+        ..JobSpec::default()
+    };
+    let annotations =
+        [(ANNOTATION_CLAIM_UID, claim_uid.to_owned()), (ANNOTATION_FINGERPRINT, fingerprint(&spec))];
     Job {
         metadata: ObjectMeta {
             name: Some(name_of(member)),
             namespace: Some(cluster.namespace.clone()),
             labels: Some(labels.into()),
-            annotations: Some([(ANNOTATION_CLAIM_UID.to_owned(), claim_uid.to_owned())].into()),
+            annotations: Some(annotations.map(|(key, value)| (key.to_owned(), value)).into()),
             owner_references: Some(vec![owner(cluster)]),
             ..ObjectMeta::default()
         },
-        spec: Some(JobSpec {
-            backoff_limit: Some(RETRIES),
-            active_deadline_seconds: Some(DEADLINE_SECONDS),
-            pod_failure_policy: Some(failure_policy()),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(pod_labels),
-                    annotations: not_empty(&shape.annotations),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(pod),
-            },
-            ..JobSpec::default()
-        }),
+        spec: Some(spec),
         status: None,
     }
 }

@@ -69,8 +69,7 @@ pub const MOST_AT_ONCE: usize = 40;
 ///
 /// - Without rules, none.
 /// - The one that was just taken is kept, and the newest that was proved, whatever the rules say.
-/// - Proved ones and others fill the places that rules give apart from each other, so that neither takes the others'. One that was not proved
-///   is kept besides until a newer one is proved.
+/// - Proved ones and others fill the places that rules give apart from each other, so that neither takes the others'.
 /// - One that was asked for after `now` is kept, and fills no place: some clock is wrong.
 pub fn to_delete(
     backups: &[Backup],
@@ -103,9 +102,8 @@ fn kept(
     let newest_proved = newest_first.iter().position(|backup| backup.proof.is_some());
     let since = retention.within.map(|within| oldest_within(newest_first, just_taken, within, now));
     for (index, backup) in newest_first.iter().enumerate() {
-        let is_unsettled = backup.proof.is_none() && newest_proved.is_some_and(|proved| index < proved);
         let is_recent = since.is_some_and(|since| asked_for(backup) >= since);
-        if asked_for(backup) > now || newest_proved == Some(index) || is_unsettled || is_recent {
+        if asked_for(backup) > now || newest_proved == Some(index) || is_recent {
             kept.insert(backup.manifest.id());
         }
     }

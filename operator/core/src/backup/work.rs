@@ -134,14 +134,15 @@ impl Work {
         })
     }
 
-    /// Where the backup will be, for people.
-    pub fn place(&self) -> String {
-        self.store.place()
+    /// Where the backup will be.
+    pub fn store(&self) -> &StoreSpec {
+        self.store.spec()
     }
 
     /// Annotations that Jobs bear: what they were made with, whatever the specs say later.
     pub fn annotations(&self) -> BTreeMap<String, String> {
-        [(ANNOTATION_STORE.to_owned(), self.place())].into()
+        let store = serde_json::to_string(self.store.spec()).expect("a store is plain data");
+        [(ANNOTATION_STORE.to_owned(), store)].into()
     }
 
     /// The Job's spec. `labels` are those of its pods, beside the usual ones.

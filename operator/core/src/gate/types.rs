@@ -78,7 +78,13 @@ pub struct Stamp {
 
 impl Stamp {
     /// Of a disk onto which a member was restored from a backup, and on which nothing has started yet; nothing if no member has such a name.
-    pub fn of_restored(cluster_uid: &str, member: &str, token: &str) -> Option<Stamp> {
+    /// What it was restored from is kept with it, for whoever asks later.
+    pub fn of_restored(
+        cluster_uid: &str,
+        member: &str,
+        token: &str,
+        from: BTreeMap<String, serde_json::Value>,
+    ) -> Option<Stamp> {
         Some(Stamp {
             format: super::FORMAT,
             oldest_reader: super::OLDEST_READER,
@@ -89,7 +95,7 @@ impl Stamp {
             token: token.to_owned(),
             boot_counter: 0,
             fence_epoch: 0,
-            later: BTreeMap::new(),
+            later: from,
         })
     }
 }

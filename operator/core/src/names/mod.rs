@@ -81,7 +81,7 @@ pub const LABEL_BACKUP_SCHEDULE: &str = "etcd.operators.rs/backup-schedule";
 pub const LABEL_BACKED_UP: &str = "etcd.operators.rs/backed-up-cluster";
 /// Label of Jobs and their pods: the cluster whose first member they restore.
 pub const LABEL_RESTORED: &str = "etcd.operators.rs/restored-cluster";
-/// Annotation of Jobs of backups: where the backup is or will be, for people.
+/// Annotation of Jobs of backups: where the backup is or will be, as JSON ([`crate::api::StoreSpec`]).
 pub const ANNOTATION_STORE: &str = "etcd.operators.rs/store";
 /// Kubernetes' own label of a Job's pods: its name.
 pub const LABEL_JOB: &str = "batch.kubernetes.io/job-name";

@@ -7,6 +7,7 @@ use etcd_operator_core::backup::outcome::Outcome;
 use etcd_operator_core::backup::run::observed::Observed;
 use etcd_operator_core::backup::run::{Action, Course, Plan, plan, status};
 use etcd_operator_core::names::LABEL_BACKUP_SCHEDULE;
+use jiff::SignedDuration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
@@ -103,7 +104,8 @@ fn complete() -> Value {
 
 /// A node is gone, and the pod on it never ends: Kubernetes says what is certain, and not yet that it is over.
 fn certain(kind: &str) -> Value {
-    json!({ "conditions": [{ "type": kind, "status": "True", "message": "Job was active longer than specified deadline" }] })
+    json!({ "conditions": [{ "type": kind, "status": "True", "message": "Job was active longer than specified deadline",
+        "lastTransitionTime": NOW }] })
 }
 
 fn failed() -> Value {
@@ -246,6 +248,8 @@ fn a_pod_on_a_lost_node_keeps_nobody_from_knowing_how_it_ended() {
     assert_eq!(told(&observed).0, BackupPhase::Succeeded);
     let mut observed = with_job(plain(), &certain("FailureTarget"));
     observed.pods = vec![pod("Running", NOW, None)];
+    assert_eq!(told(&observed).0, BackupPhase::Running, "it may still say that it has taken it");
+    observed.as_of += SignedDuration::from_mins(3);
     assert_eq!(told(&observed).0, BackupPhase::Failed);
 }
 
@@ -284,7 +288,7 @@ fn one_that_is_over_stays_as_it_was_whatever_becomes_of_its_job() {
         ..EtcdBackupStatus::default()
     });
     over.cluster = None;
-    assert_eq!(plan(&over), Plan { action: None, course: Course::Over, place: None });
+    assert_eq!(plan(&over), Plan { action: None, course: Course::Over, store: None });
     assert_eq!(Some(status(&over, &plan(&over))), over.backup.status);
 }
 

@@ -3,6 +3,7 @@
 
 use etcd_operator_core::api::{BootstrapSpec, RestoreSpec};
 use etcd_operator_core::cluster::plan::Plan;
+use k8s_openapi::api::batch::v1::Job;
 
 use super::converge::assert_as_specified;
 use super::model::{Model, lines};
@@ -137,4 +138,60 @@ fn a_cluster_that_begins_empty_after_all_is_not_confused_with_one_that_was_resto
     assert_as_specified(&model);
     let listed = model.etcd.as_ref().expect("etcd").members.len();
     assert_eq!(listed, 3);
+}
+
+/// The images of the Jobs that are there.
+fn images(model: &Model) -> Vec<String> {
+    let image = |job: &Job| {
+        let pod = job.spec.as_ref()?.template.spec.as_ref()?;
+        pod.containers[0].image.clone()
+    };
+    model.jobs.values().filter_map(image).collect()
+}
+
+#[test]
+fn what_is_corrected_reaches_a_restore_that_has_not_succeeded() {
+    let mut model = restored();
+    model.restores_fail = true;
+    for _ in 0..10 {
+        model.pass();
+        model.advance(1);
+    }
+    assert_eq!(images(&model), ["quay.io/coreos/etcd:v3.6.16"]);
+    model.change_spec(|spec| spec.image.repository = "mirror.example.com/etcd".to_owned());
+    for _ in 0..5 {
+        model.pass();
+        model.advance(1);
+    }
+    assert_eq!(images(&model), ["mirror.example.com/etcd:v3.6.16"]);
+    model.change_spec(|spec| spec.version = "3.7.3".to_owned());
+    for _ in 0..10 {
+        model.pass();
+        model.advance(1);
+    }
+    assert_eq!(images(&model), ["mirror.example.com/etcd:v3.7.3"], "and nothing is left of what was before");
+    model.restores_fail = false;
+    model.advance(121);
+    model.settle(LIMIT);
+    assert_as_specified(&model);
+    assert_eq!(model.claims.len(), 3);
+}
+
+#[test]
+fn a_version_that_is_changed_at_any_moment_of_a_restore_is_the_one_that_the_backup_is_restored_with() {
+    for passes in 0..10 {
+        let mut model = restored();
+        (0..passes).for_each(|_| {
+            model.pass();
+            model.advance(1);
+        });
+        let runs = model.processes.values().any(|process| process.runs_etcd);
+        model.change_spec(|spec| spec.version = "3.7.3".to_owned());
+        model.settle(LIMIT);
+        assert_as_specified(&model);
+        if !runs && model.etcd.as_ref().is_some_and(|etcd| etcd.has_formed) {
+            let later = images(&model);
+            assert!(later == ["quay.io/coreos/etcd:v3.7.3"] || passes > 3, "after {passes}: {later:?}");
+        }
+    }
 }

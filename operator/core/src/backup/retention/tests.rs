@@ -89,14 +89,14 @@ fn the_first_proof_of_a_schedule_that_had_none_costs_no_history() {
 }
 
 #[test]
-fn one_that_was_not_proved_stays_until_a_newer_one_is() {
-    let within = Retention { within: Some(SignedDuration::from_mins(1)), ..Retention::default() };
+fn a_schedule_that_proves_no_more_goes_on_deleting() {
     let all = [
         backup('a', "2026-11-30T01:00:00Z", 1),
         unproved('b', "2026-11-30T02:00:00Z", 2),
-        backup('z', NOW, 0),
+        unproved('c', "2026-11-30T03:00:00Z", 3),
+        unproved('d', "2026-11-30T04:00:00Z", 4),
     ];
-    assert_eq!(deleted(&all, &within, "UTC"), "");
+    assert_eq!(deleted(&all, &last(2), "UTC"), "b");
 }
 
 #[test]

@@ -1,18 +1,22 @@
 //! What happens next with an `EtcdBackup`, and how far it is. A Job that is there is never made again or changed; what its pods left as
 //! their last words is all that is known of what they did.
 
-use k8s_openapi::api::batch::v1::Job;
+use jiff::SignedDuration;
+use k8s_openapi::api::batch::v1::{Job, JobCondition};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use super::observed::Observed;
 use super::render;
-use crate::api::BackupPhase;
+use crate::api::{BackupPhase, StoreSpec};
 use crate::backup::outcome::{Outcome, Taken, of_pod};
 use crate::backup::reasons::BackupReason;
 use crate::backup::work::{NotYet, Work};
 use crate::names::{ANNOTATION_STORE, BACKUP_CONTAINER, LABEL_BACKUP_SCHEDULE};
 use crate::pods::trouble::{describe_end, last_terminated, shortened, unschedulable, waiting};
+
+/// A pod that is told to end may still say something for so long.
+const SETTLED: SignedDuration = SignedDuration::from_mins(2);
 
 /// What the operator does about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +63,7 @@ pub struct Plan {
     /// How far it is.
     pub course: Course,
     /// Where it is or will be, if that is known.
-    pub place: Option<String>,
+    pub store: Option<StoreSpec>,
 }
 
 /// Decides.
@@ -67,7 +71,7 @@ pub fn plan(observed: &Observed) -> Plan {
     let backup = &observed.backup;
     let is_over = backup.status.as_ref().is_some_and(|status| status.phase.is_over());
     if is_over || backup.metadata.deletion_timestamp.is_some() {
-        return Plan { action: None, course: Course::Over, place: None };
+        return Plan { action: None, course: Course::Over, store: None };
     }
     let work = Work::parse(
         &render::asked(backup),
@@ -77,8 +81,9 @@ pub fn plan(observed: &Observed) -> Plan {
         None,
     );
     // What the Job was made with counts, whatever the specs say by now.
-    let recorded = observed.job.as_ref().and_then(|job| job.annotations().get(ANNOTATION_STORE).cloned());
-    let place = recorded.or_else(|| work.as_ref().ok().map(Work::place));
+    let recorded = observed.job.as_ref().and_then(|job| job.annotations().get(ANNOTATION_STORE));
+    let recorded = recorded.and_then(|text| serde_json::from_str(text).ok());
+    let store = recorded.or_else(|| work.as_ref().ok().map(|work| work.store().clone()));
     let (action, course) = match (&observed.job, work) {
         (Some(job), _) if is_own(observed, job) => (None, of_job(observed, job)),
         (Some(_), _) => {
@@ -92,7 +97,7 @@ pub fn plan(observed: &Observed) -> Plan {
             (Some(Action::CreateJob(job)), pending(BackupReason::Starting, "its Job is being created"))
         }
     };
-    Plan { action, course, place }
+    Plan { action, course, store }
 }
 
 fn pending(reason: BackupReason, message: &str) -> Course {
@@ -128,12 +133,16 @@ fn of_job(observed: &Observed, job: &Job) -> Course {
     // The first of each pair is said as soon as it is certain; the second waits until every pod has ended, which one on a lost node never
     // does.
     let succeeded = is("SuccessCriteriaMet").or_else(|| is("Complete"));
-    let failed = is("FailureTarget").or_else(|| is("Failed"));
+    let is_settled = |condition: &&JobCondition| {
+        let since = condition.last_transition_time.as_ref();
+        since.is_none_or(|since| observed.as_of.duration_since(since.0) >= SETTLED)
+    };
+    let failed = is("Failed").or_else(|| is("FailureTarget").filter(is_settled));
     let is_over = succeeded.is_some() || failed.is_some();
     // Whatever became of the Job: a backup is in the store if one of its pods said so, and only then.
     let taken = observed.pods.iter().find_map(|pod| match of_pod(pod, BACKUP_CONTAINER)? {
         Outcome::Taken(taken) => Some(taken),
-        Outcome::Restored { .. } | Outcome::Failed { .. } => None,
+        Outcome::Restored(_) | Outcome::Failed { .. } => None,
     });
     if let Some(taken) = taken.filter(|_| is_over) {
         return Course::Succeeded(taken);
@@ -183,7 +192,7 @@ fn last_failure(observed: &Observed) -> Option<String> {
     let last = failed.max_by_key(|pod| pod.creation_timestamp().map(|time| time.0))?;
     let said = match of_pod(last, BACKUP_CONTAINER) {
         Some(Outcome::Failed { message }) => Some(message),
-        Some(Outcome::Taken(_) | Outcome::Restored { .. }) | None => None,
+        Some(Outcome::Taken(_) | Outcome::Restored(_)) | None => None,
     };
     let ended = || {
         let all = last.status.as_ref()?;
@@ -205,7 +214,7 @@ impl Plan {
 
     /// The same if its action was refused.
     pub fn refused(self, message: &str) -> Plan {
-        Plan { action: None, course: pending(BackupReason::RequestRefused, message), place: self.place }
+        Plan { action: None, course: pending(BackupReason::RequestRefused, message), store: self.store }
     }
 }
 

@@ -8,6 +8,7 @@ use super::observed::Observed;
 use super::plan::{Course, Plan};
 use crate::api::EtcdBackupStatus;
 use crate::backup::outcome::Taken;
+use crate::backup::reached::Reached;
 use crate::backup::reasons::BackupReason;
 use crate::cluster::render::quantity;
 use crate::conditions::{About, Finding, Truth};
@@ -27,7 +28,12 @@ pub fn status(observed: &Observed, plan: &Plan) -> EtcdBackupStatus {
     let mut status = EtcdBackupStatus {
         observed_generation: observed.backup.metadata.generation,
         phase,
-        store: plan.place.clone().or(before.store),
+        store: plan
+            .store
+            .as_ref()
+            .and_then(|store| Some(Reached::parse(store).ok()?.place()))
+            .or(before.store),
+        kept_in: plan.store.clone().or(before.kept_in),
         ..EtcdBackupStatus::default()
     };
     if let Course::Succeeded(taken) = &plan.course {

@@ -130,7 +130,7 @@ fn forms_what_is_wanted(context: &Context<'_>, bootstrap: &Bootstrap) -> bool {
     bootstrap.members.len() <= context.desired.size
         && bootstrap.restore == restore::digest(context)
         && facts.iter().all(|facts| guards::different(facts, &wanted).is_none())
-        && !(has_begun && is_other_version)
+        && !((has_begun || bootstrap.restore.is_some()) && is_other_version)
         && !bootstrap.members.iter().any(cannot_follow)
 }
 
@@ -146,6 +146,7 @@ fn cannot_follow(context: &Context<'_>, member: &Member<'_>) -> bool {
 /// Ends what an abandoned attempt left: its pods go, its volumes stay for a person to look at.
 pub(super) fn set_earlier_attempts_aside(context: &Context<'_>, plan: &mut Plan) -> Flow {
     let Some(bootstrap) = &context.world.bootstrap else { return Flow::Stop };
+    restore::end_earlier_jobs(context, plan, bootstrap);
     for member in context.world.members.values().filter(|member| !bootstrap.members.contains(&member.name)) {
         let is_ours = member.facts.as_ref().is_none_or(|facts| facts.is_of(&context.world.cluster));
         if is_ours {
@@ -180,9 +181,10 @@ fn set_aside(plan: &mut Plan, member: &Member<'_>) {
 }
 
 /// What every first member should run.
-fn wanted_target(context: &Context<'_>) -> Target {
+pub(super) fn wanted_target(context: &Context<'_>) -> Target {
     let chosen = context.desired.etcd.quota_backend_bytes;
-    let quota = chosen.or_else(|| target::fitting_quota_bytes(&context.desired.storage_size.0, 0));
+    let present = restore::database_bytes(context);
+    let quota = chosen.or_else(|| target::fitting_quota_bytes(&context.desired.storage_size.0, present));
     Target::of_spec(context.desired, context.desired.version, quota)
 }
 

@@ -5,19 +5,23 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{Job, JobCondition};
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use super::{
-    Action, Context, Flow, Hold, Kind, Object, ObjectHold, PatchPurpose, Plan, SpecHold, Wait, bootstrap,
-    change,
+    Action, Concern, Context, Flow, Hold, Kind, Object, ObjectHold, PatchPurpose, Plan, SpecHold, Wait,
+    bootstrap, change,
 };
-use crate::backup::outcome::{Outcome, of_pod};
+use crate::backup::outcome::{Outcome, RestoredFrom, of_pod};
 use crate::backup::restore_job::{Source, job, name_of};
 use crate::cluster::observed::IssuedPermit;
 use crate::cluster::render::fingerprint;
 use crate::cluster::world::{Bootstrap, Issued, Member};
-use crate::names::{ANNOTATION_CLAIM_UID, ANNOTATION_PERMIT_ISSUED, PermitId, RESTORE_CONTAINER};
+use crate::names::{
+    ANNOTATION_CLAIM_UID, ANNOTATION_FINGERPRINT, ANNOTATION_PERMIT_ISSUED, LABEL_JOB, PermitId,
+    RESTORE_CONTAINER,
+};
 use crate::pods::trouble::{describe_end, last_terminated, shortened, status_of, unschedulable, waiting};
 
 /// A restore that failed is tried again after so long: stores come back, and a wrong name does not become right by asking more often.
@@ -52,17 +56,76 @@ pub(super) fn seed(context: &Context<'_>, plan: &mut Plan) -> Flow {
         return wait(plan, member_message(name.as_str(), "its volume is being deleted"));
     };
     let jobs = &context.world.observed.restore.jobs;
-    match jobs.iter().find(|job| job.name_any() == name_of(name)) {
-        None => create(context, plan, bootstrap, member, &claim_uid),
-        Some(job) if !is_own(context, job) => {
-            plan.hold(Hold::Object(ObjectHold::NameTaken { kind: Kind::Job, name: job.name_any() }));
-            Flow::Stop
-        }
-        Some(job) if job.annotations().get(ANNOTATION_CLAIM_UID) != Some(&claim_uid) => {
-            delete(plan, member, job, "it restored a volume that is gone")
-        }
-        Some(job) => follow(context, plan, member, job),
+    let Some(live) = jobs.iter().find(|job| job.name_any() == name_of(name)) else {
+        return match wanted_job(context, bootstrap, member, &claim_uid) {
+            Ok(job) => create(plan, member, job),
+            Err(message) => failed(plan, message),
+        };
+    };
+    if !is_own(context, live) {
+        plan.hold(Hold::Object(ObjectHold::NameTaken { kind: Kind::Job, name: live.name_any() }));
+        return Flow::Stop;
     }
+    if live.metadata.deletion_timestamp.is_some() {
+        return wait(plan, member_message(name.as_str(), "its Job is being deleted"));
+    }
+    if live.annotations().get(ANNOTATION_CLAIM_UID) != Some(&claim_uid) {
+        return delete(plan, member, live, "it restored a volume that is gone");
+    }
+    let is_outdated = || match wanted_job(context, bootstrap, member, &claim_uid) {
+        Ok(wanted) => {
+            wanted.annotations().get(ANNOTATION_FINGERPRINT) != live.annotations().get(ANNOTATION_FINGERPRINT)
+        }
+        // What it was made from is gone; it knows all that it needs.
+        Err(_) => false,
+    };
+    if !is_complete(live) && is_outdated() {
+        return delete(plan, member, live, "the spec has changed");
+    }
+    follow(context, plan, member, live)
+}
+
+/// Ends the Jobs of attempts that were abandoned: they hold volumes, and what their pods say is about nothing any more.
+pub(super) fn end_earlier_jobs(context: &Context<'_>, plan: &mut Plan, bootstrap: &Bootstrap) {
+    let present: Vec<String> = bootstrap.members.iter().map(name_of).collect();
+    let jobs = context.world.observed.restore.jobs.iter();
+    let is_left = |job: &&Job| {
+        is_own(context, job)
+            && !present.contains(&job.name_any())
+            && job.metadata.deletion_timestamp.is_none()
+    };
+    for job in jobs.filter(is_left) {
+        let action = change::delete(Kind::Job, job, "the attempt to form the cluster was abandoned");
+        plan.act(Concern::Bootstrap, action);
+    }
+}
+
+/// Size of the database that was restored, as far as its Job has told; 0 otherwise.
+pub(super) fn database_bytes(context: &Context<'_>) -> u64 {
+    restored_from(context).map_or(0, |from| from.database_bytes)
+}
+
+/// What the present first member was restored from, as its Job's pod has told.
+fn restored_from(context: &Context<'_>) -> Option<RestoredFrom> {
+    let name = context.world.bootstrap.as_ref()?.members.first()?;
+    let pods = context.world.observed.restore.pods.iter().filter(|pod| is_of_job(pod, &name_of(name)));
+    pods.filter_map(|pod| of_pod(pod, RESTORE_CONTAINER)).find_map(|outcome| match outcome {
+        Outcome::Restored(from) => Some(from),
+        Outcome::Taken(_) | Outcome::Failed { .. } => None,
+    })
+}
+
+fn is_of_job(pod: &Pod, job: &str) -> bool {
+    pod.labels().get(LABEL_JOB).is_some_and(|name| name == job)
+}
+
+fn is_complete(job: &Job) -> bool {
+    condition(job, "SuccessCriteriaMet").or_else(|| condition(job, "Complete")).is_some()
+}
+
+fn condition<'j>(job: &'j Job, kind: &str) -> Option<&'j JobCondition> {
+    let mut conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.find(|condition| condition.type_ == kind && condition.status == "True")
 }
 
 /// Whether anything may have started on the volume, or is about to.
@@ -89,23 +152,23 @@ fn failed(plan: &mut Plan, message: String) -> Flow {
     Flow::Stop
 }
 
-fn create(
+/// The Job that the spec asks for now.
+fn wanted_job(
     context: &Context<'_>,
-    plan: &mut Plan,
     bootstrap: &Bootstrap,
     member: &Member<'_>,
     claim_uid: &str,
-) -> Flow {
+) -> Result<Job, String> {
     let observed = context.world.observed;
-    let Some(spec) = &context.desired.restore else { return Flow::Next };
-    let source = match Source::parse(spec, observed.restore.backup.as_ref(), &observed.cluster) {
-        Ok(source) => source,
-        Err(message) => return failed(plan, message),
-    };
-    let target = super::stateful_sets::target(context, member);
+    let spec = context.desired.restore.as_ref().ok_or("the spec asks for no restore")?;
+    let source = Source::parse(spec, observed.restore.backup.as_ref(), &observed.cluster)?;
+    let target = bootstrap::wanted_target(context);
     let operator_image = &observed.settings.operator_image;
     let cluster = &context.world.cluster;
-    let job = job(cluster, &member.name, claim_uid, &bootstrap.token, &target, operator_image, &source);
+    Ok(job(cluster, &member.name, claim_uid, &bootstrap.token, &target, operator_image, &source))
+}
+
+fn create(plan: &mut Plan, member: &Member<'_>, job: Job) -> Flow {
     plan.act_on_member(&member.name, Action::Create(Box::new(Object::Job(job))));
     wait(plan, member_message(member.name.as_str(), "its Job is being created"))
 }
@@ -117,25 +180,21 @@ fn delete(plan: &mut Plan, member: &Member<'_>, job: &Job, because: &'static str
 
 /// What the Job has come to.
 fn follow(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, job: &Job) -> Flow {
-    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let is = |kind: &str| {
-        let mut conditions = conditions.clone();
-        conditions.find(|condition| condition.type_ == kind && condition.status == "True")
-    };
-    if is("Complete").is_some() {
+    if is_complete(job) {
         record(context, plan, member);
         return Flow::Next;
     }
-    let Some(over) = is("Failed") else {
-        return wait(plan, member_message(member.name.as_str(), &progress(context)));
+    let job_name = job.name_any();
+    let Some(over) = condition(job, "Failed").or_else(|| condition(job, "FailureTarget")) else {
+        return wait(plan, member_message(member.name.as_str(), &progress(context, &job_name)));
     };
     let since =
         over.last_transition_time.as_ref().map(|time| context.world.observed.as_of.duration_since(time.0));
-    if job.metadata.deletion_timestamp.is_none() && since.is_none_or(|since| since >= AGAIN) {
+    if since.is_none_or(|since| since >= AGAIN) {
         plan.act_on_member(&member.name, change::delete(Kind::Job, job, "it failed, and is tried again"));
     }
     let of_job = over.message.clone().unwrap_or_default();
-    failed(plan, last_words(context).unwrap_or(of_job))
+    failed(plan, last_words(context, &job_name).unwrap_or(of_job))
 }
 
 /// From here on the volume has data, whatever becomes of the Job: nobody deletes it, and nothing else is restored onto it.
@@ -146,34 +205,46 @@ fn record(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>) {
     let value = serde_json::to_string(&issued).expect("a permit's record is plain data");
     let annotations: BTreeMap<String, String> = [(ANNOTATION_PERMIT_ISSUED.to_owned(), value)].into();
     let operations = [vec![change::unchanged(metadata)], change::annotate(metadata, &annotations)].concat();
-    let backup =
-        context.world.observed.restore.pods.iter().find_map(|pod| match of_pod(pod, RESTORE_CONTAINER)? {
-            Outcome::Restored { backup } => Some(backup.to_string()),
-            Outcome::Taken(_) | Outcome::Failed { .. } => None,
-        });
-    let from = backup.map_or("a backup".to_owned(), |backup| format!("backup {backup}"));
+    let from = restored_from(context).map_or("a backup".to_owned(), |from| {
+        let users = if from.authentication { ", in which users are in force" } else { "" };
+        format!("backup {}{users}", from.backup)
+    });
     let purpose = PatchPurpose::Restored { from };
     plan.act_on_member(&member.name, change::patch(change::target_of_keeper(keeper), operations, purpose));
 }
 
 /// What keeps the Job's pod, if anything does.
-fn progress(context: &Context<'_>) -> String {
-    let pods = &context.world.observed.restore.pods;
+fn progress(context: &Context<'_>, job: &str) -> String {
+    let pods: Vec<&Pod> =
+        context.world.observed.restore.pods.iter().filter(|pod| is_of_job(pod, job)).collect();
     let trouble = pods.iter().find_map(|pod| unschedulable(pod).or_else(|| waiting(pod, RESTORE_CONTAINER)));
-    let again = || last_words(context).map(|said| format!("an attempt failed: {said}"));
-    trouble.map(|said| shortened(&said)).or_else(again).unwrap_or_else(|| "its Job runs".to_owned())
+    let ending = pods.iter().find(|pod| pod.metadata.deletion_timestamp.is_some());
+    if let Some(trouble) = trouble {
+        return shortened(&trouble);
+    }
+    if let Some(pod) = ending {
+        return format!("the pod {} does not end; its node may be lost", pod.name_any());
+    }
+    if let Some(said) = last_words(context, job) {
+        return format!("an attempt failed: {said}");
+    }
+    if pods.is_empty() {
+        return "its Job has made no pod yet; if that lasts, the Events of the Job say why".to_owned();
+    }
+    "its Job runs".to_owned()
 }
 
 /// Why an attempt failed, in its own words or else in those of Kubernetes.
-fn last_words(context: &Context<'_>) -> Option<String> {
-    let ended = context.world.observed.restore.pods.iter().filter_map(|pod| {
+fn last_words(context: &Context<'_>, job: &str) -> Option<String> {
+    let pods = context.world.observed.restore.pods.iter().filter(|pod| is_of_job(pod, job));
+    let ended = pods.filter_map(|pod| {
         let ended = last_terminated(status_of(pod, RESTORE_CONTAINER)?)?;
         Some((pod.creation_timestamp().map(|time| time.0), pod, ended))
     });
     let (_, pod, ended) = ended.max_by_key(|(created, _, _)| *created)?;
     match of_pod(pod, RESTORE_CONTAINER) {
         Some(Outcome::Failed { message }) => Some(message),
-        Some(Outcome::Taken(_) | Outcome::Restored { .. }) => None,
+        Some(Outcome::Taken(_) | Outcome::Restored(_)) => None,
         None => Some(describe_end(ended)),
     }
 }

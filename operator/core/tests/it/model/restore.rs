@@ -1,5 +1,7 @@
 //! Jobs of the model that restore the first member: they put data and a stamp onto its volume, and nothing may have started there before.
 
+use std::collections::BTreeMap;
+
 use etcd_operator_core::api::EtcdBackup;
 use etcd_operator_core::cluster::observed::Restoring;
 use etcd_operator_core::gate::{InitialMember, Stamp};
@@ -71,7 +73,7 @@ impl Model {
         let member = MemberName::parse(&cluster, member).expect("a member's name");
         let disk = self.disks.entry(uid).or_default();
         assert!(!disk.has_log, "{member} is restored over data");
-        let stamp = Stamp::of_restored(&cluster.uid, member.as_str(), "token");
+        let stamp = Stamp::of_restored(&cluster.uid, member.as_str(), "token", BTreeMap::new());
         *disk = Disk { stamp, has_log: true, is_broken: false };
     }
 
