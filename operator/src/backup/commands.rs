@@ -113,6 +113,7 @@ async fn tidy(
         is_readable && *cluster_id == newest.cluster_id && schedule.is_some() && *schedule == newest.schedule
     };
     let of_schedule: Vec<Backup> = listed.backups.into_iter().filter(is_of_schedule).collect();
+    let of_schedule = whole(context, of_schedule).await?;
     let gone = to_delete(&of_schedule, &newest.id(), &retention, &keep.time_zone, now);
     for id in context.distortion.deleted(&of_schedule, gone) {
         (context.say)(&format!("deleting {}, which is kept no more", id.name));
@@ -120,6 +121,28 @@ async fn tidy(
         deleted.push(id.name);
     }
     Ok(())
+}
+
+/// Those whose snapshot is there, as long as it was. Others take no place from good ones, and are left to people.
+async fn whole(context: &Context, backups: Vec<Backup>) -> anyhow::Result<Vec<Backup>> {
+    let mut whole = Vec::new();
+    for backup in backups {
+        let Manifest { name, snapshot, .. } = &backup.manifest;
+        match context.store.length(&backup.manifest.id(), Part::Snapshot).await {
+            Ok(length) if length == snapshot.stored_bytes => whole.push(backup),
+            Ok(length) => {
+                (context.say)(&format!(
+                    "{name} has {length} bytes, and had {}: it is not counted",
+                    snapshot.stored_bytes
+                ));
+            }
+            Err(error) if error.is_missing => {
+                (context.say)(&format!("{name} has no snapshot: it is not counted"))
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(whole)
 }
 
 /// What is old follows from this machine's clock, and the store has one of its own: where they do not agree nothing is deleted.

@@ -1,10 +1,12 @@
 //! Backups of a real etcd of each minor, by the program as people call it: what is in them, what comes back, and what is refused.
 
+mod bench;
 mod damage;
 mod ground;
 mod keeping;
 mod proxy;
 mod s3;
+mod seeded;
 
 use crate::support::etcd::{RealEtcd, VERSIONS};
 use etcd_client::{PermissionType, WatchOptions};

@@ -63,6 +63,12 @@ impl RealEtcd {
         Self::start_with(version, tempfile::tempdir().unwrap(), Scheme::Http, &[])
     }
 
+    /// One that may hold several GiB.
+    pub(crate) fn start_large(version: &str) -> Self {
+        let quota = ["--quota-backend-bytes=8589934592".to_owned()];
+        Self::start_with(version, tempfile::tempdir().unwrap(), Scheme::Http, &quota)
+    }
+
     /// A member whose client port takes nothing but TLS, from whom the authority of these certificates knows.
     pub(crate) fn start_with_tls(version: &str) -> (Self, Access) {
         let directory = tempfile::tempdir().unwrap();

@@ -1,0 +1,93 @@
+//! How fast backups and restores are, and how much memory they take, beside etcd's own tools and `zstd` by hand in the same run. It prints
+//! a table; `ci/full --only backups` keeps it. Nothing is asserted but that all of it works.
+
+use super::ground::{Ground, client};
+use crate::support::etcd::{RealEtcd, tool_of};
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const VERSION: &str = "v3.6.16";
+const VALUE_BYTES: usize = 1 << 20;
+
+/// Sizes of databases in MiB.
+fn sizes() -> Vec<usize> {
+    let asked_for = std::env::var("BACKUP_BENCH_MIB").unwrap_or_else(|_| "100 1000 2000".to_owned());
+    asked_for.split_whitespace().map(|size| size.parse().expect("a number of MiB")).collect()
+}
+
+/// Half of each value is noise, and half of it is not.
+async fn fill(url: &str, mebibytes: usize) {
+    let mut client = client(url).await;
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    for index in 0..mebibytes {
+        let mut value = vec![b'x'; VALUE_BYTES];
+        random.fill_bytes(&mut value[..VALUE_BYTES / 2]);
+        client.put(format!("key-{index:05}"), value, None).await.unwrap();
+    }
+}
+
+/// The largest that a process has been, in MiB, and how long it took.
+fn watched(mut child: Child) -> (u64, f64) {
+    let began = Instant::now();
+    let mut most = 0;
+    loop {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
+        most = peak.unwrap_or(0).max(most);
+        if let Some(ended) = child.try_wait().unwrap() {
+            assert!(ended.success());
+            return (most >> 10, began.elapsed().as_secs_f64());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn run(program: impl AsRef<Path>, arguments: &[&str]) -> f64 {
+    let began = Instant::now();
+    let said = Command::new(program.as_ref()).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    assert!(said.unwrap().success(), "{} {arguments:?}", program.as_ref().display());
+    began.elapsed().as_secs_f64()
+}
+
+/// `etcdctl snapshot save`, `zstd`, and a copy that is on the disk; and back.
+fn by_hand(ground: &Ground, url: &str) -> (f64, f64) {
+    let path = |name: &str| ground.path(name).display().to_string();
+    let (snapshot, packed, stored) = (path("by-hand.db"), path("by-hand.zst"), path("stored.zst"));
+    let mut there = run(tool_of(VERSION, "etcdctl"), &["--endpoints", url, "snapshot", "save", &snapshot]);
+    there += run("zstd", &["-q", "-f", "-3", &snapshot, "-o", &packed]);
+    there += run("cp", &[&packed, &stored]);
+    there += run("sync", &[&stored]);
+    std::fs::remove_file(&snapshot).unwrap();
+    let mut back = run("cp", &[&stored, &packed]);
+    back += run("zstd", &["-q", "-f", "-d", &packed, "-o", &snapshot]);
+    back += run(tool_of(VERSION, "etcdutl"), &["snapshot", "restore", &snapshot, "--data-dir", &path("by-hand")]);
+    (there, back)
+}
+
+#[ignore = "a bench, for ci/full --only backups; needs zstd"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_fast_backups_and_restores_are_beside_the_same_by_hand() {
+    println!("| database | backup | by hand | ratio | memory | restore | by hand | ratio | memory |");
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for size in sizes() {
+        let ground = Ground::new(VERSION);
+        let etcd = RealEtcd::start_large(VERSION);
+        let url = etcd.endpoint().to_string();
+        fill(&url, size).await;
+        let (there_by_hand, back_by_hand) = by_hand(&ground, &url);
+        let quiet = |program: &mut Command| program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut backup = ground.program("backup", &ground.store_url());
+        let (memory, there) = watched(quiet(backup.args(["--endpoints", &url, "--no-proof"])));
+        let mut restore = ground.program("restore", &ground.store_url());
+        restore.args(["--unproved", "--initial-cluster-token", "another", "--data-dir"]).arg(ground.path("restored"));
+        let (memory_back, back) = watched(quiet(&mut restore));
+        println!(
+            "| {size} MiB | {there:.1} s | {there_by_hand:.1} s | {:.2} × | {memory} MiB | {back:.1} s | {back_by_hand:.1} s | {:.2} × | {memory_back} MiB |",
+            there / there_by_hand,
+            back / back_by_hand,
+        );
+    }
+}
