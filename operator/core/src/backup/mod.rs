@@ -7,7 +7,7 @@
 //! 5. [`inventory`]: what a store holds, and which backup is meant.
 //! 6. [`retention`]: which backups are kept.
 //! 7. [`restoring`]: how a data directory is made from one.
-//! 8. [`outcome`]: what a run leaves for whoever started it.
+//! 8. [`outcome`]: what a run leaves for whoever started it; `job`: what has become of its Job.
 //! 9. [`reasons`], `reached`, [`work`]: what both kinds of objects have in common: why something does not go on, how a pod reaches a
 //!    store, and the pod that does the work.
 //! 10. [`run`]: what is decided about an `EtcdBackup`; [`schedule`]: about an `EtcdBackupSchedule`.
@@ -16,6 +16,7 @@
 //! It reads and writes no store, and starts no process.
 
 pub mod inventory;
+pub(crate) mod job;
 pub mod layout;
 pub mod location;
 pub mod manifest;

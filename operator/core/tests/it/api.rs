@@ -97,3 +97,46 @@ fn amounts_may_be_written_as_numbers() {
         serde_json::from_value(json!({"version": "3.6.16", "storage": {"size": true}}));
     assert!(none.is_err());
 }
+
+/// What the definition's own rules say of a store; nothing if they accept it.
+fn refusal_of_store(store: &serde_json::Value) -> Option<String> {
+    let backup: EtcdBackup = serde_json::from_value(json!({
+        "apiVersion": "etcd.operators.rs/v1beta1", "kind": "EtcdBackup",
+        "metadata": { "name": "now", "namespace": "test" },
+        "spec": { "cluster": "example", "store": store },
+    }))
+    .expect("a backup");
+    kube::core::cel::validate_cel(&backup).err().map(|error| error.to_string())
+}
+
+#[test]
+fn a_store_is_exactly_one_and_says_nothing_that_could_lead_elsewhere() {
+    for fine in [
+        json!({ "s3": { "bucket": "backups" }, "credentialsSecret": "keys" }),
+        json!({ "s3": { "bucket": "b", "folder": "a/b", "endpoint": "https://minio.example.com:9000", "pathStyle": true } }),
+        json!({ "gcs": { "bucket": "backups.example.com" }, "serviceAccountName": "backups" }),
+        json!({ "azure": { "container": "backups", "endpoint": "http://azurite:10000/account" } }),
+        json!({ "volume": { "claimName": "etcd-backups", "folder": "prod" } }),
+    ] {
+        assert_eq!(refusal_of_store(&fine), None, "{fine}");
+    }
+    let exactly_one = "exactly one of s3, gcs, azure and volume";
+    let folder = "single slashes between them";
+    for (wrong, words) in [
+        (json!({}), exactly_one),
+        (json!({ "s3": { "bucket": "b" }, "volume": { "claimName": "c" } }), exactly_one),
+        (json!({ "volume": { "claimName": "c" }, "credentialsSecret": "keys" }), "a volume needs neither"),
+        (json!({ "s3": { "bucket": "b/c" } }), "without slashes"),
+        (json!({ "s3": { "bucket": "b", "folder": "/a" } }), folder),
+        (json!({ "s3": { "bucket": "b", "folder": "a/../b" } }), folder),
+        (json!({ "volume": { "claimName": "c", "folder": "a?b" } }), folder),
+        (json!({ "s3": { "bucket": "b", "endpoint": "minio:9000" } }), "begins with http:// or https://"),
+        (
+            json!({ "s3": { "bucket": "b", "endpoint": "https://key:secret@minio:9000" } }),
+            "without credentials",
+        ),
+    ] {
+        let refusal = refusal_of_store(&wrong).unwrap_or_else(|| panic!("{wrong} was accepted"));
+        assert!(refusal.contains(words), "{wrong}: {refusal}");
+    }
+}

@@ -35,7 +35,9 @@ fn watched(mut child: Child) -> (u64, f64) {
     let mut most = 0;
     loop {
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
         most = peak.unwrap_or(0).max(most);
         if let Some(ended) = child.try_wait().unwrap() {
             assert!(ended.success());
@@ -47,7 +49,8 @@ fn watched(mut child: Child) -> (u64, f64) {
 
 fn run(program: impl AsRef<Path>, arguments: &[&str]) -> f64 {
     let began = Instant::now();
-    let said = Command::new(program.as_ref()).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let said =
+        Command::new(program.as_ref()).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
     assert!(said.unwrap().success(), "{} {arguments:?}", program.as_ref().display());
     began.elapsed().as_secs_f64()
 }
@@ -63,7 +66,8 @@ fn by_hand(ground: &Ground, url: &str) -> (f64, f64) {
     std::fs::remove_file(&snapshot).unwrap();
     let mut back = run("cp", &[&stored, &packed]);
     back += run("zstd", &["-q", "-f", "-d", &packed, "-o", &snapshot]);
-    back += run(tool_of(VERSION, "etcdutl"), &["snapshot", "restore", &snapshot, "--data-dir", &path("by-hand")]);
+    back +=
+        run(tool_of(VERSION, "etcdutl"), &["snapshot", "restore", &snapshot, "--data-dir", &path("by-hand")]);
     (there, back)
 }
 
@@ -78,11 +82,14 @@ async fn how_fast_backups_and_restores_are_beside_the_same_by_hand() {
         let url = etcd.endpoint().to_string();
         fill(&url, size).await;
         let (there_by_hand, back_by_hand) = by_hand(&ground, &url);
-        let quiet = |program: &mut Command| program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let quiet =
+            |program: &mut Command| program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut backup = ground.program("backup", &ground.store_url());
         let (memory, there) = watched(quiet(backup.args(["--endpoints", &url, "--no-proof"])));
         let mut restore = ground.program("restore", &ground.store_url());
-        restore.args(["--unproved", "--initial-cluster-token", "another", "--data-dir"]).arg(ground.path("restored"));
+        restore
+            .args(["--unproved", "--initial-cluster-token", "another", "--data-dir"])
+            .arg(ground.path("restored"));
         let (memory_back, back) = watched(quiet(&mut restore));
         println!(
             "| {size} MiB | {there:.1} s | {there_by_hand:.1} s | {:.2} × | {memory} MiB | {back:.1} s | {back_by_hand:.1} s | {:.2} × | {memory_back} MiB |",

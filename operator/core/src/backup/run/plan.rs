@@ -1,22 +1,18 @@
 //! What happens next with an `EtcdBackup`, and how far it is. A Job that is there is never made again or changed; what its pods left as
 //! their last words is all that is known of what they did.
 
-use jiff::SignedDuration;
-use k8s_openapi::api::batch::v1::{Job, JobCondition};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use super::observed::Observed;
 use super::render;
 use crate::api::{BackupPhase, StoreSpec};
+use crate::backup::job;
 use crate::backup::outcome::{Outcome, Taken, of_pod};
 use crate::backup::reasons::BackupReason;
 use crate::backup::work::{NotYet, Work};
 use crate::names::{ANNOTATION_STORE, BACKUP_CONTAINER, LABEL_BACKUP_SCHEDULE};
-use crate::pods::trouble::{describe_end, last_terminated, shortened, unschedulable, waiting};
-
-/// A pod that is told to end may still say something for so long.
-const SETTLED: SignedDuration = SignedDuration::from_mins(2);
 
 /// What the operator does about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,82 +121,39 @@ fn is_own(observed: &Observed, job: &Job) -> bool {
 }
 
 fn of_job(observed: &Observed, job: &Job) -> Course {
-    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let is = |kind: &str| {
-        let mut conditions = conditions.clone();
-        conditions.find(|condition| condition.type_ == kind && condition.status == "True")
-    };
-    // The first of each pair is said as soon as it is certain; the second waits until every pod has ended, which one on a lost node never
-    // does.
-    let succeeded = is("SuccessCriteriaMet").or_else(|| is("Complete"));
-    let is_settled = |condition: &&JobCondition| {
-        let since = condition.last_transition_time.as_ref();
-        since.is_none_or(|since| observed.as_of.duration_since(since.0) >= SETTLED)
-    };
-    let failed = is("Failed").or_else(|| is("FailureTarget").filter(is_settled));
-    let is_over = succeeded.is_some() || failed.is_some();
+    let pods: Vec<&Pod> = observed.pods.iter().collect();
+    let (success, failure) = (job::success(job), job::failure(job, observed.as_of));
     // Whatever became of the Job: a backup is in the store if one of its pods said so, and only then.
-    let taken = observed.pods.iter().find_map(|pod| match of_pod(pod, BACKUP_CONTAINER)? {
+    let taken = pods.iter().find_map(|pod| match of_pod(pod, BACKUP_CONTAINER)? {
         Outcome::Taken(taken) => Some(taken),
         Outcome::Restored(_) | Outcome::Failed { .. } => None,
     });
-    if let Some(taken) = taken.filter(|_| is_over) {
+    if let Some(taken) = taken.filter(|_| success.is_some() || failure.is_some()) {
         return Course::Succeeded(taken);
     }
-    if succeeded.is_some() {
+    if success.is_some() {
         return lost();
     }
-    if let Some(failed) = failed {
-        let of_job = failed.message.clone().unwrap_or_default();
-        let message = last_failure(observed).map_or(of_job.clone(), |said| format!("{said} ({of_job})"));
+    let said = job::last_failure(&pods, BACKUP_CONTAINER);
+    if let Some(failure) = failure {
+        let of_job = failure.message.clone().unwrap_or_default();
+        let message = said.map_or(of_job.clone(), |said| format!("{said} ({of_job})"));
         return Course::Failed { reason: BackupReason::AttemptsFailed, message };
     }
-    of_pods(observed)
-}
-
-/// Of a Job that goes on.
-fn of_pods(observed: &Observed) -> Course {
-    let running = observed.pods.iter().find(|pod| phase(pod) == Some("Running"));
-    let pending_pod = observed.pods.iter().find(|pod| phase(pod) == Some("Pending"));
-    if let Some(said) = last_failure(observed) {
-        return Course::Running {
-            reason: BackupReason::TryingAgain,
-            message: format!("an attempt failed: {said}"),
-        };
+    if let Some(said) = said {
+        let message = format!("an attempt failed: {said}");
+        return Course::Running { reason: BackupReason::TryingAgain, message };
     }
-    if running.is_some() {
-        return Course::Running { reason: BackupReason::Running, message: "it is being taken".to_owned() };
-    }
-    let trouble = pending_pod.and_then(|pod| unschedulable(pod).or_else(|| waiting(pod, BACKUP_CONTAINER)));
-    let message = match trouble {
-        Some(trouble) => shortened(&trouble),
-        None if observed.pods.is_empty() => {
-            "its Job has made no pod yet; if that lasts, the Events of the Job say why".to_owned()
+    let runs = pods.iter().any(|pod| job::phase(pod) == Some("Running"));
+    match job::trouble(&pods, BACKUP_CONTAINER) {
+        None if runs => {
+            Course::Running { reason: BackupReason::Running, message: "it is being taken".to_owned() }
         }
-        None => "its pod is being started".to_owned(),
-    };
-    Course::Pending { reason: BackupReason::Starting, message }
-}
-
-fn phase(pod: &Pod) -> Option<&str> {
-    pod.status.as_ref()?.phase.as_deref()
-}
-
-/// Why the last attempt that failed did, in its own words or else in those of Kubernetes.
-fn last_failure(observed: &Observed) -> Option<String> {
-    let failed = observed.pods.iter().filter(|pod| phase(pod) == Some("Failed"));
-    let last = failed.max_by_key(|pod| pod.creation_timestamp().map(|time| time.0))?;
-    let said = match of_pod(last, BACKUP_CONTAINER) {
-        Some(Outcome::Failed { message }) => Some(message),
-        Some(Outcome::Taken(_) | Outcome::Restored(_)) | None => None,
-    };
-    let ended = || {
-        let all = last.status.as_ref()?;
-        let mut all = all.container_statuses.iter().chain(&all.init_container_statuses).flatten();
-        all.find_map(last_terminated).map(describe_end)
-    };
-    let of_pod = || last.status.as_ref()?.message.clone();
-    Some(said.or_else(of_pod).or_else(ended).unwrap_or_else(|| "its pod failed".to_owned()))
+        trouble => {
+            let message = trouble.unwrap_or_else(|| "its pod is being started".to_owned());
+            Course::Pending { reason: BackupReason::Starting, message }
+        }
+    }
 }
 
 impl Plan {

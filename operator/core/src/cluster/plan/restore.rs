@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use k8s_openapi::api::batch::v1::{Job, JobCondition};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
@@ -13,8 +13,9 @@ use super::{
     Action, Concern, Context, Flow, Hold, Kind, Object, ObjectHold, PatchPurpose, Plan, SpecHold, Wait,
     bootstrap, change,
 };
+use crate::backup::job;
 use crate::backup::outcome::{Outcome, RestoredFrom, of_pod};
-use crate::backup::restore_job::{Source, job, name_of};
+use crate::backup::restore_job::{self, Source, name_of};
 use crate::cluster::observed::IssuedPermit;
 use crate::cluster::render::fingerprint;
 use crate::cluster::world::{Bootstrap, Issued, Member};
@@ -22,7 +23,6 @@ use crate::names::{
     ANNOTATION_CLAIM_UID, ANNOTATION_FINGERPRINT, ANNOTATION_PERMIT_ISSUED, LABEL_JOB, PermitId,
     RESTORE_CONTAINER,
 };
-use crate::pods::trouble::{describe_end, last_terminated, shortened, status_of, unschedulable, waiting};
 
 /// A restore that failed is tried again after so long: stores come back, and a wrong name does not become right by asking more often.
 const AGAIN: SignedDuration = SignedDuration::from_mins(2);
@@ -79,7 +79,7 @@ pub(super) fn seed(context: &Context<'_>, plan: &mut Plan) -> Flow {
         // What it was made from is gone; it knows all that it needs.
         Err(_) => false,
     };
-    if !is_complete(live) && is_outdated() {
+    if job::success(live).is_none() && is_outdated() {
         return delete(plan, member, live, "the spec has changed");
     }
     follow(context, plan, member, live)
@@ -119,15 +119,6 @@ fn is_of_job(pod: &Pod, job: &str) -> bool {
     pod.labels().get(LABEL_JOB).is_some_and(|name| name == job)
 }
 
-fn is_complete(job: &Job) -> bool {
-    condition(job, "SuccessCriteriaMet").or_else(|| condition(job, "Complete")).is_some()
-}
-
-fn condition<'j>(job: &'j Job, kind: &str) -> Option<&'j JobCondition> {
-    let mut conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.find(|condition| condition.type_ == kind && condition.status == "True")
-}
-
 /// Whether anything may have started on the volume, or is about to.
 fn has_begun(member: &Member<'_>) -> bool {
     let is_recorded = member.facts.as_ref().is_some_and(|facts| facts.issued != Issued::Never);
@@ -165,7 +156,7 @@ fn wanted_job(
     let target = bootstrap::wanted_target(context);
     let operator_image = &observed.settings.operator_image;
     let cluster = &context.world.cluster;
-    Ok(job(cluster, &member.name, claim_uid, &bootstrap.token, &target, operator_image, &source))
+    Ok(restore_job::job(cluster, &member.name, claim_uid, &bootstrap.token, &target, operator_image, &source))
 }
 
 fn create(plan: &mut Plan, member: &Member<'_>, job: Job) -> Flow {
@@ -180,21 +171,25 @@ fn delete(plan: &mut Plan, member: &Member<'_>, job: &Job, because: &'static str
 
 /// What the Job has come to.
 fn follow(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, job: &Job) -> Flow {
-    if is_complete(job) {
+    if job::success(job).is_some() {
         record(context, plan, member);
         return Flow::Next;
     }
-    let job_name = job.name_any();
-    let Some(over) = condition(job, "Failed").or_else(|| condition(job, "FailureTarget")) else {
-        return wait(plan, member_message(member.name.as_str(), &progress(context, &job_name)));
+    let observed = context.world.observed;
+    let pods: Vec<&Pod> =
+        observed.restore.pods.iter().filter(|pod| is_of_job(pod, &job.name_any())).collect();
+    let said = job::last_failure(&pods, RESTORE_CONTAINER);
+    let Some(over) = job::failure(job, observed.as_of) else {
+        let again = said.map(|said| format!("an attempt failed: {said}"));
+        let message = again.or_else(|| job::trouble(&pods, RESTORE_CONTAINER));
+        let message = message.unwrap_or_else(|| "its Job runs".to_owned());
+        return wait(plan, member_message(member.name.as_str(), &message));
     };
-    let since =
-        over.last_transition_time.as_ref().map(|time| context.world.observed.as_of.duration_since(time.0));
+    let since = over.last_transition_time.as_ref().map(|time| observed.as_of.duration_since(time.0));
     if since.is_none_or(|since| since >= AGAIN) {
         plan.act_on_member(&member.name, change::delete(Kind::Job, job, "it failed, and is tried again"));
     }
-    let of_job = over.message.clone().unwrap_or_default();
-    failed(plan, last_words(context, &job_name).unwrap_or(of_job))
+    failed(plan, said.or_else(|| over.message.clone()).unwrap_or_default())
 }
 
 /// From here on the volume has data, whatever becomes of the Job: nobody deletes it, and nothing else is restored onto it.
@@ -211,40 +206,4 @@ fn record(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>) {
     });
     let purpose = PatchPurpose::Restored { from };
     plan.act_on_member(&member.name, change::patch(change::target_of_keeper(keeper), operations, purpose));
-}
-
-/// What keeps the Job's pod, if anything does.
-fn progress(context: &Context<'_>, job: &str) -> String {
-    let pods: Vec<&Pod> =
-        context.world.observed.restore.pods.iter().filter(|pod| is_of_job(pod, job)).collect();
-    let trouble = pods.iter().find_map(|pod| unschedulable(pod).or_else(|| waiting(pod, RESTORE_CONTAINER)));
-    let ending = pods.iter().find(|pod| pod.metadata.deletion_timestamp.is_some());
-    if let Some(trouble) = trouble {
-        return shortened(&trouble);
-    }
-    if let Some(pod) = ending {
-        return format!("the pod {} does not end; its node may be lost", pod.name_any());
-    }
-    if let Some(said) = last_words(context, job) {
-        return format!("an attempt failed: {said}");
-    }
-    if pods.is_empty() {
-        return "its Job has made no pod yet; if that lasts, the Events of the Job say why".to_owned();
-    }
-    "its Job runs".to_owned()
-}
-
-/// Why an attempt failed, in its own words or else in those of Kubernetes.
-fn last_words(context: &Context<'_>, job: &str) -> Option<String> {
-    let pods = context.world.observed.restore.pods.iter().filter(|pod| is_of_job(pod, job));
-    let ended = pods.filter_map(|pod| {
-        let ended = last_terminated(status_of(pod, RESTORE_CONTAINER)?)?;
-        Some((pod.creation_timestamp().map(|time| time.0), pod, ended))
-    });
-    let (_, pod, ended) = ended.max_by_key(|(created, _, _)| *created)?;
-    match of_pod(pod, RESTORE_CONTAINER) {
-        Some(Outcome::Failed { message }) => Some(message),
-        Some(Outcome::Taken(_) | Outcome::Restored(_)) => None,
-        None => Some(describe_end(ended)),
-    }
 }
