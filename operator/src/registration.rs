@@ -3,10 +3,11 @@
 //! Each CustomResourceDefinition carries a schema generation. A newer one in the cluster was written by a newer
 //! operator and is left alone: a downgrade would drop fields that are already in use.
 
+use crate::telemetry::chain;
 use etcd_operator_core::api::{EtcdBackup, EtcdBackupSchedule, EtcdCluster};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, Patch, PatchParams};
-use kube::{Client, CustomResourceExt as _, ResourceExt};
+use kube::{Client, CustomResourceExt as _, Resource as _, ResourceExt};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -42,6 +43,14 @@ pub enum RegistrationError {
     },
 }
 
+impl RegistrationError {
+    /// Whether the right to it lacks.
+    fn is_forbidden(&self) -> bool {
+        let (RegistrationError::Read { source, .. } | RegistrationError::Write { source, .. }) = self;
+        matches!(source, kube::Error::Api(status) if status.is_forbidden())
+    }
+}
+
 /// What was found in the cluster, and hence what is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -61,12 +70,27 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
     definitions
 }
 
-/// Writes each definition unless the cluster has it or a newer one, and waits until all are served.
+/// Writes each definition unless the cluster has it or a newer one, and waits until all are served. One that this operator may not register,
+/// because it was installed by the manifest of an earlier one, is left out: clusters must not wait for the kinds beside theirs.
+///
+/// # Errors
+/// The API server failed; or it refuses the definition of clusters.
 pub async fn register(client: Client) -> Result<(), RegistrationError> {
     let api: Api<CustomResourceDefinition> = Api::all(client);
     for definition in definitions() {
-        write(&api, &definition).await?;
-        wait_until_established(&api, &definition.name_any()).await?;
+        let is_of_clusters = definition.spec.names.kind == EtcdCluster::kind(&());
+        match write(&api, &definition).await {
+            Err(error) if error.is_forbidden() && !is_of_clusters => {
+                let name = definition.name_any();
+                tracing::warn!(
+                    name,
+                    error = chain(&error),
+                    "not registered: apply the manifest of this version"
+                );
+            }
+            Err(error) => return Err(error),
+            Ok(()) => wait_until_established(&api, &definition.name_any()).await?,
+        }
     }
     Ok(())
 }

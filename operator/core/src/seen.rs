@@ -83,6 +83,15 @@ pub enum Whose {
     Labelled(OwnKind, &'static str),
 }
 
+impl Whose {
+    /// The kind whose they are.
+    pub fn kind(self) -> OwnKind {
+        match self {
+            Whose::Own(kind) | Whose::Labelled(kind, _) => kind,
+        }
+    }
+}
+
 /// A watched object by its key in Kubernetes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ObjectName {
@@ -166,7 +175,10 @@ impl Seen {
                 let failures = self.failures.entry(kind).or_default();
                 *failures += 1;
                 let counts = failures.is_multiple_of(FAILURES_THAT_COUNT);
-                self.objects.values().filter(|_| counts).map(|(_, of)| of.clone()).collect()
+                // A kind that cannot be watched, as where rights to it lack, says nothing about objects of others.
+                let concerned = kind.whose().kind();
+                let of = self.objects.values().map(|(_, of)| of).filter(|of| counts && of.kind == concerned);
+                of.cloned().collect()
             }
         }
     }
@@ -300,6 +312,14 @@ mod tests {
         assert_eq!((fail(&mut seen), fail(&mut seen)), ([].into(), [].into()));
         seen.tell(is("a", "1", "c"));
         assert_eq!(fail(&mut seen), [].into(), "it had told something");
+    }
+
+    #[test]
+    fn a_kind_that_cannot_be_watched_makes_nobody_look_at_objects_of_others() {
+        let mut seen = Seen::default();
+        seen.tell(is("a", "1", "c"));
+        let told: Vec<_> = (0..9).map(|_| seen.tell(Told::Failed(WatchedKind::CronJob))).collect();
+        assert_eq!(told, vec![BTreeSet::new(); 9]);
     }
 
     #[test]

@@ -5,9 +5,12 @@ use etcd_operator::registration::{SCHEMA_GENERATION, definitions, register};
 use etcd_operator_core::api::EtcdCluster;
 use etcd_operator_core::cluster::desired::Desired;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, ListParams, PostParams};
+use kube::client::Body;
 use kube::{Client, ResourceExt};
+use sandbox::apiserver::ApiServer;
 use serde_json::{Value, json};
+use tower::BoxError;
 
 const NAME: &str = "etcdclusters.etcd.operators.rs";
 
@@ -33,6 +36,37 @@ async fn a_definition_of_a_newer_operator_stays_as_it_is() {
     let live = api.get(NAME).await.unwrap();
     assert_eq!(live.annotations()[SCHEMA_GENERATION], "99");
     assert_eq!(live.spec.names.short_names, Some(vec!["newer".to_owned()]));
+}
+
+/// A client of an operator that was installed by the manifest of an earlier one: it may register no kinds but that.
+fn with_the_rights_of(allowed: &'static str, server: &ApiServer) -> Client {
+    let client = server.client();
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let client = client.clone();
+        async move {
+            let is_allowed = request.uri().path().contains(allowed);
+            if is_allowed {
+                return client.send(request).await.map_err(BoxError::from);
+            }
+            let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden",
+                "message": "forbidden", "code": 403 });
+            let answer = http::Response::builder().status(403).header("content-type", "application/json");
+            Ok(answer.body(Body::from(status.to_string().into_bytes()))?)
+        }
+    });
+    Client::new(service, "default")
+}
+
+#[tokio::test]
+async fn clusters_do_not_wait_for_kinds_that_an_earlier_manifest_gives_no_right_to() {
+    let server = api_server();
+    register(with_the_rights_of("etcdclusters", &server)).await.unwrap();
+    let api: Api<CustomResourceDefinition> = Api::all(server.client());
+    let names: Vec<String> =
+        api.list(&ListParams::default()).await.unwrap().iter().map(ResourceExt::name_any).collect();
+    assert_eq!(names, [NAME]);
+    let error = register(with_the_rights_of("etcdbackups", &server)).await.unwrap_err();
+    assert!(error.to_string().contains(NAME), "clusters are what it is there for: {error}");
 }
 
 #[tokio::test]
