@@ -57,7 +57,7 @@ enum Broken {
     Stream(io::Error),
 }
 
-/// Writes a backup's snapshot to a file, as etcd sent it.
+/// Writes a backup's snapshot to a file, as etcd sent it. The file is only read by what comes next, and need not outlast the machine.
 pub async fn fetch(store: &Store, manifest: &Manifest, file: &Path) -> Result<(), FetchError> {
     let id = manifest.id();
     let failed = |source| FetchError::File { path: file.display().to_string(), source };
@@ -115,7 +115,6 @@ fn unpack(mut chunks: mpsc::Receiver<Bytes>, target: File) -> Result<Arrived, Br
         return Err(broken(decoder.into_inner(), error));
     }
     let output = decoder.into_inner();
-    output.file.sync_all().map_err(Broken::File)?;
     let snapshot = output.trailer.finish().map(|whole| (whole.bytes, whole.database_sha256));
     Ok(Arrived { stored_bytes, stored_sha256: hexadecimal(&hasher.finalize()), snapshot })
 }

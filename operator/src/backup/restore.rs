@@ -21,6 +21,8 @@ use thiserror::Error;
 
 /// Beside the data directory of an `EtcdCluster`'s member ([`etcd_operator_core::names::STAMP_PATH`]).
 const STAMP_FILE: &str = "member.json";
+/// The database in a data directory.
+const DATABASE: &str = "member/snap/db";
 /// The start gate's lock of the volume ([`etcd_operator_core::names::LOCK_PATH`]).
 const LOCK_FILE: &str = "lock";
 /// What the stamp of a member that was restored has besides.
@@ -195,6 +197,8 @@ pub async fn restore(
             // Before the data: where there is data, it is known whose it is.
             write_durably(&place.stamp_path(), &stamp).map_err(RestoreError::Stamp)?;
         }
+        // What is looked for under its name must be there after a power failure, whatever etcdutl has left to the system.
+        File::open(made.join(DATABASE)).and_then(|database| database.sync_all()).map_err(failed)?;
         std::fs::rename(&made, place.data).map_err(failed)?;
         File::open(&folder).and_then(|folder| folder.sync_all()).map_err(failed)
     };

@@ -7,20 +7,25 @@ mod upload;
 pub use open::{Options, open};
 pub use upload::{PART_BYTES, Upload};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use etcd_operator_core::backup::inventory::Inventory;
 use etcd_operator_core::backup::layout::{BackupId, Part};
 use etcd_operator_core::backup::location::{Location, readable};
 use etcd_operator_core::backup::manifest::{self, Document, NoDocument};
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use thiserror::Error;
+use tokio::io::AsyncReadExt as _;
+
+/// How much of a file is read at once.
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// The store did not do what it was asked for.
 #[derive(Debug, Error)]
@@ -88,6 +93,15 @@ pub struct Store {
     folder: String,
     objects: Arc<dyn ObjectStore>,
     parts: Parts,
+}
+
+/// The bytes of a file from where it stands.
+fn chunks(file: tokio::fs::File) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    stream::try_unfold(file, async |mut file| {
+        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+        let read = file.read_buf(&mut chunk).await?;
+        Ok((read > 0).then(|| (chunk.freeze(), file)))
+    })
 }
 
 impl Store {
@@ -175,9 +189,22 @@ impl Store {
         let found =
             self.objects.get(&self.at(&path)).await.map_err(self.failed(|| format!("read {path}")))?;
         let store = self.clone();
-        let bytes =
-            found.into_stream().map(move |bytes| bytes.map_err(store.failed(|| format!("read {path}"))));
-        Ok(bytes.boxed())
+        match found.payload {
+            // The library's own stream of a file comes in chunks so small that waiting for each takes most of the time.
+            GetResultPayload::File(file, _) => Ok(chunks(tokio::fs::File::from_std(file))
+                .map(move |bytes| {
+                    bytes.map_err(|error| StoreError {
+                        store: store.location.to_string(),
+                        what: format!("read {path}"),
+                        answer: error.to_string(),
+                        is_missing: false,
+                    })
+                })
+                .boxed()),
+            GetResultPayload::Stream(bytes) => {
+                Ok(bytes.map(move |bytes| bytes.map_err(store.failed(|| format!("read {path}")))).boxed())
+            }
+        }
     }
 
     /// Deletes an object. One that is not there is deleted.
