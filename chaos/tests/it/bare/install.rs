@@ -8,7 +8,11 @@ use super::place::{PATIENCE, Place, kubectl};
 
 const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../operator/deploy/install.yaml");
 /// What the operator registers itself, and leaves to the objects of its users.
-const DEFINITION: &str = "customresourcedefinition.apiextensions.k8s.io/etcdclusters.etcd.operators.rs";
+const DEFINITIONS: [&str; 3] = [
+    "customresourcedefinition.apiextensions.k8s.io/etcdclusters.etcd.operators.rs",
+    "customresourcedefinition.apiextensions.k8s.io/etcdbackups.etcd.operators.rs",
+    "customresourcedefinition.apiextensions.k8s.io/etcdbackupschedules.etcd.operators.rs",
+];
 
 /// Applies the manifest and waits for both replicas.
 pub(super) fn install(kubeconfig: &Path) {
@@ -31,7 +35,7 @@ fn objects(kubeconfig: &Path) -> BTreeSet<String> {
 
 #[test]
 #[ignore = "needs containerd, runc and the builds of `ci/images bare`; `ci/test bare` runs it"]
-fn one_file_installs_two_replicas_on_real_kubernetes_and_deleting_it_leaves_only_the_resource_type() {
+fn one_file_installs_two_replicas_on_real_kubernetes_and_deleting_it_leaves_only_the_resource_types() {
     let place = Place::new("install");
     let kubeconfig = place.up();
     let before = objects(&kubeconfig);
@@ -48,10 +52,13 @@ fn one_file_installs_two_replicas_on_real_kubernetes_and_deleting_it_leaves_only
     let holder =
         ["-n", "etcd-operator-system", "get", "lease", "-o", "jsonpath={.items[*].spec.holderIdentity}"];
     assert_ne!(kubectl(&kubeconfig, &holder), "", "one of them leads");
-    kubectl(&kubeconfig, &["wait", DEFINITION, "--for=condition=Established", "--timeout=60s"]);
+    for definition in DEFINITIONS {
+        kubectl(&kubeconfig, &["wait", "--for=create", definition, "--timeout=60s"]);
+        kubectl(&kubeconfig, &["wait", definition, "--for=condition=Established", "--timeout=60s"]);
+    }
 
     kubectl(&kubeconfig, &["delete", "-f", MANIFEST, "--timeout=120s"]);
-    kubectl(&kubeconfig, &["delete", DEFINITION, "--timeout=60s"]);
+    kubectl(&kubeconfig, &[&["delete"][..], &DEFINITIONS, &["--timeout=60s"]].concat());
     // What belonged to a deleted object is collected a moment later.
     let start = Instant::now();
     let differing = || objects(&kubeconfig).symmetric_difference(&before).cloned().collect::<Vec<_>>();
