@@ -106,19 +106,14 @@ impl Verbs for BackupVerbs {
         let mut read: Vec<_> = identify(WatchedKind::EtcdBackup, &backup.metadata).into_iter().collect();
         read.extend(observed.job.iter().filter_map(|job| identify(WatchedKind::Job, &job.metadata)));
         let after = match &plan.course {
+            // What could not be written is found again: nothing is lost by a status that came too late.
+            Course::Succeeded(_) | Course::Failed { .. } if written == Written::No => Some(WHILE_RUNNING),
             Course::Over | Course::Succeeded(_) | Course::Failed { .. } => None,
             Course::Running { .. } => Some(WHILE_RUNNING),
             Course::Pending { .. } if observed.job.is_some() || plan.action.is_some() => Some(WHILE_RUNNING),
             Course::Pending { .. } => Some(WHILE_WAITING),
         };
-        let wakes =
-            if plan.is_over() && plan.course != Course::Over { dependants(key, backup) } else { Vec::new() };
-        // What could not be written is found again: nothing is lost by a status that came too late.
-        let after = if written == Written::No && plan.is_over() && plan.course != Course::Over {
-            Some(WHILE_RUNNING)
-        } else {
-            after
-        };
+        let wakes = if plan.is_just_over() { dependants(key, backup) } else { Vec::new() };
         Ok(Next::Look { after, vigil: None, read, is_slow: false, wakes })
     }
 

@@ -157,11 +157,11 @@ fn of_job(observed: &Observed, job: &Job) -> Course {
 }
 
 impl Plan {
-    /// Whether nothing more happens by itself.
-    pub fn is_over(&self) -> bool {
+    /// Whether it came to its end in this look.
+    pub fn is_just_over(&self) -> bool {
         match &self.course {
-            Course::Over | Course::Succeeded(_) | Course::Failed { .. } => true,
-            Course::Pending { .. } | Course::Running { .. } => false,
+            Course::Succeeded(_) | Course::Failed { .. } => true,
+            Course::Over | Course::Pending { .. } | Course::Running { .. } => false,
         }
     }
 

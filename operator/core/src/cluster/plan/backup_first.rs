@@ -6,9 +6,7 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
-use super::{
-    Action, Concern, Context, Flow, Hold, Object, Plan, SpecHold, Wait, restart, rollout, safety, versions,
-};
+use super::{Action, Concern, Context, Flow, Hold, Object, Plan, SpecHold, Wait, rollout, versions};
 use crate::api::{BackupPhase, EtcdBackup, EtcdBackupSpec};
 use crate::cluster::desired::Course;
 use crate::cluster::observed::Backups;
@@ -118,17 +116,10 @@ pub(super) fn take(context: &Context<'_>, plan: &mut Plan) -> Flow {
 
 /// Why no member could be changed even if there was a backup.
 fn reason_to_wait(context: &Context<'_>) -> Option<String> {
-    let unhealthy = safety::unhealthy_voters(context);
-    let names: Vec<&str> = unhealthy.iter().map(crate::names::MemberName::as_str).collect();
     if context.world.list.is_none() {
-        Some("no quorum answers".to_owned())
-    } else if !names.is_empty() {
-        Some(format!("not healthy: {}", names.join(", ")))
-    } else if context.world.listed().count() != context.desired.size {
-        Some("members are being added or removed".to_owned())
-    } else {
-        restart::reason_for_all_to_wait(context).or_else(|| versions::disagreement(context))
+        return Some("no quorum answers".to_owned());
     }
+    versions::ill_health(context).or_else(|| versions::unrest(context))
 }
 
 /// What the backup itself says, unless it goes well.

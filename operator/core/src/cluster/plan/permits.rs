@@ -150,7 +150,8 @@ pub(super) fn borne_permit(pod: &Pod) -> Option<PermitId> {
     serde_json::from_str::<Permit>(annotation).ok().map(|permit| permit.id)
 }
 
-fn annotation(issued: &IssuedPermit) -> BTreeMap<String, String> {
+/// A permit's record, as it stands on what keeps the member.
+pub(super) fn annotation(issued: &IssuedPermit) -> BTreeMap<String, String> {
     let value = serde_json::to_string(issued).expect("a permit's record is plain data");
     [(ANNOTATION_PERMIT_ISSUED.to_owned(), value)].into()
 }

@@ -2,8 +2,6 @@
 //! afterwards, as to any cluster that grows. That the volume has been restored is recorded with it before its StatefulSet is made, so that from then on it
 //! counts as one with data. Never runs once the cluster has formed.
 
-use std::collections::BTreeMap;
-
 use jiff::SignedDuration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -11,7 +9,7 @@ use kube::ResourceExt;
 
 use super::{
     Action, Concern, Context, Flow, Hold, Kind, Object, ObjectHold, PatchPurpose, Plan, SpecHold, Wait,
-    bootstrap, change,
+    bootstrap, change, permits,
 };
 use crate::backup::job;
 use crate::backup::outcome::{Outcome, RestoredFrom, of_pod};
@@ -19,10 +17,7 @@ use crate::backup::restore_job::{self, Source, name_of};
 use crate::cluster::observed::IssuedPermit;
 use crate::cluster::render::fingerprint;
 use crate::cluster::world::{Bootstrap, Issued, Member};
-use crate::names::{
-    ANNOTATION_CLAIM_UID, ANNOTATION_FINGERPRINT, ANNOTATION_PERMIT_ISSUED, LABEL_JOB, PermitId,
-    RESTORE_CONTAINER,
-};
+use crate::names::{ANNOTATION_CLAIM_UID, ANNOTATION_FINGERPRINT, LABEL_JOB, PermitId, RESTORE_CONTAINER};
 
 /// A restore that failed is tried again after so long: stores come back, and a wrong name does not become right by asking more often.
 const AGAIN: SignedDuration = SignedDuration::from_mins(2);
@@ -197,8 +192,7 @@ fn record(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>) {
     let Some(keeper) = member.live_keeper() else { return };
     let metadata = keeper.metadata();
     let issued = IssuedPermit { id: PermitId(RESTORED.to_owned()), pod_uid: String::new(), spent: true };
-    let value = serde_json::to_string(&issued).expect("a permit's record is plain data");
-    let annotations: BTreeMap<String, String> = [(ANNOTATION_PERMIT_ISSUED.to_owned(), value)].into();
+    let annotations = permits::annotation(&issued);
     let operations = [vec![change::unchanged(metadata)], change::annotate(metadata, &annotations)].concat();
     let from = restored_from(context).map_or("a backup".to_owned(), |from| {
         let users = if from.authentication { ", in which users are in force" } else { "" };

@@ -234,26 +234,31 @@ fn write_snapshots(context: &Context<'_>, plan: &mut Plan, line: Line, under_way
 }
 
 fn enable(context: &Context<'_>, plan: &mut Plan, line: Line) -> Flow {
-    let unhealthy = safety::unhealthy_voters(context);
-    let names: Vec<&str> = unhealthy.iter().map(crate::names::MemberName::as_str).collect();
     let counts_as_next = |member: &Member<'_>| {
         let present = member.etcd().and_then(|etcd| etcd.storage_line);
         present.is_none_or(|present| present.minor == line.minor + 1)
     };
-    let reason = if !names.is_empty() {
-        Some(format!("not healthy: {}", names.join(", ")))
-    } else if !context.world.voters().all(counts_as_next) {
-        Some(UNDECIDED.to_owned())
-    } else if context.world.listed().count() != context.desired.size {
-        Some("members are being added or removed".to_owned())
-    } else {
-        restart::reason_for_all_to_wait(context).or_else(|| disagreement(context))
-    };
-    match reason {
+    let undecided = || (!context.world.voters().all(counts_as_next)).then(|| UNDECIDED.to_owned());
+    match ill_health(context).or_else(undecided).or_else(|| unrest(context)) {
         Some(message) => plan.wait(Wait::Downgrade { message }),
         None => plan.act(Concern::Version, Action::Downgrade(DowngradeRequest::Enable(line))),
     }
     Flow::Stop
+}
+
+/// Which voters are not healthy, if any: nothing that is about all versions begins then.
+pub(super) fn ill_health(context: &Context<'_>) -> Option<String> {
+    let unhealthy = safety::unhealthy_voters(context);
+    let names: Vec<&str> = unhealthy.iter().map(crate::names::MemberName::as_str).collect();
+    (!names.is_empty()).then(|| format!("not healthy: {}", names.join(", ")))
+}
+
+/// What else is still going on among healthy members that the first change of a version has to wait for.
+pub(super) fn unrest(context: &Context<'_>) -> Option<String> {
+    if context.world.listed().count() != context.desired.size {
+        return Some("members are being added or removed".to_owned());
+    }
+    restart::reason_for_all_to_wait(context).or_else(|| disagreement(context))
 }
 
 fn cancel(plan: &mut Plan) -> Flow {
