@@ -1,6 +1,8 @@
 //! Command line of the binary: names, help and defaults. It reads nothing but arguments and environment.
 
-use crate::backup::args::{BackupArguments, ListArguments, RestoreArguments, VerifyArguments, parse_limit};
+use crate::backup::args::{
+    BackupArguments, DeleteArguments, ListArguments, RestoreArguments, VerifyArguments, parse_limit,
+};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -64,6 +66,8 @@ pub enum Command {
     List(ListArguments),
     /// Prove a backup: restore it into an etcd of its own, and compare with what the cluster had
     Verify(VerifyArguments),
+    /// Delete a backup from a store
+    Delete(DeleteArguments),
     /// Restore a backup: make the data directory of a new cluster's member
     Restore(RestoreArguments),
     /// Print the names of the deliberately wrong operators that this build can be; fails in a build that has none.

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Manifest { namespace, image } => etcd_operator::manifest::print_install(namespace, image),
         Command::Backup(arguments) => commands::backup(&arguments),
         Command::List(arguments) => commands::list_backups(&arguments),
+        Command::Delete(arguments) => commands::delete(&arguments),
         Command::Verify(arguments) => commands::verify(&arguments),
         Command::Restore(arguments) => commands::restore_backup(&arguments),
         Command::Mutants => etcd_operator::run::print_mutants(),

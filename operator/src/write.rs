@@ -3,9 +3,9 @@
 
 use crate::lease::Leadership;
 use crate::telemetry::chain;
-use etcd_operator_core::cluster::plan::SetbackKind;
+use etcd_operator_core::cluster::plan::{PatchOperation, SetbackKind};
 use etcd_operator_core::names::FIELD_MANAGER;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::{NamespaceResourceScope, Status};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -60,6 +60,13 @@ impl WriteError {
             WriteError::LeaseTooShort { .. } => SetbackKind::NotOurs,
         }
     }
+
+    /// Whether the namespace is being deleted, and nothing new may be made in it.
+    pub fn is_of_ending_namespace(&self) -> bool {
+        let WriteError::Refused { message: _, source: kube::Error::Api(status) } = self else { return false };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+    }
 }
 
 /// Whether the Lease is held for longer than a call may take.
@@ -88,6 +95,41 @@ where
     let parameters = PostParams { field_manager: manager(), ..PostParams::default() };
     let written = api.create(&parameters, object).await;
     outcome(&format!("{} {}", K::kind(&()), object.name_any()), written)
+}
+
+/// Deletes the object of this name and UID, and what it owns after it.
+///
+/// # Errors
+/// Why it was not deleted.
+pub async fn delete<K>(client: &Client, namespace: &str, name: &str, uid: &str) -> Result<(), WriteError>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+    outcome(&format!("{} {name}", K::kind(&())), api.delete(name, &parameters).await)
+}
+
+/// Changes single fields of an object.
+///
+/// # Errors
+/// Why it was not changed.
+pub async fn patch<K>(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    operations: &[PatchOperation],
+) -> Result<(), WriteError>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    let value = serde_json::to_value(operations).map_err(WriteError::Request)?;
+    let operations = serde_json::from_value(value).map_err(WriteError::Request)?;
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let parameters = PatchParams { field_manager: manager(), ..PatchParams::default() };
+    let patched = api.patch(name, &parameters, &Patch::Json::<()>(operations)).await;
+    outcome(&format!("{} {name}", K::kind(&())), patched)
 }
 
 /// Who writes, for the record that Kubernetes keeps.

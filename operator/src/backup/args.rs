@@ -1,19 +1,21 @@
 //! Command line of what is done with backups: names, help and defaults. It reads nothing but arguments, environment and the files that
 //! they name.
 
+use super::keys::Keys;
 use super::store::Options;
 use super::tools::Tools;
 use crate::etcd::{Access, Identity, Pem, Secret, User};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{ArgGroup, Args, ValueEnum};
 use etcd_operator_core::backup::inventory::Wanted;
 use etcd_operator_core::backup::location::Location;
 use etcd_operator_core::backup::name::BackupName;
 use etcd_operator_core::backup::restoring::REVISION_BUMP;
 use etcd_operator_core::backup::retention::{Retention, time_zone};
-use etcd_operator_core::names::{ClusterId, Endpoint, Scheme};
+use etcd_operator_core::names::{ClusterId, ENCRYPTION_KEY_VARIABLE, Endpoint, Scheme};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use std::env::VarError;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,9 +39,28 @@ pub struct StoreArguments {
     /// Certificates, as PEM, of the authorities that the store is trusted by, in addition to the machine's
     #[arg(long, env = "BACKUP_STORE_AUTHORITY", value_name = "FILE")]
     pub store_authority: Option<PathBuf>,
+    /// Keys that snapshots are encrypted with: a file with secret keys of age, one in a line, as age-keygen writes it. A backup is
+    /// encrypted for the first; each opens the backups that were encrypted for it. The same text may stand in the environment, as
+    /// BACKUP_ENCRYPTION_KEY. Whoever loses the keys loses the backups
+    #[arg(long, value_name = "FILE")]
+    pub encryption_key: Option<PathBuf>,
 }
 
 impl StoreArguments {
+    /// The keys, from the file or else from the environment.
+    pub fn keys(&self) -> anyhow::Result<Keys> {
+        if let Some(file) = &self.encryption_key {
+            let place = file.display().to_string();
+            let text = String::from_utf8(read_file(file)?).with_context(|| format!("{place} is no text"))?;
+            return Ok(Keys::parse(&text, &place)?);
+        }
+        match std::env::var(ENCRYPTION_KEY_VARIABLE) {
+            Ok(text) => Ok(Keys::parse(&text, ENCRYPTION_KEY_VARIABLE)?),
+            Err(VarError::NotPresent) => Ok(Keys::default()),
+            Err(VarError::NotUnicode(_)) => bail!("{ENCRYPTION_KEY_VARIABLE} is no text"),
+        }
+    }
+
     /// The options, with the files read.
     pub fn options(&self) -> anyhow::Result<Options> {
         Ok(Options {
@@ -260,6 +281,27 @@ pub struct VerifyArguments {
     /// How it is restored
     #[command(flatten)]
     pub proof: ProofArguments,
+}
+
+/// Delete a backup.
+#[derive(Debug, Clone, Args)]
+#[command(group = ArgGroup::new("whose").args(["backup", "run"]).multiple(true).required(true))]
+pub struct DeleteArguments {
+    /// The store
+    #[command(flatten)]
+    pub store: StoreArguments,
+    /// The backup of this name, proved or not
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    pub backup: Option<BackupName>,
+    /// etcd's ID of the cluster that it is of, in hexadecimal; needed where a store has backups of several
+    #[arg(long, value_name = "ID", value_parser = parse_cluster, requires = "backup")]
+    pub cluster: Option<ClusterId>,
+    /// All that attempts of this work have stored. What is not there any more is no error then
+    #[arg(long, value_name = "ID", hide = true)]
+    pub run: Option<String>,
+    /// Also write what came of it to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub result: Option<PathBuf>,
 }
 
 /// Restore a backup.

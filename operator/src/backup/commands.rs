@@ -1,10 +1,10 @@
-//! The four commands: each opens the store, does one thing, and says what came of it. What they print to standard output is their result;
+//! The five commands: each opens the store, does one thing, and says what came of it. What they print to standard output is their result;
 //! all else goes to standard error.
 
 use super::Context;
 use super::args::{
-    BackupArguments, KeepArguments, ListArguments, Output, ProofArguments, RestoreArguments, StoreArguments,
-    VerifyArguments, WhichArguments,
+    BackupArguments, DeleteArguments, KeepArguments, ListArguments, Output, ProofArguments, RestoreArguments,
+    StoreArguments, VerifyArguments, WhichArguments,
 };
 use super::list::{Listed, json, list, table};
 use super::prove::{Proved, prove};
@@ -16,7 +16,8 @@ use crate::distortion::Distortion;
 use crate::etcd::{Connector, User};
 use crate::process::{install_tls_provider, told_to_end};
 use anyhow::{Context as _, bail, ensure};
-use etcd_operator_core::backup::inventory::{Backup, CLOCK_DIFFERENCE, find};
+use etcd_operator_core::backup::encryption::{Recipient, check_opens};
+use etcd_operator_core::backup::inventory::{Backup, CLOCK_DIFFERENCE, Inventory, Wanted, find};
 use etcd_operator_core::backup::layout::{BackupId, Part};
 use etcd_operator_core::backup::manifest::{Manifest, Proof};
 use etcd_operator_core::backup::name::BackupName;
@@ -91,7 +92,8 @@ async fn take_and_prove(
     bail!("no snapshot could be compared with the cluster in {ATTEMPTS} attempts");
 }
 
-/// Deletes the backups of the same schedule and cluster that are kept no more. One that cannot be read is not touched.
+/// Deletes the backups of the same schedule and cluster that are kept no more. One that cannot be read, or that no key opens, is not touched
+/// and takes no place.
 async fn tidy(
     context: &Context,
     keep: &KeepArguments,
@@ -113,6 +115,10 @@ async fn tidy(
         is_readable && *cluster_id == newest.cluster_id && schedule.is_some() && *schedule == newest.schedule
     };
     let of_schedule: Vec<Backup> = listed.backups.into_iter().filter(is_of_schedule).collect();
+    let held = context.keys.recipients();
+    let (of_schedule, locked): (Vec<Backup>, Vec<Backup>) = of_schedule
+        .into_iter()
+        .partition(|backup| check_opens(backup.manifest.encrypted_for.as_ref(), &held).is_ok());
     let of_schedule = whole(context, of_schedule).await?;
     let gone = to_delete(&of_schedule, &newest.id(), &retention, &keep.time_zone, now);
     for id in context.distortion.deleted(&of_schedule, gone) {
@@ -120,7 +126,20 @@ async fn tidy(
         remove(context, &id).await?;
         deleted.push(id.name);
     }
+    ensure!(locked.is_empty(), "{}", left_locked(&locked));
     Ok(())
+}
+
+/// That whoever has lost a key learns it while the backups are still there.
+fn left_locked(locked: &[Backup]) -> String {
+    let keys: BTreeSet<&Recipient> =
+        locked.iter().filter_map(|backup| backup.manifest.encrypted_for.as_ref()).collect();
+    let keys: Vec<String> = keys.into_iter().map(ToString::to_string).collect();
+    format!(
+        "{} of them are encrypted for {}, whose key is not given, and stay until it is",
+        locked.len(),
+        keys.join(", ")
+    )
 }
 
 /// Those whose snapshot is there, as long as it was. Others take no place from good ones, and are left to people.
@@ -233,6 +252,55 @@ pub fn verify(arguments: &VerifyArguments) -> anyhow::Result<()> {
     })
 }
 
+/// Deletes a backup, or all that some attempts have stored.
+pub fn delete(arguments: &DeleteArguments) -> anyhow::Result<()> {
+    let done = run(&arguments.store, async |context| {
+        let listed = list(&context.store).await?;
+        tell_unreadable(context, &listed);
+        let mut deleted = Vec::new();
+        // What an earlier deletion has left is found by its place alone.
+        let places = context.store.list().await?;
+        for id in meant(arguments, &listed, &places)? {
+            (context.say)(&format!("deleting {id}"));
+            remove(context, &id).await?;
+            println!("{}", id.name);
+            deleted.push(id.name);
+        }
+        if deleted.is_empty() {
+            (context.say)("there is nothing to delete");
+        }
+        Ok(deleted)
+    });
+    let outcome = match &done {
+        Ok(deleted) => Outcome::deleted(deleted.clone()),
+        Err(error) => Outcome::failed(&format!("{error:#}")),
+    };
+    leave(arguments.result.as_deref(), &outcome)?;
+    done.map(drop)
+}
+
+/// The backups that are to be deleted. One that is named by its cluster and itself need not be readable.
+fn meant(
+    arguments: &DeleteArguments,
+    listed: &Listed,
+    places: &Inventory,
+) -> anyhow::Result<BTreeSet<BackupId>> {
+    let is_of_run = |backup: &&Backup| arguments.run.is_some() && backup.manifest.run == arguments.run;
+    let mut meant: BTreeSet<BackupId> =
+        listed.backups.iter().filter(is_of_run).map(|backup| backup.manifest.id()).collect();
+    let Some(name) = &arguments.backup else { return Ok(meant) };
+    let named = arguments.cluster.map(|cluster| BackupId { cluster, name: name.clone() });
+    match named.filter(|named| places.folders.contains_key(named)) {
+        Some(named) => drop(meant.insert(named)),
+        None if arguments.run.is_some() => {}
+        None => {
+            let found = find(&listed.backups, arguments.cluster, &Wanted::Named(name.clone()))?;
+            meant.insert(found.manifest.id());
+        }
+    }
+    Ok(meant)
+}
+
 /// Restores a backup.
 pub fn restore_backup(arguments: &RestoreArguments) -> anyhow::Result<()> {
     let done = run(&arguments.store, async |context| {
@@ -309,6 +377,7 @@ fn run<T>(
         let interrupted = interrupted()?.boxed().shared();
         let context = Context {
             store: open(store.store.clone(), &store.options()?)?,
+            keys: store.keys()?,
             connector: Connector::default(),
             clock: Arc::new(SystemClock::new()),
             identifiers: Arc::new(RandomIdentifiers),

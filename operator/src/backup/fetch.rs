@@ -1,9 +1,12 @@
-//! A snapshot from its store to a file: checked against its manifest and against etcd's own digest on the way, so that a changed or cut
+//! A snapshot from its store to a file: decrypted, decompressed, checked against its manifest and against etcd's own digest on the way, so that a changed or cut
 //! one is never restored. Memory is a few chunks, whatever the length.
 
 use super::WAITING_CHUNKS;
+use super::keys::Keys;
 use super::store::{Store, StoreError};
+use age::{DecryptError, Decryptor};
 use bytes::Bytes;
+use etcd_operator_core::backup::encryption::{Locked, check_opens};
 use etcd_operator_core::backup::layout::{BackupId, Part};
 use etcd_operator_core::backup::manifest::Manifest;
 use etcd_operator_core::backup::trailer::{NotWhole, Trailer};
@@ -11,10 +14,13 @@ use etcd_operator_core::names::hexadecimal;
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use thiserror::Error;
 use tokio::sync::mpsc;
+
+/// How much is decompressed before it is written.
+const BUFFER_BYTES: usize = 128 << 10;
 
 /// Why a snapshot could not be brought.
 #[derive(Debug, Error)]
@@ -29,6 +35,15 @@ pub enum FetchError {
         id: BackupId,
         /// In what it is not as it was.
         what: String,
+    },
+    /// It is encrypted, and the key is not held.
+    #[error("failed to open {id}")]
+    Locked {
+        /// Which backup.
+        id: BackupId,
+        /// Which keys are held.
+        #[source]
+        source: Locked,
     },
     /// The file cannot be written.
     #[error("failed to write {path}")]
@@ -48,22 +63,33 @@ pub enum FetchError {
 struct Arrived {
     stored_bytes: u64,
     stored_sha256: String,
-    snapshot: Result<(u64, String), NotWhole>,
+    snapshot: Result<(u64, String), Unusable>,
 }
 
-/// Why bytes could not become a snapshot.
-enum Broken {
+/// Why bytes are no snapshot.
+#[derive(Debug, Error)]
+enum Unusable {
+    #[error("it cannot be decrypted: {0}")]
+    Encrypted(DecryptError),
+    #[error("it cannot be decompressed: {0}")]
+    Compressed(io::Error),
+    #[error(transparent)]
+    Cut(NotWhole),
+    /// The file cannot be written, which says nothing of the bytes.
+    #[error("failed to write it")]
     File(io::Error),
-    Stream(io::Error),
 }
 
 /// Writes a backup's snapshot to a file, as etcd sent it. The file is only read by what comes next, and need not outlast the machine.
-pub async fn fetch(store: &Store, manifest: &Manifest, file: &Path) -> Result<(), FetchError> {
+pub async fn fetch(store: &Store, keys: &Keys, manifest: &Manifest, file: &Path) -> Result<(), FetchError> {
     let id = manifest.id();
+    check_opens(manifest.encrypted_for.as_ref(), &keys.recipients())
+        .map_err(|source| FetchError::Locked { id: id.clone(), source })?;
     let failed = |source| FetchError::File { path: file.display().to_string(), source };
     let target = File::create_new(file).map_err(failed)?;
     let (chunks, waiting) = mpsc::channel::<Bytes>(WAITING_CHUNKS);
-    let unpacking = tokio::task::spawn_blocking(move || unpack(waiting, target));
+    let keys = manifest.encrypted_for.is_some().then(|| keys.clone());
+    let unpacking = tokio::task::spawn_blocking(move || unpack(waiting, keys.as_ref(), target));
     let mut stream = store.stream(&id, Part::Snapshot).await?;
     while let Some(bytes) = stream.next().await {
         // The decompressor has failed, and says itself why.
@@ -74,9 +100,8 @@ pub async fn fetch(store: &Store, manifest: &Manifest, file: &Path) -> Result<()
     drop(chunks);
     let damaged = |what: String| FetchError::Damaged { id: id.clone(), what };
     match unpacking.await.map_err(FetchError::Decompressor)? {
-        Err(Broken::File(source)) => Err(failed(source)),
-        Err(Broken::Stream(error)) => Err(damaged(format!("it cannot be decompressed: {error}"))),
-        Ok(arrived) => differs(manifest, &arrived).map_or(Ok(()), |what| Err(damaged(what))),
+        Arrived { snapshot: Err(Unusable::File(source)), .. } => Err(failed(source)),
+        arrived => differs(manifest, &arrived).map_or(Ok(()), |what| Err(damaged(what))),
     }
 }
 
@@ -90,7 +115,7 @@ fn differs(manifest: &Manifest, arrived: &Arrived) -> Option<String> {
         return Some(format!("its SHA-256 is {}, and was {}", arrived.stored_sha256, expected.stored_sha256));
     }
     match &arrived.snapshot {
-        Err(not_whole) => Some(not_whole.to_string()),
+        Err(unusable) => Some(unusable.to_string()),
         Ok((bytes, sha256)) if (bytes, sha256) != (&expected.bytes, &expected.database_sha256) => {
             Some("it is another snapshot than its manifest says".to_owned())
         }
@@ -98,55 +123,76 @@ fn differs(manifest: &Manifest, arrived: &Arrived) -> Option<String> {
     }
 }
 
-/// Decompresses what comes until nothing more does. Blocks.
-fn unpack(mut chunks: mpsc::Receiver<Bytes>, target: File) -> Result<Arrived, Broken> {
-    let mut hasher = Sha256::new();
-    let mut stored_bytes = 0;
-    let output = Output { file: target, trailer: Trailer::default(), failure: None };
-    let mut decoder = zstd::stream::write::Decoder::new(output).map_err(Broken::Stream)?;
-    while let Some(chunk) = chunks.blocking_recv() {
-        hasher.update(&chunk);
-        stored_bytes += chunk.len() as u64;
-        if let Err(error) = decoder.write_all(&chunk) {
-            return Err(broken(decoder.into_inner(), error));
+/// Decrypts what comes, if there are keys, and decompresses it until nothing more does. Blocks.
+fn unpack(chunks: mpsc::Receiver<Bytes>, keys: Option<&Keys>, target: File) -> Arrived {
+    let mut arriving = Arriving { chunks, rest: Bytes::new(), hasher: Sha256::new(), bytes: 0 };
+    let snapshot = open(&mut arriving, keys, target);
+    if !matches!(snapshot, Err(Unusable::File(_))) {
+        // What is wrong with the bytes is told best by all of them.
+        while arriving.next_chunk() {}
+    }
+    let stored_sha256 = hexadecimal(&arriving.hasher.finalize());
+    Arrived { stored_bytes: arriving.bytes, stored_sha256, snapshot }
+}
+
+/// Length and digest of the snapshot that was written to the file.
+fn open(arriving: &mut Arriving, keys: Option<&Keys>, target: File) -> Result<(u64, String), Unusable> {
+    let snapshot = match keys {
+        None => decompress(arriving, target)?,
+        Some(keys) => {
+            let decryptor = Decryptor::new(arriving).map_err(Unusable::Encrypted)?;
+            decompress(decryptor.decrypt(keys.to_open()).map_err(Unusable::Encrypted)?, target)?
         }
+    };
+    let whole = snapshot.finish().map_err(Unusable::Cut)?;
+    Ok((whole.bytes, whole.database_sha256))
+}
+
+/// Writes to a file what something compressed becomes, and looks at it on the way.
+fn decompress(compressed: impl Read, mut target: File) -> Result<Trailer, Unusable> {
+    let mut decoder = zstd::stream::read::Decoder::new(compressed).map_err(Unusable::Compressed)?;
+    let mut trailer = Trailer::default();
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        let length = match decoder.read(&mut buffer) {
+            Ok(0) => return Ok(trailer),
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Unusable::Compressed(error)),
+        };
+        target.write_all(&buffer[..length]).map_err(Unusable::File)?;
+        trailer.take(&buffer[..length]);
     }
-    if let Err(error) = decoder.flush() {
-        return Err(broken(decoder.into_inner(), error));
+}
+
+/// The bytes as they are stored, counted and hashed as they are read.
+struct Arriving {
+    chunks: mpsc::Receiver<Bytes>,
+    rest: Bytes,
+    hasher: Sha256,
+    bytes: u64,
+}
+
+impl Arriving {
+    /// Takes the next chunk in, if there is one.
+    fn next_chunk(&mut self) -> bool {
+        let Some(chunk) = self.chunks.blocking_recv() else { return false };
+        self.hasher.update(&chunk);
+        self.bytes += chunk.len() as u64;
+        self.rest = chunk;
+        true
     }
-    let output = decoder.into_inner();
-    let snapshot = output.trailer.finish().map(|whole| (whole.bytes, whole.database_sha256));
-    Ok(Arrived { stored_bytes, stored_sha256: hexadecimal(&hasher.finalize()), snapshot })
 }
 
-/// Whether the file failed, or the stream is none.
-fn broken(output: Output, error: io::Error) -> Broken {
-    output.failure.map_or(Broken::Stream(error), Broken::File)
-}
-
-/// A file that is looked at on the way.
-struct Output {
-    file: File,
-    trailer: Trailer,
-    failure: Option<io::Error>,
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.file.write(bytes) {
-            Ok(written) => {
-                self.trailer.take(&bytes[..written]);
-                Ok(written)
-            }
-            Err(error) => {
-                let kind = error.kind();
-                self.failure = Some(error);
-                Err(kind.into())
+impl Read for Arriving {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.rest.is_empty() {
+            if !self.next_chunk() {
+                return Ok(0);
             }
         }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        let length = self.rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&self.rest.split_to(length));
+        Ok(length)
     }
 }

@@ -1,11 +1,12 @@
 //! Backups by hand, and by the Jobs that do the same: [`take`] one, [`prove`] one, [`list`] them, [`restore`] one. All of it works
 //! without Kubernetes, on any etcd and any [`store`], since who needs a backup may have nothing else left. In reading order: [`commands`]
-//! is the table of contents; [`squeeze`] and [`fetch`] are the two ways of a snapshot's bytes; [`tools`] and [`throwaway`] run etcd's own
+//! is the table of contents; [`squeeze`] and [`fetch`] are the two ways of a snapshot's bytes, which [`keys`] lock and open; [`tools`] and [`throwaway`] run etcd's own
 //! programs. Which member, which backup, what is the same: that is decided in the core.
 
 pub mod args;
 pub mod commands;
 pub mod fetch;
+pub mod keys;
 pub mod list;
 pub mod prove;
 pub mod restore;
@@ -19,12 +20,15 @@ use crate::clock::{SharedClock, SharedIdentifiers};
 use crate::distortion::Distortion;
 use crate::etcd::Connector;
 use futures::future::{BoxFuture, Shared};
+use keys::Keys;
 use store::Store;
 
 /// What every one of the commands needs.
 pub struct Context {
     /// The store.
     pub store: Store,
+    /// What snapshots in it are encrypted and opened with.
+    pub keys: Keys,
     /// Makes connections to members.
     pub connector: Connector,
     /// Dates what is written.

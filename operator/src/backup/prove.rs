@@ -59,7 +59,7 @@ pub async fn prove(
     let initial_cluster = format!("{NAME}={}", addresses.peer);
     let peer_urls = addresses.peer.to_string();
     let member = Member { name: NAME, initial_cluster: &initial_cluster, token: NAME, peer_urls: &peer_urls };
-    let data = make(&context.store, manifest, tools, room.path(), &member, Revisions::Kept).await?;
+    let data = make(context, manifest, tools, room.path(), &member, Revisions::Kept).await?;
     let mut restored = Throwaway::start(tools, &data, room.path().join("etcd.log"), addresses)?;
     let (revision, found) = restored.hash(manifest.data.revision).await?;
     let keys = restored.count_keys(&context.connector, revision, user).await?;

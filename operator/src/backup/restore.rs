@@ -4,7 +4,6 @@
 use super::Context;
 use super::args::RestoreArguments;
 use super::fetch::{FetchError, fetch};
-use super::store::Store;
 use super::tools::{ToolError, Tools};
 use crate::gate::write_durably;
 use etcd_operator_core::backup::manifest::Manifest;
@@ -85,7 +84,7 @@ pub async fn fitting_version(manifest: &Manifest, tools: &Tools) -> Result<EtcdV
 
 /// Makes a data directory in a folder that is ours, which holds the snapshot too; where it is.
 pub async fn make(
-    store: &Store,
+    context: &Context,
     manifest: &Manifest,
     tools: &Tools,
     room: &Path,
@@ -93,7 +92,7 @@ pub async fn make(
     revisions: Revisions,
 ) -> Result<PathBuf, MakeError> {
     let (snapshot, data) = (room.join("snapshot.db"), room.join("data"));
-    fetch(store, manifest, &snapshot).await?;
+    fetch(&context.store, &context.keys, manifest, &snapshot).await?;
     tools.restore(&snapshot, &data, member, revisions).await?;
     Ok(data)
 }
@@ -192,7 +191,7 @@ pub async fn restore(
         authentication: manifest.authentication,
     };
     let work = async {
-        let made = make(&context.store, manifest, tools, room.path(), &place.member, revisions).await?;
+        let made = make(context, manifest, tools, room.path(), &place.member, revisions).await?;
         if let Some(stamp) = place.stamp(Some(&from)) {
             // Before the data: where there is data, it is known whose it is.
             write_durably(&place.stamp_path(), &stamp).map_err(RestoreError::Stamp)?;

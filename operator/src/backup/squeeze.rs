@@ -1,7 +1,10 @@
-//! A snapshot on its way: checked for being whole, compressed, cut into parts of equal length. A thread of its own does the work; it
-//! holds one part and some chunks, whatever the snapshot's length.
+//! A snapshot on its way: checked for being whole, compressed, encrypted where that is asked for, cut into parts of equal length. A thread
+//! of its own does the work; it holds one part and some chunks, whatever the snapshot's length.
 
 use super::store::PART_BYTES;
+use age::stream::StreamWriter;
+use age::x25519::Recipient;
+use age::{EncryptError, Encryptor};
 use bytes::Bytes;
 use etcd_operator_core::backup::manifest::Snapshot;
 use etcd_operator_core::backup::trailer::{NotWhole, Trailer};
@@ -23,12 +26,21 @@ pub enum SqueezeError {
     /// The compressor failed, or nobody takes the parts any more.
     #[error("failed to compress the snapshot")]
     Compress(#[from] io::Error),
+    /// The key is not one to encrypt for.
+    #[error("failed to encrypt the snapshot")]
+    Encrypt(#[from] EncryptError),
 }
 
-/// Compresses what comes until nothing more does; its parts go out as they become full. Blocks.
-pub fn squeeze(mut chunks: Receiver<Bytes>, parts: Sender<Bytes>) -> Result<Snapshot, SqueezeError> {
+/// Compresses what comes until nothing more does, and encrypts it for this key if there is one; parts of it go out as they become full.
+/// Blocks.
+pub fn squeeze(
+    mut chunks: Receiver<Bytes>,
+    parts: Sender<Bytes>,
+    recipient: Option<&Recipient>,
+) -> Result<Snapshot, SqueezeError> {
     let mut trailer = Trailer::default();
-    let mut encoder = zstd::stream::write::Encoder::new(Cutter::new(parts), LEVEL)?;
+    let sealer = Sealer::new(Cutter::new(parts), recipient)?;
+    let mut encoder = zstd::stream::write::Encoder::new(sealer, LEVEL)?;
     encoder.include_checksum(true)?;
     while let Some(chunk) = chunks.blocking_recv() {
         trailer.take(&chunk);
@@ -38,6 +50,43 @@ pub fn squeeze(mut chunks: Receiver<Bytes>, parts: Sender<Bytes>) -> Result<Snap
     let (stored_bytes, stored_sha256) = encoder.finish()?.finish()?;
     let (bytes, database_sha256) = (whole.bytes, whole.database_sha256);
     Ok(Snapshot { stored_bytes, stored_sha256, bytes, database_sha256 })
+}
+
+/// Encrypts what is written, if it is to be.
+enum Sealer {
+    Open(Cutter),
+    Encrypting(StreamWriter<Cutter>),
+}
+
+impl Sealer {
+    fn new(cutter: Cutter, recipient: Option<&Recipient>) -> Result<Self, SqueezeError> {
+        let Some(recipient) = recipient else { return Ok(Self::Open(cutter)) };
+        let encryptor = Encryptor::with_recipients(std::iter::once(recipient as &dyn age::Recipient))?;
+        Ok(Self::Encrypting(encryptor.wrap_output(cutter)?))
+    }
+
+    fn finish(self) -> io::Result<(u64, String)> {
+        match self {
+            Self::Open(cutter) => cutter.finish(),
+            Self::Encrypting(writer) => writer.finish()?.finish(),
+        }
+    }
+}
+
+impl Write for Sealer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Open(cutter) => cutter.write(bytes),
+            Self::Encrypting(writer) => writer.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Open(cutter) => cutter.flush(),
+            Self::Encrypting(writer) => writer.flush(),
+        }
+    }
 }
 
 /// Cuts what is written into parts, and counts and hashes it.

@@ -146,6 +146,7 @@ pub async fn take(context: &Context, order: &Order) -> Result<Manifest, TakeErro
         authentication: source.authentication,
         data,
         snapshot,
+        encrypted_for: context.keys.recipients().into_iter().next(),
         written_by: written_by(),
     };
     // From then on somebody else may take it for one that nobody carries on, and remove the snapshot.
@@ -349,7 +350,8 @@ async fn transfer(
     let mut stream = source.connection.snapshot().await.map_err(told)?;
     let (chunks, waiting) = mpsc::channel::<Bytes>(WAITING_CHUNKS);
     let (parts, mut squeezed) = mpsc::channel::<Bytes>(1);
-    let squeezing = tokio::task::spawn_blocking(move || squeeze(waiting, parts));
+    let recipient = context.keys.to_encrypt();
+    let squeezing = tokio::task::spawn_blocking(move || squeeze(waiting, parts, recipient.as_ref()));
     let feed = async {
         let mut said = context.clock.monotonic();
         let mut bytes = 0;

@@ -6,10 +6,10 @@ use crate::reconcile::{Next, ObserveError, ReportError, Verbs};
 use crate::status::{Written, write_status};
 use crate::telemetry::chain;
 use crate::watch::identify;
-use crate::write::{WriteError, create};
+use crate::write::{WriteError, create, delete, patch};
 use etcd_operator_core::api::{EtcdBackup, EtcdCluster};
 use etcd_operator_core::backup::run::observed::Observed;
-use etcd_operator_core::backup::run::{Action, Course, Plan, event, plan, status};
+use etcd_operator_core::backup::run::{Action, Course, Plan, deletion_name, event, plan, status};
 use etcd_operator_core::cluster::plan::SetbackKind;
 use etcd_operator_core::key::{Key, OwnKind};
 use etcd_operator_core::names::{LABEL_BACKUP_SCHEDULE, LABEL_JOB};
@@ -49,8 +49,11 @@ impl Verbs for BackupVerbs {
             cluster: None,
             job: None,
             pods: Vec::new(),
+            deletion_job: None,
+            deletion_pods: Vec::new(),
         };
-        if backup.status.as_ref().is_some_and(|status| status.phase.is_over()) {
+        let is_to_go = backup.metadata.deletion_timestamp.is_some();
+        if !is_to_go && backup.status.as_ref().is_some_and(|status| status.phase.is_over()) {
             return Ok(observed);
         }
         let client = &self.hands.client;
@@ -63,7 +66,14 @@ impl Verbs for BackupVerbs {
         // Of an earlier Job of this name a pod may still be there.
         let is_of_job =
             |pod: &Pod| pod.owner_references().iter().any(|owner| Some(&owner.uid) == job_uid.as_ref());
-        observed.pods.retain(is_of_job);
+        if is_to_go {
+            let deletion = deletion_name(backup);
+            observed.deletion_job = get::<Job>(client, &namespace, &deletion).await?;
+            observed.deletion_pods =
+                list::<Pod>(client, &namespace, &format!("{LABEL_JOB}={deletion}")).await?;
+        } else {
+            observed.pods.retain(is_of_job);
+        }
         observed.cluster = get::<EtcdCluster>(client, &namespace, &backup.spec.cluster).await?;
         Ok(observed)
     }
@@ -72,18 +82,21 @@ impl Verbs for BackupVerbs {
         plan(observed)
     }
 
-    async fn execute(&self, key: &Key, _observed: &Observed, plan: &mut Plan, (): &mut ()) {
-        let Some(Action::CreateJob(job)) = &plan.action else { return };
-        let outcome = match self.hands.may_write() {
-            Ok(()) => create(&self.hands.client, job.as_ref()).await,
-            Err(error) => Err(error),
-        };
-        self.hands.metrics.acted("CreateJob", outcome.is_ok());
-        match outcome {
-            Ok(()) => tracing::info!(object = %key, "its Job was created"),
+    async fn execute(&self, key: &Key, observed: &Observed, plan: &mut Plan, (): &mut ()) {
+        let Some(mut action) = plan.action.clone() else { return };
+        let mut done = self.carry_out(key, &action).await;
+        if let Some(let_go) = instead(observed, plan, &done) {
+            tracing::warn!(object = %key, "its namespace is being deleted: its backup stays in the store");
+            self.hands.metrics.acted(action.kind(), false);
+            action = let_go;
+            done = self.carry_out(key, &action).await;
+        }
+        self.hands.metrics.acted(action.kind(), done.is_ok());
+        match done {
+            Ok(()) => tracing::info!(object = %key, kind = action.kind(), "done"),
             Err(error) => {
-                tracing::info!(object = %key, error = chain(&error), "its Job was not created");
-                self.note(plan, &error);
+                tracing::info!(object = %key, kind = action.kind(), error = chain(&error), "not done");
+                note(plan, &error);
             }
         }
     }
@@ -108,8 +121,10 @@ impl Verbs for BackupVerbs {
         let after = match &plan.course {
             // What could not be written is found again: nothing is lost by a status that came too late.
             Course::Succeeded(_) | Course::Failed { .. } if written == Written::No => Some(WHILE_RUNNING),
+            // What was not done is tried again; what was is told by the watch.
+            Course::Over if plan.action.is_some() => Some(WHILE_WAITING),
             Course::Over | Course::Succeeded(_) | Course::Failed { .. } => None,
-            Course::Running { .. } => Some(WHILE_RUNNING),
+            Course::Running { .. } | Course::Deleting { .. } => Some(WHILE_RUNNING),
             Course::Pending { .. } if observed.job.is_some() || plan.action.is_some() => Some(WHILE_RUNNING),
             Course::Pending { .. } => Some(WHILE_WAITING),
         };
@@ -138,12 +153,30 @@ fn dependants(key: &Key, backup: &EtcdBackup) -> Vec<Key> {
     dependants
 }
 
+/// What is done where nothing new can be made any more.
+fn instead(observed: &Observed, plan: &Plan, done: &Result<(), WriteError>) -> Option<Action> {
+    let is_ending = done.as_ref().is_err_and(WriteError::is_of_ending_namespace);
+    if is_ending { plan.in_ending_namespace(&observed.backup) } else { None }
+}
+
+/// What was refused is told; what can be tried again, or was overtaken, is simply looked at again.
+fn note(plan: &mut Plan, error: &WriteError) {
+    match error.setback() {
+        SetbackKind::Refused(message) => *plan = plan.clone().refused(&message),
+        SetbackKind::Overtaken | SetbackKind::NotNow(_) | SetbackKind::Undone | SetbackKind::NotOurs => {}
+    }
+}
+
 impl BackupVerbs {
-    /// What was refused is told; what can be tried again, or was overtaken, is simply looked at again.
-    fn note(&self, plan: &mut Plan, error: &WriteError) {
-        match error.setback() {
-            SetbackKind::Refused(message) => *plan = plan.clone().refused(&message),
-            SetbackKind::Overtaken | SetbackKind::NotNow(_) | SetbackKind::Undone | SetbackKind::NotOurs => {}
+    async fn carry_out(&self, key: &Key, action: &Action) -> Result<(), WriteError> {
+        self.hands.may_write()?;
+        let (client, namespace) = (&self.hands.client, &key.namespace);
+        match action {
+            Action::CreateJob(job) => create(client, job.as_ref()).await,
+            Action::DeleteJob { name, uid } => delete::<Job>(client, namespace, name, uid).await,
+            Action::Keep(operations) | Action::LetGo(operations) => {
+                patch::<EtcdBackup>(client, namespace, &key.name, operations).await
+            }
         }
     }
 }

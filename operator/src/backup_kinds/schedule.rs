@@ -5,17 +5,16 @@ use crate::reconcile::{Next, ObserveError, ReportError, Verbs};
 use crate::status::write_status;
 use crate::telemetry::chain;
 use crate::watch::identify;
-use crate::write::{WriteError, create, manager, outcome};
+use crate::write::{WriteError, create, delete, patch};
 use etcd_operator_core::api::{EtcdBackup, EtcdBackupSchedule, EtcdCluster};
 use etcd_operator_core::backup::schedule::observed::Observed;
 use etcd_operator_core::backup::schedule::{Action, Plan, plan, status};
-use etcd_operator_core::cluster::plan::{PatchOperation, SetbackKind};
+use etcd_operator_core::cluster::plan::SetbackKind;
 use etcd_operator_core::key::{Key, OwnKind};
 use etcd_operator_core::names::LABEL_BACKUP_SCHEDULE;
 use etcd_operator_core::seen::WatchedKind;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use std::time::Duration;
 
 /// Pause before the next look when nothing is told of: the image follows the cluster's version.
@@ -172,30 +171,12 @@ impl ScheduleVerbs {
             Action::CreateCronJob(cron_job) => create(client, cron_job.as_ref()).await,
             Action::SetCronJob { name, fields, operations } => {
                 tracing::info!(object = %key, ?fields, "the CronJob is made what it should be");
-                self.patch_cron_job(&key.namespace, name, operations).await
+                patch::<CronJob>(client, &key.namespace, name, operations).await
             }
             Action::CreateBackup(backup) => create(client, backup.as_ref()).await,
             Action::DeleteBackup { name, uid } => {
-                let api: Api<EtcdBackup> = Api::namespaced(client.clone(), &key.namespace);
-                let preconditions = Preconditions { uid: Some(uid.clone()), resource_version: None };
-                let parameters =
-                    DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-                outcome(&format!("EtcdBackup {name}"), api.delete(name, &parameters).await)
+                delete::<EtcdBackup>(client, &key.namespace, name, uid).await
             }
         }
-    }
-
-    async fn patch_cron_job(
-        &self,
-        namespace: &str,
-        name: &str,
-        operations: &[PatchOperation],
-    ) -> Result<(), WriteError> {
-        let value = serde_json::to_value(operations).map_err(WriteError::Request)?;
-        let operations = serde_json::from_value(value).map_err(WriteError::Request)?;
-        let api: Api<CronJob> = Api::namespaced(self.hands.client.clone(), namespace);
-        let parameters = PatchParams { field_manager: manager(), ..PatchParams::default() };
-        let patched = api.patch(name, &parameters, &Patch::Json::<()>(operations)).await;
-        outcome(&format!("CronJob {name}"), patched)
     }
 }

@@ -32,6 +32,12 @@ fn on_own_kinds() -> Vec<Value> {
             &["create", "delete"],
         ),
         rule(
+            "Objects whose `deletionPolicy` is `Delete` bear a finalizer until their backup is deleted; nothing else of them is changed.",
+            "etcd.operators.rs",
+            &["etcdbackups"],
+            &["patch"],
+        ),
+        rule(
             "Its objects block the deletion of their owner until they are gone; clusters with the admission plugin \
              OwnerReferencesPermissionEnforcement (OpenShift) ask for this right then. Nothing is changed by it.",
             "etcd.operators.rs",

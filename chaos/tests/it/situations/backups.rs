@@ -12,6 +12,9 @@ use crate::promises::arena::until;
 /// The page, whose YAML is what people copy.
 const PAGE: &str = include_str!("../../../../operator/docs/backups.md");
 
+/// A secret key of age that nothing else uses.
+const KEY: &str = "AGE-SECRET-KEY-1598R9EN896Q7GWNWM8WP7GXH55Q8HZ8L42WPDT0XD2JVR3EVSKHSRK5RY8";
+
 /// The page's object of this kind.
 fn of_page(kind: &str) -> String {
     let blocks = PAGE.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
@@ -276,4 +279,60 @@ async fn a_new_cluster_begins_with_a_backup_and_whoever_watched_the_old_one_noti
     let in_place =
         restored.change(json!({ "bootstrap": { "restore": { "backup": "another" } } })).await.unwrap_err();
     assert!(in_place.to_string().contains("not restored in place"), "{in_place}");
+}
+
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
+#[ignore = "longer than ci/test may take; see the module's documentation"]
+async fn an_encrypted_backup_waits_for_its_key_begins_a_new_cluster_with_it_and_is_deleted_with_its_object_without_it()
+ {
+    let ground = Ground::open("encrypted").await;
+    let encrypted = json!({ "backup": { "store": { "encryptionSecret": "backup-key" } } });
+    let example = backed_up(&ground, &encrypted).await;
+    example.is_ready(3).await;
+    example.put("key", "value").await;
+    let asked = format!("{}  deletionPolicy: Delete\n", of_page("EtcdBackup"));
+    let backup = kubectl_with(&ground, "create", &asked);
+    until("it is said that the key lacks", async || {
+        let (_, message) = condition(&ground, &backup, "Complete");
+        anyhow::ensure!(message.contains("backup-key"), "{message}");
+        Ok(Some(()))
+    })
+    .await;
+    let key = format!("--from-literal=key.txt={KEY}");
+    ground.kubectl(&["create", "secret", "generic", "backup-key", &key]).unwrap();
+    becomes(&ground, &backup, "Proved").await;
+
+    let name = backup.rsplit('/').next().unwrap();
+    let with_key = json!({ "bootstrap": { "restore": { "backup": name } } });
+    let restored = Subject::create(&ground, "restored", with_key).await;
+    restored.is_ready(3).await;
+    restored.every_member_has(3, "key", "value").await;
+
+    ground.kubectl(&["delete", "secret", "backup-key"]).unwrap();
+    ground.kubectl(&["delete", &backup, "--wait=false"]).unwrap();
+    until("the object goes", async || {
+        let (_, message) = condition(&ground, &backup, "Deleted");
+        let is_gone = field(&ground, &backup, ".metadata.name").is_empty();
+        anyhow::ensure!(is_gone, "{message}");
+        Ok(Some(()))
+    })
+    .await;
+    let from_store =
+        json!({ "bootstrap": { "restore": { "store": { "volume": { "claimName": "etcd-backups" } } } } });
+    let nothing = Subject::create(&ground, "nothing", from_store).await;
+    let why = nothing.holds("RestoreFailed").await;
+    assert!(why.contains("there is no backup in this store"), "{why}");
+
+    ground.kubectl(&["create", "secret", "generic", "backup-key", &key]).unwrap();
+    let last = kubectl_with(&ground, "create", &asked);
+    becomes(&ground, &last, "Proved").await;
+    ground.kubectl(&["delete", "namespace", &ground.namespace, "--wait=false"]).unwrap();
+    until("no object keeps its namespace", async || {
+        let said =
+            ground.kubectl(&["get", "namespace", &ground.namespace, "-o", "name", "--ignore-not-found"]);
+        let left = ground.kubectl(&["get", "etcdbackups", "-o", "name"]);
+        anyhow::ensure!(said.as_ref().is_ok_and(|said| said.trim().is_empty()), "{said:?}, {left:?}");
+        Ok(Some(()))
+    })
+    .await;
 }

@@ -60,6 +60,10 @@ pub struct EtcdBackupSpec {
     #[schemars(length(min = 1, max = 253))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_secret: Option<String>,
+    /// What becomes of the backup in the store when this object is deleted. With `Delete` the object stays until it is deleted there; setting
+    /// `Retain` lets it go at once.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
     /// It is given up after this time, in seconds.
     #[schemars(range(min = 60, max = 604800))]
     #[serde(default = "default_deadline_seconds")]
@@ -67,6 +71,16 @@ pub struct EtcdBackupSpec {
     /// Requests and limits of the Job's container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourcesSpec>,
+}
+
+/// What becomes of a backup when its object is deleted.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeletionPolicy {
+    /// It stays in the store.
+    #[default]
+    Retain,
+    /// It is deleted from the store first.
+    Delete,
 }
 
 pub(super) fn default_prove() -> bool {
@@ -90,13 +104,15 @@ pub enum BackupPhase {
     Succeeded,
     /// It was given up. What was stored and could not be proved stays.
     Failed,
+    /// The object was deleted, and the backup is being deleted from the store.
+    Deleting,
 }
 
 impl BackupPhase {
     /// Whether nothing more happens.
     pub fn is_over(self) -> bool {
         match self {
-            BackupPhase::Pending | BackupPhase::Running => false,
+            BackupPhase::Pending | BackupPhase::Running | BackupPhase::Deleting => false,
             BackupPhase::Succeeded | BackupPhase::Failed => true,
         }
     }
@@ -117,6 +133,9 @@ pub struct EtcdBackupStatus {
     /// The same as its Job was told, so that a new cluster can begin with it whatever becomes of the old one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept_in: Option<StoreSpec>,
+    /// The image of etcd that its Job runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// Its name in the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup: Option<String>,
@@ -153,7 +172,7 @@ pub struct EtcdBackupStatus {
     /// When it was over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Time>,
-    /// Complete, Failed and Proved.
+    /// Complete, Failed and Proved; Deleted, once the object is to go and its backup with it.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }

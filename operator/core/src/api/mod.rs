@@ -18,7 +18,9 @@ pub mod store;
 
 pub use amount::{Amount, ResourcesSpec};
 pub use as_written::AsWritten;
-pub use backup::{BackupPhase, ClusterBackupSpec, EtcdBackup, EtcdBackupSpec, EtcdBackupStatus};
+pub use backup::{
+    BackupPhase, ClusterBackupSpec, DeletionPolicy, EtcdBackup, EtcdBackupSpec, EtcdBackupStatus,
+};
 pub use bootstrap::{BootstrapSpec, RestoreSpec, RetainedVolumes};
 pub use cluster::{EtcdCluster, EtcdClusterSpec, RolloutSpec};
 pub use etcd::{CompactionMode, EtcdSettings, LogLevel, MetricsLevel, OptionValue, TracingSettings};

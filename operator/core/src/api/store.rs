@@ -39,6 +39,12 @@ pub struct StoreSpec {
     #[schemars(length(min = 1, max = 253))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_name: Option<String>,
+    /// A Secret of the same namespace whose entry `key.txt` holds secret keys of age, one in a line, as `age-keygen` writes them. Snapshots
+    /// are encrypted for the first of them before they leave the pod, and each of them opens those that were encrypted for it. Whoever
+    /// loses the keys loses the backups. The operator never reads it.
+    #[schemars(length(min = 1, max = 253))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption_secret: Option<String>,
 }
 
 /// A bucket of Amazon S3, or of a service that speaks its language.

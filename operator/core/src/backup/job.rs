@@ -52,7 +52,7 @@ pub(crate) fn last_failure(pods: &[&Pod], container: &str) -> Option<String> {
     let last = failed.max_by_key(|pod| pod.creation_timestamp().map(|time| time.0))?;
     let said = match of_pod(last, container) {
         Some(Outcome::Failed { message }) => Some(message),
-        Some(Outcome::Taken(_) | Outcome::Restored(_)) | None => None,
+        Some(Outcome::Taken(_) | Outcome::Restored(_) | Outcome::Deleted(_)) | None => None,
     };
     let of_pod = || last.status.as_ref()?.message.clone();
     let ended = || {

@@ -17,7 +17,7 @@ pub struct BackupId {
 /// One object of a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// The snapshot as etcd sent it, with its digest at the end, compressed by zstd.
+    /// The snapshot as etcd sent it, with its digest at the end, compressed by zstd, and encrypted if its manifest says for whom.
     Snapshot,
     /// What the snapshot is of. Written last: without it there is no backup.
     Manifest,

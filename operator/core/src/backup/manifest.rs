@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::encryption::Recipient;
 use super::layout::{BackupId, Part};
 use super::name::BackupName;
 use crate::cluster::desired::EtcdVersion;
@@ -13,8 +14,11 @@ use crate::names::{ClusterId, MemberId};
 
 /// What every object of ours says that it is.
 const FORMAT: &str = "etcd.operators.rs/backup";
-/// The version of the format that this build writes, and the latest that it reads.
-const VERSION: u32 = 1;
+/// The version of the format that all builds read.
+const FIRST: u32 = 1;
+/// The version of a manifest whose snapshot is encrypted, which earlier builds would take for a damaged one; and the latest that this build
+/// reads.
+const ENCRYPTED: u32 = 2;
 
 /// The first fields of every object, by which ours are told from others'.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +31,11 @@ struct Header {
 pub trait Document: Serialize + DeserializeOwned {
     /// Which object it is.
     const PART: Part;
+
+    /// The version of the format that a build needs to know to understand it.
+    fn version(&self) -> u32 {
+        FIRST
+    }
 }
 
 /// Why an object does not say what it should.
@@ -39,7 +48,7 @@ pub enum NoDocument {
     #[error("it is of the format {0:?}, and not ours ({FORMAT:?})")]
     Format(String),
     /// It was written by a later operator.
-    #[error("it is of version {0} of the format; this build reads {VERSION}: use a later one")]
+    #[error("it is of version {0} of the format; this build reads {ENCRYPTED}: use a later one")]
     Later(u32),
     /// It is of another backup than its place says.
     #[error("it is of backup {said}, and lies in the folder of {place}")]
@@ -60,7 +69,7 @@ pub fn write<D: Document>(document: &D) -> String {
         #[serde(flatten)]
         document: &'a D,
     }
-    let header = Header { format: FORMAT.to_owned(), version: VERSION };
+    let header = Header { format: FORMAT.to_owned(), version: document.version() };
     let text = serde_json::to_string_pretty(&Whole { header, document }).expect("plain fields are JSON");
     text + "\n"
 }
@@ -74,7 +83,7 @@ pub fn read<D: Document>(bytes: &[u8]) -> Result<D, NoDocument> {
     if header.format != FORMAT {
         return Err(NoDocument::Format(header.format));
     }
-    if header.version > VERSION {
+    if header.version > ENCRYPTED {
         return Err(NoDocument::Later(header.version));
     }
     serde_json::from_slice(bytes).map_err(NoDocument::Foreign)
@@ -121,6 +130,9 @@ pub struct Manifest {
     pub data: Hash,
     /// The snapshot.
     pub snapshot: Snapshot,
+    /// The key of age that the snapshot is encrypted for; nothing if it is not encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encrypted_for: Option<Recipient>,
     /// The program that wrote it.
     pub written_by: String,
 }
@@ -141,7 +153,7 @@ pub struct Hash {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
-    /// Its length as it lies in the store, compressed.
+    /// Its length as it lies in the store, compressed and perhaps encrypted.
     pub stored_bytes: u64,
     /// The SHA-256 of these bytes.
     pub stored_sha256: String,
@@ -189,6 +201,10 @@ pub struct Upload {
 
 impl Document for Manifest {
     const PART: Part = Part::Manifest;
+
+    fn version(&self) -> u32 {
+        if self.encrypted_for.is_some() { ENCRYPTED } else { FIRST }
+    }
 }
 
 impl Document for Proof {
@@ -210,5 +226,25 @@ impl From<DataHash> for Hash {
     fn from(hash: DataHash) -> Hash {
         let DataHash { revision, compact_revision, hash } = hash;
         Hash { revision, compact_revision, hash }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::tests::manifest;
+
+    #[test]
+    fn builds_that_know_nothing_of_encryption_refuse_what_is_encrypted_and_read_all_else() {
+        let plain = manifest("20261130t133500z-abcde", "2026-11-30T13:35:00Z", 48_121);
+        let encrypted = Manifest { encrypted_for: Some(Recipient("age1key".to_owned())), ..plain.clone() };
+        for (manifest, version) in [(plain, 1), (encrypted, 2)] {
+            let text = write(&manifest);
+            assert!(text.contains(&format!("\"version\": {version}")), "{text}");
+            assert_eq!(read::<Manifest>(text.as_bytes()).unwrap(), manifest);
+            let later = text.replacen(&format!("\"version\": {version}"), "\"version\": 3", 1);
+            let refused = read::<Manifest>(later.as_bytes()).unwrap_err().to_string();
+            assert_eq!(refused, "it is of version 3 of the format; this build reads 2: use a later one");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What a run of `etcd-operator backup` or `restore` leaves for whoever started it, as JSON: the last words of a pod, of which Kubernetes keeps
+//! What a run of `etcd-operator backup`, `delete` or `restore` leaves for whoever started it, as JSON: the last words of a pod, of which Kubernetes keeps
 //! 4096 bytes. Never more than that.
 
 use k8s_openapi::api::core::v1::Pod;
@@ -20,6 +20,8 @@ pub enum Outcome {
     Taken(Box<Taken>),
     /// A member was restored from it.
     Restored(RestoredFrom),
+    /// These are no longer in the store.
+    Deleted(Vec<BackupName>),
     /// It is not.
     Failed {
         /// Why.
@@ -67,6 +69,12 @@ impl Outcome {
         taken.deleted.truncate(MOST_AT_ONCE);
         taken.retention_failed = taken.retention_failed.as_deref().map(cut);
         Outcome::Taken(Box::new(taken))
+    }
+
+    /// A deletion, with the names that fit.
+    pub fn deleted(mut names: Vec<BackupName>) -> Outcome {
+        names.truncate(MOST_AT_ONCE);
+        Outcome::Deleted(names)
     }
 
     /// As one line.

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, EnvFromSource, KeyToPath, PersistentVolumeClaimVolumeSource, SecretEnvSource,
-    Volume, VolumeMount,
+    ConfigMapVolumeSource, EnvFromSource, EnvVar, KeyToPath, PersistentVolumeClaimVolumeSource,
+    SecretEnvSource, Volume, VolumeMount,
 };
 
 use super::location::{Bucket, Location};
 use crate::api::{ConfigMapEntry, StoreSpec};
-use crate::pods::parts::mount;
+use crate::names::{ENCRYPTION_KEY_ENTRY, ENCRYPTION_KEY_VARIABLE};
+use crate::pods::parts::{mount, of_secret};
 
 /// Where a volume with backups is mounted.
 const STORE_PATH: &str = "/backups";
@@ -115,6 +116,13 @@ impl Reached {
         }])
     }
 
+    /// Where the container's keys of age come from. In a variable, not in a file: where a Secret lacks it, the kubelet says so in the pod's
+    /// status.
+    pub(super) fn encryption_key(&self) -> Option<EnvVar> {
+        let secret = self.spec.encryption_secret.as_ref()?;
+        Some(of_secret(ENCRYPTION_KEY_VARIABLE, secret, ENCRYPTION_KEY_ENTRY))
+    }
+
     /// The ServiceAccount of the pod.
     pub(super) fn service_account(&self) -> Option<String> {
         self.spec.service_account_name.clone()
@@ -132,7 +140,15 @@ impl Reached {
 
 fn location(store: &StoreSpec) -> Result<Location, String> {
     // Destructured without `..`, so that a new kind of store cannot be forgotten here.
-    let StoreSpec { s3, gcs, azure, volume, credentials_secret: _, service_account_name: _ } = store;
+    let StoreSpec {
+        s3,
+        gcs,
+        azure,
+        volume,
+        credentials_secret: _,
+        service_account_name: _,
+        encryption_secret: _,
+    } = store;
     let bucket = |name: &str, folder: &str| Bucket { name: name.to_owned(), folder: folder.to_owned() };
     let mut locations = Vec::new();
     locations.extend(s3.as_ref().map(|s3| Location::S3(bucket(&s3.bucket, &s3.folder))));

@@ -53,6 +53,12 @@ explained! {
         NotStored, Itself,
             "there is no backup that could be proved yet",
             "nothing";
+        Deleting, Itself,
+            "the object was deleted, and by its `deletionPolicy` the backup is being deleted from the store first",
+            "if it lasts, read the message";
+        DeletionFailed, Person,
+            "the backup could not be deleted from the store; it is tried again every five minutes",
+            "read the message, and mend what it says; or set `spec.deletionPolicy: Retain`, which lets the object go and leaves the backup where it is";
         Scheduled, Nobody,
             "backups are taken as the schedule says",
             "nothing";

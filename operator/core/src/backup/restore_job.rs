@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::reached::Reached;
 use super::work::RESULT_PATH;
-use crate::api::{EtcdBackup, EtcdCluster, RestoreSpec};
+use crate::api::{BackupPhase, EtcdBackup, EtcdCluster, RestoreSpec};
 use crate::cluster::render::{fingerprint, owner};
 use crate::cluster::target::Target;
 use crate::names::{
@@ -52,6 +52,9 @@ impl Source {
         if let Some(name) = &spec.backup {
             let backup = backup.ok_or_else(|| format!("there is no EtcdBackup {name}"))?;
             let status = backup.status.as_ref();
+            if status.is_some_and(|status| status.phase == BackupPhase::Deleting) {
+                return Err(format!("the EtcdBackup {name} is being deleted from its store"));
+            }
             let stored =
                 status.and_then(|status| Some((status.backup.as_ref()?, status.cluster_id.as_ref()?)));
             let (backup_name, cluster_id) = stored.ok_or_else(|| {
@@ -174,6 +177,7 @@ fn container(
         image_pull_policy: Some(target.pull_policy().as_str().to_owned()),
         command: Some(vec![GATE_BINARY.to_owned(), "restore".to_owned()]),
         args: Some([source.store.arguments(), source.which.clone(), own.to_vec()].concat()),
+        env: source.store.encryption_key().map(|key| vec![key]),
         env_from: source.store.credentials(),
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         // What the member may have, its restore may have.

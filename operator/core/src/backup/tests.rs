@@ -27,6 +27,7 @@ pub(crate) fn manifest(name: &str, asked_for: &str, revision: i64) -> Manifest {
             bytes: 234_567_890,
             database_sha256: "1".repeat(64),
         },
+        encrypted_for: None,
         written_by: "etcd-operator 0.1.0".to_owned(),
     }
 }

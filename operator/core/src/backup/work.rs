@@ -1,32 +1,30 @@
-//! The pod that takes a backup: what it is told, parsed from what users wrote and from the cluster, and rendered. The same for a backup
-//! that is asked for once and for those of a schedule. It looks at no Job.
+//! The pod that takes a backup, or deletes one: what it is told, parsed from what users wrote and from the cluster, and rendered. The same
+//! for a backup that is asked for once and for those of a schedule. It looks at no Job.
 
-use jiff::SignedDuration;
 use k8s_openapi::api::batch::v1::JobSpec;
-use k8s_openapi::api::core::v1::{
-    Container, EnvVar, EnvVarSource, ObjectFieldSelector, PodSpec, PodTemplateSpec, ResourceRequirements,
-    SecretKeySelector,
-};
+use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, PodTemplateSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
 use std::collections::BTreeMap;
 
 use super::reached::Reached;
 use super::reasons::BackupReason;
-use super::retention::Retention;
-use crate::api::{EtcdCluster, PodUser, PullPolicy, ResourcesSpec, StoreSpec};
+use super::task::{Deleting, Origin, SCRATCH_PATH, Taking, Task};
+use crate::api::{EtcdBackup, EtcdCluster, PodUser, PullPolicy, ResourcesSpec, StoreSpec};
 use crate::cluster::desired::{Desired, EtcdVersion, PodShape, parse_resources};
 use crate::cluster::target::etcd_image;
 use crate::names::{
-    ANNOTATION_STORE, BACKUP_CONTAINER, CLIENT_PORT, ETCD_PROGRAMS, FIELD_MANAGER, GATE_BINARY,
-    GATE_DIRECTORY, GATE_VOLUME, LABEL_BACKED_UP, LABEL_CONTROLLER_UID, LABEL_MANAGED_BY, LABEL_NAME,
+    ANNOTATION_STORE, BACKUP_CONTAINER, FIELD_MANAGER, GATE_BINARY, GATE_DIRECTORY, GATE_VOLUME,
+    LABEL_BACKED_UP, LABEL_MANAGED_BY, LABEL_NAME,
 };
 use crate::pods::parts::{empty, install_gate, mount, not_empty, pull_secrets};
 use crate::pods::security;
 
+/// A deletion is given up after this time, in seconds.
+const DELETION_SECONDS: i64 = 3600;
 /// Attempts after the first.
 const RETRIES: i32 = 2;
-const SCRATCH_PATH: &str = "/scratch";
 const SCRATCH_VOLUME: &str = "scratch";
 /// Where the kubelet reads a container's last words.
 pub(super) const RESULT_PATH: &str = "/dev/termination-log";
@@ -46,6 +44,18 @@ pub struct Asked<'a> {
     pub resources: Option<&'a ResourcesSpec>,
 }
 
+/// Whose a backup is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Whose {
+    /// An EtcdBackup's, which may have several Jobs in turn.
+    Object {
+        /// Its UID.
+        uid: String,
+    },
+    /// A schedule's, of which each Job takes another one.
+    Schedule(Origin),
+}
+
 /// Why nothing can be rendered yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotYet {
@@ -55,24 +65,12 @@ pub struct NotYet {
     pub message: String,
 }
 
-/// A schedule that a backup is taken by.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Origin {
-    /// Its namespace and name, with a slash between.
-    pub schedule: String,
-    /// What of its backups is kept.
-    pub retention: Retention,
-    /// The time zone of days, weeks and months.
-    pub time_zone: String,
-}
-
 /// All that the pod is rendered from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Work {
+    task: Task,
     cluster: String,
     store: Reached,
-    prove: bool,
-    user_secret: Option<String>,
     deadline_seconds: i64,
     resources: ResourceRequirements,
     operator_image: String,
@@ -81,7 +79,6 @@ pub struct Work {
     pull_secrets: Vec<String>,
     user: PodUser,
     shape: PodShape,
-    origin: Option<Origin>,
 }
 
 impl Work {
@@ -94,7 +91,7 @@ impl Work {
         cluster_name: &str,
         cluster: Option<&EtcdCluster>,
         operator_image: &str,
-        origin: Option<Origin>,
+        whose: Whose,
     ) -> Result<Work, NotYet> {
         let not_yet = |reason, message: String| NotYet { reason, message };
         let cluster = cluster.ok_or_else(|| {
@@ -114,24 +111,72 @@ impl Work {
                 format!("the EtcdCluster {cluster_name} has not formed yet"),
             )
         })?;
-        let image = &cluster.spec.image;
         let user_secret = asked.user_secret.or(backup.and_then(|backup| backup.user_secret.as_deref()));
-        Ok(Work {
+        let (run, origin) = match whose {
+            Whose::Object { uid } => (Some(uid), None),
+            Whose::Schedule(origin) => (None, Some(origin)),
+        };
+        let task = Task::Take(Taking {
             cluster: cluster_name.to_owned(),
-            store,
             prove: asked.prove,
             user_secret: user_secret.map(str::to_owned),
             deadline_seconds: asked.deadline_seconds,
-            resources,
+            run,
+            origin,
+        });
+        let base = Work::of_task(task, store, cluster_name, Some(cluster), operator_image);
+        let etcd_image = image_of(cluster, version);
+        Ok(Work { etcd_image, deadline_seconds: asked.deadline_seconds, resources, ..base })
+    }
+
+    /// Deletes what an EtcdBackup has stored, also once its cluster is gone. `etcd_image` is the one that it was taken with: it has what a
+    /// store is trusted by, which the operator's own image has not.
+    pub(super) fn deletion(
+        backup: &EtcdBackup,
+        store: &StoreSpec,
+        etcd_image: &str,
+        cluster: Option<&EtcdCluster>,
+        operator_image: &str,
+    ) -> Result<Work, String> {
+        let status = backup.status.as_ref();
+        let stored = status.and_then(|status| Some((status.backup.clone()?, status.cluster_id.clone()?)));
+        let task = Task::Delete(Deleting { stored, run: backup.uid().unwrap_or_default() });
+        let store = Reached::parse(store)?;
+        let base = Work::of_task(task, store, &backup.spec.cluster, cluster, operator_image);
+        Ok(Work { etcd_image: etcd_image.to_owned(), ..base })
+    }
+
+    /// What follows from the cluster, as far as there is one.
+    fn of_task(
+        task: Task,
+        store: Reached,
+        cluster_name: &str,
+        cluster: Option<&EtcdCluster>,
+        operator_image: &str,
+    ) -> Work {
+        let image = cluster.map(|cluster| cluster.spec.image.clone()).unwrap_or_default();
+        Work {
+            task,
+            cluster: cluster_name.to_owned(),
+            store,
+            deadline_seconds: DELETION_SECONDS,
+            resources: ResourceRequirements::default(),
             operator_image: operator_image.to_owned(),
-            etcd_image: image_of(cluster, version),
+            etcd_image: String::new(),
             pull_policy: image.pull_policy.unwrap_or(PullPolicy::IfNotPresent),
             pull_secrets: image.pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
-            user: cluster.spec.pod.user,
+            user: cluster.map(|cluster| cluster.spec.pod.user).unwrap_or_default(),
             // A cluster whose spec cannot be carried out is backed up all the same.
-            shape: Desired::parse(cluster).map(|desired| desired.pod).unwrap_or_default(),
-            origin,
-        })
+            shape: cluster
+                .and_then(|cluster| Desired::parse(cluster).ok())
+                .map(|desired| desired.pod)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The image of etcd that its container runs.
+    pub(super) fn etcd_image(&self) -> &str {
+        &self.etcd_image
     }
 
     /// Where the backup will be.
@@ -198,18 +243,17 @@ impl Work {
         let mut mounts =
             vec![mount(GATE_VOLUME, GATE_DIRECTORY, true), mount(SCRATCH_VOLUME, SCRATCH_PATH, false)];
         mounts.extend(self.store.mounts());
-        let user = self.user_secret.iter().flat_map(|secret| {
-            [("ETCD_USER", "username"), ("ETCD_PASSWORD", "password")]
-                .map(|(variable, key)| of_secret(variable, secret, key))
-        });
-        let variables: Vec<EnvVar> = user.chain([run()]).collect();
+        let mut variables: Vec<EnvVar> = self.task.variables();
+        if self.task.reads_snapshots() {
+            variables.extend(self.store.encryption_key());
+        }
         Container {
             name: BACKUP_CONTAINER.to_owned(),
             image: Some(self.etcd_image.clone()),
             image_pull_policy: Some(self.pull_policy.as_str().to_owned()),
-            command: Some(vec![GATE_BINARY.to_owned(), "backup".to_owned()]),
-            args: Some(self.arguments()),
-            env: Some(variables),
+            command: Some([GATE_BINARY, self.task.command()].map(str::to_owned).to_vec()),
+            args: Some([self.task.arguments(), self.store.arguments()].concat()),
+            env: (!variables.is_empty()).then_some(variables),
             env_from: self.store.credentials(),
             termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
             resources: Some(self.resources_or_default()),
@@ -228,72 +272,6 @@ impl Work {
             .map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned())));
         ResourceRequirements { requests: Some(requests.into()), ..ResourceRequirements::default() }
     }
-
-    fn arguments(&self) -> Vec<String> {
-        let mut arguments = vec![
-            format!("--endpoints=http://{}:{CLIENT_PORT}", self.cluster),
-            format!("--scratch={SCRATCH_PATH}"),
-            format!("--within={}s", self.deadline_seconds),
-            format!("--result={RESULT_PATH}"),
-            format!("--etcd={ETCD_PROGRAMS}/etcd"),
-            format!("--etcdutl={ETCD_PROGRAMS}/etcdutl"),
-        ];
-        arguments.extend(self.store.arguments());
-        if !self.prove {
-            arguments.push("--no-proof".to_owned());
-        }
-        arguments.extend(self.origin.iter().flat_map(origin_arguments));
-        arguments
-    }
-}
-
-/// What all attempts of one Job have in common, so that each knows what the one before it has left.
-fn run() -> EnvVar {
-    EnvVar {
-        name: "BACKUP_RUN".to_owned(),
-        value_from: Some(EnvVarSource {
-            field_ref: Some(ObjectFieldSelector {
-                field_path: format!("metadata.labels['{LABEL_CONTROLLER_UID}']"),
-                ..ObjectFieldSelector::default()
-            }),
-            ..EnvVarSource::default()
-        }),
-        ..EnvVar::default()
-    }
-}
-
-fn of_secret(variable: &str, secret: &str, key: &str) -> EnvVar {
-    EnvVar {
-        name: variable.to_owned(),
-        value_from: Some(EnvVarSource {
-            secret_key_ref: Some(SecretKeySelector {
-                name: secret.to_owned(),
-                key: key.to_owned(),
-                ..SecretKeySelector::default()
-            }),
-            ..EnvVarSource::default()
-        }),
-        ..EnvVar::default()
-    }
-}
-
-/// Whose backup it is, and what of the earlier ones is kept.
-fn origin_arguments(origin: &Origin) -> Vec<String> {
-    let Origin { schedule, retention, time_zone } = origin;
-    let mut arguments = vec![format!("--schedule={schedule}")];
-    if retention.is_without_rules() {
-        return arguments;
-    }
-    arguments.push(format!("--time-zone={time_zone}"));
-    // Destructured without `..`, so that a new rule cannot be forgotten here.
-    let Retention { last, within, hourly, daily, weekly, monthly } = retention;
-    arguments.extend(within.map(|within: SignedDuration| format!("--keep-within={}s", within.as_secs())));
-    for (name, count) in
-        [("last", last), ("hourly", hourly), ("daily", daily), ("weekly", weekly), ("monthly", monthly)]
-    {
-        arguments.extend(count.map(|count| format!("--keep-{name}={count}")));
-    }
-    arguments
 }
 
 /// A tag or digest that the spec names goes with the spec's version, and members may run another one still.

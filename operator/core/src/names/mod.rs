@@ -48,6 +48,11 @@ pub const ETCD_CONTAINER: &str = "etcd";
 /// Name of the init container that copies the gate's binary.
 pub const INSTALL_GATE_CONTAINER: &str = "install-gate";
 
+/// The entry of a Secret with keys of age, called as the file that its own documentation makes.
+pub const ENCRYPTION_KEY_ENTRY: &str = "key.txt";
+/// The variable of the environment with the same text.
+pub const ENCRYPTION_KEY_VARIABLE: &str = "BACKUP_ENCRYPTION_KEY";
+
 /// Name of the container that takes a backup.
 pub const BACKUP_CONTAINER: &str = "backup";
 /// Name of the container that restores a member.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::check_golden;
 
-const NOW: &str = "2026-11-30T13:40:00Z";
+pub(crate) const NOW: &str = "2026-11-30T13:40:00Z";
 
 /// A cluster that has formed, with backups on a volume.
 pub(crate) fn cluster() -> EtcdCluster {
@@ -48,30 +48,32 @@ fn observed(spec: &Value) -> Observed {
         cluster: Some(cluster()),
         job: None,
         pods: Vec::new(),
+        deletion_job: None,
+        deletion_pods: Vec::new(),
     }
 }
 
-fn plain() -> Observed {
+pub(crate) fn plain() -> Observed {
     observed(&json!({ "cluster": "example" }))
 }
 
 /// The Job that the plan makes.
-fn job(observed: &Observed) -> Job {
+pub(crate) fn job(observed: &Observed) -> Job {
     match plan(observed).action {
         Some(Action::CreateJob(job)) => *job,
-        None => panic!("no Job: {:?}", plan(observed).course),
+        other => panic!("no Job but {other:?}: {:?}", plan(observed).course),
     }
 }
 
 /// The same, once the Job is there, in this state.
-fn with_job(mut observed: Observed, status: &Value) -> Observed {
+pub(crate) fn with_job(mut observed: Observed, status: &Value) -> Observed {
     let mut job = job(&observed);
     job.status = serde_json::from_value(status.clone()).expect("a status");
     observed.job = Some(job);
     observed
 }
 
-fn pod(phase: &str, created: &str, said: Option<&str>) -> Pod {
+pub(crate) fn pod(phase: &str, created: &str, said: Option<&str>) -> Pod {
     let terminated = said.map(|said| json!({ "exitCode": 1, "reason": "Error", "message": said }));
     serde_json::from_value(json!({
         "metadata": { "name": "now-abcde", "creationTimestamp": created },
@@ -83,7 +85,7 @@ fn pod(phase: &str, created: &str, said: Option<&str>) -> Pod {
     .expect("a pod")
 }
 
-fn taken() -> String {
+pub(crate) fn taken() -> String {
     let hash = json!({ "revision": 40, "compactRevision": 1, "hash": 7 });
     json!({ "taken": {
         "manifest": {
@@ -98,7 +100,7 @@ fn taken() -> String {
     .to_string()
 }
 
-fn complete() -> Value {
+pub(crate) fn complete() -> Value {
     json!({ "conditions": [{ "type": "Complete", "status": "True", "lastTransitionTime": "2026-11-30T13:38:00Z" }] })
 }
 
@@ -120,7 +122,7 @@ fn told(observed: &Observed) -> (BackupPhase, String, String) {
     (status.phase, complete.reason.clone(), complete.message.clone())
 }
 
-fn golden(name: &str, observed: &Observed) {
+pub(crate) fn golden(name: &str, observed: &Observed) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/render").join(name);
     check_golden(&path, &(serde_json::to_string_pretty(&job(observed)).expect("plain data") + "\n"));
 }
@@ -138,7 +140,7 @@ fn the_job_of_a_backup_with_every_setting_is_as_in_its_golden() {
         "store": {
             "s3": { "bucket": "backups", "folder": "etcd/prod", "endpoint": "https://minio:9000", "region": "eu-central-1",
                 "pathStyle": true, "certificateAuthority": { "name": "minio-ca" } },
-            "credentialsSecret": "minio", "serviceAccountName": "backups",
+            "credentialsSecret": "minio", "serviceAccountName": "backups", "encryptionSecret": "backup-key",
         },
     }));
     let spec = &mut observed.cluster.as_mut().expect("it is there").spec;
@@ -288,7 +290,7 @@ fn one_that_is_over_stays_as_it_was_whatever_becomes_of_its_job() {
         ..EtcdBackupStatus::default()
     });
     over.cluster = None;
-    assert_eq!(plan(&over), Plan { action: None, course: Course::Over, store: None });
+    assert_eq!(plan(&over), Plan { action: None, course: Course::Over, store: None, image: None });
     assert_eq!(Some(status(&over, &plan(&over))), over.backup.status);
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "fixtures and goldens are files")]
 
 mod api;
+mod backup_deletion;
 mod backup_first;
 mod backup_run;
 mod backup_schedule;

@@ -84,8 +84,8 @@ async fn without_its_own_manifest_there_is_no_backup() {
     let no_backup = "there is no backup";
     for (words, edit) in [
         (
-            "it is of version 2 of the format",
-            &(|value: &mut Value| value["version"] = json!(2)) as &dyn Fn(&mut Value),
+            "it is of version 3 of the format",
+            &(|value: &mut Value| value["version"] = json!(3)) as &dyn Fn(&mut Value),
         ),
         ("it is of the format \"other\"", &|value| value["format"] = json!("other")),
         ("it is not what an operator wrote", &|value| drop(value.as_object_mut().unwrap().remove("data"))),

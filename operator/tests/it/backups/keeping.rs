@@ -8,14 +8,14 @@ use std::path::PathBuf;
 const VERSION: &str = "v3.6.16";
 
 /// What one run of a schedule said of itself.
-struct Taken {
-    name: String,
-    deleted: Vec<String>,
-    retention_failed: Option<String>,
+pub(crate) struct Taken {
+    pub(crate) name: String,
+    pub(crate) deleted: Vec<String>,
+    pub(crate) retention_failed: Option<String>,
 }
 
 /// Takes a backup as a Job of this schedule does.
-async fn take(ground: &Ground, etcd: &RealEtcd, schedule: &str, rules: &[&str]) -> Taken {
+pub(crate) async fn take(ground: &Ground, etcd: &RealEtcd, schedule: &str, rules: &[&str]) -> Taken {
     let endpoint = etcd.endpoint().to_string();
     client(&endpoint).await.put("key", schedule, None).await.unwrap();
     let result = ground.path("result").display().to_string();
@@ -31,7 +31,7 @@ async fn take(ground: &Ground, etcd: &RealEtcd, schedule: &str, rules: &[&str]) 
 }
 
 /// The names that are in the store, by what a listing says.
-fn names(ground: &Ground) -> Vec<String> {
+pub(crate) fn names(ground: &Ground) -> Vec<String> {
     let said = ground.call("list", &["-o", "json"]).succeeded();
     let all: Value = serde_json::from_str(&said.output).unwrap();
     all.as_array().unwrap().iter().map(|one| one["manifest"]["name"].as_str().unwrap().to_owned()).collect()

@@ -2,6 +2,7 @@
 
 mod bench;
 mod damage;
+mod encrypted;
 mod ground;
 mod keeping;
 mod proxy;

@@ -19,6 +19,10 @@ pub struct Observed {
     pub cluster: Option<EtcdCluster>,
     /// The Job of its name, if there is one.
     pub job: Option<Job>,
-    /// The pods of that Job.
+    /// The pods of that Job; once the object is to go, those of earlier Jobs of its name too.
     pub pods: Vec<Pod>,
+    /// The Job that deletes the backup from its store, if there is one. Looked for once the object is to go.
+    pub deletion_job: Option<Job>,
+    /// The pods of that Job.
+    pub deletion_pods: Vec<Pod>,
 }

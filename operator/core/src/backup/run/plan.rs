@@ -6,19 +6,43 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use super::observed::Observed;
-use super::render;
-use crate::api::{BackupPhase, StoreSpec};
+use super::{deletion, render};
+use crate::api::{BackupPhase, EtcdBackup, StoreSpec};
 use crate::backup::job;
 use crate::backup::outcome::{Outcome, Taken, of_pod};
 use crate::backup::reasons::BackupReason;
-use crate::backup::work::{NotYet, Work};
+use crate::backup::work::{NotYet, Whose, Work};
+use crate::cluster::plan::PatchOperation;
 use crate::names::{ANNOTATION_STORE, BACKUP_CONTAINER, LABEL_BACKUP_SCHEDULE};
 
 /// What the operator does about it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Start the Job.
+    /// Start a Job.
     CreateJob(Box<Job>),
+    /// End a Job, with its pods.
+    DeleteJob {
+        /// Its name.
+        name: String,
+        /// Its UID.
+        uid: String,
+    },
+    /// See to it that the object stays until its backup is deleted.
+    Keep(Vec<PatchOperation>),
+    /// Let the object go, or be gone.
+    LetGo(Vec<PatchOperation>),
+}
+
+impl Action {
+    /// The word for it in metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Action::CreateJob(_) => "CreateJob",
+            Action::DeleteJob { .. } => "DeleteJob",
+            Action::Keep(_) => "KeepBackup",
+            Action::LetGo(_) => "LetBackupGo",
+        }
+    }
 }
 
 /// How far it is.
@@ -49,6 +73,13 @@ pub enum Course {
         /// In a sentence.
         message: String,
     },
+    /// It is being deleted from its store.
+    Deleting {
+        /// How.
+        reason: BackupReason,
+        /// In a sentence.
+        message: String,
+    },
 }
 
 /// What happens next.
@@ -60,26 +91,39 @@ pub struct Plan {
     pub course: Course,
     /// Where it is or will be, if that is known.
     pub store: Option<StoreSpec>,
+    /// The image of etcd that its Job runs, if that is known.
+    pub image: Option<String>,
 }
 
 /// Decides.
 pub fn plan(observed: &Observed) -> Plan {
     let backup = &observed.backup;
-    let is_over = backup.status.as_ref().is_some_and(|status| status.phase.is_over());
-    if is_over || backup.metadata.deletion_timestamp.is_some() {
-        return Plan { action: None, course: Course::Over, store: None };
+    if backup.metadata.deletion_timestamp.is_some() {
+        return deletion::plan(observed);
     }
+    // Before there is anything in the store, and whenever the policy is changed.
+    let held = deletion::hold(backup);
+    if backup.status.as_ref().is_some_and(|status| status.phase.is_over()) {
+        return Plan { action: held, ..Plan::over() };
+    }
+    let plan = take(observed);
+    Plan { action: held.or(plan.action), ..plan }
+}
+
+/// Decides about one that is not over.
+fn take(observed: &Observed) -> Plan {
+    let backup = &observed.backup;
     let work = Work::parse(
         &render::asked(backup),
         &backup.spec.cluster,
         observed.cluster.as_ref(),
         &observed.operator_image,
-        None,
+        Whose::Object { uid: backup.uid().unwrap_or_default() },
     );
     // What the Job was made with counts, whatever the specs say by now.
-    let recorded = observed.job.as_ref().and_then(|job| job.annotations().get(ANNOTATION_STORE));
-    let recorded = recorded.and_then(|text| serde_json::from_str(text).ok());
-    let store = recorded.or_else(|| work.as_ref().ok().map(|work| work.store().clone()));
+    let (store, image) = made_with(observed);
+    let store = store.or_else(|| work.as_ref().ok().map(|work| work.store().clone()));
+    let image = image.or_else(|| work.as_ref().ok().map(|work| work.etcd_image().to_owned()));
     let (action, course) = match (&observed.job, work) {
         (Some(job), _) if is_own(observed, job) => (None, of_job(observed, job)),
         (Some(_), _) => {
@@ -93,7 +137,20 @@ pub fn plan(observed: &Observed) -> Plan {
             (Some(Action::CreateJob(job)), pending(BackupReason::Starting, "its Job is being created"))
         }
     };
-    Plan { action, course, store }
+    Plan { action, course, store, image }
+}
+
+/// The store and the image of etcd that its Job was made with.
+pub(super) fn made_with(observed: &Observed) -> (Option<StoreSpec>, Option<String>) {
+    let Some(job) = &observed.job else { return (None, None) };
+    let store = job.annotations().get(ANNOTATION_STORE);
+    let pod = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let mut containers = pod.iter().flat_map(|pod| &pod.containers);
+    let image = containers.find(|container| container.name == BACKUP_CONTAINER);
+    (
+        store.and_then(|text| serde_json::from_str(text).ok()),
+        image.and_then(|container| container.image.clone()),
+    )
 }
 
 fn pending(reason: BackupReason, message: &str) -> Course {
@@ -113,7 +170,7 @@ fn is_scheduled(observed: &Observed) -> bool {
 }
 
 /// Whether a Job of this name takes this very backup.
-fn is_own(observed: &Observed, job: &Job) -> bool {
+pub(super) fn is_own(observed: &Observed, job: &Job) -> bool {
     let uid = observed.backup.uid();
     let is_owned = job.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref());
     let schedule = observed.backup.labels().get(LABEL_BACKUP_SCHEDULE);
@@ -126,7 +183,7 @@ fn of_job(observed: &Observed, job: &Job) -> Course {
     // Whatever became of the Job: a backup is in the store if one of its pods said so, and only then.
     let taken = pods.iter().find_map(|pod| match of_pod(pod, BACKUP_CONTAINER)? {
         Outcome::Taken(taken) => Some(taken),
-        Outcome::Restored(_) | Outcome::Failed { .. } => None,
+        Outcome::Restored(_) | Outcome::Deleted(_) | Outcome::Failed { .. } => None,
     });
     if let Some(taken) = taken.filter(|_| success.is_some() || failure.is_some()) {
         return Course::Succeeded(taken);
@@ -157,17 +214,42 @@ fn of_job(observed: &Observed, job: &Job) -> Course {
 }
 
 impl Plan {
+    /// There is nothing to do and nothing to tell.
+    pub(super) fn over() -> Plan {
+        Plan { action: None, course: Course::Over, store: None, image: None }
+    }
+
     /// Whether it came to its end in this look.
     pub fn is_just_over(&self) -> bool {
         match &self.course {
             Course::Succeeded(_) | Course::Failed { .. } => true,
-            Course::Over | Course::Pending { .. } | Course::Running { .. } => false,
+            Course::Over | Course::Pending { .. } | Course::Running { .. } | Course::Deleting { .. } => false,
+        }
+    }
+
+    /// What is done instead where the namespace is being deleted, and no Job can be made in it: the object goes, for otherwise the namespace
+    /// never would; and its backup stays.
+    pub fn in_ending_namespace(&self, backup: &EtcdBackup) -> Option<Action> {
+        match (&self.action, &self.course) {
+            (Some(Action::CreateJob(_)), Course::Deleting { .. }) => Some(deletion::let_go(backup)),
+            _ => None,
         }
     }
 
     /// The same if its action was refused.
     pub fn refused(self, message: &str) -> Plan {
-        Plan { action: None, course: pending(BackupReason::RequestRefused, message), store: self.store }
+        let course = match self.course {
+            Course::Over => Course::Over,
+            Course::Deleting { .. } => {
+                let message = message.to_owned();
+                Course::Deleting { reason: BackupReason::RequestRefused, message }
+            }
+            Course::Pending { .. }
+            | Course::Running { .. }
+            | Course::Succeeded(_)
+            | Course::Failed { .. } => pending(BackupReason::RequestRefused, message),
+        };
+        Plan { action: None, course, ..self }
     }
 }
 
@@ -180,6 +262,7 @@ impl Course {
             Course::Running { .. } => Some(BackupPhase::Running),
             Course::Succeeded(_) => Some(BackupPhase::Succeeded),
             Course::Failed { .. } => Some(BackupPhase::Failed),
+            Course::Deleting { .. } => Some(BackupPhase::Deleting),
         }
     }
 }

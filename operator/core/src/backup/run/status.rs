@@ -2,11 +2,11 @@
 //! restored. A status of one that is over is never written again.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::observed::Observed;
 use super::plan::{Course, Plan};
-use crate::api::EtcdBackupStatus;
+use crate::api::{BackupPhase, EtcdBackupStatus};
 use crate::backup::outcome::Taken;
 use crate::backup::reached::Reached;
 use crate::backup::reasons::BackupReason;
@@ -16,6 +16,8 @@ use crate::event::{Event, Severity};
 
 /// The condition: the backup is in the store, and was proved if that was asked for.
 const COMPLETE: &str = "Complete";
+/// The condition: it is no longer in the store, because its object was deleted.
+const DELETED: &str = "Deleted";
 /// The condition: it was given up.
 const FAILED: &str = "Failed";
 /// The condition: it was restored, and had the cluster's data.
@@ -25,6 +27,15 @@ const PROVED: &str = "Proved";
 pub fn status(observed: &Observed, plan: &Plan) -> EtcdBackupStatus {
     let before = observed.backup.status.clone().unwrap_or_default();
     let Some(phase) = plan.course.phase() else { return before };
+    let about = About {
+        generation: observed.backup.metadata.generation,
+        before: &before.conditions,
+        as_of: observed.as_of,
+    };
+    if let Course::Deleting { reason, message } = &plan.course {
+        let deleted = about.condition(DELETED, finding(Truth::False, *reason, message));
+        return deleting(before.clone(), plan, phase, deleted);
+    }
     let mut status = EtcdBackupStatus {
         observed_generation: observed.backup.metadata.generation,
         phase,
@@ -34,6 +45,7 @@ pub fn status(observed: &Observed, plan: &Plan) -> EtcdBackupStatus {
             .and_then(|store| Some(Reached::parse(store).ok()?.place()))
             .or(before.store),
         kept_in: plan.store.clone().or(before.kept_in),
+        image: plan.image.clone().or(before.image),
         ..EtcdBackupStatus::default()
     };
     if let Course::Succeeded(taken) = &plan.course {
@@ -42,15 +54,29 @@ pub fn status(observed: &Observed, plan: &Plan) -> EtcdBackupStatus {
     if phase.is_over() {
         status.ended_at = Some(Time(ended_at(observed)));
     }
-    let about = About {
-        generation: observed.backup.metadata.generation,
-        before: &before.conditions,
-        as_of: observed.as_of,
-    };
     status.conditions = [(COMPLETE, complete(plan)), (FAILED, failed(plan)), (PROVED, proved(plan))]
         .map(|(kind, finding)| about.condition(kind, finding))
         .into();
     status
+}
+
+/// What was known of it stays, for as long as it is there.
+fn deleting(
+    before: EtcdBackupStatus,
+    plan: &Plan,
+    phase: BackupPhase,
+    deleted: Condition,
+) -> EtcdBackupStatus {
+    let mut conditions = before.conditions;
+    conditions.retain(|condition| condition.type_ != DELETED);
+    conditions.push(deleted);
+    EtcdBackupStatus {
+        phase,
+        kept_in: plan.store.clone().or(before.kept_in),
+        image: plan.image.clone().or(before.image),
+        conditions,
+        ..before
+    }
 }
 
 /// When the Job says that it was over.
@@ -92,7 +118,7 @@ fn finding(status: Truth, reason: BackupReason, message: &str) -> Finding {
 
 fn complete(plan: &Plan) -> Finding {
     match &plan.course {
-        Course::Over => finding(Truth::Unknown, BackupReason::NotStored, ""),
+        Course::Over | Course::Deleting { .. } => finding(Truth::Unknown, BackupReason::NotStored, ""),
         Course::Pending { reason, message }
         | Course::Running { reason, message }
         | Course::Failed { reason, message } => finding(Truth::False, *reason, message),
@@ -109,7 +135,11 @@ fn complete(plan: &Plan) -> Finding {
 fn failed(plan: &Plan) -> Finding {
     match &plan.course {
         Course::Failed { reason, message } => finding(Truth::True, *reason, message),
-        Course::Over | Course::Pending { .. } | Course::Running { .. } | Course::Succeeded(_) => {
+        Course::Over
+        | Course::Pending { .. }
+        | Course::Running { .. }
+        | Course::Succeeded(_)
+        | Course::Deleting { .. } => {
             let finding = complete(plan);
             Finding { status: Truth::False, ..finding }
         }
@@ -128,7 +158,11 @@ fn proved(plan: &Plan) -> Finding {
             }
             None => finding(Truth::False, BackupReason::NotRestored, "it was not restored, as the spec asks"),
         },
-        Course::Over | Course::Pending { .. } | Course::Running { .. } | Course::Failed { .. } => {
+        Course::Over
+        | Course::Pending { .. }
+        | Course::Running { .. }
+        | Course::Failed { .. }
+        | Course::Deleting { .. } => {
             finding(Truth::False, BackupReason::NotStored, "there is no backup that could be proved")
         }
     }
@@ -146,6 +180,9 @@ pub fn event(observed: &Observed, plan: &Plan) -> Option<Event> {
         Course::Pending { reason: reason @ BackupReason::RequestRefused, message } => {
             Some(of(Severity::Warning, *reason, message.clone()))
         }
-        Course::Over | Course::Pending { .. } | Course::Running { .. } => None,
+        Course::Deleting { reason, message } if *reason != BackupReason::Deleting => {
+            Some(of(Severity::Warning, *reason, message.clone()))
+        }
+        Course::Over | Course::Pending { .. } | Course::Running { .. } | Course::Deleting { .. } => None,
     }
 }

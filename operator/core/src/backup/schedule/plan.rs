@@ -9,7 +9,7 @@ use super::observed::Observed;
 use super::render;
 use crate::api::{BackupPhase, EtcdBackup};
 use crate::backup::reasons::BackupReason;
-use crate::backup::work::{NotYet, Work};
+use crate::backup::work::{NotYet, Whose, Work};
 use crate::cluster::plan::PatchOperation;
 use crate::cluster::render::compare::{Difference, difference};
 
@@ -87,7 +87,7 @@ pub fn plan(observed: &Observed) -> Plan {
         &schedule.spec.cluster,
         observed.cluster.as_ref(),
         &observed.operator_image,
-        Some(render::origin(schedule)),
+        Whose::Schedule(render::origin(schedule)),
     );
     let mut actions = Vec::new();
     let standing = match (&observed.cron_job, work) {

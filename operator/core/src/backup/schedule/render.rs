@@ -5,9 +5,10 @@ use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, JobTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
 
-use crate::api::{EtcdBackup, EtcdBackupSchedule, EtcdBackupSpec, RetentionSpec};
+use crate::api::{DeletionPolicy, EtcdBackup, EtcdBackupSchedule, EtcdBackupSpec, RetentionSpec};
 use crate::backup::retention::Retention;
-use crate::backup::work::{Asked, Origin, Work};
+use crate::backup::task::Origin;
+use crate::backup::work::{Asked, Work};
 use crate::names::LABEL_BACKUP_SCHEDULE;
 
 /// Jobs that succeeded are kept so long that those of a night without an operator become EtcdBackups in the morning.
@@ -95,6 +96,8 @@ pub(super) fn backup(schedule: &EtcdBackupSchedule, job: &str) -> EtcdBackup {
             store: spec.store.clone(),
             prove: spec.prove,
             user_secret: spec.user_secret.clone(),
+            // Its retention deletes what it keeps no more.
+            deletion_policy: DeletionPolicy::Retain,
             deadline_seconds: spec.deadline_seconds,
             resources: spec.resources.clone(),
         },

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
 use super::{Action, Concern, Context, Flow, Hold, Object, Plan, SpecHold, Wait, rollout, versions};
-use crate::api::{BackupPhase, EtcdBackup, EtcdBackupSpec};
+use crate::api::{BackupPhase, DeletionPolicy, EtcdBackup, EtcdBackupSpec};
 use crate::cluster::desired::Course;
 use crate::cluster::observed::Backups;
 use crate::cluster::world::Member;
@@ -64,7 +64,8 @@ fn is_fresh(context: &Context<'_>, backup: &EtcdBackup) -> bool {
     let complete = status.conditions.iter().find(|one| one.type_ == "Complete" && one.status == "True");
     let ended = complete.map(|complete| complete.last_transition_time.0);
     let since = ended.map(|ended| context.world.observed.as_of.duration_since(ended).abs());
-    is_own && status.proved_at.is_some() && since.is_some_and(|since| since <= FRESH)
+    let is_there = status.phase == BackupPhase::Succeeded && backup.metadata.deletion_timestamp.is_none();
+    is_own && is_there && status.proved_at.is_some() && since.is_some_and(|since| since <= FRESH)
 }
 
 /// Has a backup taken before the version is changed, and says what it waits for.
@@ -96,20 +97,25 @@ pub(super) fn take(context: &Context<'_>, plan: &mut Plan) -> Flow {
             let message = format!("{} failed{}", failed.name_any(), why(failed));
             plan.hold(Hold::Spec(SpecHold::NoBackup { message }));
         }
-        (None, _) | (Some(_), BackupPhase::Succeeded) => match reason_to_wait(context) {
-            // A backup that is taken long before the version can be changed is none of the state at that moment.
-            Some(reason) => {
-                let message =
-                    format!("a backup is taken before any member runs {wanted}, and not yet: {reason}");
-                plan.wait(Wait::Upgrade { message });
+        (None, _) | (Some(_), BackupPhase::Succeeded | BackupPhase::Deleting) => {
+            match reason_to_wait(context) {
+                // A backup that is taken long before the version can be changed is none of the state at that moment.
+                Some(reason) => {
+                    let message =
+                        format!("a backup is taken before any member runs {wanted}, and not yet: {reason}");
+                    plan.wait(Wait::Upgrade { message });
+                }
+                None => {
+                    plan.act(
+                        Concern::Backup,
+                        Action::Create(Box::new(Object::Backup(backup(context, &wanted)))),
+                    );
+                    plan.wait(Wait::Upgrade {
+                        message: format!("a backup is taken before any member runs {wanted}"),
+                    });
+                }
             }
-            None => {
-                plan.act(Concern::Backup, Action::Create(Box::new(Object::Backup(backup(context, &wanted)))));
-                plan.wait(Wait::Upgrade {
-                    message: format!("a backup is taken before any member runs {wanted}"),
-                });
-            }
-        },
+        }
     }
     Flow::Next
 }
@@ -147,6 +153,7 @@ fn backup(context: &Context<'_>, wanted: &str) -> EtcdBackup {
             store: None,
             prove: true,
             user_secret: None,
+            deletion_policy: DeletionPolicy::Retain,
             deadline_seconds: DEADLINE_SECONDS,
             resources: None,
         },

@@ -106,7 +106,7 @@ fn restored_from(context: &Context<'_>) -> Option<RestoredFrom> {
     let pods = context.world.observed.restore.pods.iter().filter(|pod| is_of_job(pod, &name_of(name)));
     pods.filter_map(|pod| of_pod(pod, RESTORE_CONTAINER)).find_map(|outcome| match outcome {
         Outcome::Restored(from) => Some(from),
-        Outcome::Taken(_) | Outcome::Failed { .. } => None,
+        Outcome::Taken(_) | Outcome::Deleted(_) | Outcome::Failed { .. } => None,
     })
 }
 

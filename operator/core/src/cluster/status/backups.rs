@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use crate::api::condition::ConditionReason;
-use crate::api::{BackupSummary, EtcdBackup, EtcdClusterStatus};
+use crate::api::{BackupPhase, BackupSummary, EtcdBackup, EtcdClusterStatus};
 use crate::backup::reasons::BackupReason;
 use crate::cluster::observed::{Backups, Observed};
 use crate::cluster::plan::{Hold, HoldReason, Plan};
@@ -17,7 +17,9 @@ pub(super) fn newest_proved(observed: &Observed, cluster_id: Option<&str>) -> Op
     let summary = |backup: &EtcdBackup| {
         let status = backup.status.as_ref()?;
         let is_own = status.cluster_id.is_some() && status.cluster_id.as_deref() == cluster_id;
-        status.proved_at.as_ref().filter(|_| is_own)?;
+        // One that is being deleted is as good as gone.
+        let is_there = status.phase == BackupPhase::Succeeded && backup.metadata.deletion_timestamp.is_none();
+        status.proved_at.as_ref().filter(|_| is_own && is_there)?;
         Some(BackupSummary {
             name: backup.name_any(),
             backup: status.backup.clone()?,
