@@ -330,7 +330,7 @@ async fn an_encrypted_backup_waits_for_its_key_begins_a_new_cluster_with_it_and_
     until("no object keeps its namespace", async || {
         let said =
             ground.kubectl(&["get", "namespace", &ground.namespace, "-o", "name", "--ignore-not-found"]);
-        let left = ground.kubectl(&["get", "etcdbackups", "-o", "name"]);
+        let left = ground.kubectl(&["describe", &last]);
         anyhow::ensure!(said.as_ref().is_ok_and(|said| said.trim().is_empty()), "{said:?}, {left:?}");
         Ok(Some(()))
     })
