@@ -38,7 +38,7 @@ pub fn squeeze(
     parts: Sender<Bytes>,
     recipient: Option<&Recipient>,
 ) -> Result<Snapshot, SqueezeError> {
-    let mut trailer = Trailer::default();
+    let mut trailer = Trailer::compared();
     let sealer = Sealer::new(Cutter::new(parts), recipient)?;
     let mut encoder = zstd::stream::write::Encoder::new(sealer, LEVEL)?;
     encoder.include_checksum(true)?;
