@@ -2,6 +2,8 @@
 
 use crate::support::etcd::{RealEtcd, free_address, tool_of};
 use etcd_client::{Client, GetOptions, KeyValue};
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -10,6 +12,9 @@ use tempfile::TempDir;
 
 /// How long anything may take that ought to take a second.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// So much that cannot be compressed makes several parts.
+const RANDOM_BYTES: usize = 13 << 20;
+const VALUE_BYTES: usize = 1 << 20;
 
 /// A store, and room for data directories.
 pub(crate) struct Ground {
@@ -213,5 +218,16 @@ pub(crate) async fn fill(client: &mut Client) {
     }
     for index in 90..100 {
         client.delete(format!("key-{index:03}"), None).await.unwrap();
+    }
+}
+
+/// The same, and bytes that no compressor makes shorter, the same in each run: so many that a snapshot has several parts.
+pub(crate) async fn fill_for_parts(client: &mut Client) {
+    fill(client).await;
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    for index in 0..RANDOM_BYTES / VALUE_BYTES {
+        let mut value = vec![0; VALUE_BYTES];
+        random.fill_bytes(&mut value);
+        client.put(format!("random-{index}"), value, None).await.unwrap();
     }
 }

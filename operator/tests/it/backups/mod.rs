@@ -1,5 +1,6 @@
 //! Backups of a real etcd of each minor, by the program as people call it: what is in them, what comes back, and what is refused.
 
+mod azure;
 mod bench;
 mod damage;
 mod encrypted;

@@ -1,18 +1,12 @@
 //! Backups in a real store that speaks S3, as it should and as it should not: throttled, cut, refused, expired, killed in the middle. Needs
 //! `ci/images stores`, so that these run in `ci/full --only stores`.
 
-use super::ground::{Ground, Restored, client, fill};
+use super::ground::{Ground, Restored, client, fill_for_parts};
 use super::proxy::{Behaviour, Proxy, Request};
 use crate::support::etcd::{RealEtcd, VERSIONS, cache, free_address};
-use rand::rngs::ChaCha8Rng;
-use rand::{Rng, SeedableRng};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-
-/// So much that cannot be compressed makes several parts.
-const RANDOM_BYTES: usize = 13 << 20;
-const VALUE_BYTES: usize = 1 << 20;
 
 /// The store, what is between it and us, and an etcd with data.
 struct Place {
@@ -57,15 +51,7 @@ impl Place {
             .unwrap();
         let proxy = Proxy::before(address, behaviour).await;
         let etcd = RealEtcd::start();
-        let mut running = client(&etcd.endpoint().to_string()).await;
-        fill(&mut running).await;
-        // Bytes that no compressor makes shorter, the same in each run.
-        let mut random = ChaCha8Rng::seed_from_u64(1);
-        for index in 0..RANDOM_BYTES / VALUE_BYTES {
-            let mut value = vec![0; VALUE_BYTES];
-            random.fill_bytes(&mut value);
-            running.put(format!("random-{index}"), value, None).await.unwrap();
-        }
+        fill_for_parts(&mut client(&etcd.endpoint().to_string()).await).await;
         Place { ground, etcd, proxy, gateway }
     }
 
