@@ -210,7 +210,10 @@ pub struct KeepArguments {
     /// The newest of each month, so many
     #[arg(long, value_name = "COUNT", requires = "schedule", value_parser = at_least_one())]
     pub keep_monthly: Option<u32>,
-    /// The time zone of hours, days, weeks and months
+    /// The newest of each year, so many
+    #[arg(long, value_name = "COUNT", requires = "schedule", value_parser = at_least_one())]
+    pub keep_yearly: Option<u32>,
+    /// The time zone of hours, days, weeks, months and years
     #[arg(long, value_name = "ZONE", default_value = "Etc/UTC", value_parser = parse_zone)]
     pub time_zone: TimeZone,
 }
@@ -227,6 +230,7 @@ impl KeepArguments {
             daily: self.keep_daily,
             weekly: self.keep_weekly,
             monthly: self.keep_monthly,
+            yearly: self.keep_yearly,
         }
     }
 }

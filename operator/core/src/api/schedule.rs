@@ -47,7 +47,7 @@ pub struct EtcdBackupScheduleSpec {
     /// When, in the five fields of cron: `17 * * * *` is each hour at its 17th minute.
     #[schemars(length(min = 1, max = 256))]
     pub schedule: String,
-    /// The time zone of `schedule` and of the days, weeks and months of `retention`, for example `Europe/Berlin`.
+    /// The time zone of `schedule` and of the days, weeks, months and years of `retention`, for example `Europe/Berlin`.
     #[schemars(length(min = 1, max = 64))]
     #[serde(default = "default_time_zone")]
     pub time_zone: String,
@@ -120,7 +120,7 @@ impl ConcurrencyPolicy {
 /// Which backups are kept. Each rule keeps some, and what none keeps is deleted.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[x_kube(validation = Rule::new("[has(self.last), has(self.withinSeconds), has(self.hourly), has(self.daily), has(self.weekly), \
-    has(self.monthly)].exists(is_there, is_there)").message("a retention without any rule would keep nothing"))]
+    has(self.monthly), has(self.yearly)].exists(is_there, is_there)").message("a retention without any rule would keep nothing"))]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionSpec {
     /// The newest of all, so many.
@@ -147,6 +147,10 @@ pub struct RetentionSpec {
     #[schemars(range(min = 1, max = 10000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monthly: Option<u32>,
+    /// The newest of each year, of so many years that have one.
+    #[schemars(range(min = 1, max = 10000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yearly: Option<u32>,
 }
 
 /// What became of a schedule.

@@ -25,6 +25,8 @@ pub struct Retention {
     pub weekly: Option<u32>,
     /// The newest of each month, so many.
     pub monthly: Option<u32>,
+    /// The newest of each year, so many.
+    pub yearly: Option<u32>,
 }
 
 impl Retention {
@@ -47,6 +49,7 @@ enum Stretch {
     Day,
     Week,
     Month,
+    Year,
 }
 
 impl Stretch {
@@ -58,6 +61,7 @@ impl Stretch {
             Stretch::Day => moment.strftime("%Y-%m-%d").to_string(),
             Stretch::Week => moment.strftime("%G-%V").to_string(),
             Stretch::Month => moment.strftime("%Y-%m").to_string(),
+            Stretch::Year => moment.strftime("%Y").to_string(),
         }
     }
 }
@@ -140,6 +144,7 @@ fn in_places(newest_first: &[&Backup], retention: &Retention, zone: &TimeZone) -
         (Stretch::Day, retention.daily),
         (Stretch::Week, retention.weekly),
         (Stretch::Month, retention.monthly),
+        (Stretch::Year, retention.yearly),
     ] {
         let mut seen = BTreeSet::new();
         for backup in newest_first {

@@ -18,7 +18,7 @@ pub struct Origin {
     pub schedule: String,
     /// What of its backups is kept.
     pub retention: Retention,
-    /// The time zone of days, weeks and months.
+    /// The time zone of hours, days, weeks, months and years.
     pub time_zone: String,
 }
 
@@ -146,11 +146,16 @@ fn origin_arguments(origin: &Origin) -> Vec<String> {
     }
     arguments.push(format!("--time-zone={time_zone}"));
     // Destructured without `..`, so that a new rule cannot be forgotten here.
-    let Retention { last, within, hourly, daily, weekly, monthly } = retention;
+    let Retention { last, within, hourly, daily, weekly, monthly, yearly } = retention;
     arguments.extend(within.map(|within: SignedDuration| format!("--keep-within={}s", within.as_secs())));
-    for (name, count) in
-        [("last", last), ("hourly", hourly), ("daily", daily), ("weekly", weekly), ("monthly", monthly)]
-    {
+    for (name, count) in [
+        ("last", last),
+        ("hourly", hourly),
+        ("daily", daily),
+        ("weekly", weekly),
+        ("monthly", monthly),
+        ("yearly", yearly),
+    ] {
         arguments.extend(count.map(|count| format!("--keep-{name}={count}")));
     }
     arguments

@@ -110,7 +110,7 @@ fn ready(observed: &Observed) -> (String, String) {
 fn the_cron_job_is_as_in_its_golden() {
     let every = json!({
         "timeZone": "Europe/Berlin", "concurrencyPolicy": "Replace", "startingDeadlineSeconds": 600,
-        "retention": { "last": 3, "withinSeconds": 86400, "hourly": 4, "daily": 5, "weekly": 6, "monthly": 7 },
+        "retention": { "last": 3, "withinSeconds": 86400, "hourly": 4, "daily": 5, "weekly": 6, "monthly": 7, "yearly": 8 },
     });
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/render/backup-cron-job.json");
     check_golden(

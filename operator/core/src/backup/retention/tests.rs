@@ -178,6 +178,8 @@ fn stretches_without_a_backup_take_no_place_and_years_turn_at_the_week_that_they
     assert_eq!(deleted(&all, &weekly, "UTC"), "ab");
     let monthly = Retention { monthly: Some(2), ..Retention::default() };
     assert_eq!(deleted(&all, &monthly, "UTC"), "ab");
+    let yearly = Retention { yearly: Some(2), ..Retention::default() };
+    assert_eq!(deleted(&all, &yearly, "UTC"), "ac");
 }
 
 #[test]

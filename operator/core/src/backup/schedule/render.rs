@@ -39,7 +39,7 @@ pub(super) fn origin(schedule: &EtcdBackupSchedule) -> Origin {
 
 fn retention(spec: &RetentionSpec) -> Retention {
     // Destructured without `..`, so that a new rule cannot be forgotten here.
-    let RetentionSpec { last, within_seconds, hourly, daily, weekly, monthly } = spec;
+    let RetentionSpec { last, within_seconds, hourly, daily, weekly, monthly, yearly } = spec;
     Retention {
         last: *last,
         within: within_seconds.map(SignedDuration::from_secs),
@@ -47,6 +47,7 @@ fn retention(spec: &RetentionSpec) -> Retention {
         daily: *daily,
         weekly: *weekly,
         monthly: *monthly,
+        yearly: *yearly,
     }
 }
 
