@@ -16,7 +16,7 @@ const PAGE: &str = include_str!("../../../../operator/docs/backups.md");
 const KEY: &str = "AGE-SECRET-KEY-1598R9EN896Q7GWNWM8WP7GXH55Q8HZ8L42WPDT0XD2JVR3EVSKHSRK5RY8";
 
 /// The page's object of this kind.
-fn of_page(kind: &str) -> String {
+pub(super) fn of_page(kind: &str) -> String {
     let blocks = PAGE.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
     blocks
         .into_iter()
@@ -26,14 +26,14 @@ fn of_page(kind: &str) -> String {
 }
 
 /// Hands kubectl an object.
-fn kubectl_with(ground: &Ground, verb: &str, object: &str) -> String {
+pub(super) fn kubectl_with(ground: &Ground, verb: &str, object: &str) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), object).unwrap();
     ground.kubectl(&[verb, "-f", file.path().to_str().unwrap(), "-o", "name"]).unwrap().trim().to_owned()
 }
 
 /// A volume for backups, and a cluster that keeps its own there.
-async fn backed_up<'a>(ground: &'a Ground, more: &Value) -> Subject<'a> {
+pub(super) async fn backed_up<'a>(ground: &'a Ground, more: &Value) -> Subject<'a> {
     let claim = json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": "etcd-backups" },
         "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
@@ -57,7 +57,7 @@ fn condition(ground: &Ground, object: &str, kind: &str) -> (String, String) {
 }
 
 /// Waits until a condition is so; panics with what it says instead.
-async fn becomes(ground: &Ground, object: &str, kind: &str) {
+pub(super) async fn becomes(ground: &Ground, object: &str, kind: &str) {
     until(&format!("{object} is {kind}"), async || {
         let (status, message) = condition(ground, object, kind);
         if status == "True" {

@@ -5,14 +5,18 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::{WatchStreamExt as _, reflector, watcher};
 use kube::{Client, Config, ResourceExt as _};
 use rcgen::KeyPair;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
+use super::backups::{backed_up, becomes, kubectl_with, of_page};
 use super::changes::requested_memory;
 use super::etcdctl;
 use super::ground::Ground;
@@ -26,6 +30,8 @@ const TOKEN: &str = "store";
 /// What a Service does for clients that are not in the cluster: each connection goes to the next member that serves.
 struct Doorway {
     port: u16,
+    /// Whose members they are. Whoever is inside is put out when that changes.
+    leads_to: watch::Sender<String>,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -39,14 +45,24 @@ impl Doorway {
     async fn open(demo: &Subject<'_>, selector: &str) -> Doorway {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (pods, members) = (demo.pods_api(), ListParams::default().labels(selector));
+        let pods = demo.pods_api();
         let turn = Arc::new(AtomicUsize::new(0));
+        let (leads_to, direction) = watch::channel(selector.to_owned());
         let serving = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, pods.clone(), members.clone(), turn.clone()));
+                let mut direction = direction.clone();
+                let members = ListParams::default().labels(&direction.borrow_and_update());
+                let (pods, turn) = (pods.clone(), turn.clone());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        biased;
+                        _ = direction.changed() => {}
+                        () = carry(client, pods, members, turn) => {}
+                    }
+                });
             }
         });
-        Doorway { port, serving }
+        Doorway { port, leads_to, serving }
     }
 }
 
@@ -204,4 +220,68 @@ async fn a_kube_apiserver_whose_store_it_is_sees_no_error_in_a_rolling_change_th
     let said = etcdctl::run(&demo.pods_api(), &pod, etcdctl::OWN, &keys).await.unwrap();
     assert!(said.contains("/registry/configmaps/default/"), "it is this cluster that it stores in: {said}");
     server.process.kill();
+}
+
+/// An informer's picture of all ConfigMaps, kept by watching.
+fn informer(maps: Api<ConfigMap>) -> (reflector::Store<ConfigMap>, tokio::task::JoinHandle<()>) {
+    let (store, writer) = reflector::store();
+    let events = reflector(writer, watcher(maps, watcher::Config::default()).default_backoff());
+    // What a watcher cannot do now it tries again.
+    (store, tokio::spawn(events.for_each(|_| std::future::ready(()))))
+}
+
+/// Waits until an informer knows of one ConfigMap and, if it says so, of another one no more; that one's version.
+async fn knows(store: &reflector::Store<ConfigMap>, name: &str, gone: Option<&str>) -> u64 {
+    until(&format!("the informer knows of {name}"), async || {
+        let all = store.state();
+        let version =
+            |name: &str| all.iter().find(|map| map.name_any() == name)?.resource_version()?.parse().ok();
+        let names: Vec<String> = all.iter().map(|map| map.name_any()).collect();
+        anyhow::ensure!(gone.is_none_or(|gone| version(gone).is_none()), "{names:?}");
+        version(name).map(Some).ok_or_else(|| anyhow::anyhow!("{names:?}"))
+    })
+    .await
+}
+
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
+#[ignore = "longer than ci/test may take; see the module's documentation"]
+async fn a_kube_apiserver_that_is_led_to_a_cluster_from_a_backup_reads_everything_anew_and_so_do_its_informers()
+ {
+    let ground = Ground::open("led").await;
+    let example = backed_up(&ground, &json!({})).await;
+    let picture = example.is_ready(3).await;
+    let doorway = Doorway::open(&example, picture.0.data["status"]["selector"].as_str().unwrap()).await;
+    let mut server = ApiServer::start(doorway.port).await;
+    let maps = Api::<ConfigMap>::namespaced(server.client.clone(), "default");
+    let (store, watching) = informer(maps.clone());
+    write(&maps, "before").await;
+    knows(&store, "before", None).await;
+    let backup = kubectl_with(&ground, "create", &of_page("EtcdBackup"));
+    becomes(&ground, &backup, "Proved").await;
+    write(&maps, "after").await;
+    let last = knows(&store, "after", None).await;
+
+    let name = backup.rsplit('/').next().unwrap();
+    let restored =
+        Subject::create(&ground, "restored", json!({ "bootstrap": { "restore": { "backup": name } } })).await;
+    let picture = restored.is_ready(3).await;
+    let selector = picture.0.data["status"]["selector"].as_str().unwrap();
+    doorway.leads_to.send_replace(selector.to_owned());
+    // Nobody is started anew. What was written after the backup is gone, and whoever has seen it learns that.
+    knows(&store, "before", Some("after")).await;
+    until("the server takes writes", async || Ok(write_once(&maps, "again").await?.then_some(()))).await;
+    let version = knows(&store, "again", Some("after")).await;
+    assert!(version > last, "{version}: a version that was seen before would be taken for old news");
+    watching.abort();
+    server.process.kill();
+}
+
+/// Whether a ConfigMap could be created, or is there.
+async fn write_once(maps: &Api<ConfigMap>, name: &str) -> anyhow::Result<bool> {
+    let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+    match maps.create(&PostParams::default(), &ConfigMap { metadata, ..ConfigMap::default() }).await {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(true),
+        Err(error) => Err(error.into()),
+    }
 }
