@@ -49,9 +49,10 @@ pub const RIGHTS: &[Right] = &[
     right(
         "etcd.operators.rs",
         "etcdclusters",
-        &["create", "get", "list", "patch", "watch"],
-        "The cluster under test: made, watched, resized.",
+        &["create", "delete", "get", "list", "patch", "watch"],
+        "The cluster under test: made, watched, resized; and those that begin with its backups, which go once they were read.",
     ),
+    right("etcd.operators.rs", "etcdbackups", &["create", "get"], "Backups of it are asked for."),
     right("etcd.operators.rs", "etcdclusters/status", &["patch"], "Its status is corrupted."),
     right(
         "",
@@ -75,8 +76,8 @@ pub const RIGHTS: &[Right] = &[
     right(
         "",
         "persistentvolumeclaims",
-        &["delete", "get", "list", "patch"],
-        "Disks are lost, and held in their deletion by a finalizer.",
+        &["create", "delete", "get", "list", "patch"],
+        "Disks are lost, and held in their deletion by a finalizer; backups are kept in one.",
     ),
     right(
         "",

@@ -49,6 +49,7 @@ fn asked(fault: &Fault) -> Asked {
         | Fault::Corrupt { .. }
         | Fault::DeleteObject { .. }
         | Fault::Intrude { .. }
+        | Fault::Backup
         | Fault::OperatorKill
         | Fault::OperatorPause { .. }
         | Fault::VolumeDeletionStuck { .. } => Asked::Nothing,

@@ -39,6 +39,7 @@ pub(super) fn carried_out(context: &Context<'_>, story: &Story<'_>) -> Option<As
             };
             vec![done(story), effect]
         }
+        Fault::Backup => vec![stored(story), restored(story)],
         Fault::PodKill { .. }
         | Fault::ProcessKill
         | Fault::ProcessPause { .. }
@@ -252,6 +253,29 @@ fn as_before(context: &Context<'_>, story: &Story<'_>) -> Result<String, Lack> {
             } else {
                 Err(format!("{count}, and not those that were there before"))
             })
+        }
+        _ => None,
+    })
+}
+
+/// The backup that was asked for is in its store, and was proved.
+fn stored(story: &Story<'_>) -> Result<String, Lack> {
+    let took = took(story, |proof| matches!(proof, Proof::BackupStored { .. }));
+    first(&proofs(story), "a proved backup", |proof| match proof {
+        Proof::BackupStored { backup, revision } => {
+            Some(Ok(format!("{backup} was proved after {took}; it ends at revision {revision}")))
+        }
+        _ => None,
+    })
+}
+
+/// Another cluster began with it.
+fn restored(story: &Story<'_>) -> Result<String, Lack> {
+    let took = took(story, |proof| matches!(proof, Proof::BackupRestored { .. }));
+    first(&proofs(story), "a cluster that began with the backup", |proof| match proof {
+        Proof::BackupRestored { entries, .. } => {
+            let keys = human::plural(entries.len(), "key");
+            Some(Ok(format!("another cluster had begun with it after {took}, and has {keys}")))
         }
         _ => None,
     })

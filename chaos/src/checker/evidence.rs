@@ -70,6 +70,12 @@ pub(super) fn of_effect(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack
             }
             _ => None,
         }),
+        Fault::Backup => first(proofs, "the request for a backup", |proof| match proof {
+            Proof::BackupAsked { identity } => {
+                Some(Ok(format!("the EtcdBackup {} was created", identity.name)))
+            }
+            _ => None,
+        }),
         Fault::VolumeDeletionStuck { .. } => first(proofs, "the claim being held", |proof| match proof {
             Proof::VolumeHeld { claim } => Some(Ok(format!("{} was held while under deletion", claim.name))),
             _ => None,
@@ -120,6 +126,7 @@ pub(super) fn of_end(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack> {
             ..
         }
         | Fault::Request { .. }
+        | Fault::Backup
         | Fault::OperatorKill => Ok(String::new()),
     }
 }

@@ -11,7 +11,7 @@ use super::judgement::Assertion;
 use super::rule::Rule;
 use super::timeline::Story;
 use crate::history::{MemberId, UnixNanoseconds};
-use crate::record::{Dial, Event, Proof, TargetRole, TargetedPod};
+use crate::record::{Dial, Event, ObjectIdentity, Proof, TargetRole, TargetedPod};
 use crate::scenario::{self, Direction, Fault, FaultName, Peers, Target};
 
 /// The leader at an injection is looked for in rounds of the probe that began so long before it.
@@ -278,6 +278,9 @@ fn shows_effect(proof: &Proof) -> bool {
         | Proof::MembersReplaced { .. }
         | Proof::RequestMade { .. }
         | Proof::RequestDone { .. }
+        | Proof::BackupAsked { .. }
+        | Proof::BackupStored { .. }
+        | Proof::BackupRestored { .. }
         | Proof::LeadershipMoved { .. }
         | Proof::VolumeReleased { .. } => false,
     }
@@ -313,18 +316,7 @@ fn contradiction(
         }
         Proof::VolumeReplaced { before, .. }
         | Proof::VolumeHeld { claim: before }
-        | Proof::VolumeReleased { claim: before } => {
-            let claim = target?.claim.as_ref();
-            match claim {
-                Some(claim) => (claim.uid != before.uid).then(|| {
-                    format!(
-                        "claim {} (uid {}) was measured, the target's is uid {}",
-                        before.name, before.uid, claim.uid
-                    )
-                }),
-                None => context.is_current().then(|| "the target's claim is not in the record".to_owned()),
-            }
-        }
+        | Proof::VolumeReleased { claim: before } => another_claim(context, target?, before),
         Proof::PartitionFelt { cut, inbound_packets, outbound_packets, .. } => {
             misdirected(&story.step.fault, *inbound_packets, *outbound_packets)
                 .or_else(|| uncut_peer(context, story, cut, injecting))
@@ -358,7 +350,23 @@ fn contradiction(
         | Proof::MembersAsBefore { .. }
         | Proof::MembersReplaced { .. }
         | Proof::RequestDone { .. }
+        | Proof::BackupAsked { .. }
+        | Proof::BackupStored { .. }
+        | Proof::BackupRestored { .. }
         | Proof::LeadershipMoved { .. } => None,
+    }
+}
+
+/// A claim that is not the target's.
+fn another_claim(context: &Context<'_>, target: &TargetedPod, measured: &ObjectIdentity) -> Option<String> {
+    match &target.claim {
+        Some(claim) => (claim.uid != measured.uid).then(|| {
+            format!(
+                "claim {} (uid {}) was measured, the target's is uid {}",
+                measured.name, measured.uid, claim.uid
+            )
+        }),
+        None => context.is_current().then(|| "the target's claim is not in the record".to_owned()),
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod answers;
 mod asked;
+mod backups;
 mod calls;
 mod changes;
 mod clocks;
@@ -59,6 +60,7 @@ pub fn judge(record: &RunRecord) -> Judgement {
     let mut assertions = writes::check(&context);
     assertions.extend(reads::check(&context));
     assertions.push(transactions::check(&context));
+    assertions.extend(backups::check(&context));
     assertions.extend(testimony::check(&context));
     assertions.extend(versions::check(&context));
     assertions.extend(members::check(&context));

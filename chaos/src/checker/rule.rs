@@ -23,6 +23,9 @@ pub enum Rule {
     ProbeReadsFresh,
     /// Each transaction did what its comparisons demand, wholly or not at all.
     TransactionsConsistent,
+    /// A cluster that began with a backup has what was committed up to the backup's revision, and nothing else; and whatever was
+    /// acknowledged before the backup was asked for is no later than that.
+    BackupHoldsData,
     /// Every member says the same about all data at one revision.
     MembersAgree,
     /// All members and all answers name one and the same cluster ID.
@@ -159,6 +162,12 @@ const WORDS: [Words; Rule::ALL.len()] = [
         "transactions-consistent",
         "Transactions are consistent with the committed log",
         "A transaction did not do what its comparisons demand",
+    ),
+    words(
+        Rule::BackupHoldsData,
+        "backup-holds-data",
+        "A backup brings back all that was committed until then, and nothing else",
+        "A backup lacked or changed what was committed",
     ),
     words(
         Rule::MembersAgree,
@@ -327,7 +336,7 @@ const WORDS: [Words; Rule::ALL.len()] = [
 
 impl Rule {
     /// Every rule, in order.
-    pub const ALL: [Rule; 42] = [
+    pub const ALL: [Rule; 43] = [
         Rule::AcknowledgedWritesKept,
         Rule::RefusedWritesAbsent,
         Rule::LogExplained,
@@ -337,6 +346,7 @@ impl Rule {
         Rule::RevisionsMonotone,
         Rule::ProbeReadsFresh,
         Rule::TransactionsConsistent,
+        Rule::BackupHoldsData,
         Rule::MembersAgree,
         Rule::OneCluster,
         Rule::MembersNeverGoBack,
@@ -407,6 +417,9 @@ impl Rule {
             | Rule::LoadEnough
             | Rule::LoadDuringFault => {
                 "run again, and see in logs/ why the load pod did not answer, or ended before the final read"
+            }
+            Rule::BackupHoldsData => {
+                "read why no cluster began with the backup: the events of the run say what was waited for"
             }
             Rule::ProbeReadsFresh
             | Rule::MembersNeverGoBack

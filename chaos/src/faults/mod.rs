@@ -2,6 +2,7 @@
 //! end and its proof side by side. Never judges; a proof that is missing is missing in the record.
 
 mod agents;
+mod backup;
 mod case;
 mod change;
 mod corrupt;
@@ -57,6 +58,7 @@ pub async fn carry_out(case: &Case<'_>, victims: &Victims) -> Result<()> {
             change::carry_out(case, spec, *effect, lasting.unwrap_or_default().as_duration()).await
         }
         Fault::Request { ask } => request::carry_out(case, victims, *ask).await,
+        Fault::Backup => backup::carry_out(case).await,
         Fault::VolumeDeletionStuck { lasting } => {
             volume::carry_out(case, victims, lasting.as_duration()).await
         }

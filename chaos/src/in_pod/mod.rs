@@ -9,6 +9,6 @@ mod server;
 pub use clock::{Clock, ClockFace, ClockOffset};
 pub use file::{HistoryFile, Recorder};
 pub use process::{Histories, open, run};
-pub use server::{Answer, Digest, Handler, Question, digest, history_piece, json, not_found};
+pub use server::{Answer, Digest, Handler, Question, digest, failed, history_piece, json, not_found};
 
 use server::{serve, until_told_to_end};

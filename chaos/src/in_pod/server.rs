@@ -98,6 +98,11 @@ pub fn json<T: Serialize>(value: &T) -> Answer {
     }
 }
 
+/// It was tried, and failed.
+pub fn failed(error: &dyn std::error::Error) -> Answer {
+    text(StatusCode::BAD_GATEWAY, format!("{error}\n"))
+}
+
 /// There is nothing under this path.
 pub fn not_found(question: &Question) -> Answer {
     text(StatusCode::NOT_FOUND, format!("nothing answers {} {}\n", question.method, question.path))

@@ -220,7 +220,7 @@ fn committed(event: &Event) -> Result<CommittedEvent, DumpError> {
     })
 }
 
-async fn limited<T, E: std::fmt::Display>(
+pub(super) async fn limited<T, E: std::fmt::Display>(
     attempt: &'static str,
     call: impl Future<Output = Result<T, E>>,
 ) -> Result<T, DumpError> {
@@ -231,10 +231,10 @@ async fn limited<T, E: std::fmt::Display>(
     }
 }
 
-fn positive(number: i64) -> Result<u64, DumpError> {
+pub(super) fn positive(number: i64) -> Result<u64, DumpError> {
     u64::try_from(number).map_err(|_| failed("understand a number of etcd", "it is negative"))
 }
 
-fn failed(attempt: &'static str, cause: &str) -> DumpError {
+pub(super) fn failed(attempt: &'static str, cause: &str) -> DumpError {
     DumpError::Attempt { attempt, cause: cause.to_owned() }
 }

@@ -7,6 +7,7 @@ pub mod progress;
 mod choice;
 mod client;
 mod connection;
+mod contents;
 mod counters;
 mod dump;
 mod outcome;
@@ -25,6 +26,7 @@ use tokio::task::JoinSet;
 
 pub use configuration::Configuration;
 pub(crate) use connection::resolve;
+pub use contents::Contents;
 pub use progress::{Progress, StateReport};
 
 use client::Shared;
@@ -72,9 +74,9 @@ impl Arguments {
         let (stop, stopped) = watch::channel(false);
         let counters = Arc::new(Counters::default());
         let pins = Arc::new(Pins::new(&configuration));
-        let directory = histories.directory().to_owned();
+        let (directory, prefix) = (histories.directory().to_owned(), configuration.prefix.clone());
         let service =
-            Arc::new(Service::new(directory, histories.clock, counters.clone(), pins.clone(), stop));
+            Arc::new(Service::new(directory, prefix, histories.clock, counters.clone(), pins.clone(), stop));
         let work = async {
             let first = dump::first_revision(&configuration, histories.clock).await;
             let first = first.context("failed to read the store's revision before the first call")?;

@@ -1,5 +1,5 @@
 //! What the load answers over HTTP: `GET /progress`, `GET /state`, `GET /clock`, `GET /history/<file>?offset=N`,
-//! `GET /digest/<file>`, `POST /stop`.
+//! `GET /digest/<file>`, `GET /contents/<cluster>`, `POST /stop`.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,14 +8,17 @@ use futures::future::BoxFuture;
 use http::Method;
 use tokio::sync::watch;
 
+use super::contents;
 use super::counters::Counters;
 use super::pins::Pins;
 use super::progress::{Progress, StateReport};
-use crate::in_pod::{Answer, Clock, Handler, Question, digest, history_piece, json, not_found};
+use crate::in_pod::{Answer, Clock, Handler, Question, digest, failed, history_piece, json, not_found};
+use crate::subject::etcd::CLIENT_PORT;
 
 /// The load as the harness sees it.
 pub(super) struct Service {
     history: PathBuf,
+    prefix: String,
     clock: Clock,
     counters: Arc<Counters>,
     pins: Arc<Pins>,
@@ -26,12 +29,13 @@ pub(super) struct Service {
 impl Service {
     pub(super) fn new(
         history: PathBuf,
+        prefix: String,
         clock: Clock,
         counters: Arc<Counters>,
         pins: Arc<Pins>,
         stop: watch::Sender<bool>,
     ) -> Service {
-        Service { history, clock, counters, pins, stop, state: Mutex::new(StateReport::Running) }
+        Service { history, prefix, clock, counters, pins, stop, state: Mutex::new(StateReport::Running) }
     }
 
     /// The clients have stopped and the dump begins.
@@ -62,6 +66,14 @@ impl Service {
         Progress { asked_members: self.pins.asked(), ..self.counters.progress(self.clock.now()) }
     }
 
+    /// What a cluster of the same namespace has below the load's prefix.
+    async fn contents(&self, cluster: &str) -> Answer {
+        match contents::read(&format!("http://{cluster}:{CLIENT_PORT}"), &self.prefix).await {
+            Ok(contents) => json(&contents),
+            Err(error) => failed(&error),
+        }
+    }
+
     fn answer_now(&self, question: &Question) -> Answer {
         match (&question.method, question.path.as_str()) {
             (&Method::GET, "/progress") => json(&self.progress()),
@@ -79,6 +91,11 @@ impl Service {
 
 impl Handler for Service {
     fn answer(self: Arc<Self>, question: Question) -> BoxFuture<'static, Answer> {
-        Box::pin(async move { self.answer_now(&question) })
+        Box::pin(async move {
+            match (&question.method, question.path.strip_prefix("/contents/")) {
+                (&Method::GET, Some(cluster)) => self.contents(cluster).await,
+                _ => self.answer_now(&question),
+            }
+        })
     }
 }

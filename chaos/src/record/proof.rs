@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ConditionSample;
-use crate::history::MemberId;
+use crate::history::{CommittedEvent, MemberId, Revision};
 use crate::scenario::{ClusterObject, ClusterSize, EtcdVersion};
 
 /// A pod that a fault is aimed at.
@@ -316,6 +316,25 @@ pub enum Proof {
     RequestDone {
         /// Where it was seen so.
         resource_version: String,
+    },
+    /// A backup of the cluster was asked for.
+    BackupAsked {
+        /// The EtcdBackup.
+        identity: ObjectIdentity,
+    },
+    /// Its status says that the backup is in the store and was proved.
+    BackupStored {
+        /// The backup's name in the store.
+        backup: String,
+        /// The last revision in it.
+        revision: Revision,
+    },
+    /// Another cluster began with it, and has this below the load's prefix.
+    BackupRestored {
+        /// The revision of its store when it was read.
+        revision: Revision,
+        /// The load's keys as they are there: what the last change of each was.
+        entries: Vec<CommittedEvent>,
     },
     /// The members name another leader.
     LeadershipMoved {

@@ -15,9 +15,9 @@ use super::shared::Experiment;
 use crate::cluster::Cluster;
 use crate::doctor;
 use crate::record::Run;
-use crate::scenario::{Schedule, Subject};
+use crate::scenario::{Fault, Schedule, Subject};
 use crate::subject::operator::Installation;
-use crate::subject::{etcd, namespace, operator, pods};
+use crate::subject::{backups, etcd, namespace, operator, pods};
 
 const OPERATOR_PATIENCE: Duration = Duration::from_secs(90);
 const FORM_PATIENCE: Duration = Duration::from_secs(120);
@@ -105,7 +105,7 @@ pub(super) async fn bootstrap(
     let schedule = &experiment.assignment.schedule;
     let client = &cluster.client;
     let began = Instant::now();
-    create_subject(client, &head.namespace, &schedule.subject).await?;
+    create_subject(client, &head.namespace, schedule).await?;
     let image = &experiment.settings.chaos_image;
     wait_formed(experiment, client, &head.namespace).await?;
     let peers_service = etcd::peers_service(client, &head.namespace, SUBJECT_NAME).await?;
@@ -120,8 +120,8 @@ pub(super) async fn bootstrap(
     Ok(Prepared { api_server: api_server(client).await? })
 }
 
-async fn create_subject(client: &Client, namespace: &str, subject: &Subject) -> Result<()> {
-    let Subject::Cluster(cluster) = subject else {
+async fn create_subject(client: &Client, namespace: &str, schedule: &Schedule) -> Result<()> {
+    let Subject::Cluster(cluster) = &schedule.subject else {
         bail!("subject.selector is not built yet: use subject.cluster");
     };
     let mut spec = json!({
@@ -131,6 +131,9 @@ async fn create_subject(client: &Client, namespace: &str, subject: &Subject) -> 
     });
     if let Some(soak) = cluster.soak {
         spec["rollout"] = json!({ "soakSeconds": soak.as_duration().as_secs() });
+    }
+    if schedule.steps.iter().any(|step| step.fault == Fault::Backup) {
+        spec["backup"] = backups::prepare(client, namespace).await?;
     }
     etcd::create(client, namespace, SUBJECT_NAME, &spec).await.map(drop)
 }

@@ -83,6 +83,8 @@ pub enum Fault {
         /// For what.
         ask: Ask,
     },
+    /// A backup is asked for; once it is proved, another cluster begins with it and is read.
+    Backup,
     /// The operator's process gets SIGKILL.
     OperatorKill,
     /// The operator's process is stopped for a while.

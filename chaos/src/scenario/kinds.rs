@@ -133,6 +133,7 @@ pub(super) fn grammar(kind: RawKind) -> Grammar {
         RawKind::Upgrade => plain("upgrade", &["version"]),
         RawKind::Change => plain("change", &["for", "spec", "effect"]),
         RawKind::Request => plain("request", &["ask"]),
+        RawKind::Backup => plain("backup", &[]),
         RawKind::OperatorKill => plain("operator-kill", &[]),
         RawKind::OperatorPause => plain("operator-pause", &["for"]),
         RawKind::VolumeDeletionStuck => plain("volume-deletion-stuck", &["for"]),

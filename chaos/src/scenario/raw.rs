@@ -124,6 +124,7 @@ pub(super) enum RawKind {
     Upgrade,
     Change,
     Request,
+    Backup,
     OperatorKill,
     OperatorPause,
     VolumeDeletionStuck,

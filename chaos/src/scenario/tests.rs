@@ -119,6 +119,11 @@ fn each_wrong_change_and_request_gets_one_message_too() {
             good_with(KILL, "kind: upgrade\n    version: 3.7.3\n    target: leader")
         ),
         ("a version for a kill", good_with(KILL, "kind: pod-kill\n    target: leader\n    version: 3.7.3")),
+        ("a backup of one member", good_with(KILL, "kind: backup\n    target: leader")),
+        (
+            "a backup of more than can be compared",
+            good_with(KILL, "kind: backup").replace("faults:", "load: {valueBytes: 65536}\nfaults:"),
+        ),
         ("a request for nothing", good_with(KILL, "kind: request")),
         ("a request for something unknown", good_with(KILL, "kind: request\n    ask: rest")),
         ("a replacement of nobody", good_with(KILL, "kind: request\n    ask: replace")),

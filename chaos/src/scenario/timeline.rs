@@ -77,7 +77,8 @@ fn what(schedule: &Schedule, step: &Step) -> String {
             format!(" of {} with the effect {effect}", fields.join(", "))
         }
         Fault::Request { ask } => format!(" to {ask}"),
-        Fault::Roll
+        Fault::Backup
+        | Fault::Roll
         | Fault::Upgrade { .. }
         | Fault::ProcessKill
         | Fault::ProcessPause { .. }

@@ -102,6 +102,7 @@ impl Fault {
                 };
                 Traits { kind: "request", aim, hits_targets: false, ..OURS }
             }
+            Fault::Backup => Traits { kind: "backup", ..OURS },
             Fault::OperatorKill => {
                 Traits { kind: "operator-kill", aim: Aim::Operator, stops_operator: true, ..OURS }
             }

@@ -4,8 +4,8 @@ use super::error::{ScenarioError, Source};
 use super::fields::Fields;
 use super::raw::{At, RawAllow, RawCluster, RawExpect, RawLoad, RawScenario, RawSelector, RawSubject};
 use super::{
-    Allow, ClusterSize, EtcdVersion, Expect, Load, Mix, Period, QuorumLoss, Scenario, Seed, Subject,
-    SubjectCluster, SubjectSelector, model, validate_fault,
+    Allow, ClusterSize, EtcdVersion, Expect, Fault, Load, Mix, Period, PlannedFault, QuorumLoss, Scenario,
+    Seed, Subject, SubjectCluster, SubjectSelector, model, validate_fault,
 };
 
 /// The seed of a scenario that names none.
@@ -13,6 +13,8 @@ const DEFAULT_SEED: Seed = Seed(1);
 /// The newest release that the project tests first.
 const DEFAULT_VERSION: &str = "3.6.16";
 const DEFAULT_STORAGE: &str = "1Gi";
+/// Most bytes of keys in a scenario that compares what backups hold.
+const MOST_COMPARED_BYTES: u64 = 1024 * 1024;
 /// The oldest release of each line that is supported, by the project's policy.
 const SUPPORTED: [(u16, u16, u16); 3] = [(3, 5, 32), (3, 6, 11), (3, 7, 0)];
 
@@ -22,6 +24,7 @@ pub(super) fn validate(source: &Source<'_>, raw: &RawScenario) -> Result<Scenari
     let subject = subject(&fields, &raw.subject)?;
     let faults = validate_fault::faults(&fields, raw, &subject)?;
     let load = load(&fields, &raw.load)?;
+    comparable(&fields, raw, &load, &faults)?;
     enough_clients(&fields, raw, &load, subject.largest_size(faults.iter().map(|planned| &planned.fault)))?;
     Ok(Scenario {
         name: fields.parsed("name", &raw.name)?,
@@ -32,6 +35,28 @@ pub(super) fn validate(source: &Source<'_>, raw: &RawScenario) -> Result<Scenari
         allow: allow(&fields, &raw.allow)?,
         subject,
     })
+}
+
+/// What a backup holds is written into the record whole.
+fn comparable(
+    fields: &Fields<'_>,
+    raw: &RawScenario,
+    load: &Load,
+    faults: &[PlannedFault],
+) -> Result<(), ScenarioError> {
+    let bytes = u64::from(load.keys) * load.value_bytes as u64;
+    let is_compared = faults.iter().any(|planned| planned.fault == Fault::Backup);
+    if !is_compared || bytes <= MOST_COMPARED_BYTES {
+        return Ok(());
+    }
+    let message = format!(
+        "`kind: backup` compares all keys: keys × valueBytes is {bytes}, and may be {MOST_COMPARED_BYTES} at most"
+    );
+    match (&raw.load.keys, &raw.load.value_bytes) {
+        (Some(at), _) => Err(fields.error("load.keys", at, message)),
+        (None, Some(at)) => Err(fields.error("load.valueBytes", at, message)),
+        (None, None) => Err(fields.error("faults", &raw.faults, message)),
+    }
 }
 
 /// Some client always asks each member, so that a member is asked while it is cut off; and one asks the Service.

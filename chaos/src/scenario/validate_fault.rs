@@ -158,6 +158,7 @@ impl OneFault<'_> {
                 let ask = self.raw.ask.as_ref().ok_or_else(|| self.missing("ask"))?.value;
                 Fault::Request { ask }
             }
+            RawKind::Backup => Fault::Backup,
             RawKind::OperatorKill => Fault::OperatorKill,
             RawKind::OperatorPause => Fault::OperatorPause { lasting: self.lasting()? },
             RawKind::VolumeDeletionStuck => Fault::VolumeDeletionStuck { lasting: self.lasting()? },

@@ -1,5 +1,6 @@
 //! What a run puts into the cluster: the operator, the cluster under test, the load and probe pods. Never a fault.
 
+pub mod backups;
 pub mod etcd;
 pub mod manifest;
 pub mod namespace;

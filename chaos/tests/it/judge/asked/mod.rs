@@ -1,6 +1,7 @@
 //! Runs in which a change of the spec or a request asks for something: what it asks for passes, and whatever else becomes of members
 //! is judged.
 
+mod backups;
 mod changes;
 mod requests;
 mod tale;
@@ -38,7 +39,7 @@ const fn case(
 }
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    changes::CASES.iter().chain(requests::CASES).chain(upgrades::CASES)
+    changes::CASES.iter().chain(backups::CASES).chain(requests::CASES).chain(upgrades::CASES)
 }
 
 /// The rules that some case breaks.
