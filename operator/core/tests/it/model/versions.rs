@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use etcd_operator_core::cluster::desired::Line;
+use etcd_operator_core::cluster::desired::{EtcdVersion, Line};
 use etcd_operator_core::cluster::observed::ListedMember;
 use etcd_operator_core::cluster::plan::{Evict, Kind, Patch, PatchOperation, PatchPurpose};
 use etcd_operator_core::cluster::target::Target;
@@ -119,6 +119,13 @@ impl Model {
 
     fn annotation(&self, claim: &str, key: &str) -> Option<&String> {
         self.claims.get(claim)?.metadata.annotations.as_ref()?.get(key)
+    }
+
+    /// Whether a member's record says that it is to run this version.
+    pub(crate) fn is_any_told(&self, version: &str) -> bool {
+        let version = EtcdVersion::parse(version).expect("a version");
+        let claims = self.claims.keys();
+        claims.filter_map(|claim| self.recorded(claim)).any(|target| target.version == version)
     }
 
     fn recorded(&self, claim: &str) -> Option<Target> {
