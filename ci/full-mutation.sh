@@ -14,17 +14,27 @@ need_cargo_mutants() {
     PATH="$root/bin:$PATH"
 }
 
+# need_cargo_nextest: ends at the first test that fails, where cargo test runs all of them. Of a change that is noticed nothing more is asked.
+need_cargo_nextest() {
+    local version=0.9.140 root="$cache/tools/cargo-nextest"
+    [ -x "$root/bin/cargo-nextest" ] ||
+        cargo install --quiet --locked --root "$root" --target-dir "$root/build" "cargo-nextest@$version"
+    PATH="$root/bin:$PATH"
+}
+
 # count FILE: its lines; none if it is not there.
 count() { if [ -f "$1" ]; then wc -l < "$1"; else echo 0; fi; }
 
-# Resumes over commits: what was caught once is not tried again (--iterate), until target/ is removed.
+# Resumes over commits: what was caught once is not tried again (--iterate), until target/ is removed. In a chance order, so that a night that
+# is too short has tried something of each rule.
 stage_mutation() {
     local found="$target_directory/mutation" code=0 file files=() minutes=()
     need_cargo_mutants
+    need_cargo_nextest
     for file in "${mutated[@]}"; do files+=(--file "$file"); done
     [ "$deadline" -eq 0 ] || minutes=(timeout --signal INT $((deadline - SECONDS)))
     "${minutes[@]}" cargo mutants --package etcd-operator-core "${files[@]}" --output "$found" --iterate --timeout 600 \
-        --baseline skip --no-shuffle --colors never --cargo-arg=--locked || code=$?
+        --test-tool nextest --baseline skip --shuffle --colors never --cargo-arg=--locked || code=$?
     write_mutation_result "$found/mutants.out"
     # 0: all were noticed; 2: some were not; 3: some ran out of time; others: cargo mutants itself failed or was told to end.
     [ "$code" -eq 0 ]
