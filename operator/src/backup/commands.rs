@@ -10,7 +10,7 @@ use super::list::{Listed, json, list, table};
 use super::prove::{Proved, prove};
 use super::restore::{Place, restore};
 use super::store::{DocumentError, open};
-use super::take::{Order, TakeError, remove, take};
+use super::take::{Order, TakeError, end_left_of_run, remove, take};
 use crate::clock::{RandomIdentifiers, SystemClock};
 use crate::distortion::Distortion;
 use crate::etcd::{Connector, User};
@@ -123,7 +123,7 @@ async fn tidy(
     let gone = to_delete(&of_schedule, &newest.id(), &retention, &keep.time_zone, now);
     for id in context.distortion.deleted(&of_schedule, gone) {
         (context.say)(&format!("deleting {}, which is kept no more", id.name));
-        remove(context, &id).await?;
+        remove(context, &id, None).await?;
         deleted.push(id.name);
     }
     ensure!(locked.is_empty(), "{}", left_locked(&locked));
@@ -204,11 +204,11 @@ async fn keep_if_good(
             Ok(Kept::Yes(Some(proof)))
         }
         Proved::Incomparable(why) => {
-            remove(context, &manifest.id()).await?;
+            remove(context, &manifest.id(), manifest.run.as_deref()).await?;
             Ok(Kept::TakeAgain(why))
         }
         Proved::Bad(why) => {
-            remove(context, &manifest.id()).await?;
+            remove(context, &manifest.id(), manifest.run.as_deref()).await?;
             bail!("the backup was not what the cluster had, and is removed: {why}");
         }
     }
@@ -262,9 +262,14 @@ pub fn delete(arguments: &DeleteArguments) -> anyhow::Result<()> {
         let places = context.store.list().await?;
         for id in meant(arguments, &listed, &places)? {
             (context.say)(&format!("deleting {id}"));
-            remove(context, &id).await?;
+            remove(context, &id, arguments.run.as_deref()).await?;
             println!("{}", id.name);
             deleted.push(id.name);
+        }
+        if let Some(run) = &arguments.run {
+            let ended = end_left_of_run(context, run).await?;
+            ended.iter().for_each(|name| println!("{name}"));
+            deleted.extend(ended);
         }
         if deleted.is_empty() {
             (context.say)("there is nothing to delete");

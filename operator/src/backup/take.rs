@@ -114,7 +114,7 @@ pub async fn take(context: &Context, order: &Order) -> Result<Manifest, TakeErro
         source.connection.endpoint(),
         id.name
     ));
-    let (mut upload, given_up_at) = begin(context, &id, order.within).await?;
+    let (mut upload, given_up_at) = begin(context, &id, order).await?;
     let transferred = tokio::select! {
         biased;
         () = context.interrupted.clone() => Err(TakeError::Interrupted),
@@ -131,7 +131,7 @@ pub async fn take(context: &Context, order: &Order) -> Result<Manifest, TakeErro
     };
     let stored = context.store.length(&id, Part::Snapshot).await?;
     if stored != snapshot.stored_bytes {
-        remove(context, &id).await?;
+        remove(context, &id, order.run.as_deref()).await?;
         return Err(TakeError::Length { stored, sent: snapshot.stored_bytes });
     }
     let manifest = Manifest {
@@ -315,18 +315,19 @@ async fn remove_unproved(context: &Context, newest: &Manifest) -> Result<(), Tak
     };
     for left in listed.backups.iter().filter(is_left) {
         (context.say)(&format!("removing {}, which an earlier attempt could not prove", left.manifest.name));
-        remove(context, &left.manifest.id()).await?;
+        remove(context, &left.manifest.id(), left.manifest.run.as_deref()).await?;
     }
     Ok(())
 }
 
 /// Begins the upload, and leaves word of it before its first part.
-async fn begin(context: &Context, id: &BackupId, within: Duration) -> Result<(Upload, Timestamp), TakeError> {
+async fn begin(context: &Context, id: &BackupId, order: &Order) -> Result<(Upload, Timestamp), TakeError> {
     let upload = context.store.begin(id, Part::Snapshot).await?;
     let began_at = context.clock.wall();
-    let within = SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX);
+    let within = SignedDuration::try_from(order.within).unwrap_or(SignedDuration::MAX);
     let record = manifest::Upload {
         upload_id: upload.id().map(str::to_owned),
+        run: order.run.clone(),
         began_at,
         given_up_at: began_at.saturating_add(within).unwrap_or(Timestamp::MAX),
         written_by: written_by(),
@@ -417,12 +418,42 @@ async fn take_back(context: &Context, id: &BackupId, upload: Upload) {
     }
 }
 
+/// Ends whatever uploads and deletions of a run have left, also where the manifest is gone or never was; the names.
+pub async fn end_left_of_run(context: &Context, run: &str) -> Result<Vec<BackupName>, StoreError> {
+    let mut ended = Vec::new();
+    let places = context.store.list().await?;
+    for (id, _) in places.folders.iter().filter(|(_, parts)| parts.contains(&Part::Upload)) {
+        let upload: Option<manifest::Upload> = match context.store.document(id).await {
+            Ok(upload) => upload,
+            Err(DocumentError::Store(error)) => return Err(error),
+            // Whose it is nobody can tell.
+            Err(error) => {
+                (context.say)(&chain(&error));
+                continue;
+            }
+        };
+        let Some(upload) = upload.filter(|upload| upload.run.as_deref() == Some(run)) else { continue };
+        context.store.abort(id, Part::Snapshot, upload.upload_id.as_deref()).await?;
+        // The record goes last: while it is there, what is left is found again.
+        for part in [Part::Manifest, Part::Proof, Part::Snapshot, Part::Upload] {
+            context.store.delete(id, part).await?;
+        }
+        ended.push(id.name.clone());
+    }
+    Ok(ended)
+}
+
 /// Removes a backup: the manifest first, so that what is half removed is no backup; and before that word is left of it as of an upload that
-/// was given up, so that the next backup ends what this one could not.
-pub async fn remove(context: &Context, id: &BackupId) -> Result<(), StoreError> {
+/// was given up, so that the next backup ends what this one could not; or the next deletion of the same run.
+pub async fn remove(context: &Context, id: &BackupId, run: Option<&str>) -> Result<(), StoreError> {
     let now = context.clock.wall();
-    let word =
-        manifest::Upload { upload_id: None, began_at: now, given_up_at: now, written_by: written_by() };
+    let word = manifest::Upload {
+        upload_id: None,
+        run: run.map(str::to_owned),
+        began_at: now,
+        given_up_at: now,
+        written_by: written_by(),
+    };
     context.store.write(id, &word).await?;
     for part in [Part::Manifest, Part::Proof, Part::Snapshot, Part::Upload] {
         context.store.delete(id, part).await?;

@@ -136,6 +136,9 @@ pub struct EtcdBackupStatus {
     /// The image of etcd that its Job runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// What all attempts of its Job have in common in the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// Its name in the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup: Option<String>,

@@ -191,6 +191,9 @@ pub struct Upload {
     /// The store's ID of it; nothing for a folder, which knows none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload_id: Option<String>,
+    /// What all attempts of the same work have in common, as in the manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// When it began.
     pub began_at: Timestamp,
     /// When whoever began it gives it up at the latest.

@@ -8,6 +8,8 @@ use super::work::RESULT_PATH;
 use crate::names::{CLIENT_PORT, ETCD_PROGRAMS, LABEL_CONTROLLER_UID};
 use crate::pods::parts::of_secret;
 
+/// The variable that says what all attempts have in common.
+pub(super) const RUN_VARIABLE: &str = "BACKUP_RUN";
 /// Where it restores what it has taken.
 pub(super) const SCRATCH_PATH: &str = "/scratch";
 
@@ -130,7 +132,7 @@ impl Taking {
             ..EnvVarSource::default()
         };
         EnvVar {
-            name: "BACKUP_RUN".to_owned(),
+            name: RUN_VARIABLE.to_owned(),
             value: self.run.clone(),
             value_from: self.run.is_none().then(of_job),
         }

@@ -5,7 +5,6 @@ use k8s_openapi::api::batch::v1::JobSpec;
 use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, PodTemplateSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::ResourceExt;
 use std::collections::BTreeMap;
 
 use super::reached::Reached;
@@ -133,14 +132,13 @@ impl Work {
     /// store is trusted by, which the operator's own image has not.
     pub(super) fn deletion(
         backup: &EtcdBackup,
-        store: &StoreSpec,
-        etcd_image: &str,
+        (store, etcd_image, run): (&StoreSpec, &str, &str),
         cluster: Option<&EtcdCluster>,
         operator_image: &str,
     ) -> Result<Work, String> {
         let status = backup.status.as_ref();
         let stored = status.and_then(|status| Some((status.backup.clone()?, status.cluster_id.clone()?)));
-        let task = Task::Delete(Deleting { stored, run: backup.uid().unwrap_or_default() });
+        let task = Task::Delete(Deleting { stored, run: run.to_owned() });
         let store = Reached::parse(store)?;
         let base = Work::of_task(task, store, &backup.spec.cluster, cluster, operator_image);
         Ok(Work { etcd_image: etcd_image.to_owned(), ..base })

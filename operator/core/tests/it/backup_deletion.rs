@@ -6,6 +6,7 @@ use etcd_operator_core::backup::outcome::Outcome;
 use etcd_operator_core::backup::run::observed::Observed;
 use etcd_operator_core::backup::run::{Action, deletion_name, event, plan, status};
 use etcd_operator_core::cluster::plan::PatchOperation;
+use etcd_operator_core::names::LABEL_BACKUP_SCHEDULE;
 use jiff::SignedDuration;
 use kube::ResourceExt;
 use serde_json::{Value, json};
@@ -122,6 +123,7 @@ fn a_policy_that_is_changed_counts_from_then_on_and_others_finalizers_stay() {
 fn the_job_is_ended_then_the_backup_is_deleted_and_only_then_the_object_goes() {
     let mut observed = to_go();
     assert_eq!((step(&mut observed), phase(&observed)), (Some("DeleteJob"), BackupPhase::Deleting));
+    observed.pods = vec![pod("Running", NOW, None)];
     assert_eq!(step(&mut observed), None, "its pod has not ended");
     observed.pods.clear();
     // The cluster may be gone by now, and the operator may have begun anew.
@@ -199,6 +201,7 @@ fn an_image_that_an_earlier_operator_did_not_record_is_that_of_the_version() {
 fn in_a_namespace_that_is_being_deleted_the_object_goes_and_the_backup_stays() {
     let mut observed = to_go();
     step(&mut observed);
+    observed.pods = vec![pod("Running", NOW, None)];
     assert_eq!(plan(&observed).in_ending_namespace(&observed.backup), None, "its pod may end yet");
     observed.pods.clear();
     let Some(Action::LetGo(operations)) = plan(&observed).in_ending_namespace(&observed.backup) else {
@@ -208,6 +211,53 @@ fn in_a_namespace_that_is_being_deleted_the_object_goes_and_the_backup_stays() {
     assert!(!is_held(&observed));
     let taking = with_job(with_policy(DeletionPolicy::Retain), &json!({}));
     assert_eq!(plan(&taking).in_ending_namespace(&taking.backup), None);
+}
+
+#[test]
+fn only_pods_that_may_still_write_are_waited_for() {
+    let mut observed = to_go();
+    step(&mut observed);
+    assert!(observed.job.is_none(), "it was ended");
+    for phase in ["Running", "Pending"] {
+        observed.pods = vec![pod(phase, NOW, None)];
+        assert_eq!(plan(&observed).action, None, "{phase}");
+    }
+    // Somebody may have orphaned them.
+    observed.pods = vec![pod("Succeeded", NOW, None), pod("Failed", NOW, None)];
+    assert_eq!(step(&mut observed), Some("CreateJob"));
+}
+
+#[test]
+fn what_a_schedules_attempts_have_stored_is_found_by_their_job_and_what_is_not_known_keeps_the_object() {
+    let mut scheduled = to_go();
+    let mut run = scheduled.backup.status.clone().expect("it was written").run;
+    assert_eq!(run.take().as_deref(), Some("backup-uid"));
+    scheduled.backup.metadata.labels = Some([(LABEL_BACKUP_SCHEDULE.to_owned(), "hourly".to_owned())].into());
+    let job = scheduled.job.as_mut().expect("it is there");
+    job.metadata
+        .labels
+        .as_mut()
+        .expect("labels")
+        .insert(LABEL_BACKUP_SCHEDULE.to_owned(), "hourly".to_owned());
+    let pod = job.spec.as_mut().expect("a spec").template.spec.as_mut().expect("a pod");
+    for variable in pod.containers[0].env.iter_mut().flatten() {
+        variable.value = None;
+    }
+    let status = scheduled.backup.status.as_mut().expect("it was written");
+    (status.backup, status.run) = (None, None);
+    step(&mut scheduled);
+    assert_eq!(scheduled.backup.status.clone().expect("it was written").run.as_deref(), Some("job-uid"));
+
+    let mut unknown = to_go();
+    unknown.job = None;
+    unknown.pods.clear();
+    let status = unknown.backup.status.as_mut().expect("it was written");
+    (status.backup, status.run) = (None, None);
+    assert_eq!((step(&mut unknown), is_held(&unknown)), (None, true));
+    assert!(said(&unknown).1.contains("not known what its attempts have stored"), "{:?}", said(&unknown));
+    unknown.backup.status.as_mut().expect("it was written").kept_in = None;
+    assert_eq!((step(&mut unknown), is_held(&unknown)), (None, true));
+    assert!(said(&unknown).1.contains("not known where it is kept"), "{:?}", said(&unknown));
 }
 
 #[test]

@@ -290,7 +290,7 @@ fn one_that_is_over_stays_as_it_was_whatever_becomes_of_its_job() {
         ..EtcdBackupStatus::default()
     });
     over.cluster = None;
-    assert_eq!(plan(&over), Plan { action: None, course: Course::Over, store: None, image: None });
+    assert_eq!(plan(&over), Plan { action: None, course: Course::Over, store: None, image: None, run: None });
     assert_eq!(Some(status(&over, &plan(&over))), over.backup.status);
 }
 

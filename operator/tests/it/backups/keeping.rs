@@ -104,3 +104,39 @@ async fn attempts_of_one_job_that_could_not_be_proved_leave_one_copy() {
     let third = attempt("/tmp").succeeded().output.trim().to_owned();
     assert_eq!(names(&ground), [third]);
 }
+
+#[tokio::test]
+async fn what_attempts_have_stored_is_deleted_by_their_run_however_far_they_or_an_earlier_deletion_came() {
+    let ground = Ground::new(VERSION);
+    let etcd = RealEtcd::start_version(VERSION);
+    let endpoint = etcd.endpoint().to_string();
+    client(&endpoint).await.put("key", "value", None).await.unwrap();
+    let other = ground.back_up(&etcd);
+    let attempt = || {
+        let always = ["--endpoints", endpoint.as_str(), "--scratch", "/dev/null"];
+        ground.call_with("backup", &always, |program| {
+            program.env("BACKUP_RUN", "backup-uid");
+        })
+    };
+    let unproved = || {
+        attempt().refused("failed to prove");
+        names(&ground).into_iter().find(|name| *name != other).expect("it is stored")
+    };
+    // Half deleted: its manifest went first, and the store failed then.
+    let half = unproved();
+    let place = folder(&ground, &half);
+    std::fs::remove_file(place.join("manifest.json")).unwrap();
+    let word = r#"{"format": "etcd.operators.rs/backup", "version": 1, "run": "backup-uid", "beganAt": "2026-11-30T12:00:00Z",
+        "givenUpAt": "2099-11-30T12:00:00Z", "writtenBy": "a test"}"#;
+    std::fs::write(place.join("upload.json"), word).unwrap();
+    let whole = unproved();
+    let said = ground.call("delete", &["--run", "backup-uid"]).succeeded();
+    assert!(said.output.contains(&half) && said.output.contains(&whole), "{}", said.output);
+    assert_eq!(names(&ground), std::slice::from_ref(&other));
+    assert!(ground.stored().iter().all(|path| path.contains(&other)), "{:?}", ground.stored());
+    let said = ground.call("delete", &["--run", "backup-uid"]).succeeded();
+    assert!(said.errors.contains("there is nothing to delete"), "{}", said.errors);
+    ground.call("delete", &["--backup", "20260101t000000z-aaaaa"]).refused("there is no backup");
+    ground.call("delete", &["--backup", &other]).succeeded();
+    assert_eq!(ground.stored(), [""; 0]);
+}

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::observed::Observed;
-use super::plan::{Action, Course, Plan, is_own, made_with};
+use super::plan::{Action, Course, MadeWith, Plan, is_own, made_with};
 use super::render;
 use crate::api::{DeletionPolicy, EtcdBackup, StoreSpec};
 use crate::backup::job;
@@ -46,27 +46,34 @@ pub(super) fn plan(observed: &Observed) -> Plan {
 }
 
 fn delete(observed: &Observed) -> Plan {
-    let (store, image) = whereabouts(observed);
-    let (action, course) = match (&store, &image) {
-        // Nothing was ever begun.
-        (None, _) => (Some(let_go(&observed.backup)), Course::Over),
-        (Some(_), None) => (None, failed("it is not known which image of etcd it was taken with".to_owned())),
-        (Some(store), Some(image)) => next(observed, store, image),
+    let status = observed.backup.status.as_ref();
+    let MadeWith { store, image, run } = made_with(observed);
+    let store = store.or_else(|| status.and_then(|status| status.kept_in.clone()));
+    let image = image.or_else(|| status.and_then(|status| status.image.clone()));
+    let image = image.or_else(|| presumed_image(observed));
+    let run = run.or_else(|| status.and_then(|status| status.run.clone())).or_else(|| presumed_run(observed));
+    let unknown = |what: &str| (None, failed(format!("it is not known {what}")));
+    let (action, course) = match (&store, &image, &run) {
+        (None, _, _) if !was_begun(observed) => (Some(let_go(&observed.backup)), Course::Over),
+        (None, _, _) => unknown("where it is kept"),
+        (Some(_), None, _) => unknown("which image of etcd it was taken with"),
+        (Some(_), Some(_), None) => unknown("what its attempts have stored"),
+        (Some(store), Some(image), Some(run)) => next(observed, (store, image, run)),
     };
-    Plan { action, course, store, image }
+    Plan { action, course, store, image, run }
 }
 
-/// Where it is, and the image that its Job ran: by the Job, or else by what was recorded of it.
-fn whereabouts(observed: &Observed) -> (Option<StoreSpec>, Option<String>) {
+/// Whether there may be something of it in a store.
+fn was_begun(observed: &Observed) -> bool {
     let status = observed.backup.status.as_ref();
-    let (store, image) = match observed.job.as_ref().filter(|job| is_own(observed, job)) {
-        Some(_) => made_with(observed),
-        None => (None, None),
-    };
-    (
-        store.or_else(|| status.and_then(|status| status.kept_in.clone())),
-        image.or_else(|| status.and_then(|status| status.image.clone())).or_else(|| presumed_image(observed)),
-    )
+    status.is_some_and(|status| status.backup.is_some() || status.ended_at.is_some())
+}
+
+/// What the attempts of one had in common of which no Job is known: this operator's have the object's own UID. An earlier one's are not
+/// known by it, nor a schedule's; those that ended in the store are found by name.
+fn presumed_run(observed: &Observed) -> Option<String> {
+    let is_named = observed.backup.status.as_ref().is_some_and(|status| status.backup.is_some());
+    observed.backup.uid().filter(|_| is_named || !was_begun(observed))
 }
 
 /// What the Job ran that an earlier operator made, which recorded no image.
@@ -76,25 +83,21 @@ fn presumed_image(observed: &Observed) -> Option<String> {
     Some(etcd_image(&image.repository, None, None, EtcdVersion::parse(version)?))
 }
 
-fn next(observed: &Observed, store: &StoreSpec, image: &str) -> (Option<Action>, Course) {
+fn next(observed: &Observed, known: (&StoreSpec, &str, &str)) -> (Option<Action>, Course) {
     let recorded = observed.backup.status.as_ref();
-    let is_recorded = recorded.is_some_and(|status| status.kept_in.is_some() && status.image.is_some());
+    let is_recorded = recorded
+        .is_some_and(|status| status.kept_in.is_some() && status.image.is_some() && status.run.is_some());
     if let Some(own) = observed.job.as_ref().filter(|job| is_own(observed, job)) {
         // It knows where the backup is, and is ended once somebody else does.
         let action = is_recorded.then(|| end(own)).flatten();
         return (action, deleting("its Job is being ended"));
     }
-    if !observed.pods.is_empty() {
+    if observed.pods.iter().any(|pod| may_still_write(observed, pod)) {
         return (None, deleting("the pod of its Job has not ended yet; if that lasts, its node may be lost"));
     }
     let Some(job) = &observed.deletion_job else {
-        let work = Work::deletion(
-            &observed.backup,
-            store,
-            image,
-            observed.cluster.as_ref(),
-            &observed.operator_image,
-        );
+        let work =
+            Work::deletion(&observed.backup, known, observed.cluster.as_ref(), &observed.operator_image);
         return match work {
             Ok(work) => {
                 let job = Box::new(render::deletion_job(&observed.backup, &work));
@@ -104,6 +107,14 @@ fn next(observed: &Observed, store: &StoreSpec, image: &str) -> (Option<Action>,
         };
     };
     of_job(observed, job)
+}
+
+/// Whether a pod with its Job's name may do anything yet; not so one of a Job that is somebody else's.
+fn may_still_write(observed: &Observed, pod: &Pod) -> bool {
+    let other = observed.job.as_ref().filter(|job| !is_own(observed, job)).and_then(ResourceExt::uid);
+    let is_others =
+        other.is_some() && pod.owner_references().iter().any(|owner| Some(&owner.uid) == other.as_ref());
+    !is_others && !matches!(job::phase(pod), Some("Succeeded" | "Failed"))
 }
 
 /// How far the Job is that deletes it.

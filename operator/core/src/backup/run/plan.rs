@@ -11,6 +11,7 @@ use crate::api::{BackupPhase, EtcdBackup, StoreSpec};
 use crate::backup::job;
 use crate::backup::outcome::{Outcome, Taken, of_pod};
 use crate::backup::reasons::BackupReason;
+use crate::backup::task::RUN_VARIABLE;
 use crate::backup::work::{NotYet, Whose, Work};
 use crate::cluster::plan::PatchOperation;
 use crate::names::{ANNOTATION_STORE, BACKUP_CONTAINER, LABEL_BACKUP_SCHEDULE};
@@ -93,6 +94,16 @@ pub struct Plan {
     pub store: Option<StoreSpec>,
     /// The image of etcd that its Job runs, if that is known.
     pub image: Option<String>,
+    /// What all attempts of its Job have in common, if there is one.
+    pub run: Option<String>,
+}
+
+/// What a Job was made with.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct MadeWith {
+    pub(super) store: Option<StoreSpec>,
+    pub(super) image: Option<String>,
+    pub(super) run: Option<String>,
 }
 
 /// Decides.
@@ -121,7 +132,7 @@ fn take(observed: &Observed) -> Plan {
         Whose::Object { uid: backup.uid().unwrap_or_default() },
     );
     // What the Job was made with counts, whatever the specs say by now.
-    let (store, image) = made_with(observed);
+    let MadeWith { store, image, run } = made_with(observed);
     let store = store.or_else(|| work.as_ref().ok().map(|work| work.store().clone()));
     let image = image.or_else(|| work.as_ref().ok().map(|work| work.etcd_image().to_owned()));
     let (action, course) = match (&observed.job, work) {
@@ -137,20 +148,26 @@ fn take(observed: &Observed) -> Plan {
             (Some(Action::CreateJob(job)), pending(BackupReason::Starting, "its Job is being created"))
         }
     };
-    Plan { action, course, store, image }
+    Plan { action, course, store, image, run }
 }
 
-/// The store and the image of etcd that its Job was made with.
-pub(super) fn made_with(observed: &Observed) -> (Option<StoreSpec>, Option<String>) {
-    let Some(job) = &observed.job else { return (None, None) };
+/// What its own Job was made with.
+pub(super) fn made_with(observed: &Observed) -> MadeWith {
+    let Some(job) = observed.job.as_ref().filter(|job| is_own(observed, job)) else {
+        return MadeWith::default();
+    };
     let store = job.annotations().get(ANNOTATION_STORE);
     let pod = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let mut containers = pod.iter().flat_map(|pod| &pod.containers);
-    let image = containers.find(|container| container.name == BACKUP_CONTAINER);
-    (
-        store.and_then(|text| serde_json::from_str(text).ok()),
-        image.and_then(|container| container.image.clone()),
-    )
+    let container = containers.find(|container| container.name == BACKUP_CONTAINER);
+    let variables = container.iter().flat_map(|container| container.env.iter().flatten());
+    let run = variables.filter(|variable| variable.name == RUN_VARIABLE).find_map(|run| run.value.clone());
+    MadeWith {
+        store: store.and_then(|text| serde_json::from_str(text).ok()),
+        image: container.and_then(|container| container.image.clone()),
+        // Where the variable has no value of its own, it is the UID of the Job.
+        run: run.or_else(|| job.uid()),
+    }
 }
 
 fn pending(reason: BackupReason, message: &str) -> Course {
@@ -216,7 +233,7 @@ fn of_job(observed: &Observed, job: &Job) -> Course {
 impl Plan {
     /// There is nothing to do and nothing to tell.
     pub(super) fn over() -> Plan {
-        Plan { action: None, course: Course::Over, store: None, image: None }
+        Plan { action: None, course: Course::Over, store: None, image: None, run: None }
     }
 
     /// Whether it came to its end in this look.

@@ -46,6 +46,7 @@ pub fn status(observed: &Observed, plan: &Plan) -> EtcdBackupStatus {
             .or(before.store),
         kept_in: plan.store.clone().or(before.kept_in),
         image: plan.image.clone().or(before.image),
+        run: plan.run.clone().or(before.run),
         ..EtcdBackupStatus::default()
     };
     if let Course::Succeeded(taken) = &plan.course {
@@ -74,6 +75,7 @@ fn deleting(
         phase,
         kept_in: plan.store.clone().or(before.kept_in),
         image: plan.image.clone().or(before.image),
+        run: plan.run.clone().or(before.run),
         conditions,
         ..before
     }
