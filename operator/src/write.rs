@@ -124,12 +124,20 @@ pub async fn patch<K>(
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
 {
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let (parameters, operations) = as_request(operations)?;
+    outcome(&format!("{} {name}", K::kind(&())), api.patch(name, &parameters, &operations).await)
+}
+
+/// A patch as the client library has it.
+///
+/// # Errors
+/// A value of it cannot be written.
+pub fn as_request(operations: &[PatchOperation]) -> Result<(PatchParams, Patch<()>), WriteError> {
     let value = serde_json::to_value(operations).map_err(WriteError::Request)?;
     let operations = serde_json::from_value(value).map_err(WriteError::Request)?;
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
     let parameters = PatchParams { field_manager: manager(), ..PatchParams::default() };
-    let patched = api.patch(name, &parameters, &Patch::Json::<()>(operations)).await;
-    outcome(&format!("{} {name}", K::kind(&())), patched)
+    Ok((parameters, Patch::Json(operations)))
 }
 
 /// Who writes, for the record that Kubernetes keeps.

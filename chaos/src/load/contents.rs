@@ -1,10 +1,10 @@
 //! What another cluster has below the load's prefix: for one that began with a backup. Reads only.
 
-use etcd_client::{Client, GetOptions, KeyValue};
+use etcd_client::{Client, EventType, GetOptions};
 use serde::{Deserialize, Serialize};
 
-use super::dump::{DumpError, failed, limited, positive};
-use crate::history::{CommittedChange, CommittedEvent, Key, Revision, Value};
+use super::dump::{DumpError, change_of, failed, limited, positive};
+use crate::history::{CommittedEvent, Revision};
 
 /// An answer may be as long as the harness allows for the load of a scenario with backups.
 const LARGEST_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
@@ -29,21 +29,7 @@ pub(super) async fn read(endpoint: &str, prefix: &str) -> Result<Contents, DumpE
     let mut reader = client.kv_client().max_decoding_message_size(LARGEST_MESSAGE_BYTES);
     let all = limited(attempt, reader.get(prefix, Some(GetOptions::new().with_prefix()))).await?;
     let header = all.header().ok_or_else(|| failed(attempt, "an answer without a header"))?;
-    let entries = all.kvs().iter().map(|pair| entry(attempt, pair)).collect::<Result<_, _>>()?;
+    let entries =
+        all.kvs().iter().map(|pair| change_of(attempt, EventType::Put, pair)).collect::<Result<_, _>>()?;
     Ok(Contents { revision: Revision(positive(header.revision())?), entries })
-}
-
-fn entry(attempt: &'static str, pair: &KeyValue) -> Result<CommittedEvent, DumpError> {
-    let text = |bytes: &[u8]| {
-        String::from_utf8(bytes.to_vec())
-            .map_err(|_| failed(attempt, "something below our prefix is not text"))
-    };
-    Ok(CommittedEvent {
-        revision: Revision(positive(pair.mod_revision())?),
-        key: Key(text(pair.key())?),
-        change: CommittedChange::Put {
-            value: Value(text(pair.value())?),
-            version: positive(pair.version())?,
-        },
-    })
 }

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use etcd_client::{Client, Event, EventType, GetOptions, SortOrder, SortTarget, WatchOptions, WatchStream};
+use etcd_client::{
+    Client, Event, EventType, GetOptions, KeyValue, SortOrder, SortTarget, WatchOptions, WatchStream,
+};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::configuration::Configuration;
@@ -203,11 +205,20 @@ async fn next_events(
 fn committed(event: &Event) -> Result<CommittedEvent, DumpError> {
     let attempt = "understand an event of the final watch";
     let pair = event.kv().ok_or_else(|| failed(attempt, "an event without a key"))?;
+    change_of(attempt, event.event_type(), pair)
+}
+
+/// A key as etcd has it: what its last change was.
+pub(super) fn change_of(
+    attempt: &'static str,
+    kind: EventType,
+    pair: &KeyValue,
+) -> Result<CommittedEvent, DumpError> {
     let text = |bytes: &[u8]| {
         String::from_utf8(bytes.to_vec())
             .map_err(|_| failed(attempt, "something below our prefix is not text"))
     };
-    let change = match event.event_type() {
+    let change = match kind {
         EventType::Put => {
             CommittedChange::Put { value: Value(text(pair.value())?), version: positive(pair.version())? }
         }

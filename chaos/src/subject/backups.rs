@@ -40,9 +40,7 @@ pub async fn prepare(client: &Client, namespace: &str) -> Result<Value> {
 /// # Errors
 /// If the API refuses it.
 pub async fn create(client: &Client, namespace: &str, cluster: &str) -> Result<DynamicObject> {
-    let mut backup = DynamicObject::new("", &resource()).data(json!({ "spec": { "cluster": cluster } }));
-    backup.metadata.name = None;
-    backup.metadata.generate_name = Some(format!("{cluster}-"));
+    let backup = named_by_the_server(&resource(), &format!("{cluster}-"), &json!({ "cluster": cluster }));
     api(client, namespace).create(&PostParams::default(), &backup).await.context("failed to ask for a backup")
 }
 
@@ -59,9 +57,15 @@ pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Dynami
 /// # Errors
 /// If the API refuses it.
 pub async fn restore(client: &Client, namespace: &str, spec: &Value) -> Result<DynamicObject> {
-    let mut cluster = DynamicObject::new("", &etcd::resource()).data(json!({ "spec": spec }));
-    cluster.metadata.name = None;
-    cluster.metadata.generate_name = Some("restored-".to_owned());
+    let cluster = named_by_the_server(&etcd::resource(), "restored-", spec);
     let created = etcd::api(client, namespace).create(&PostParams::default(), &cluster).await;
     created.context("failed to create a cluster from the backup")
+}
+
+/// An object whose name the API server makes up.
+fn named_by_the_server(resource: &ApiResource, beginning: &str, spec: &Value) -> DynamicObject {
+    let mut object = DynamicObject::new("", resource).data(json!({ "spec": spec }));
+    object.metadata.name = None;
+    object.metadata.generate_name = Some(beginning.to_owned());
+    object
 }

@@ -17,7 +17,7 @@ use crate::etcd::{Connector, User};
 use crate::process::{install_tls_provider, told_to_end};
 use anyhow::{Context as _, bail, ensure};
 use etcd_operator_core::backup::encryption::{Recipient, check_opens};
-use etcd_operator_core::backup::inventory::{Backup, CLOCK_DIFFERENCE, Inventory, Wanted, find};
+use etcd_operator_core::backup::inventory::{Backup, CLOCK_DIFFERENCE, Wanted, find};
 use etcd_operator_core::backup::layout::{BackupId, Part};
 use etcd_operator_core::backup::manifest::{Manifest, Proof};
 use etcd_operator_core::backup::name::BackupName;
@@ -49,12 +49,7 @@ pub fn backup(arguments: &BackupArguments) -> anyhow::Result<()> {
         }
         Ok(taken)
     });
-    let outcome = match &done {
-        Ok(taken) => Outcome::taken(taken.clone()),
-        Err(error) => Outcome::failed(&format!("{error:#}")),
-    };
-    leave(arguments.result.as_deref(), &outcome)?;
-    done.map(drop)
+    leave(arguments.result.as_deref(), done, Outcome::taken)
 }
 
 /// Takes snapshots until one can be compared with the cluster.
@@ -258,16 +253,14 @@ pub fn delete(arguments: &DeleteArguments) -> anyhow::Result<()> {
         let listed = list(&context.store).await?;
         tell_unreadable(context, &listed);
         let mut deleted = Vec::new();
-        // What an earlier deletion has left is found by its place alone.
-        let places = context.store.list().await?;
-        for id in meant(arguments, &listed, &places)? {
+        for id in meant(arguments, &listed)? {
             (context.say)(&format!("deleting {id}"));
             remove(context, &id, arguments.run.as_deref()).await?;
             println!("{}", id.name);
             deleted.push(id.name);
         }
         if let Some(run) = &arguments.run {
-            let ended = end_left_of_run(context, run).await?;
+            let ended = end_left_of_run(context, &listed.places, run).await?;
             ended.iter().for_each(|name| println!("{name}"));
             deleted.extend(ended);
         }
@@ -276,26 +269,18 @@ pub fn delete(arguments: &DeleteArguments) -> anyhow::Result<()> {
         }
         Ok(deleted)
     });
-    let outcome = match &done {
-        Ok(deleted) => Outcome::deleted(deleted.clone()),
-        Err(error) => Outcome::failed(&format!("{error:#}")),
-    };
-    leave(arguments.result.as_deref(), &outcome)?;
-    done.map(drop)
+    leave(arguments.result.as_deref(), done, Outcome::deleted)
 }
 
 /// The backups that are to be deleted. One that is named by its cluster and itself need not be readable.
-fn meant(
-    arguments: &DeleteArguments,
-    listed: &Listed,
-    places: &Inventory,
-) -> anyhow::Result<BTreeSet<BackupId>> {
+fn meant(arguments: &DeleteArguments, listed: &Listed) -> anyhow::Result<BTreeSet<BackupId>> {
     let is_of_run = |backup: &&Backup| arguments.run.is_some() && backup.manifest.run == arguments.run;
     let mut meant: BTreeSet<BackupId> =
         listed.backups.iter().filter(is_of_run).map(|backup| backup.manifest.id()).collect();
     let Some(name) = &arguments.backup else { return Ok(meant) };
     let named = arguments.cluster.map(|cluster| BackupId { cluster, name: name.clone() });
-    match named.filter(|named| places.folders.contains_key(named)) {
+    // What an earlier deletion has left is found by its place alone.
+    match named.filter(|named| listed.places.folders.contains_key(named)) {
         Some(named) => drop(meant.insert(named)),
         None if arguments.run.is_some() => {}
         None => {
@@ -322,18 +307,24 @@ pub fn restore_backup(arguments: &RestoreArguments) -> anyhow::Result<()> {
         println!("{}", arguments.data_dir.display());
         Ok(restored)
     });
-    let outcome = match &done {
-        Ok(restored) => Outcome::Restored(restored.clone()),
-        Err(error) => Outcome::failed(&format!("{error:#}")),
-    };
-    leave(arguments.result.as_deref(), &outcome)?;
-    done.map(drop)
+    leave(arguments.result.as_deref(), done, Outcome::Restored)
 }
 
-/// Leaves what came of it for whoever started this.
-fn leave(file: Option<&Path>, outcome: &Outcome) -> anyhow::Result<()> {
-    let Some(file) = file else { return Ok(()) };
-    std::fs::write(file, outcome.to_text()).with_context(|| format!("failed to write {}", file.display()))
+/// Ends a command: what came of it is left for whoever started it.
+fn leave<T>(
+    file: Option<&Path>,
+    done: anyhow::Result<T>,
+    outcome: impl FnOnce(T) -> Outcome,
+) -> anyhow::Result<()> {
+    let (outcome, ended) = match done {
+        Ok(done) => (outcome(done), Ok(())),
+        Err(error) => (Outcome::failed(&format!("{error:#}")), Err(error)),
+    };
+    if let Some(file) = file {
+        let written = std::fs::write(file, outcome.to_text());
+        written.with_context(|| format!("failed to write {}", file.display()))?;
+    }
+    ended
 }
 
 /// The backup that is meant, of all that can be read.

@@ -1,7 +1,7 @@
 //! What a store holds, read for people and programs. What cannot be read is named, and hides nothing else.
 
 use super::store::{DocumentError, Store, StoreError};
-use etcd_operator_core::backup::inventory::Backup;
+use etcd_operator_core::backup::inventory::{Backup, Inventory};
 use etcd_operator_core::backup::layout::Part;
 use etcd_operator_core::backup::manifest::{Manifest, Proof};
 use etcd_operator_core::backup::proof::is_of;
@@ -15,13 +15,15 @@ pub struct Listed {
     pub backups: Vec<Backup>,
     /// What cannot be read, and why.
     pub unreadable: Vec<DocumentError>,
+    /// All that lies there, by place.
+    pub places: Inventory,
 }
 
 /// Reads all manifests and proofs.
 pub async fn list(store: &Store) -> Result<Listed, StoreError> {
-    let inventory = store.list().await?;
+    let places = store.list().await?;
     let (mut backups, mut unreadable) = (Vec::new(), Vec::new());
-    for id in inventory.backups() {
+    for id in places.backups() {
         let manifest = match store.manifest(id).await {
             Ok(Some(manifest)) => manifest,
             // Deleted meanwhile.
@@ -33,7 +35,7 @@ pub async fn list(store: &Store) -> Result<Listed, StoreError> {
                 continue;
             }
         };
-        let has_proof = inventory.folders[id].contains(&Part::Proof);
+        let has_proof = places.folders[id].contains(&Part::Proof);
         let proof = if has_proof { store.document(id).await } else { Ok(None) };
         let proof = match proof {
             Ok(proof) => proof.filter(|proof| is_of(&manifest, proof)),
@@ -45,7 +47,7 @@ pub async fn list(store: &Store) -> Result<Listed, StoreError> {
         };
         backups.push(Backup { manifest, proof });
     }
-    Ok(Listed { backups, unreadable })
+    Ok(Listed { backups, unreadable, places })
 }
 
 /// A table for people.

@@ -8,7 +8,7 @@ use super::{Context, WAITING_CHUNKS, written_by};
 use crate::etcd::{Access, Connection, EtcdError, EtcdMember};
 use crate::telemetry::chain;
 use bytes::Bytes;
-use etcd_operator_core::backup::inventory::{Backup, is_given_up};
+use etcd_operator_core::backup::inventory::{Backup, Inventory, is_given_up};
 use etcd_operator_core::backup::layout::{BackupId, Part};
 use etcd_operator_core::backup::manifest::{self, Hash, Manifest, Snapshot};
 use etcd_operator_core::backup::name::BackupName;
@@ -419,9 +419,12 @@ async fn take_back(context: &Context, id: &BackupId, upload: Upload) {
 }
 
 /// Ends whatever uploads and deletions of a run have left, also where the manifest is gone or never was; the names.
-pub async fn end_left_of_run(context: &Context, run: &str) -> Result<Vec<BackupName>, StoreError> {
+pub async fn end_left_of_run(
+    context: &Context,
+    places: &Inventory,
+    run: &str,
+) -> Result<Vec<BackupName>, StoreError> {
     let mut ended = Vec::new();
-    let places = context.store.list().await?;
     for (id, _) in places.folders.iter().filter(|(_, parts)| parts.contains(&Part::Upload)) {
         let upload: Option<manifest::Upload> = match context.store.document(id).await {
             Ok(upload) => upload,
@@ -434,10 +437,7 @@ pub async fn end_left_of_run(context: &Context, run: &str) -> Result<Vec<BackupN
         };
         let Some(upload) = upload.filter(|upload| upload.run.as_deref() == Some(run)) else { continue };
         context.store.abort(id, Part::Snapshot, upload.upload_id.as_deref()).await?;
-        // The record goes last: while it is there, what is left is found again.
-        for part in [Part::Manifest, Part::Proof, Part::Snapshot, Part::Upload] {
-            context.store.delete(id, part).await?;
-        }
+        erase(context, id).await?;
         ended.push(id.name.clone());
     }
     Ok(ended)
@@ -455,6 +455,11 @@ pub async fn remove(context: &Context, id: &BackupId, run: Option<&str>) -> Resu
         written_by: written_by(),
     };
     context.store.write(id, &word).await?;
+    erase(context, id).await
+}
+
+/// Deletes all parts. The record of the upload goes last: while it is there, what is left is found again.
+async fn erase(context: &Context, id: &BackupId) -> Result<(), StoreError> {
     for part in [Part::Manifest, Part::Proof, Part::Snapshot, Part::Upload] {
         context.store.delete(id, part).await?;
     }

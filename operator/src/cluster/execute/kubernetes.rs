@@ -46,12 +46,8 @@ pub(super) async fn create(client: &Client, object: &Object) -> Result<(), Write
 
 /// Patches an object.
 pub(super) async fn patch(client: &Client, patch: &Patch) -> Result<(), WriteError> {
-    let value = serde_json::to_value(&patch.operations).map_err(WriteError::Request)?;
-    let operations = serde_json::from_value(value).map_err(WriteError::Request)?;
-    let parameters = PatchParams { field_manager: manager(), ..PatchParams::default() };
-    let written = dynamic(client, &patch.target)
-        .patch(&patch.target.name, &parameters, &ApiPatch::Json::<()>(operations))
-        .await;
+    let (parameters, operations) = write::as_request(&patch.operations)?;
+    let written = dynamic(client, &patch.target).patch(&patch.target.name, &parameters, &operations).await;
     outcome(&describe(&patch.target), written)
 }
 

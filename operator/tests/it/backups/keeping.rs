@@ -1,6 +1,6 @@
 //! Which backups a schedule keeps: on a real etcd, with the program as Jobs call it.
 
-use super::ground::{Ground, client};
+use super::ground::{Ground, Said, client};
 use crate::support::etcd::RealEtcd;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -84,6 +84,13 @@ async fn the_newest_proved_one_stays_whatever_the_rules_say_and_so_does_what_can
     assert_eq!(names(&ground), left);
 }
 
+/// Takes a backup as one attempt of a Job does.
+fn attempt(ground: &Ground, endpoint: &str, run: &str, scratch: &str) -> Said {
+    ground.call_with("backup", &["--endpoints", endpoint, "--scratch", scratch], |program| {
+        program.env("BACKUP_RUN", run);
+    })
+}
+
 #[tokio::test]
 async fn attempts_of_one_job_that_could_not_be_proved_leave_one_copy() {
     let ground = Ground::new(VERSION);
@@ -91,12 +98,7 @@ async fn attempts_of_one_job_that_could_not_be_proved_leave_one_copy() {
     let endpoint = etcd.endpoint().to_string();
     client(&endpoint).await.put("key", "value", None).await.unwrap();
     // There is no room to prove anything in.
-    let attempt = |scratch: &str| {
-        let always = ["--endpoints", &endpoint, "--scratch", scratch];
-        ground.call_with("backup", &always, |program| {
-            program.env("BACKUP_RUN", "job-uid");
-        })
-    };
+    let attempt = |scratch: &str| attempt(&ground, &endpoint, "job-uid", scratch);
     for _ in 0..2 {
         attempt("/dev/null").refused("failed to prove");
         assert_eq!(names(&ground).len(), 1);
@@ -112,14 +114,8 @@ async fn what_attempts_have_stored_is_deleted_by_their_run_however_far_they_or_a
     let endpoint = etcd.endpoint().to_string();
     client(&endpoint).await.put("key", "value", None).await.unwrap();
     let other = ground.back_up(&etcd);
-    let attempt = || {
-        let always = ["--endpoints", endpoint.as_str(), "--scratch", "/dev/null"];
-        ground.call_with("backup", &always, |program| {
-            program.env("BACKUP_RUN", "backup-uid");
-        })
-    };
     let unproved = || {
-        attempt().refused("failed to prove");
+        attempt(&ground, &endpoint, "backup-uid", "/dev/null").refused("failed to prove");
         names(&ground).into_iter().find(|name| *name != other).expect("it is stored")
     };
     // Half deleted: its manifest went first, and the store failed then.

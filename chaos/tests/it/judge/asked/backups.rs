@@ -12,23 +12,22 @@ use super::{Case, SEEN, case};
 
 const BACKUP: &str = "kind: backup";
 
+/// One whose backup does not hold what it should.
+const fn wrong(story: &'static str, tell: fn(&mut Tale)) -> Case {
+    case(story, BACKUP, Verdict::Fail, &[Rule::BackupHoldsData], tell)
+}
+
 pub(super) const CASES: &[Case] = &[
     case("The backup held what was committed.", BACKUP, Verdict::Pass, &[], |tale| {
         let (revision, entries) = good(tale);
         told(tale, revision, entries);
     }),
-    case(
-        "Revisions were seen again after the restore.",
-        BACKUP,
-        Verdict::Fail,
-        &[Rule::BackupHoldsData],
-        |tale| {
-            let (revision, entries) = good(tale);
-            asked(tale);
-            stored(tale, revision);
-            tale.proof(SEEN, None, Proof::BackupRestored { revision, entries });
-        },
-    ),
+    wrong("Revisions were seen again after the restore.", |tale| {
+        let (revision, entries) = good(tale);
+        asked(tale);
+        stored(tale, revision);
+        tale.proof(SEEN, None, Proof::BackupRestored { revision, entries });
+    }),
     case("The backup was never proved.", BACKUP, Verdict::Fail, &[Rule::ChangeCarriedOut], |tale| {
         asked(tale)
     }),
@@ -42,75 +41,45 @@ pub(super) const CASES: &[Case] = &[
         stored(tale, revision);
         restored(tale, entries);
     }),
-    case("The backup lacked a key.", BACKUP, Verdict::Fail, &[Rule::BackupHoldsData], |tale| {
+    wrong("The backup lacked a key.", |tale| {
         let (revision, mut entries) = good(tale);
         entries.pop();
         told(tale, revision, entries);
     }),
-    case(
-        "The backup had an older value of a key.",
-        BACKUP,
-        Verdict::Fail,
-        &[Rule::BackupHoldsData],
-        |tale| {
-            let (revision, mut entries) = good(tale);
-            let last = entries.iter_mut().max_by_key(|entry| entry.revision).unwrap();
-            let mut earlier = tale.record.committed.iter().filter(|event| event.key == last.key);
-            *last = earlier.rfind(|event| event.revision < last.revision).unwrap().clone();
-            told(tale, revision, entries);
-        },
-    ),
-    case("The backup had another value of a key.", BACKUP, Verdict::Fail, &[Rule::BackupHoldsData], |tale| {
+    wrong("The backup had an older value of a key.", |tale| {
+        let (revision, mut entries) = good(tale);
+        let last = entries.iter_mut().max_by_key(|entry| entry.revision).unwrap();
+        let mut earlier = tale.record.committed.iter().filter(|event| event.key == last.key);
+        *last = earlier.rfind(|event| event.revision < last.revision).unwrap().clone();
+        told(tale, revision, entries);
+    }),
+    wrong("The backup had another value of a key.", |tale| {
         let (revision, mut entries) = good(tale);
         entries[0].change = CommittedChange::Put { value: Value("torn".to_owned()), version: 1 };
         told(tale, revision, entries);
     }),
-    case(
-        "The backup had a key that nobody wrote.",
-        BACKUP,
-        Verdict::Fail,
-        &[Rule::BackupHoldsData],
-        |tale| {
-            let (revision, mut entries) = good(tale);
-            entries.push(CommittedEvent { key: Key("load/phantom".to_owned()), ..entries[0].clone() });
-            told(tale, revision, entries);
-        },
-    ),
-    case(
-        "The backup had a write that was made after its end.",
-        BACKUP,
-        Verdict::Fail,
-        &[Rule::BackupHoldsData],
-        |tale| {
-            let (revision, mut entries) = good(tale);
-            let later = tale.record.committed.iter().find(|event| event.revision > revision).unwrap().clone();
-            entries.retain(|entry| entry.key != later.key);
-            entries.push(later);
-            told(tale, revision, entries);
-        },
-    ),
-    case(
-        "The backup ended before what was acknowledged when it was asked for.",
-        BACKUP,
-        Verdict::Fail,
-        &[Rule::BackupHoldsData],
-        |tale| {
-            let earlier = Revision(good(tale).0.0 / 2);
-            let entries = at(tale, earlier);
-            told(tale, earlier, entries);
-        },
-    ),
-    case(
-        "The cluster that began with the backup had nothing.",
-        BACKUP,
-        Verdict::Fail,
-        &[Rule::BackupHoldsData],
-        |tale| {
-            let (revision, mut entries) = good(tale);
-            entries.clear();
-            told(tale, revision, entries);
-        },
-    ),
+    wrong("The backup had a key that nobody wrote.", |tale| {
+        let (revision, mut entries) = good(tale);
+        entries.push(CommittedEvent { key: Key("load/phantom".to_owned()), ..entries[0].clone() });
+        told(tale, revision, entries);
+    }),
+    wrong("The backup had a write that was made after its end.", |tale| {
+        let (revision, mut entries) = good(tale);
+        let later = tale.record.committed.iter().find(|event| event.revision > revision).unwrap().clone();
+        entries.retain(|entry| entry.key != later.key);
+        entries.push(later);
+        told(tale, revision, entries);
+    }),
+    wrong("The backup ended before what was acknowledged when it was asked for.", |tale| {
+        let earlier = Revision(good(tale).0.0 / 2);
+        let entries = at(tale, earlier);
+        told(tale, earlier, entries);
+    }),
+    wrong("The cluster that began with the backup had nothing.", |tale| {
+        let (revision, mut entries) = good(tale);
+        entries.clear();
+        told(tale, revision, entries);
+    }),
 ];
 
 fn told(tale: &mut Tale, revision: Revision, entries: Vec<CommittedEvent>) {

@@ -16,6 +16,7 @@ use crate::backup::reasons::BackupReason;
 use crate::backup::work::Work;
 use crate::cluster::desired::EtcdVersion;
 use crate::cluster::plan::PatchOperation;
+use crate::cluster::plan::change::unchanged;
 use crate::cluster::target::etcd_image;
 use crate::names::BACKUP_CONTAINER;
 
@@ -165,10 +166,7 @@ pub(super) fn let_go(backup: &EtcdBackup) -> Action {
 /// Sets all of them, if nobody else has meanwhile.
 fn set_finalizers(backup: &EtcdBackup, finalizers: Value) -> Vec<PatchOperation> {
     vec![
-        PatchOperation::Test {
-            path: "/metadata/resourceVersion".to_owned(),
-            value: json!(backup.resource_version()),
-        },
+        unchanged(&backup.metadata),
         PatchOperation::Add { path: "/metadata/finalizers".to_owned(), value: finalizers },
     ]
 }

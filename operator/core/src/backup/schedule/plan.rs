@@ -11,6 +11,7 @@ use crate::api::{BackupPhase, EtcdBackup};
 use crate::backup::reasons::BackupReason;
 use crate::backup::work::{NotYet, Whose, Work};
 use crate::cluster::plan::PatchOperation;
+use crate::cluster::plan::change::unchanged;
 use crate::cluster::render::compare::{Difference, difference};
 
 /// Objects of backups that failed are kept, so many; a schedule that never succeeds must not fill the API server.
@@ -120,9 +121,7 @@ fn of_cron_job(live: Option<&CronJob>, wanted: CronJob) -> Option<Action> {
     if operations.is_empty() {
         return None;
     }
-    let version = live.resource_version().unwrap_or_default();
-    let test = PatchOperation::Test { path: "/metadata/resourceVersion".to_owned(), value: version.into() };
-    let operations = [vec![test], operations].concat();
+    let operations = [vec![unchanged(&live.metadata)], operations].concat();
     Some(Action::SetCronJob { name: live.name_any(), fields, operations })
 }
 

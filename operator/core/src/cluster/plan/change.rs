@@ -48,7 +48,7 @@ pub(super) fn delete(kind: Kind, object: &impl Resource, because: &str) -> Actio
 }
 
 /// The test that nobody has written to the object since it was seen.
-pub(super) fn unchanged(metadata: &ObjectMeta) -> PatchOperation {
+pub(crate) fn unchanged(metadata: &ObjectMeta) -> PatchOperation {
     PatchOperation::Test {
         path: "/metadata/resourceVersion".to_owned(),
         value: json!(metadata.resource_version.clone().unwrap_or_default()),

@@ -4,7 +4,7 @@
 mod action;
 mod backup_first;
 mod bootstrap;
-mod change;
+pub(crate) mod change;
 mod cleanup;
 mod creation;
 mod describe;
