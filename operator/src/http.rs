@@ -16,6 +16,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
@@ -187,10 +188,20 @@ async fn get_without_limit(address: &Uri, body: Bytes) -> Result<(StatusCode, By
     let stream = TcpStream::connect((host(authority), authority.port_u16().unwrap_or(80)))
         .await
         .map_err(GetError::Connect)?;
+    exchange(stream, authority.as_str(), address.path(), body).await
+}
+
+/// One GET on a connection that is there. The path must be one.
+pub async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    host: &str,
+    path: &str,
+    body: Bytes,
+) -> Result<(StatusCode, Bytes), GetError> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(GetError::Protocol)?;
-    let request = Request::get(address.path())
-        .header(header::HOST, authority.as_str())
+    let request = Request::get(path)
+        .header(header::HOST, host)
         .body(Full::new(body))
         .expect("a parsed address makes a request");
     let exchange = async {

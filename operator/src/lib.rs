@@ -8,9 +8,10 @@
 //! 4. [`backup_kinds`]: what they do with an `EtcdBackup`.
 //! 5. [`etcd`], [`http`], [`kept`], [`lease`], [`registration`], [`write`](mod@write), [`status`], [`events`], [`metrics`], [`server`],
 //!    [`process`]: what these stand on.
-//! 6. [`gate`]: the other process, in front of every etcd.
-//! 7. [`backup`]: what is done by hand, and by Jobs, with backups.
-//! 8. [`manifest`]: what installs all this.
+//! 6. [`tls`]: certificates, read, made and shown.
+//! 7. [`gate`]: the other process, in front of every etcd.
+//! 8. [`backup`]: what is done by hand, and by Jobs, with backups.
+//! 9. [`manifest`]: what installs all this.
 
 pub mod args;
 pub mod audit;
@@ -37,5 +38,6 @@ pub mod run;
 pub mod server;
 pub mod status;
 pub mod telemetry;
+pub mod tls;
 pub mod watch;
 pub mod write;

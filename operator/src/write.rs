@@ -35,6 +35,9 @@ pub enum WriteError {
     /// The API server could not do it now, or did not answer.
     #[error("failed to ask the API server")]
     Kubernetes(#[source] kube::Error),
+    /// What was to be written cannot be made.
+    #[error("failed to make a certificate: {0}")]
+    NotMade(String),
     /// An object can't be written.
     #[error("failed to write the request")]
     Request(#[source] serde_json::Error),
@@ -56,6 +59,7 @@ impl WriteError {
             WriteError::Refused { message, source: _ } => SetbackKind::Refused(message.clone()),
             WriteError::Kubernetes(kube::Error::Api(status)) => SetbackKind::NotNow(status.message.clone()),
             WriteError::Kubernetes(error) => SetbackKind::NotNow(chain(error)),
+            WriteError::NotMade(message) => SetbackKind::Refused(message.clone()),
             WriteError::Request(error) => SetbackKind::Refused(chain(error)),
             WriteError::LeaseTooShort { .. } => SetbackKind::NotOurs,
         }

@@ -8,8 +8,9 @@
 //! 6. [`explained`], `conditions`, [`event`]: how users are told, for all kinds of objects.
 //! 7. [`key`], [`seen`]: which object is looked at, and what watches have told of those beside it.
 //! 8. [`pods`]: what the pods of all kinds have in common.
-//! 9. [`cluster`]: what is decided about an `EtcdCluster`.
-//! 10. [`backup`]: what is decided about backups.
+//! 9. [`tls`]: certificates, and the Secrets that they are in.
+//! 10. [`cluster`]: what is decided about an `EtcdCluster`.
+//! 11. [`backup`]: what is decided about backups.
 //!
 //! Nothing here does anything: no clock, no randomness, no file, no network, no task. Time and [`names::Entropy`] come from the
 //! shell. Equal inputs give equal outputs, byte for byte.
@@ -27,3 +28,4 @@ pub mod names;
 pub mod pods;
 pub mod quorum;
 pub mod seen;
+pub mod tls;

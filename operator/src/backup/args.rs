@@ -109,7 +109,7 @@ impl EtcdArguments {
         };
         let scheme = self.endpoints.first().map_or(Scheme::Http, |endpoint| endpoint.scheme);
         let authority = self.cacert.as_deref().map(read_file).transpose()?.map(Pem);
-        Ok(Access { scheme, authority, identity, user: self.user()? })
+        Ok(Access { scheme, authority, identity, user: self.user()?, ..Access::default() })
     }
 
     /// The user, with its password.

@@ -1,6 +1,7 @@
 //! By what a cluster's members are reached: the scheme of their client port, and who the operator is to them. It reads no Secret.
 
 use etcd_operator_core::names::{Endpoint, Scheme};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Everything that a connection to a cluster's members needs besides their addresses. One cluster's is never used for another's.
@@ -8,6 +9,10 @@ use std::fmt;
 pub struct Access {
     /// How the client port is spoken to.
     pub scheme: Scheme,
+    /// Addresses of members that are spoken to by TLS, whatever the others are: on the way from one scheme to the other.
+    pub secured: BTreeSet<String>,
+    /// The name that members must prove, where they are not called by one.
+    pub server_name: Option<String>,
     /// Whom members must prove to be, by `https`; without it, whom the machine trusts.
     pub authority: Option<Pem>,
     /// The certificate that the operator shows, where members ask for one.
@@ -19,7 +24,8 @@ pub struct Access {
 impl Access {
     /// The client port of the member at this address.
     pub fn endpoint(&self, address: &str) -> Endpoint {
-        Endpoint::of_clients(self.scheme, address)
+        let scheme = if self.secured.contains(address) { Scheme::Https } else { self.scheme };
+        Endpoint::of_clients(scheme, address)
     }
 }
 

@@ -122,6 +122,10 @@ impl Connection {
             Some(authority) => TlsOptions::new().ca_certificate(Certificate::from_pem(&authority.0)),
             None => TlsOptions::new().with_enabled_roots(),
         };
+        let tls = match &self.access.server_name {
+            Some(name) => tls.domain_name(name.clone()),
+            None => tls,
+        };
         match &self.access.identity {
             Some(own) => tls.identity(Identity::from_pem(&own.certificate.0, &own.key.0)),
             None => tls,
@@ -250,6 +254,12 @@ impl Connection {
         Ok(MemberId(member.id()))
     }
 
+    async fn move_peer(&self, member: MemberId, peer_url: &str) -> Result<(), EtcdError> {
+        self.bounded(async { self.client().await?.member_update(member.0, [peer_url.to_owned()]).await })
+            .await
+            .map(drop)
+    }
+
     async fn raised(&self) -> Result<Vec<Alarm>, EtcdError> {
         let response = self
             .bounded(async { self.client().await?.alarm(AlarmAction::Get, AlarmType::None, None).await })
@@ -308,6 +318,14 @@ impl EtcdMember for Connection {
         Box::pin(async move {
             self.bounded(async { self.client().await?.member_promote(member.0).await }).await.map(drop)
         })
+    }
+
+    fn update_peer_url<'a>(
+        &'a self,
+        member: MemberId,
+        peer_url: &'a str,
+    ) -> BoxFuture<'a, Result<(), EtcdError>> {
+        Box::pin(self.move_peer(member, peer_url))
     }
 
     fn remove(&self, member: MemberId) -> BoxFuture<'_, Result<(), EtcdError>> {

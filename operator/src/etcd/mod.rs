@@ -86,6 +86,12 @@ pub trait EtcdMember: Send + Sync {
     fn add_learner<'a>(&'a self, peer_url: &'a str) -> BoxFuture<'a, Result<MemberId, EtcdError>>;
     /// Makes a learner a voter. etcd refuses while it lags.
     fn promote(&self, member: MemberId) -> BoxFuture<'_, Result<(), EtcdError>>;
+    /// Tells the cluster where the peers of a member reach it. The same twice is the same.
+    fn update_peer_url<'a>(
+        &'a self,
+        member: MemberId,
+        peer_url: &'a str,
+    ) -> BoxFuture<'a, Result<(), EtcdError>>;
     /// Removes a member for ever.
     fn remove(&self, member: MemberId) -> BoxFuture<'_, Result<(), EtcdError>>;
     /// Hands leadership over. Only the leader accepts it.

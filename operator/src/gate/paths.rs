@@ -20,6 +20,10 @@ pub struct Paths {
     pub spent_permits: PathBuf,
     /// The configuration file that etcd gets.
     pub etcd_configuration: PathBuf,
+    /// The authorities of its peers, likewise.
+    pub peer_authorities: PathBuf,
+    /// The authorities of its clients.
+    pub client_authorities: PathBuf,
     /// Annotations of the pod, as the downward API writes them.
     pub annotations: PathBuf,
     /// UID of the pod, likewise.
@@ -59,6 +63,8 @@ impl Paths {
             wal: path(names::WAL_DIRECTORY),
             spent_permits: path(names::GATE_DIRECTORY).join(SPENT_PERMITS),
             etcd_configuration: path(names::ETCD_CONFIGURATION_PATH),
+            peer_authorities: path(names::PEER_AUTHORITIES_PATH),
+            client_authorities: path(names::CLIENT_AUTHORITIES_PATH),
             annotations: path(names::POD_INFO_DIRECTORY).join("annotations"),
             pod_uid: path(names::POD_INFO_DIRECTORY).join("uid"),
             etcd: path(ETCD_BINARY),

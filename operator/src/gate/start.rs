@@ -7,9 +7,11 @@ use super::{boot_counter, private};
 use anyhow::Context as _;
 use etcd_operator_core::cluster::render::etcd_configuration;
 use etcd_operator_core::gate::{GateConfiguration, ListenFamily, StampWrite, Start};
+use etcd_operator_core::tls::Pem;
 use nix::fcntl::{FcntlArg, FdFlag, Flock, fcntl};
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 /// Writes stamp, boot counter, spent permit and etcd's configuration, as far as there is something to write, and closes
@@ -35,7 +37,17 @@ pub(super) fn prepare(
         spend(&paths.spent_permits, permit)?;
     }
     private::close_to_others(&paths.data);
+    if let Some(tls) = &configuration.tls {
+        write_authorities(&paths.peer_authorities, &tls.authorities.peers)?;
+        write_authorities(&paths.client_authorities, &tls.authorities.clients)?;
+    }
     write_if_changed(&paths.etcd_configuration, &etcd_configuration(configuration, &start.initial, listen))
+}
+
+/// Whom etcd trusts, for as long as it runs: it reads this once.
+fn write_authorities(path: &Path, authorities: &[Pem]) -> anyhow::Result<()> {
+    let text: String = authorities.iter().map(|authority| authority.0.as_str()).collect();
+    std::fs::write(path, text).with_context(|| format!("failed to write {}", path.display()))
 }
 
 fn write_stamp(paths: &Paths, start: &Start) -> anyhow::Result<()> {

@@ -87,6 +87,15 @@ fn on_members() -> Vec<Value> {
             KEEP,
         ),
         rule(
+            "Certificates and their keys, of clusters whose spec asks for TLS. Each Secret is read by its name, in the namespace of its cluster; none \
+             is ever listed or watched, and none deleted: they go with what they belong to. Rules know no labels, and names follow from those of \
+             clusters and members, so that this right is wider than what is done with it: with it the operator could read every Secret of the \
+             namespaces that it serves. Whoever wants no TLS can take this rule away.",
+            "",
+            &["secrets"],
+            &["get", "create", "update"],
+        ),
+        rule(
             "Permits, roles and fences are annotations and labels of live pods, and pods of removed members are deleted. \
              Pods are made by StatefulSets alone. Not narrowed: rules know no labels.",
             "",

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BootstrapSpec, ClusterBackupSpec, EtcdClusterStatus, EtcdSettings, ImageSpec, PeerServiceSettings,
-    PodSettings, ResourcesSpec, ServiceSettings, StorageSpec,
+    PodSettings, ResourcesSpec, ServiceSettings, StorageSpec, TlsSpec,
 };
 use crate::etcd_options::rules;
 
@@ -62,6 +62,11 @@ use crate::etcd_options::rules;
 #[x_kube(validation = Rule::new("!has(self.etcd) || !has(self.etcd.quotaBackendBytes) || \
     quantity(string(self.etcd.quotaBackendBytes)).compareTo(quantity(string(self.storage.size))) <= 0")
     .message("quotaBackendBytes must not be above storage.size").field_path(".etcd.quotaBackendBytes"))]
+// The versions with sound TLS as `EtcdVersion::has_sound_tls` knows them. A test compares the two.
+#[x_kube(validation = Rule::new("!has(self.tls) || !self.version.matches(\
+    '^3[.](5[.]([0-9]|[12][0-9]|3[0-2])|6[.]([0-9]|1[0-3])|7[.]0)$')")
+    .message("TLS needs 3.5.33, 3.6.14 or 3.7.1 at least: in earlier versions a client that says nothing keeps all others out")
+    .field_path(".tls"))]
 #[x_kube(validation = rules::fits_3_5())]
 #[x_kube(validation = rules::fits_3_6())]
 #[x_kube(validation = Rule::new("!has(self.storage.medium) || self.storage.medium != 'Memory' || self.size != 1")
@@ -112,6 +117,9 @@ pub struct EtcdClusterSpec {
     /// How the cluster begins. Once it has formed nothing of this is looked at any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap: Option<BootstrapSpec>,
+    /// TLS between members, and between clients and members; plain text if absent. `tls: {}` is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSpec>,
     /// Backups of this cluster. EtcdBackups and EtcdBackupSchedules that name no store use this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<ClusterBackupSpec>,

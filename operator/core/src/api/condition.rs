@@ -15,16 +15,19 @@ pub enum ConditionType {
     Degraded,
     /// The newest proved backup is young enough. Only where the spec says something of backups.
     BackedUp,
+    /// Certificates and authorities are good for as long as they should be. Only where TLS is asked for or used.
+    CertificatesValid,
 }
 
 impl ConditionType {
     /// All of them, in the order in which the status lists them.
-    pub const ALL: [ConditionType; 5] = [
+    pub const ALL: [ConditionType; 6] = [
         ConditionType::Available,
         ConditionType::Ready,
         ConditionType::Progressing,
         ConditionType::Degraded,
         ConditionType::BackedUp,
+        ConditionType::CertificatesValid,
     ];
 
     /// The word in `.status.conditions[].type`.
@@ -35,6 +38,7 @@ impl ConditionType {
             ConditionType::Progressing => "Progressing",
             ConditionType::Degraded => "Degraded",
             ConditionType::BackedUp => "BackedUp",
+            ConditionType::CertificatesValid => "CertificatesValid",
         }
     }
 }
@@ -72,6 +76,15 @@ explained! {
         VolumeEnding, Itself,
             "the volume of a member that still runs is being deleted, which cannot be undone",
             "nothing; a successor is added first, and then the member is removed";
+        CertificatesGood, Nobody,
+            "every certificate and authority is good, and none is overdue for renewal",
+            "nothing";
+        CertificateExpires, Person,
+            "a certificate or an authority ends soon, or has ended, and has not been renewed in the time in which it should have been",
+            "read `holds`: an authority is lost, or the operator may not write Secrets; or see whether nodes bring Secrets to their pods";
+        CertificatesUnknown, Itself,
+            "no certificate has been seen yet",
+            "if it lasts, read `holds`";
         ObservationFailed, Person,
             "the cluster's objects could not be read for five seconds, which says nothing about the cluster",
             "read the message: the API server is down, or the operator lacks a permission";

@@ -15,6 +15,7 @@ pub mod service;
 pub mod status;
 pub mod storage;
 pub mod store;
+mod tls;
 
 pub use amount::{Amount, ResourcesSpec};
 pub use as_written::AsWritten;
@@ -32,9 +33,11 @@ pub use schedule::{
 pub use service::{PeerServiceSettings, ServiceSettings, ServiceType, TrafficPolicy};
 pub use status::{
     Acknowledged, BackupSummary, BootstrapRecord, EtcdClusterStatus, HoldStatus, MemberHealth, MemberStatus,
+    TlsStatus,
 };
 pub use storage::{AccessMode, StorageMedium, StorageSpec};
 pub use store::{AzureStore, ConfigMapEntry, GcsStore, S3Store, StoreSpec, VolumeStore};
+pub use tls::{ClientCertificates, TlsSpec};
 
 /// API group of every kind that the operator registers.
 pub const GROUP: &str = "etcd.operators.rs";

@@ -46,12 +46,16 @@ pub struct EtcdClusterStatus {
     /// The newest backup of this very cluster that was proved, where the spec says something of backups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupSummary>,
+    /// TLS, where the spec asks for it or members still use it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsStatus>,
     /// What the operator would do, and does not, with its reasons.
     pub holds: Vec<HoldStatus>,
     /// What annotations asked for and has been carried out: it is done again only when they say something else.
     #[serde(skip_serializing_if = "Acknowledged::is_empty")]
     pub acknowledged: Acknowledged,
-    /// Available, Ready, Progressing and Degraded; and BackedUp, where the spec says something of backups.
+    /// Available, Ready, Progressing and Degraded; BackedUp, where the spec says something of backups; and CertificatesValid, where it asks
+    /// for TLS.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
@@ -69,12 +73,32 @@ pub struct Acknowledged {
     /// `etcd.operators.rs/move-leader`: the member led, or is no voter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub move_leader: Option<String>,
+    /// `etcd.operators.rs/rotate-authorities`: both authorities are others, and those before are trusted no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotate_authorities: Option<String>,
 }
 
 impl Acknowledged {
     pub(crate) fn is_empty(&self) -> bool {
         *self == Acknowledged::default()
     }
+}
+
+/// How far members are with TLS, and until when its certificates are good.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TlsStatus {
+    /// Members that serve TLS alone.
+    pub members_on_tls_alone: i32,
+    /// When the first of the certificates ends that are in use. They are renewed long before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificates_expire: Option<Time>,
+    /// When the authority of members ends. It is rotated long before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_authority_expires: Option<Time>,
+    /// When the authority of clients ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_authority_expires: Option<Time>,
 }
 
 /// A backup that was proved.

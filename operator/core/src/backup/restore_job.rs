@@ -18,7 +18,7 @@ use crate::cluster::target::Target;
 use crate::names::{
     ANNOTATION_CLAIM_UID, ANNOTATION_FINGERPRINT, ClusterIdentity, DATA_DIRECTORY, DATA_VOLUME,
     ETCD_PROGRAMS, FIELD_MANAGER, GATE_BINARY, GATE_DIRECTORY, GATE_VOLUME, LABEL_MANAGED_BY, LABEL_NAME,
-    LABEL_RESTORED, MemberName, RESTORE_CONTAINER, VOLUME_PATH,
+    LABEL_RESTORED, MemberName, RESTORE_CONTAINER, Scheme, VOLUME_PATH,
 };
 use crate::pods::parts::{empty, install_gate, mount, not_empty, pull_secrets};
 use crate::pods::security;
@@ -160,7 +160,8 @@ fn container(
     target: &Target,
     source: &Source,
 ) -> Container {
-    let peer_url = cluster.peer_url(member);
+    let scheme = if target.tls.is_some() { Scheme::Https } else { Scheme::Http };
+    let peer_url = cluster.peer_url(scheme, member);
     let own = [
         format!("--data-dir={DATA_DIRECTORY}"),
         format!("--name={member}"),

@@ -5,7 +5,9 @@ use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector};
 
 use super::retention::Retention;
 use super::work::RESULT_PATH;
-use crate::names::{CLIENT_PORT, ETCD_PROGRAMS, LABEL_CONTROLLER_UID};
+use crate::names::{
+    CERTIFICATES_DIRECTORY, CLIENT_PORT, ETCD_PROGRAMS, LABEL_CONTROLLER_UID, Scheme, secrets,
+};
 use crate::pods::parts::of_secret;
 
 /// The variable that says what all attempts have in common.
@@ -29,6 +31,8 @@ pub struct Origin {
 pub(super) struct Taking {
     /// The cluster, by its client Service.
     pub(super) cluster: String,
+    /// The Secret with a certificate to show to members, where they serve TLS.
+    pub(super) certificate_secret: Option<String>,
     /// Whether it is proved.
     pub(super) prove: bool,
     /// The Secret with a user of etcd.
@@ -89,6 +93,14 @@ impl Task {
         }
     }
 
+    /// The Secret by whose certificate it asks members, if it needs one.
+    pub(super) fn certificate_secret(&self) -> Option<&String> {
+        match self {
+            Task::Take(taking) => taking.certificate_secret.as_ref(),
+            Task::Delete(_) => None,
+        }
+    }
+
     /// What it finds in its environment, beside the store's credentials.
     pub(super) fn variables(&self) -> Vec<EnvVar> {
         match self {
@@ -99,14 +111,28 @@ impl Task {
 }
 
 impl Taking {
+    fn scheme(&self) -> Scheme {
+        if self.certificate_secret.is_some() { Scheme::Https } else { Scheme::Http }
+    }
+
     fn arguments(&self) -> Vec<String> {
         let mut arguments = vec![
-            format!("--endpoints=http://{}:{CLIENT_PORT}", self.cluster),
+            format!("--endpoints={}://{}:{CLIENT_PORT}", self.scheme(), self.cluster),
             format!("--scratch={SCRATCH_PATH}"),
             format!("--within={}s", self.deadline_seconds),
             format!("--etcd={ETCD_PROGRAMS}/etcd"),
             format!("--etcdutl={ETCD_PROGRAMS}/etcdutl"),
         ];
+        if self.certificate_secret.is_some() {
+            let options = [
+                ("cacert", secrets::TRUSTED_ENTRY),
+                ("cert", secrets::OWN.certificate),
+                ("key", secrets::OWN.key),
+            ];
+            arguments.extend(
+                options.map(|(option, entry)| format!("--{option}={CERTIFICATES_DIRECTORY}/{entry}")),
+            );
+        }
         if !self.prove {
             arguments.push("--no-proof".to_owned());
         }

@@ -2,7 +2,7 @@
 //! for a backup that is asked for once and for those of a schedule. It looks at no Job.
 
 use k8s_openapi::api::batch::v1::JobSpec;
-use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, PodTemplateSpec, ResourceRequirements};
+use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, PodTemplateSpec, ResourceRequirements, Volume};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeMap;
@@ -13,11 +13,12 @@ use super::task::{Deleting, Origin, SCRATCH_PATH, Taking, Task};
 use crate::api::{EtcdBackup, EtcdCluster, PodUser, PullPolicy, ResourcesSpec, StoreSpec};
 use crate::cluster::desired::{Desired, EtcdVersion, PodShape, parse_resources};
 use crate::cluster::target::etcd_image;
+use crate::names::secrets::operator_secret;
 use crate::names::{
-    ANNOTATION_STORE, BACKUP_CONTAINER, FIELD_MANAGER, GATE_BINARY, GATE_DIRECTORY, GATE_VOLUME,
-    LABEL_BACKED_UP, LABEL_MANAGED_BY, LABEL_NAME,
+    ANNOTATION_STORE, BACKUP_CONTAINER, CERTIFICATES_DIRECTORY, CERTIFICATES_VOLUME, FIELD_MANAGER,
+    GATE_BINARY, GATE_DIRECTORY, GATE_VOLUME, LABEL_BACKED_UP, LABEL_MANAGED_BY, LABEL_NAME,
 };
-use crate::pods::parts::{empty, install_gate, mount, not_empty, pull_secrets};
+use crate::pods::parts::{empty, install_gate, mount, not_empty, pull_secrets, secret};
 use crate::pods::security;
 
 /// A deletion is given up after this time, in seconds.
@@ -117,6 +118,7 @@ impl Work {
         };
         let task = Task::Take(Taking {
             cluster: cluster_name.to_owned(),
+            certificate_secret: serves_tls(cluster).then(|| operator_secret(cluster_name)),
             prove: asked.prove,
             user_secret: user_secret.map(str::to_owned),
             deadline_seconds: asked.deadline_seconds,
@@ -229,17 +231,24 @@ impl Work {
                 security_context: Some(security::of_pod(self.user, self.shape.security_context.as_ref())),
                 init_containers: Some(vec![install_gate(&self.operator_image, self.pull_policy)]),
                 containers: vec![self.container()],
-                volumes: Some(
-                    [vec![empty(GATE_VOLUME), empty(SCRATCH_VOLUME)], self.store.volumes()].concat(),
-                ),
+                volumes: Some(self.volumes()),
                 ..PodSpec::default()
             }),
         }
     }
 
+    fn volumes(&self) -> Vec<Volume> {
+        let certificate = self.task.certificate_secret().map(|name| secret(CERTIFICATES_VOLUME, name));
+        let own = [empty(GATE_VOLUME), empty(SCRATCH_VOLUME)];
+        own.into_iter().chain(certificate).chain(self.store.volumes()).collect()
+    }
+
     fn container(&self) -> Container {
         let mut mounts =
             vec![mount(GATE_VOLUME, GATE_DIRECTORY, true), mount(SCRATCH_VOLUME, SCRATCH_PATH, false)];
+        if self.task.certificate_secret().is_some() {
+            mounts.push(mount(CERTIFICATES_VOLUME, CERTIFICATES_DIRECTORY, true));
+        }
         mounts.extend(self.store.mounts());
         let mut variables: Vec<EnvVar> = self.task.variables();
         if self.task.reads_snapshots() {
@@ -270,6 +279,12 @@ impl Work {
             .map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned())));
         ResourceRequirements { requests: Some(requests.into()), ..ResourceRequirements::default() }
     }
+}
+
+/// Whether members are asked by TLS: as long as any of them serves nothing else, all of them serve it.
+fn serves_tls(cluster: &EtcdCluster) -> bool {
+    let tls = cluster.status.as_ref().and_then(|status| status.tls.as_ref());
+    tls.is_some_and(|tls| tls.members_on_tls_alone > 0)
 }
 
 /// A tag or digest that the spec names goes with the spec's version, and members may run another one still.

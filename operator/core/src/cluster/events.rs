@@ -12,6 +12,8 @@ pub fn of_action(action: &Action) -> Option<Event> {
         Action::RecordBootstrap { .. } => (Severity::Normal, "BootstrapStarted", "Bootstrap"),
         Action::Create(_) => (Severity::Normal, "Created", "Create"),
         Action::Patch(patch) => of_patch(patch)?,
+        Action::WriteSecret(_) => (Severity::Normal, "CertificatesWritten", "WriteSecret"),
+        Action::UpdatePeerUrl { .. } => (Severity::Normal, "PeerUrlChanged", "UpdateMember"),
         Action::Delete(delete) => of_delete(delete),
         Action::Evict(_) => (Severity::Normal, "Restarted", "Evict"),
         Action::AddLearner { .. } => (Severity::Normal, "LearnerAdded", "AddMember"),
@@ -50,7 +52,8 @@ fn of_delete(delete: &Delete) -> (Severity, &'static str, &'static str) {
         | Kind::Service
         | Kind::PodDisruptionBudget
         | Kind::EtcdBackup
-        | Kind::Job => (Severity::Normal, "Deleted", "Delete"),
+        | Kind::Job
+        | Kind::Secret => (Severity::Normal, "Deleted", "Delete"),
     }
 }
 

@@ -20,7 +20,10 @@ use serde::{Deserialize, Serialize};
 use crate::api::{EtcdBackup, EtcdCluster};
 use crate::cluster::desired::Line;
 use crate::gate::GateReport;
-use crate::names::{ClusterId, ClusterIdentity, Entropy, MemberId, MemberName, Naming, PermitId};
+use crate::names::{
+    AuthorityKind, ClusterId, ClusterIdentity, Entropy, MemberId, MemberName, Naming, PermitId,
+};
+use crate::tls::facts::{CertificateFacts, MemberHandshakes, SecretFacts};
 
 /// Everything that a plan depends on, besides the spec.
 #[derive(Clone, Debug)]
@@ -60,6 +63,8 @@ pub struct Observed {
     pub backups: Backups,
     /// What a restore depends on.
     pub restore: Restoring,
+    /// Secrets with certificates, and what members show and accept.
+    pub tls: TlsSeen,
     /// What Kubernetes' own Events say of objects that do not come up: the last warning of each, by kind and name.
     pub warnings: BTreeMap<(WarnedKind, String), String>,
 }
@@ -98,6 +103,26 @@ pub struct Restoring {
     pub jobs: Vec<Job>,
     /// Their pods.
     pub pods: Vec<Pod>,
+}
+
+/// What was seen of TLS. Nothing of it is read unless the spec asks for TLS or a member uses it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TlsSeen {
+    /// Whether anything was read: without it, that a Secret is not here says nothing.
+    pub is_read: bool,
+    /// The Secrets that exist, by name: those of the cluster and of its members ([`secrets_by_name`]).
+    pub secrets: BTreeMap<String, SecretFacts>,
+    /// Every authority that a member was started with, or that stands in a Secret.
+    pub authorities: Vec<CertificateFacts>,
+    /// Handshakes with members whose pods serve TLS, by the pod's UID.
+    pub handshakes: BTreeMap<String, MemberHandshakes>,
+}
+
+/// The Secrets that are looked up, each by its name: the operator never lists any.
+pub fn secrets_by_name(cluster: &ClusterIdentity, members: &BTreeSet<MemberName>) -> BTreeSet<String> {
+    let of_cluster = AuthorityKind::ALL.map(|kind| cluster.authority_secret(kind)).into_iter();
+    let for_clients = [cluster.client_secret(), cluster.operator_secret()];
+    of_cluster.chain(for_clients).chain(members.iter().map(MemberName::certificates)).collect()
 }
 
 /// Kinds of objects whose Events are looked up.

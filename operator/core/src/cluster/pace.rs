@@ -83,7 +83,7 @@ pub fn pace(
     } else if !plan.actions.is_empty() || !done.setbacks.is_empty() || is_amiss(plan, status) {
         Pace::After(slowing(WHILE_AMISS))
     } else {
-        let until = [until_proven(observed, status), until_too_old(observed, status)];
+        let until = [until_proven(observed, status), until_too_old(observed, status), until_due(observed)];
         Pace::AtRest(until.into_iter().flatten().min())
     }
 }
@@ -104,6 +104,11 @@ fn is_amiss(plan: &Plan, status: &EtcdClusterStatus) -> bool {
 fn until_too_old(observed: &Observed, status: &EtcdClusterStatus) -> Option<Duration> {
     let left = status::time_left(observed, status).and_then(|left| Duration::try_from(left).ok())?;
     Some(left + WHILE_AMISS)
+}
+
+/// When certificates and authorities are looked at next: nobody tells of them.
+fn until_due(observed: &Observed) -> Option<Duration> {
+    Some(Duration::try_from(plan::time_until_due(observed)?).unwrap_or(WHILE_AMISS).max(WHILE_AMISS))
 }
 
 /// When the first of the members that still have to will have proved what it runs.

@@ -1,10 +1,14 @@
-//! What users ask for once, by an annotation of the cluster object: to restart all members, to replace one, to move the leadership. What
+//! What users ask for once, by an annotation of the cluster object: to restart all members, to replace one, to move the leadership, to rotate
+//! authorities. What
 //! has been carried out is acknowledged in the status, and not done again while the annotation says the same. Never acts.
 
 use std::collections::BTreeMap;
 
 use crate::api::EtcdCluster;
-use crate::names::{ANNOTATION_MOVE_LEADER, ANNOTATION_REPLACE, ANNOTATION_RESTART, MemberName};
+use crate::names::{
+    ANNOTATION_CLIENTS_READY, ANNOTATION_MOVE_LEADER, ANNOTATION_REPLACE, ANNOTATION_RESTART,
+    ANNOTATION_ROTATE, MemberName,
+};
 
 /// What is asked for, and has not been acknowledged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +19,36 @@ pub struct Requests {
     pub replace: Option<String>,
     /// This member leads.
     pub move_leader: Option<String>,
+    /// The authorities are rotated. The word tells one request from the next.
+    pub rotate_authorities: Option<String>,
+    /// What applications are ready for, in a rotation. It is never acknowledged: it says how things are.
+    pub clients_ready: Option<ClientsReady>,
+}
+
+/// What applications are ready for, in a rotation of the clients' authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientsReady {
+    /// They trust the next authority.
+    NewAuthority,
+    /// They show certificates of the new authority.
+    NewCertificates,
+}
+
+impl ClientsReady {
+    /// Both.
+    pub const ALL: [ClientsReady; 2] = [ClientsReady::NewAuthority, ClientsReady::NewCertificates];
+
+    /// The annotation's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ClientsReady::NewAuthority => "new-authority",
+            ClientsReady::NewCertificates => "new-certificates",
+        }
+    }
+
+    fn parse(text: &str) -> Option<ClientsReady> {
+        ClientsReady::ALL.into_iter().find(|ready| ready.as_str() == text)
+    }
 }
 
 impl Requests {
@@ -30,6 +64,8 @@ impl Requests {
             restart: asked(ANNOTATION_RESTART, acknowledged.restart),
             replace: asked(ANNOTATION_REPLACE, acknowledged.replace),
             move_leader: asked(ANNOTATION_MOVE_LEADER, acknowledged.move_leader),
+            rotate_authorities: asked(ANNOTATION_ROTATE, acknowledged.rotate_authorities),
+            clients_ready: asked(ANNOTATION_CLIENTS_READY, None).and_then(|text| ClientsReady::parse(&text)),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::cluster::render::{fingerprint, quantity};
 use crate::etcd_options::EtcdOptions;
 use crate::gate::GateConfiguration;
 use crate::names::{ETCD_CONTAINER, INSTALL_GATE_CONTAINER};
+use crate::tls::MemberTls;
 
 /// Everything about a member that a change of the spec can change, and a restart is needed for.
 ///
@@ -46,6 +47,9 @@ pub struct Target {
     /// What the spec asks of the pod.
     #[serde(default, skip_serializing_if = "PodShape::is_default")]
     pub pod: PodShape,
+    /// How it uses TLS; plain text alone if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<MemberTls>,
     /// The last restart that was asked for, by the word that asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<String>,
@@ -120,8 +124,13 @@ pub fn fitting_quota_bytes(volume: &str, present_database_bytes: u64) -> Option<
 }
 
 impl Target {
-    /// What the spec asks of a member, for what a change of the spec does not decide here: version and quota.
-    pub fn of_spec(desired: &Desired, version: EtcdVersion, quota_backend_bytes: Option<u64>) -> Target {
+    /// What the spec asks of a member, for what a change of the spec does not decide here: version, quota and TLS.
+    pub fn of_spec(
+        desired: &Desired,
+        version: EtcdVersion,
+        quota_backend_bytes: Option<u64>,
+        tls: Option<MemberTls>,
+    ) -> Target {
         Target {
             version,
             image_repository: desired.image.repository.clone(),
@@ -133,6 +142,7 @@ impl Target {
             image: ImageChoice::of(&desired.image),
             etcd: desired.etcd.options.clone(),
             pod: desired.pod.clone(),
+            tls,
             restart: None,
         }
     }
@@ -155,8 +165,8 @@ impl Target {
 
     /// What the spec of a member's pod shows.
     pub fn of_pod_spec(pod: &PodSpec) -> Option<Target> {
-        let etcd = pod.containers.iter().find(|container| container.name == ETCD_CONTAINER)?;
-        let configuration: GateConfiguration = serde_json::from_str(etcd.args.as_ref()?.first()?).ok()?;
+        let etcd = etcd_container(pod)?;
+        let configuration = gate_configuration(pod)?;
         let user = pod.security_context.as_ref().and_then(|security| security.run_as_user);
         Some(Target {
             version: EtcdVersion::parse(&configuration.etcd_version)?,
@@ -169,6 +179,7 @@ impl Target {
             image: ImageChoice::default(),
             etcd: EtcdOptions::default(),
             pod: PodShape::default(),
+            tls: configuration.tls,
             restart: None,
         })
     }
@@ -214,6 +225,15 @@ fn named(amounts: Option<&Amounts>, others: Option<&Amounts>) -> Option<Amounts>
 fn repository(etcd: &Container) -> Option<String> {
     let image = etcd.image.as_deref()?;
     image.rsplit_once(':').map(|(repository, _)| repository.to_owned())
+}
+
+fn etcd_container(pod: &PodSpec) -> Option<&Container> {
+    pod.containers.iter().find(|container| container.name == ETCD_CONTAINER)
+}
+
+/// What the gate of a member's pod is told.
+pub fn gate_configuration(pod: &PodSpec) -> Option<GateConfiguration> {
+    serde_json::from_str(etcd_container(pod)?.args.as_ref()?.first()?).ok()
 }
 
 /// The image that a member's gate comes from, as its template says.

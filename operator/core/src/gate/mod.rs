@@ -19,21 +19,24 @@ pub use types::{
 use std::collections::BTreeMap;
 
 use crate::names::{ClusterIdentity, Naming};
+use crate::tls::MemberTls;
 
 /// Format version of [`Stamp`], [`Permit`], [`GateConfiguration`] and [`GateReport`].
 ///
 /// A member keeps its gate when the operator is upgraded, so an old gate meets newer documents, and acts on them: a
 /// format that only adds fields keeps `oldest_reader` as it is. One that an old gate would misunderstand raises it.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// The oldest format whose readers may act on what this build writes.
 pub const OLDEST_READER: u32 = 1;
 
-/// The oldest format whose readers form a cluster's names as they are: those of the first know none that are formed by UID.
-pub fn oldest_reader_of(cluster: &ClusterIdentity) -> u32 {
-    match cluster.naming {
-        Naming::ByName => OLDEST_READER,
-        Naming::ByUid => 2,
+/// The oldest format whose readers form a cluster's names as they are, and serve what is to be served: those of the first know no names
+/// that are formed by UID, and those of the second would serve plain text where TLS is wanted.
+pub fn oldest_reader_of(cluster: &ClusterIdentity, tls: Option<&MemberTls>) -> u32 {
+    match (cluster.naming, tls) {
+        (Naming::ByName | Naming::ByUid, Some(_)) => 3,
+        (Naming::ByUid, None) => 2,
+        (Naming::ByName, None) => OLDEST_READER,
     }
 }
 
@@ -84,7 +87,7 @@ fn decide_with_log(inputs: &GateInputs, log: Option<&LogIdentity>) -> GateDecisi
     let stamp = Stamp { boot_counter: inputs.disk.boot_counter().saturating_add(1), ..completed };
     let own = InitialMember {
         name: inputs.configuration.member.clone(),
-        peer_url: inputs.configuration.cluster.peer_url(&inputs.configuration.member),
+        peer_url: inputs.configuration.own_peer_url(),
     };
     let initial =
         InitialCluster { state: ClusterState::Existing, token: stamp.token.clone(), members: vec![own] };

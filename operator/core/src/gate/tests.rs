@@ -9,7 +9,7 @@ use super::{
     StampState, StampWrite, Start, decide,
 };
 use crate::etcd_options::EtcdOptions;
-use crate::names::{ClusterId, ClusterIdentity, MemberId, MemberName, Naming, PermitId};
+use crate::names::{ClusterId, ClusterIdentity, MemberId, MemberName, Naming, PermitId, Scheme};
 
 const POD: &str = "pod-uid";
 
@@ -59,7 +59,7 @@ fn permit() -> Permit {
 }
 
 fn initial(name: &str) -> InitialMember {
-    InitialMember { name: member(name), peer_url: cluster().peer_url(&member(name)) }
+    InitialMember { name: member(name), peer_url: cluster().peer_url(Scheme::Http, &member(name)) }
 }
 
 fn inputs(stamp: StampState, data: DataState, permit: PermitReading) -> GateInputs {
@@ -72,6 +72,7 @@ fn inputs(stamp: StampState, data: DataState, permit: PermitReading) -> GateInpu
             etcd_version: "3.6.16".to_owned(),
             quota_backend_bytes: None,
             options: EtcdOptions::default(),
+            tls: None,
         },
         pod_uid: POD.to_owned(),
         disk: DiskState { stamp, boot_counter: BootCounterState::Absent, data },

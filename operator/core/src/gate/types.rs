@@ -7,7 +7,8 @@ use std::net::Ipv6Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::etcd_options::EtcdOptions;
-use crate::names::{ClusterId, ClusterIdentity, MemberId, MemberName, PermitId};
+use crate::names::{ClusterId, ClusterIdentity, MemberId, MemberName, PermitId, Scheme};
+use crate::tls::{MemberTls, Serves};
 
 /// The gate's only argument, one JSON object, the same at every start of the pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,25 @@ pub struct GateConfiguration {
     /// etcd's other options.
     #[serde(default, skip_serializing_if = "EtcdOptions::is_default")]
     pub options: EtcdOptions,
+    /// How etcd uses TLS; plain text alone if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<MemberTls>,
+}
+
+impl GateConfiguration {
+    /// The scheme by which the member's peers are told to reach it: TLS only where that is all it serves, as long as the list says nothing
+    /// else. A member that is in the list already is reached as the list says.
+    pub fn peer_scheme(&self) -> Scheme {
+        match self.tls.as_ref().map(|tls| tls.serves) {
+            None | Some(Serves::Both) => Scheme::Http,
+            Some(Serves::TlsAlone) => Scheme::Https,
+        }
+    }
+
+    /// The URL of its own that follows from [`Self::peer_scheme`].
+    pub fn own_peer_url(&self) -> String {
+        self.cluster.peer_url(self.peer_scheme(), &self.member)
+    }
 }
 
 /// On which addresses of its pod etcd listens: the shell finds out what the kernel has.

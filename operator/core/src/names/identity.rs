@@ -132,22 +132,19 @@ impl ClusterIdentity {
             .into()
     }
 
-    /// The URL under which the other members reach this one. Being formed from the incarnation's name it is never
+    /// The URL under which the other members reach this one by a scheme. Being formed from the incarnation's name it is never
     /// used again.
-    pub fn peer_url(&self, member: &MemberName) -> String {
-        self.peer_url_by(Scheme::Http, member)
-    }
-
-    fn peer_url_by(&self, scheme: Scheme, member: &MemberName) -> String {
+    pub fn peer_url(&self, scheme: Scheme, member: &MemberName) -> String {
         Endpoint { scheme, address: self.host(member), port: scheme.peer_port() }.to_string()
     }
 
-    /// The URL under which clients inside the Kubernetes cluster reach this member.
-    pub fn client_url(&self, member: &MemberName) -> String {
-        Endpoint::of_clients(Scheme::Http, &self.host(member)).to_string()
+    /// The URL under which clients inside the Kubernetes cluster reach this member by a scheme.
+    pub fn client_url(&self, scheme: Scheme, member: &MemberName) -> String {
+        Endpoint::of_clients(scheme, &self.host(member)).to_string()
     }
 
-    fn host(&self, member: &MemberName) -> String {
+    /// The name under which everybody inside the Kubernetes cluster reaches this member, whoever the others are.
+    pub fn host(&self, member: &MemberName) -> String {
         format!("{}.{}.{}.svc", member.pod(), self.peers_service(), self.namespace)
     }
 
@@ -158,7 +155,7 @@ impl ClusterIdentity {
         let member = MemberName::parse(self, name)?;
         let is_so_named = |naming: &Naming| {
             let cluster = self.with_naming(*naming);
-            Scheme::ALL.into_iter().any(|scheme| cluster.peer_url_by(scheme, &member) == url)
+            Scheme::ALL.into_iter().any(|scheme| cluster.peer_url(scheme, &member) == url)
         };
         let naming = Naming::ALL.into_iter().find(is_so_named)?;
         Some((member, naming))

@@ -3,6 +3,7 @@
 
 mod endpoint;
 mod identity;
+pub mod secrets;
 
 use std::fmt;
 
@@ -11,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 pub use endpoint::{Endpoint, Scheme};
 pub use identity::{ClusterIdentity, LONGEST_CLUSTER_NAME, Naming};
+pub use secrets::{AuthorityKind, Pair};
 
 /// Who writes, as Kubernetes' managed fields show it.
 pub const FIELD_MANAGER: &str = "etcd-operator";
@@ -43,6 +45,13 @@ pub const ETCD_CONFIGURATION_PATH: &str = "/gate/etcd.yaml";
 /// The downward API volume.
 pub const POD_INFO_DIRECTORY: &str = "/etc/pod-info";
 
+/// Where a member's certificates and their keys are mounted.
+pub const CERTIFICATES_DIRECTORY: &str = "/etc/etcd-tls";
+/// The authorities of its peers, as the gate writes them for etcd.
+pub const PEER_AUTHORITIES_PATH: &str = "/gate/peer-ca.crt";
+/// The authorities of its clients.
+pub const CLIENT_AUTHORITIES_PATH: &str = "/gate/client-ca.crt";
+
 /// Name of the container that runs the gate and then etcd.
 pub const ETCD_CONTAINER: &str = "etcd";
 /// Name of the init container that copies the gate's binary.
@@ -66,8 +75,29 @@ pub const DATA_VOLUME: &str = "data";
 pub const GATE_VOLUME: &str = "gate";
 /// The volume by which the pod learns about itself.
 pub const POD_INFO_VOLUME: &str = "pod-info";
+/// The volume with the member's certificates.
+pub const CERTIFICATES_VOLUME: &str = "certificates";
 /// The volumes of a pod that are the operator's alone.
-pub const OPERATORS_VOLUMES: [&str; 3] = [DATA_VOLUME, GATE_VOLUME, POD_INFO_VOLUME];
+pub const OPERATORS_VOLUMES: [&str; 4] = [DATA_VOLUME, GATE_VOLUME, POD_INFO_VOLUME, CERTIFICATES_VOLUME];
+
+/// The common name in the certificates of all members, by which they know each other.
+pub const PEER_COMMON_NAME: &str = "etcd-peer";
+/// The common name in the certificate for applications.
+pub const CLIENT_COMMON_NAME: &str = "etcd-client";
+/// The common name in the operator's own certificate.
+pub const OPERATOR_COMMON_NAME: &str = "etcd-operator";
+
+/// Annotation of a cluster object: rotate the authorities. Any word; another word asks again.
+pub const ANNOTATION_ROTATE: &str = "etcd.operators.rs/rotate-authorities";
+/// Annotation of a cluster object: what applications are ready for, which ends a wait of a rotation before its time
+/// ([`crate::cluster::requests::ClientsReady`]).
+pub const ANNOTATION_CLIENTS_READY: &str = "etcd.operators.rs/clients-ready";
+/// Annotation of a Secret with an authority: the word that last asked for its rotation.
+pub const ANNOTATION_ROTATION_ASKED: &str = "etcd.operators.rs/rotation-asked";
+/// Annotation of a Secret with an authority: since when all members have trusted the next one.
+pub const ANNOTATION_TRUSTED_SINCE: &str = "etcd.operators.rs/trusted-since";
+/// Annotation of a Secret with an authority: since when all members have shown certificates of it.
+pub const ANNOTATION_SHOWN_SINCE: &str = "etcd.operators.rs/shown-since";
 
 /// Whether a label or annotation is the operator's to set.
 pub fn is_own_key(key: &str) -> bool {

@@ -4,13 +4,25 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, LocalObjectReference, ResourceRequirements,
-    SecretKeySelector, Volume, VolumeMount,
+    SecretKeySelector, SecretVolumeSource, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::security;
 use crate::api::PullPolicy;
 use crate::names::{GATE_BINARY, GATE_DIRECTORY, GATE_VOLUME, INSTALL_GATE_CONTAINER};
+
+/// A volume with the entries of a Secret, which must be there before the pod starts.
+pub fn secret(volume: &str, name: &str) -> Volume {
+    Volume {
+        name: volume.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(name.to_owned()),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}
 
 /// Copies the operator's static binary to where a container of etcd's image can run it: that holds no shell.
 pub fn install_gate(operator_image: &str, pull_policy: PullPolicy) -> Container {

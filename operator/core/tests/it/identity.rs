@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use etcd_operator_core::names::{
-    ClusterIdentity, LABEL_CLUSTER, LABEL_INSTANCE, LONGEST_CLUSTER_NAME, MemberName, Naming, Role,
+    ClusterIdentity, LABEL_CLUSTER, LABEL_INSTANCE, LONGEST_CLUSTER_NAME, MemberName, Naming, Role, Scheme,
 };
 use proptest::prelude::*;
 
@@ -75,7 +75,7 @@ fn the_naming_shows_in_the_peer_url_that_a_member_published() {
     let cluster = cluster("demo", "uid");
     let member = member(&cluster);
     for naming in Naming::ALL {
-        let url = cluster.with_naming(naming).peer_url(&member);
+        let url = cluster.with_naming(naming).peer_url(Scheme::Http, &member);
         assert_eq!(cluster.member_of_peer_url(&url), Some((member.clone(), naming)));
         let by_tls = url.replace("http://", "https://").replace(":2380", ":2382");
         assert_eq!(
@@ -86,7 +86,7 @@ fn the_naming_shows_in_the_peer_url_that_a_member_published() {
         let by_neither = url.replace("http://", "https://");
         assert_eq!(cluster.member_of_peer_url(&by_neither), None, "each scheme has a port of its own");
     }
-    let other = self::cluster("demo", "another").peer_url(&member);
+    let other = self::cluster("demo", "another").peer_url(Scheme::Http, &member);
     assert_eq!(cluster.member_of_peer_url(&other), None, "another object's member is a stranger");
 }
 

@@ -25,6 +25,7 @@ mod settings;
 mod stale;
 mod status;
 mod target;
+mod tls;
 mod trouble;
 mod upgrades;
 mod versions;

@@ -12,7 +12,7 @@ use etcd_operator_core::etcd_options::EtcdOptions;
 use etcd_operator_core::gate::{
     ClusterState, FORMAT, GateConfiguration, InitialCluster, InitialMember, ListenFamily,
 };
-use etcd_operator_core::names::{MemberName, Naming, Role};
+use etcd_operator_core::names::{MemberName, Naming, Role, Scheme};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ fn member(desired: &Desired) -> MemberName {
 }
 
 fn target(desired: &Desired) -> Target {
-    Target::of_spec(desired, desired.version, fitting_quota_bytes(&desired.storage_size.0, 0))
+    Target::of_spec(desired, desired.version, fitting_quota_bytes(&desired.storage_size.0, 0), None)
 }
 
 fn rendered(desired: &Desired) -> StatefulSet {
@@ -115,8 +115,9 @@ fn etcd_is_configured_as_in_its_goldens() {
             etcd_version: version.to_owned(),
             quota_backend_bytes,
             options: EtcdOptions::default(),
+            tls: None,
         };
-        let peer_url = desired.cluster.peer_url(&member);
+        let peer_url = desired.cluster.peer_url(Scheme::Http, &member);
         let members = vec![InitialMember { name: member.clone(), peer_url }];
         let initial = InitialCluster { state, token: "token".to_owned(), members };
         golden(&format!("etcd-{version}.json"), &render::etcd_configuration(&gate, &initial, &listen));

@@ -203,7 +203,7 @@ fn everything_that_can_be_set_is_accepted_and_rendered_as_in_its_goldens() {
     assert_eq!(refused_by_the_api_server(&cluster), None);
     let desired = Desired::parse(&cluster).expect("a valid spec");
     let quota = desired.etcd.quota_backend_bytes.or_else(|| fitting_quota_bytes(&desired.storage_size.0, 0));
-    let target = Target::of_spec(&desired, desired.version, quota);
+    let target = Target::of_spec(&desired, desired.version, quota, None);
     let member = MemberName::parse(&desired.cluster, "demo-abcde").expect("a member's name");
     let rendering =
         Rendering { cluster: &desired.cluster, target: &target, operator_image: "operator:v1", memory: None };
@@ -218,7 +218,7 @@ fn each_minor_gets_the_options_by_its_own_names() {
     let desired = Desired::parse(&everything()).expect("a valid spec");
     for text in ["3.5.35", "3.6.16", "3.7.3"] {
         let version = EtcdVersion::parse(text).expect("a version");
-        let target = Target::of_spec(&desired, version, Some(1 << 30));
+        let target = Target::of_spec(&desired, version, Some(1 << 30), None);
         let member = MemberName::parse(&desired.cluster, "demo-abcde").expect("a member's name");
         let gate = GateConfiguration {
             format: etcd_operator_core::gate::FORMAT,
@@ -228,6 +228,7 @@ fn each_minor_gets_the_options_by_its_own_names() {
             etcd_version: text.to_owned(),
             quota_backend_bytes: target.quota_backend_bytes,
             options: target.etcd,
+            tls: None,
         };
         let initial =
             InitialCluster { state: ClusterState::Existing, token: "token".to_owned(), members: Vec::new() };

@@ -14,7 +14,7 @@ fn target(change: &Value) -> (Desired, Target) {
     spec.as_object_mut().expect("an object").extend(fields.clone());
     let spec = serde_json::from_value(spec).expect("a spec");
     let desired = Desired::parse(&Model::new(spec).cluster).expect("a valid spec");
-    let target = Target::of_spec(&desired, desired.version, None);
+    let target = Target::of_spec(&desired, desired.version, None, None);
     (desired, target)
 }
 

@@ -6,7 +6,7 @@ use etcd_operator_core::api::{BootstrapRecord, EtcdBackup, EtcdCluster};
 use etcd_operator_core::cluster::plan::{Delete, Evict, Kind, Object, Patch, Target};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, EvictParams, Patch as ApiPatch, PatchParams,
@@ -87,6 +87,7 @@ fn dynamic(client: &Client, target: &Target) -> Api<DynamicObject> {
         Kind::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
         Kind::EtcdBackup => ApiResource::erase::<EtcdBackup>(&()),
         Kind::Job => ApiResource::erase::<Job>(&()),
+        Kind::Secret => ApiResource::erase::<Secret>(&()),
     };
     Api::namespaced_with(client.clone(), &target.namespace, &resource)
 }

@@ -41,6 +41,20 @@ impl Membership<'_> {
         settle(member.as_ref(), outcome, is_voter).await
     }
 
+    /// Changes where a member's peers reach it, unless the list has changed.
+    pub(super) async fn update_peer_url(
+        &self,
+        id: MemberId,
+        peer_url: &str,
+        planned_on: &PlannedOn,
+    ) -> Result<(), ExecuteError> {
+        let member = self.checked(planned_on).await?;
+        let outcome = member.update_peer_url(id, peer_url).await;
+        let is_there =
+            |list: &MemberList| list.members.iter().any(|m| m.id == id && m.peer_urls == [peer_url]);
+        settle(member.as_ref(), outcome, is_there).await
+    }
+
     /// Removes a member, unless the list has changed.
     pub(super) async fn remove(&self, id: MemberId, planned_on: &PlannedOn) -> Result<(), ExecuteError> {
         let member = self.checked(planned_on).await?;

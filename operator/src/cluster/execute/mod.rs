@@ -8,6 +8,7 @@ use crate::cluster::observe::Contact;
 use crate::etcd::{EtcdError, EtcdPort};
 use crate::lease::Leadership;
 use crate::telemetry::chain;
+use crate::tls;
 use crate::write::{KUBERNETES_CALL, WriteError, covered};
 use etcd_operator_core::api::EtcdCluster;
 use etcd_operator_core::cluster::plan::{Action, SetbackKind};
@@ -65,6 +66,7 @@ impl Executor {
             }
             Action::Create(object) => Ok(kubernetes::create(&self.client, object).await?),
             Action::Patch(patch) => Ok(kubernetes::patch(&self.client, patch).await?),
+            Action::WriteSecret(write) => Ok(tls::write(&self.client, write).await?),
             Action::Delete(delete) => Ok(kubernetes::delete(&self.client, delete).await?),
             Action::Evict(evict) => Ok(kubernetes::evict(&self.client, evict).await?),
             Action::AddLearner { member: _, peer_url, planned_on } => {
@@ -72,6 +74,9 @@ impl Executor {
             }
             Action::PromoteMember { member: _, id, planned_on } => {
                 self.membership(contact).promote(*id, planned_on).await
+            }
+            Action::UpdatePeerUrl { member: _, id, peer_url, planned_on } => {
+                self.membership(contact).update_peer_url(*id, peer_url, planned_on).await
             }
             Action::RemoveMember { member: _, id, because: _, planned_on } => {
                 self.membership(contact).remove(*id, planned_on).await
@@ -100,8 +105,11 @@ impl Executor {
             | Action::Patch(_)
             | Action::Delete(_)
             | Action::Evict(_) => KUBERNETES_CALL,
+            // Two are read at most before one is written.
+            Action::WriteSecret(_) => KUBERNETES_CALL * 3,
             Action::AddLearner { .. }
             | Action::PromoteMember { .. }
+            | Action::UpdatePeerUrl { .. }
             | Action::RemoveMember { .. }
             | Action::MoveLeader { .. }
             | Action::Downgrade(_)

@@ -7,19 +7,20 @@ mod explain;
 mod kubernetes;
 mod members;
 mod restoring;
+mod tls;
 
 pub use data::hashes_at;
 pub use kubernetes::Objects;
 pub use members::{Contact, etcd_view};
 
 use crate::clock::{SharedClock, SharedIdentifiers};
-use crate::etcd::{Access, EtcdPort};
+use crate::etcd::EtcdPort;
 use crate::reconcile::ObserveError;
 use crate::telemetry::chain;
 use etcd_operator_core::api::EtcdCluster;
 use etcd_operator_core::cluster::desired::identity;
 use etcd_operator_core::cluster::memory::Memory;
-use etcd_operator_core::cluster::observed::{MemberList, Observed, Places, Settings};
+use etcd_operator_core::cluster::observed::{MemberList, Observed, Places, Settings, TlsSeen};
 use etcd_operator_core::cluster::world::{Ownership, World};
 use etcd_operator_core::names::ClusterIdentity;
 use explain::AskError;
@@ -81,8 +82,13 @@ impl Observer {
         let names = kubernetes::known_names(identity, cluster, &objects, &MemberList::Unknown(String::new()));
         kubernetes::complete(&self.client, identity, &names, &mut objects).await?;
         let ownership = Ownership::read(identity, &objects.stateful_sets, &objects.claims);
-        let own_pods = objects.pods.iter().filter(|pod| ownership.has_pod(identity, pod));
-        let asked = members::ask(self.etcd.as_ref(), access(cluster), &self.clock, own_pods).await;
+        let own_pods: Vec<_> = objects.pods.iter().filter(|pod| ownership.has_pod(identity, pod)).collect();
+        let concerned = (&names, objects.stateful_sets.as_slice(), own_pods.clone());
+        let mut tls = tls::read(&self.client, &self.clock, cluster, identity, concerned).await?;
+        let access = std::mem::take(&mut tls.access);
+        let asked = members::ask(self.etcd.as_ref(), access, &self.clock, own_pods.into_iter());
+        let (asked, handshakes) = futures::join!(asked, tls::handshakes(&tls));
+        let tls = TlsSeen { handshakes, ..tls.seen };
         let names = kubernetes::known_names(identity, cluster, &objects, &asked.member_list);
         kubernetes::complete(&self.client, identity, &names, &mut objects).await?;
         let Objects { stateful_sets, pods, claims, services, disruption_budgets } = objects;
@@ -104,6 +110,7 @@ impl Observer {
             undone: memory.undone(),
             backups: backups::of(&self.client, cluster).await,
             restore: restoring::of(&self.client, cluster).await?,
+            tls,
             warnings: BTreeMap::new(),
         };
         let observed = self.with_what_time_tells(observed, identity.clone(), memory).await;
@@ -150,9 +157,4 @@ impl Observer {
             }
         }
     }
-}
-
-/// How the cluster's members are reached. No setting changes it yet.
-fn access(_cluster: &EtcdCluster) -> Access {
-    Access::default()
 }

@@ -19,11 +19,13 @@ use crate::names::{ClusterIdentity, Naming};
 mod etcd;
 mod path;
 mod pod;
+mod tls;
 mod version;
 
 pub use etcd::DesiredEtcd;
 pub use path::{Course, Detour, course};
 pub use pod::PodShape;
+pub use tls::DesiredTls;
 pub use version::{EtcdVersion, Line};
 
 /// What is wanted of one cluster.
@@ -61,6 +63,8 @@ pub struct Desired {
     pub user: PodUser,
     /// What else is wanted of the pods.
     pub pod: PodShape,
+    /// TLS, if any is wanted.
+    pub tls: Option<DesiredTls>,
     /// The Service for clients.
     pub service: ServiceSettings,
     /// The Service for peers.
@@ -176,6 +180,30 @@ pub enum Invalid {
         /// Why not.
         message: String,
     },
+    /// TLS of this version can be kept from serving.
+    #[error(
+        "spec.tls: etcd {0} lets a client that says nothing keep all others out; TLS needs 3.5.33, 3.6.14 or 3.7.1 at least"
+    )]
+    UnsoundTls(EtcdVersion),
+    /// It is no name that a certificate could hold.
+    #[error(
+        "spec.tls.extraNames holds {0:?}; it must be a DNS name in lower case, which may begin with *., or an IP address"
+    )]
+    ExtraName(String),
+    /// The authority would be gone before what it signed.
+    #[error(
+        "spec.tls.certificateLifetimeSeconds is {certificate} and spec.tls.authorityLifetimeSeconds is {authority}; certificates must \
+         live a minute at least, and authorities twice as long as they"
+    )]
+    Lifetimes {
+        /// Of certificates, in seconds.
+        certificate: i64,
+        /// Of authorities, in seconds.
+        authority: i64,
+    },
+    /// A duration is negative.
+    #[error("spec.tls.trustPeriodSeconds is {0}; it must be 0 or more")]
+    TrustPeriod(i64),
     /// A duration is negative.
     #[error("spec.rollout.soakSeconds is {0}; it must be 0 or more")]
     Soak(i64),
@@ -201,6 +229,7 @@ impl Desired {
             image,
             suspend,
             bootstrap,
+            tls,
             // Nothing of a member follows from it: see `crate::backup::work`.
             backup: _,
             rollout,
@@ -232,6 +261,7 @@ impl Desired {
             soak: parse_soak(rollout.soak_seconds)?,
             user: pod.user,
             pod: pod::parse(pod)?,
+            tls: tls::parse(tls.as_ref(), parsed)?,
             service: service.clone(),
             peer_service: peer_service.clone(),
         })

@@ -65,6 +65,16 @@ impl EtcdVersion {
             _ => false,
         }
     }
+
+    /// Whether TLS may be used: in earlier versions a client that opens a connection and says nothing keeps the others out.
+    pub fn has_sound_tls(self) -> bool {
+        match (self.major, self.minor) {
+            (3, 5) => self.patch >= 33,
+            (3, 6) => self.patch >= 14,
+            (3, 7) => self.patch >= 1,
+            _ => true,
+        }
+    }
 }
 
 /// A number without a sign and without leading zeros.

@@ -15,6 +15,7 @@ use crate::api::{BootstrapRecord, EtcdBackup};
 use crate::cluster::desired::Line;
 use crate::cluster::observed::AlarmKind;
 use crate::names::{ClusterId, MemberId, MemberName};
+use crate::tls::written::SecretWrite;
 
 /// What an action is about. Actions about the same are carried out in order, and the first that fails ends them: what follows
 /// rests on it. What does not depend on each other goes on.
@@ -44,6 +45,8 @@ pub enum Concern {
     Version,
     /// The backup before another version.
     Backup,
+    /// One Secret with certificates.
+    Certificates(String),
 }
 
 /// An action of a plan.
@@ -76,6 +79,8 @@ pub enum Action {
     Create(Box<Object>),
     /// Change an object by a JSON patch. Its first operations test what the patch was planned on.
     Patch(Patch),
+    /// Write a Secret with certificates and keys, which are made as they are written.
+    WriteSecret(Box<SecretWrite>),
     /// Delete an object.
     Delete(Delete),
     /// Delete a pod that serves, through the eviction API, so that its disruption budget counts: a drain at the same moment is not
@@ -96,6 +101,17 @@ pub enum Action {
         member: MemberName,
         /// Its ID.
         id: MemberId,
+        /// What the change was planned on.
+        planned_on: PlannedOn,
+    },
+    /// Change where the peers of a member reach it. The list is read again first.
+    UpdatePeerUrl {
+        /// The member.
+        member: MemberName,
+        /// Its ID.
+        id: MemberId,
+        /// Its peer URL to be.
+        peer_url: String,
         /// What the change was planned on.
         planned_on: PlannedOn,
     },
@@ -187,6 +203,8 @@ pub enum Kind {
     EtcdBackup,
     /// `batch/v1`
     Job,
+    /// `v1`
+    Secret,
 }
 
 impl Kind {
@@ -200,6 +218,7 @@ impl Kind {
             Kind::PodDisruptionBudget => "PodDisruptionBudget",
             Kind::EtcdBackup => "EtcdBackup",
             Kind::Job => "Job",
+            Kind::Secret => "Secret",
         }
     }
 }
@@ -358,6 +377,8 @@ impl Action {
             Action::Evict(_) => "evict",
             Action::AddLearner { .. } => "add-learner",
             Action::PromoteMember { .. } => "promote-member",
+            Action::UpdatePeerUrl { .. } => "update-peer-url",
+            Action::WriteSecret(_) => "write-secret",
             Action::RemoveMember { .. } => "remove-member",
             Action::MoveLeader { .. } => "move-leader",
             Action::Downgrade(_) => "downgrade",
@@ -368,10 +389,14 @@ impl Action {
     /// Whether it changes etcd's membership. A plan holds at most one such action.
     pub fn changes_membership(&self) -> bool {
         match self {
-            Action::AddLearner { .. } | Action::PromoteMember { .. } | Action::RemoveMember { .. } => true,
+            Action::AddLearner { .. }
+            | Action::PromoteMember { .. }
+            | Action::UpdatePeerUrl { .. }
+            | Action::RemoveMember { .. } => true,
             Action::RecordBootstrap { .. }
             | Action::Create(_)
             | Action::Patch(_)
+            | Action::WriteSecret(_)
             | Action::Delete(_)
             | Action::Evict(_)
             | Action::MoveLeader { .. }

@@ -10,13 +10,13 @@ use super::creation::Creation;
 use super::permits::{self, Terms};
 use super::{
     Action, Concern, Context, Flow, Hold, Kind, PatchPurpose, Plan, QuorumHold, SpecHold, Wait, change,
-    guards, restart, restore, stateful_sets,
+    guards, restart, restore, stateful_sets, tls,
 };
 use crate::api::{BootstrapRecord, StorageMedium};
 use crate::cluster::target::{self, Target};
 use crate::cluster::world::{Bootstrap, Issued, Member, Origin, container_restarts};
 use crate::gate::{ClusterState, GateHoldReason};
-use crate::names::{ANNOTATION_SET_ASIDE, MemberName, Role};
+use crate::names::{ANNOTATION_SET_ASIDE, MemberName, Role, Scheme};
 use crate::quorum::quorum;
 
 /// Chooses the first members and writes them down before anything is made, so that two operators cannot choose twice.
@@ -185,7 +185,7 @@ pub(super) fn wanted_target(context: &Context<'_>) -> Target {
     let chosen = context.desired.etcd.quota_backend_bytes;
     let present = restore::database_bytes(context);
     let quota = chosen.or_else(|| target::fitting_quota_bytes(&context.desired.storage_size.0, present));
-    Target::of_spec(context.desired, context.desired.version, quota)
+    Target::of_spec(context.desired, context.desired.version, quota, tls::of_first(context))
 }
 
 /// Makes what is missing of each first member, and lets what is there follow the spec. A claim is made only before its
@@ -256,13 +256,22 @@ fn follow_spec(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>, want
     }
 }
 
+/// By what the first members reach each other.
+pub(super) fn scheme_of_first(context: &Context<'_>) -> Scheme {
+    if context.desired.tls.is_some() { Scheme::Https } else { Scheme::Http }
+}
+
 /// Gives each first member whose gate waits its permit to form the cluster.
 pub(super) fn permits(context: &Context<'_>, plan: &mut Plan) -> Flow {
     let Some(bootstrap) = &context.world.bootstrap else { return Flow::Stop };
     let terms = Terms {
         state: ClusterState::New,
         token: bootstrap.token.clone(),
-        initial_cluster: permits::initial_cluster(context, bootstrap.members.iter()),
+        initial_cluster: permits::initial_cluster(
+            context,
+            bootstrap.members.iter(),
+            scheme_of_first(context),
+        ),
     };
     // Of a member in memory nothing is left when its StatefulSet is deleted: others must tell then that there was one.
     let are_all_there = bootstrap.members.iter().all(|name| has_objects(context, name));

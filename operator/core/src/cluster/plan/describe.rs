@@ -14,6 +14,7 @@ impl fmt::Display for Action {
             Action::Create(object) => {
                 write!(formatter, "create {} {}", object.kind().as_str(), object.name())
             }
+            Action::WriteSecret(write) => write!(formatter, "write Secret {}: {}", write.name, write.because),
             Action::Patch(patch) => write!(formatter, "{patch}"),
             Action::Delete(delete) => write!(formatter, "{delete}"),
             Action::Evict(evict) => write!(formatter, "evict Pod {}: {}", evict.target.name, evict.because),
@@ -21,6 +22,9 @@ impl fmt::Display for Action {
                 write!(formatter, "add learner {member} at {peer_url}")
             }
             Action::PromoteMember { member, id, .. } => write!(formatter, "promote learner {member} ({id})"),
+            Action::UpdatePeerUrl { member, peer_url, .. } => {
+                write!(formatter, "tell the members that {member} is at {peer_url}")
+            }
             Action::RemoveMember { member, id, because, .. } => {
                 write!(formatter, "remove member {member} ({id}): {because}")
             }

@@ -27,6 +27,7 @@ mod scale;
 mod services;
 mod setback;
 mod stateful_sets;
+mod tls;
 mod unchanged;
 mod versions;
 mod volumes;
@@ -38,6 +39,7 @@ pub use action::{
 pub use hold::{Hold, HoldReason, Notice, ObjectHold, QuorumHold, SpecHold, Wait};
 pub(crate) use rollout::time_until_proven;
 pub use setback::{Setback, SetbackKind};
+pub(crate) use tls::{is_rotated, time_until_due};
 pub use unchanged::of_invalid;
 
 use crate::cluster::desired::{Course, Desired};
@@ -89,8 +91,10 @@ const FORMING: &[Step] = &[
     bootstrap::set_earlier_attempts_aside,
     permits::spent,
     services::peers_and_budget,
+    tls::before_first,
     restore::seed,
     bootstrap::create_members,
+    tls::certificates,
     bootstrap::permits,
     bootstrap::restart_outdated,
 ];
@@ -103,6 +107,7 @@ const WITHOUT_QUORUM: &[Step] = &[
     services::peers_and_budget,
     services::clients,
     stateful_sets::of_volumes,
+    tls::certificates,
     roles::on_pods_of_volumes,
     rollout::to_stuck_members_without_quorum,
     restart::stopped_pods,
@@ -125,15 +130,18 @@ const WITH_QUORUM: &[Step] = &[
     logs::record,
     volumes::grow,
     stateful_sets::of_listed,
+    tls::certificates,
     guards::alarms_and_authentication,
     guards::data,
     cleanup::alarms,
     replace::lost_members,
     cleanup::objects_of_removed,
+    tls::rotate,
     leaders::move_by_request,
     rollout::to_stuck_members,
     restart::stopped_pods,
     scale::promote,
+    tls::update,
     scale::grow_or_shrink,
     restart::outdated_pods,
     backup_first::take,

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
-use super::{Action, Context, Flow, Kind, PatchPurpose, Plan, change, scale};
+use super::{Action, Context, Flow, Kind, PatchPurpose, Plan, change, scale, tls};
 use crate::cluster::observed::{EtcdAnswer, IssuedPermit};
 use crate::cluster::world::{Issued, Member, Origin};
 use crate::gate::{self, ClusterState, InitialMember, Permit};
-use crate::names::{ANNOTATION_PERMIT, ANNOTATION_PERMIT_ISSUED, MemberName, PermitId};
+use crate::names::{ANNOTATION_PERMIT, ANNOTATION_PERMIT_ISSUED, MemberName, PermitId, Scheme};
 
 /// What a permit says besides whom it is for.
 pub(super) struct Terms {
@@ -49,7 +49,7 @@ fn terms_of(context: &Context<'_>, member: &Member<'_>) -> Terms {
             (ClusterState::Existing, context.world.token())
         }
     };
-    Terms { state, token, initial_cluster: initial_cluster(context, listed.into_iter()) }
+    Terms { state, token, initial_cluster: initial_cluster(context, listed.into_iter(), Scheme::Http) }
 }
 
 fn was_issued(member: &Member<'_>) -> bool {
@@ -60,10 +60,11 @@ fn was_issued(member: &Member<'_>) -> bool {
 pub(super) fn initial_cluster<'m>(
     context: &Context<'_>,
     members: impl Iterator<Item = &'m MemberName>,
+    first: Scheme,
 ) -> Vec<InitialMember> {
     let entry = |name: &MemberName| InitialMember {
         name: name.clone(),
-        peer_url: context.world.cluster.peer_url(name),
+        peer_url: tls::of_listed(context, name, first),
     };
     members.map(entry).collect()
 }

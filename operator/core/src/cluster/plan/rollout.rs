@@ -5,12 +5,13 @@ use jiff::SignedDuration;
 
 use super::{
     Context, Flow, Hold, Plan, SpecHold, Wait, backup_first, change, leaving, quota, restart, scale,
-    stateful_sets, versions,
+    stateful_sets, tls, versions,
 };
 use crate::api::MemberStatus;
 use crate::cluster::desired::{Desired, EtcdVersion};
 use crate::cluster::target::Target;
 use crate::cluster::world::{Health, Member, VolumeRequest, container_restarts};
+use crate::tls::MemberTls;
 
 /// How many times the soak, and how long at least, a member must be well before a restart of its container says nothing against
 /// what it was changed to any more.
@@ -30,14 +31,16 @@ pub(crate) fn time_until_proven(desired: &Desired) -> SignedDuration {
 /// What the spec asks of a member now.
 fn wanted_target(context: &Context<'_>, member: &Member<'_>, present: &Target) -> Target {
     let version = versions::wanted(context, member, present.version);
-    of_spec(context, present, version, quota::wanted(context, member, present))
+    let tls = tls::wanted(context, present.tls.as_ref());
+    of_spec(context, present, version, quota::wanted(context, member, present), tls)
 }
 
 /// What a member gets that is added for one whose settings differ, on this volume: what the spec asks for, where members that are
 /// added otherwise get what the others have.
 pub(super) fn wanted_of_successor(context: &Context<'_>, common: &Target, volume: &VolumeRequest) -> Target {
     let version = versions::of_successor(context, common.version);
-    of_spec(context, common, version, quota::of_new_member(context, common, volume))
+    let tls = tls::wanted(context, common.tls.as_ref());
+    of_spec(context, common, version, quota::of_new_member(context, common, volume), tls)
 }
 
 /// What the spec and requests ask for, instead of what is run now. The quota comes with whether the spec chose it.
@@ -46,11 +49,12 @@ fn of_spec(
     present: &Target,
     version: EtcdVersion,
     (quota_backend_bytes, is_quota_chosen): (Option<u64>, bool),
+    tls: Option<MemberTls>,
 ) -> Target {
     let wanted = Target {
         is_quota_chosen,
         restart: context.requests.restart.clone().or_else(|| present.restart.clone()),
-        ..Target::of_spec(context.desired, version, quota_backend_bytes)
+        ..Target::of_spec(context.desired, version, quota_backend_bytes, tls)
     };
     if !backup_first::is_awaited(context) {
         return wanted;
@@ -82,7 +86,12 @@ pub(super) fn is_updated(context: &Context<'_>, member: &Member<'_>) -> bool {
     let is_of_version =
         !context.follows_spec || stateful_sets::target(context, member).version == context.desired.version;
     let has_volume = !context.follows_spec || !leaving::has_other_volume(context, member);
-    is_of_version && has_volume && is_as_specified(context, member) && restart::is_in_step(context, member)
+    let has_arrived = !context.follows_spec || tls::has_arrived(context, member);
+    is_of_version
+        && has_volume
+        && has_arrived
+        && is_as_specified(context, member)
+        && restart::is_in_step(context, member)
 }
 
 /// Whether a member cannot run as it is: its container keeps ending, or has not come up for a while. One whose pod is only being

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use super::creation::Creation;
 use super::{
     Action, Concern, Context, Flow, Hold, Object, Plan, QuorumHold, Wait, cleanup, guards, leaving, quota,
-    restart, rollout, safety, stateful_sets, versions,
+    restart, rollout, safety, stateful_sets, tls, versions,
 };
 use crate::api::StorageMedium;
 use crate::cluster::observed::KnownMembers;
@@ -154,7 +154,7 @@ fn grow(context: &Context<'_>, plan: &mut Plan, list: &KnownMembers) -> Flow {
     let target = target_of_new_member(context, is_extra, &volume);
     let member = prepare(context, plan, &volume, &target);
     let action = Action::AddLearner {
-        peer_url: context.world.cluster.peer_url(&member),
+        peer_url: tls::of_addition(context, &member, &target),
         member,
         planned_on: Context::planned_on(list),
     };
@@ -211,7 +211,8 @@ fn volume_of_new_member(context: &Context<'_>, is_extra: bool) -> VolumeRequest 
 fn target_of_new_member(context: &Context<'_>, is_extra: bool, volume: &VolumeRequest) -> Target {
     let world = context.world;
     let version = world.version.unwrap_or(context.desired.version);
-    let target = world.common_target().unwrap_or_else(|| Target::of_spec(context.desired, version, None));
+    let target =
+        world.common_target().unwrap_or_else(|| Target::of_spec(context.desired, version, None, None));
     if volume.medium == StorageMedium::Memory && is_for_a_change(context, is_extra) {
         return rollout::wanted_of_successor(context, &target, volume);
     }

@@ -64,7 +64,7 @@ pub(super) fn target(context: &Context<'_>, member: &Member<'_>) -> Target {
     let of_spec = || {
         let recorded = member.facts.as_ref().and_then(|facts| facts.version);
         let version = recorded.or(world.version).unwrap_or(context.desired.version);
-        Target::of_spec(context.desired, version, None)
+        Target::of_spec(context.desired, version, None, None)
     };
     member.target.clone().or_else(|| world.common_target()).unwrap_or_else(of_spec)
 }

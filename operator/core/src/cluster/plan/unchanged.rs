@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{Context, Hold, Plan, SpecHold, of_deleted, take_steps};
-use crate::cluster::desired::{self, Desired, DesiredEtcd, DesiredImage, Invalid};
+use crate::cluster::desired::{self, Desired, DesiredEtcd, DesiredImage, DesiredTls, Invalid};
 use crate::cluster::observed::Observed;
 use crate::cluster::world::World;
 
@@ -55,6 +55,10 @@ fn as_it_runs(world: &World<'_>) -> Option<Desired> {
         soak: SignedDuration::ZERO,
         user: target.user,
         pod: target.pod,
+        tls: target
+            .tls
+            .is_some()
+            .then(|| DesiredTls::of_spec_or_usual(world.observed.cluster.spec.tls.as_ref())),
         // Services touch no member, so what the spec says of them is followed all the same.
         service: world.observed.cluster.spec.service.clone(),
         peer_service: world.observed.cluster.spec.peer_service.clone(),

@@ -3,10 +3,16 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::api::ClientCertificates;
 use crate::cluster::desired::EtcdVersion;
 use crate::etcd_options::{EtcdOptions, has_gates};
 use crate::gate::{ClusterState, GateConfiguration, InitialCluster, ListenFamily};
-use crate::names::{CLIENT_PORT, DATA_DIRECTORY, METRICS_PORT, PEER_PORT};
+use crate::names::secrets::{PEER_CLIENT, PEER_SERVER, SERVER};
+use crate::names::{
+    CERTIFICATES_DIRECTORY, CLIENT_AUTHORITIES_PATH, CLIENT_PORT, DATA_DIRECTORY, Endpoint, METRICS_PORT,
+    PEER_AUTHORITIES_PATH, PEER_COMMON_NAME, Scheme,
+};
+use crate::tls::MemberTls;
 
 /// The configuration, to be written as JSON, which is YAML too.
 pub fn etcd_configuration(
@@ -19,17 +25,27 @@ pub fn etcd_configuration(
         ClusterState::New => "new",
         ClusterState::Existing => "existing",
     };
-    let mut advertised = vec![gate.cluster.client_url(&gate.member)];
+    let tls = gate.tls.as_ref();
+    let plain: &[Scheme] = &[Scheme::Http];
+    let schemes = tls.map_or(plain, |tls| tls.serves.schemes());
+    // The first, so that clients that were told of plain text find it for as long as it is served.
+    let mut advertised = schemes
+        .iter()
+        .take(1)
+        .map(|scheme| gate.cluster.client_url(*scheme, &gate.member))
+        .collect::<Vec<_>>();
+    let own = initial.members.iter().find(|member| member.name == gate.member);
+    let own_peer_url = own.map_or_else(|| gate.own_peer_url(), |own| own.peer_url.clone());
     let further = gate.options.advertised_client_urls.iter();
     advertised.extend(further.map(|url| url.replace("{member}", gate.member.as_str())));
     let mut configuration = json!({
         "name": gate.member,
         "data-dir": DATA_DIRECTORY,
-        "listen-client-urls": listen_urls(listen, CLIENT_PORT),
+        "listen-client-urls": listen_urls(listen, schemes, |_| CLIENT_PORT),
         "advertise-client-urls": advertised.join(","),
-        "listen-peer-urls": listen_urls(listen, PEER_PORT),
-        "initial-advertise-peer-urls": gate.cluster.peer_url(&gate.member),
-        "listen-metrics-urls": listen_urls(listen, METRICS_PORT),
+        "listen-peer-urls": listen_urls(listen, schemes, Scheme::peer_port),
+        "initial-advertise-peer-urls": own_peer_url,
+        "listen-metrics-urls": listen_urls(listen, plain, |_| METRICS_PORT),
         "initial-cluster": members.collect::<Vec<_>>().join(","),
         "initial-cluster-state": state,
         "initial-cluster-token": initial.token,
@@ -49,20 +65,50 @@ pub fn etcd_configuration(
             all.entry(key).or_insert(value);
         }
         all.extend(gates(&gate.options, version));
+        all.extend(tls.map(transport_security).unwrap_or_default());
     }
     configuration
 }
 
-/// Every address of the pod, in the families that it has.
-fn listen_urls(listen: &ListenFamily, port: u16) -> String {
-    match listen {
-        ListenFamily::DualStack => format!("http://[::]:{port}"),
-        ListenFamily::Ipv4 => format!("http://0.0.0.0:{port}"),
-        ListenFamily::Ipv6(addresses) => {
-            let urls = addresses.iter().map(|address| format!("http://[{address}]:{port}"));
-            urls.collect::<Vec<_>>().join(",")
+/// Every address of the pod, in the families that it has, by each scheme.
+fn listen_urls(listen: &ListenFamily, schemes: &[Scheme], port: impl Fn(Scheme) -> u16) -> String {
+    let addresses: Vec<String> = match listen {
+        ListenFamily::DualStack => vec!["::".to_owned()],
+        ListenFamily::Ipv4 => vec!["0.0.0.0".to_owned()],
+        ListenFamily::Ipv6(addresses) => addresses.iter().map(ToString::to_string).collect(),
+    };
+    let url = |scheme: Scheme, address: &String| {
+        Endpoint { scheme, address: address.clone(), port: port(scheme) }.to_string()
+    };
+    let urls = schemes.iter().flat_map(|scheme| addresses.iter().map(move |address| (*scheme, address)));
+    urls.map(|(scheme, address)| url(scheme, address)).collect::<Vec<_>>().join(",")
+}
+
+/// Where etcd finds certificates, keys and authorities (`securityConfig` in `server/embed/config.go`). Peers know each other by their common
+/// name: what they show bears no names, which etcd would look up in the DNS.
+fn transport_security(tls: &MemberTls) -> Map<String, Value> {
+    let at = |entry: &str| format!("{CERTIFICATES_DIRECTORY}/{entry}");
+    let mut clients = json!({ "cert-file": at(SERVER.certificate), "key-file": at(SERVER.key) });
+    match tls.client_certificates {
+        ClientCertificates::Required => {
+            clients["client-cert-auth"] = true.into();
+            clients["trusted-ca-file"] = CLIENT_AUTHORITIES_PATH.into();
         }
+        ClientCertificates::Optional => {}
     }
+    let peers = json!({
+        "cert-file": at(PEER_SERVER.certificate),
+        "key-file": at(PEER_SERVER.key),
+        "client-cert-file": at(PEER_CLIENT.certificate),
+        "client-key-file": at(PEER_CLIENT.key),
+        "client-cert-auth": true,
+        "trusted-ca-file": PEER_AUTHORITIES_PATH,
+        "allowed-cn": [PEER_COMMON_NAME],
+    });
+    [("client-transport-security", clients), ("peer-transport-security", peers)]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into_iter()
+        .collect()
 }
 
 /// The newest minor that is known.

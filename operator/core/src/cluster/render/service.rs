@@ -10,7 +10,7 @@ use super::{cluster_metadata, fingerprint};
 use crate::api::{PeerServiceSettings, ServiceSettings, TrafficPolicy};
 use crate::names::{
     ANNOTATION_APPLIED, ANNOTATION_FINGERPRINT, CLIENT_PORT, ClusterIdentity, LABEL_ROLE, METRICS_PORT,
-    PEER_PORT, Role,
+    PEER_PORT, Role, Scheme, TLS_PEER_PORT,
 };
 
 /// The headless Service. It publishes addresses that are not ready, or members could never meet.
@@ -21,8 +21,10 @@ pub fn peers_service(cluster: &ClusterIdentity, settings: &PeerServiceSettings) 
         selector: Some(cluster.selector()),
         ports: Some(vec![
             port("client", CLIENT_PORT),
-            port("peer", PEER_PORT),
+            port(peer_port_name(Scheme::Http), PEER_PORT),
             port("metrics", METRICS_PORT),
+            // There whatever members serve: a name leads to each of them, and a port of a headless Service to nobody else.
+            port(peer_port_name(Scheme::Https), TLS_PEER_PORT),
         ]),
         ..ServiceSpec::default()
     };
@@ -75,6 +77,14 @@ fn service(
     }
     metadata.annotations = Some(annotations);
     Service { metadata, spec: Some(spec), status: None }
+}
+
+/// What the ports on which members speak to each other are called.
+pub(super) fn peer_port_name(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::Http => "peer",
+        Scheme::Https => "peer-tls",
+    }
 }
 
 fn port(name: &str, number: u16) -> ServicePort {

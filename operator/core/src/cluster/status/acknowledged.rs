@@ -5,7 +5,7 @@ use crate::cluster::desired::Desired;
 use crate::cluster::plan;
 use crate::cluster::requests::annotation;
 use crate::cluster::world::{Health, World};
-use crate::names::{ANNOTATION_MOVE_LEADER, ANNOTATION_REPLACE, ANNOTATION_RESTART};
+use crate::names::{ANNOTATION_MOVE_LEADER, ANNOTATION_REPLACE, ANNOTATION_RESTART, ANNOTATION_ROTATE};
 
 /// What is acknowledged now: what was and is still asked for, and what this observation shows to be done. While the members are not
 /// known, nothing is done anew.
@@ -33,9 +33,11 @@ pub(super) fn acknowledged(
         let mut voters = world.voters();
         voters.find(|member| member.name.as_str() == name).is_none_or(|member| world.leads(member))
     };
+    let is_rotated = |word: &str| plan::is_rotated(world, word);
     Acknowledged {
         restart: done(asked(ANNOTATION_RESTART), &before.restart, &is_restarted),
         replace: done(asked(ANNOTATION_REPLACE), &before.replace, &is_gone),
         move_leader: done(asked(ANNOTATION_MOVE_LEADER), &before.move_leader, &leads),
+        rotate_authorities: done(asked(ANNOTATION_ROTATE), &before.rotate_authorities, &is_rotated),
     }
 }

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::backups;
+use super::{backups, tls};
 use crate::api::condition::{ConditionReason, ConditionType};
 use crate::api::{EtcdCluster, EtcdClusterStatus, MemberHealth};
 use crate::cluster::observed::MemberList;
@@ -12,7 +12,7 @@ use crate::cluster::plan::{Hold, HoldReason, Plan};
 use crate::cluster::world::{Health, World};
 use crate::conditions::{About, Finding, Truth};
 
-fn finding(status: Truth, reason: ConditionReason, message: impl Into<String>) -> Finding {
+pub(super) fn finding(status: Truth, reason: ConditionReason, message: impl Into<String>) -> Finding {
     Finding { status, reason: reason.as_str(), message: message.into() }
 }
 
@@ -33,6 +33,7 @@ pub(super) fn conditions(
                 ConditionType::Progressing => progressing(plan),
                 ConditionType::Degraded => degraded(world, plan, status),
                 ConditionType::BackedUp => backups::backed_up(world.observed, plan, status)?,
+                ConditionType::CertificatesValid => tls::certificates_valid(world)?,
             };
             Some(about.condition(kind.as_str(), finding))
         })
@@ -51,7 +52,14 @@ pub(super) fn unobserved(
         let finding = finding(Truth::Unknown, ConditionReason::ObservationFailed, why);
         about.condition(kind.as_str(), finding)
     };
-    let is_told = |kind: &ConditionType| *kind != ConditionType::BackedUp || cluster.spec.backup.is_some();
+    let is_told = |kind: &ConditionType| match kind {
+        ConditionType::BackedUp => cluster.spec.backup.is_some(),
+        ConditionType::CertificatesValid => cluster.spec.tls.is_some(),
+        ConditionType::Available
+        | ConditionType::Ready
+        | ConditionType::Progressing
+        | ConditionType::Degraded => true,
+    };
     ConditionType::ALL.into_iter().filter(is_told).map(unknown).collect()
 }
 

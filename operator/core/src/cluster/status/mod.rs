@@ -5,6 +5,7 @@ mod acknowledged;
 mod backups;
 mod conditions;
 mod members;
+mod tls;
 
 pub use backups::time_left;
 pub(crate) use members::rounded_size;
@@ -55,6 +56,7 @@ pub fn status(observed: &Observed, plan: &Plan) -> EtcdClusterStatus {
         members,
         bootstrap: world.bootstrap.as_ref().filter(|_| !world.formed).map(|bootstrap| bootstrap.to_record()),
         backup: backups::newest_proved(observed, cluster_id.as_deref()).or(kept_backup(observed, &before)),
+        tls: tls::status(&world),
         holds: holds(plan),
         acknowledged: acknowledged::acknowledged(&world, desired.as_ref(), &before),
         conditions: Vec::new(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use etcd_operator_core::cluster::observed::{Alarm, AlarmKind, DataHash, Observed};
 use etcd_operator_core::cluster::world::{Agreement, World};
-use etcd_operator_core::names::{MemberId, MemberName};
+use etcd_operator_core::names::{MemberId, MemberName, Scheme};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStateWaiting};
 
 use super::{Etcd, Model};
@@ -79,7 +79,7 @@ impl Model {
     /// A member's data becomes another one.
     pub(crate) fn change_data(&mut self, member: &MemberName) {
         let data = u32::try_from(self.next()).expect("a small number");
-        let url = self.identity().peer_url(member);
+        let url = self.identity().peer_url(Scheme::Http, member);
         let etcd = self.etcd.as_mut().expect("etcd");
         let found = etcd.members.iter_mut().find(|one| one.listed.peer_urls[0] == url);
         found.expect("a member").data = data;
@@ -87,7 +87,7 @@ impl Model {
 
     /// A person removes a member with etcdctl.
     pub(crate) fn remove_by_hand(&mut self, member: &MemberName) {
-        let url = self.identity().peer_url(member);
+        let url = self.identity().peer_url(Scheme::Http, member);
         let etcd = self.etcd.as_mut().expect("etcd");
         etcd.members.retain(|one| one.listed.peer_urls[0] != url);
     }

@@ -10,7 +10,7 @@ use etcd_operator_core::cluster::observed::{
 use etcd_operator_core::cluster::plan::DowngradeRequest;
 use etcd_operator_core::cluster::world::Ownership;
 use etcd_operator_core::gate::{FORMAT, GateHoldReason, GateReport, GateState, InitialMember};
-use etcd_operator_core::names::{ClusterId, MemberId, MemberName};
+use etcd_operator_core::names::{ClusterId, MemberId, MemberName, Scheme};
 use etcd_operator_core::quorum::quorum;
 
 use super::Model;
@@ -181,10 +181,13 @@ impl Model {
     /// Whether a majority of the voters runs and can be reached.
     pub(crate) fn has_quorum(&self) -> bool {
         let Some(etcd) = &self.etcd else { return false };
-        let voters: Vec<&EtcdMember> =
-            etcd.members.iter().filter(|member| !member.listed.is_learner).collect();
-        let running = voters.iter().filter(|member| self.runs(&member.listed)).count();
-        !voters.is_empty() && running >= quorum(voters.len())
+        let voters = etcd.members.iter().filter(|member| !member.listed.is_learner).count();
+        let running = self.running_voters();
+        // Whoever leads must be understood by so many.
+        let followers = |leader: &MemberName| {
+            running.iter().filter(|other| self.understand_each_other(leader, other)).count()
+        };
+        voters > 0 && running.iter().map(followers).max().unwrap_or(0) >= quorum(voters)
     }
 
     /// Elections, replication and the publishing of names.
@@ -217,7 +220,7 @@ impl Model {
             member.applied = (member.applied + (gap / 2).max(90)).min(etcd.index);
             let (name, _) = identity.member_of_peer_url(&member.listed.peer_urls[0]).expect("only ours run");
             member.listed.name = name.to_string();
-            member.listed.client_urls = vec![identity.client_url(&name)];
+            member.listed.client_urls = vec![identity.client_url(Scheme::Http, &name)];
         }
     }
 

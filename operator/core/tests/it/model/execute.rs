@@ -86,7 +86,7 @@ impl Model {
             Kind::StatefulSet => self.stateful_sets.get(name).map(|live| &live.metadata),
             Kind::Service => self.services.get(name).map(|live| &live.metadata),
             Kind::PodDisruptionBudget => self.budgets.get(name).map(|live| &live.metadata),
-            Kind::EtcdBackup => None,
+            Kind::EtcdBackup | Kind::Secret => None,
             Kind::Job => self.jobs.get(name).map(|live| &live.metadata),
             Kind::PersistentVolumeClaim => self.claims.get(name).map(|live| &live.metadata),
             Kind::Pod => self.pods.get(name).map(|live| &live.metadata),
@@ -127,6 +127,11 @@ impl Model {
             Action::Evict(evict) => self.evict(evict),
             Action::AddLearner { peer_url, planned_on, .. } => self.add_learner(peer_url, planned_on),
             Action::PromoteMember { id, planned_on, .. } => self.promote(*id, planned_on),
+            Action::WriteSecret(write) => self.write_secret(write),
+            Action::UpdatePeerUrl { id, peer_url, planned_on, .. } => {
+                self.check_plan(planned_on)?;
+                self.update_peer_url(*id, peer_url)
+            }
             Action::RemoveMember { id, planned_on, .. } => self.remove_member(*id, planned_on),
             Action::MoveLeader { to_id, .. } => {
                 self.etcd.as_mut().ok_or("no etcd")?.leader = Some(*to_id);
@@ -207,7 +212,9 @@ impl Model {
             Kind::Pod => apply(self.pods.get_mut(name), operations, &version)?,
             Kind::Service => apply(self.services.get_mut(name), operations, &version)?,
             Kind::PodDisruptionBudget => apply(self.budgets.get_mut(name), operations, &version)?,
-            Kind::EtcdBackup | Kind::Job => panic!("the operator never changes a {:?}", patch.target),
+            Kind::EtcdBackup | Kind::Job | Kind::Secret => {
+                panic!("the operator never changes a {:?}", patch.target)
+            }
         }
         if patch.target.kind == Kind::StatefulSet {
             if self.webhook_adds_variables {
@@ -291,7 +298,7 @@ impl Model {
                 }
                 self.jobs.remove(name);
             }
-            Kind::Service | Kind::PodDisruptionBudget | Kind::EtcdBackup => {
+            Kind::Service | Kind::PodDisruptionBudget | Kind::EtcdBackup | Kind::Secret => {
                 panic!("the operator never deletes a {:?}", delete.target)
             }
         }

@@ -3,7 +3,7 @@
 use etcd_operator_core::cluster::observed::{Alarm, AlarmKind, ListedMember};
 use etcd_operator_core::cluster::plan::Kind;
 use etcd_operator_core::gate::Stamp;
-use etcd_operator_core::names::{CLUSTER_UID, MemberName, PermitId};
+use etcd_operator_core::names::{CLUSTER_UID, MemberName, PermitId, Scheme};
 use k8s_openapi::api::core::v1::{EnvVar, ServicePort};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -294,7 +294,7 @@ impl Model {
             Fault::Authentication => self.asks_for_credentials = true,
             Fault::MoveLeader(member) => {
                 let member = self.resolve(member);
-                let url = self.identity().peer_url(&member);
+                let url = self.identity().peer_url(Scheme::Http, &member);
                 let etcd = self.etcd.as_mut().expect("etcd");
                 let listed = etcd.members.iter().find(|one| one.listed.peer_urls[0] == url);
                 etcd.leader = listed.map(|one| one.listed.id);
@@ -417,7 +417,7 @@ impl Model {
             Fault::Phantom => {
                 let identity = self.identity();
                 let ghost = MemberName::parse(&identity, "demo-ghost").expect("a member's name");
-                self.add_unstarted(&identity.peer_url(&ghost));
+                self.add_unstarted(&identity.peer_url(Scheme::Http, &ghost));
             }
             Fault::Stranger => self.add_unstarted("http://10.0.0.9:2380"),
             _ => {

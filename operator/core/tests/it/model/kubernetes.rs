@@ -91,6 +91,14 @@ impl Model {
         self.stateful_sets.retain(|_, live| !is_garbage(&live.metadata));
         self.services.retain(|_, live| !is_garbage(&live.metadata));
         self.budgets.retain(|_, live| !is_garbage(&live.metadata));
+        let stateful_sets = &self.stateful_sets;
+        let lives = |owner: &OwnerReference| match owner.kind.as_str() {
+            "StatefulSet" => stateful_sets
+                .get(&owner.name)
+                .is_some_and(|live| live.metadata.uid.as_ref() == Some(&owner.uid)),
+            _ => Some(&owner.uid) == uid.as_ref(),
+        };
+        self.secrets.retain(|_, live| live.metadata.owner_references.iter().flatten().all(lives));
     }
 
     fn is_in_use(&self, claim: &str) -> bool {
@@ -164,11 +172,13 @@ impl Model {
 
     /// Starts the containers of pods whose volume is there, and lets their gates decide.
     pub(super) fn run_pods(&mut self) {
+        self.take_certificates_up();
         let names: Vec<String> = self.pods.keys().cloned().collect();
         for name in names {
             let member = name.trim_end_matches("-0").to_owned();
             let can_start =
                 !self.unschedulable.contains(&name) && self.is_placed(&name) && !self.stops_for_image(&name);
+            let can_start = can_start && self.has_certificates(&name);
             let disk = self.disk_of(&name);
             let starts = !self.is_running(&self.pods[&name]) && can_start;
             if starts {
@@ -252,6 +262,7 @@ impl Model {
             Some(Ok(permit)) => PermitReading::Given(permit),
             Some(Err(error)) => PermitReading::Malformed(error.to_string()),
         };
+        let tls = self.told(pod_name);
         let cluster = self.identity();
         let member = MemberName::parse(&cluster, member).expect("the model's pods are members'");
         if self.processes[&pod_uid].runs_etcd {
@@ -272,6 +283,7 @@ impl Model {
                 etcd_version: "3.6.16".to_owned(),
                 quota_backend_bytes: None,
                 options: etcd_operator_core::etcd_options::EtcdOptions::default(),
+                tls,
             },
             pod_uid: pod_uid.clone(),
             disk: DiskState {

@@ -32,7 +32,8 @@ impl Model {
             | Kind::Service
             | Kind::PodDisruptionBudget
             | Kind::EtcdBackup
-            | Kind::Job => {
+            | Kind::Job
+            | Kind::Secret => {
                 return;
             }
         };

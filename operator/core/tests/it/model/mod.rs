@@ -9,6 +9,7 @@ mod kubernetes;
 mod memory;
 mod more_faults;
 mod restore;
+mod tls;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,8 @@ use etcd_operator_core::cluster::world::World;
 use etcd_operator_core::explained::EndedBy;
 use etcd_operator_core::gate::Stamp;
 use etcd_operator_core::names::{ClusterIdentity, Entropy, MemberName, Naming, PermitId};
+use etcd_operator_core::tls::MemberTls;
+use etcd_operator_core::tls::facts::{CertificateFacts, SecretFacts};
 use etcd_operator_mutants::Mutant;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -53,6 +56,10 @@ pub(crate) struct Process {
     pub(crate) image: String,
     /// The version that is in it.
     pub(crate) version: Option<EtcdVersion>,
+    /// How it was told to use TLS.
+    pub(crate) tls: Option<MemberTls>,
+    /// The certificates that it shows.
+    pub(crate) taken_up: tls::TakenUp,
 }
 
 /// The whole world.
@@ -67,6 +74,9 @@ pub(crate) struct Model {
     pub(crate) budgets: BTreeMap<String, PodDisruptionBudget>,
     pub(crate) backups: BTreeMap<String, EtcdBackup>,
     pub(crate) jobs: BTreeMap<String, Job>,
+    pub(crate) secrets: BTreeMap<String, SecretFacts>,
+    /// Every authority that was ever made.
+    pub(crate) authorities: Vec<CertificateFacts>,
     /// Whether Jobs that restore fail.
     pub(crate) restores_fail: bool,
     /// By the claim's UID; by the pod's if the data is in its memory.
@@ -142,6 +152,8 @@ impl Model {
             budgets: BTreeMap::new(),
             backups: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            authorities: Vec::new(),
             restores_fail: false,
             disks: BTreeMap::new(),
             processes: BTreeMap::new(),
@@ -220,6 +232,7 @@ impl Model {
             places: Places::NotAsked,
             backups: self.known_backups(),
             restore: self.restoring(),
+            tls: self.tls_seen(),
             undone: self.memory.undone(),
             warnings: self.warnings(),
         };

@@ -2,7 +2,7 @@
 
 use etcd_operator_core::api::{BootstrapSpec, RetainedVolumes};
 use etcd_operator_core::cluster::observed::{Alarm, AlarmKind};
-use etcd_operator_core::names::{CLUSTER_UID, LABEL_CLUSTER, MemberName};
+use etcd_operator_core::names::{CLUSTER_UID, LABEL_CLUSTER, MemberName, Scheme};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
@@ -60,7 +60,7 @@ impl Model {
     }
 
     pub(super) fn raise_alarm(&mut self, member: &MemberName, kind: AlarmKind) {
-        let url = self.identity().peer_url(member);
+        let url = self.identity().peer_url(Scheme::Http, member);
         let etcd = self.etcd.as_mut().expect("etcd");
         let id = etcd.members.iter().find(|one| one.listed.peer_urls[0] == url).expect("a member").listed.id;
         etcd.alarms.push(Alarm { member_id: id, kind });

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use etcd_operator_core::api::EtcdBackup;
 use etcd_operator_core::cluster::observed::Restoring;
 use etcd_operator_core::gate::{InitialMember, Stamp};
-use etcd_operator_core::names::{ANNOTATION_CLAIM_UID, MemberName};
+use etcd_operator_core::names::{ANNOTATION_CLAIM_UID, MemberName, Scheme};
 use k8s_openapi::api::batch::v1::{JobCondition, JobStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
@@ -82,7 +82,7 @@ impl Model {
         if self.etcd.is_some() {
             return;
         }
-        let peer_url = self.identity().peer_url(member);
+        let peer_url = self.identity().peer_url(Scheme::Http, member);
         self.name_cluster(&[InitialMember { name: member.clone(), peer_url }]);
     }
 }

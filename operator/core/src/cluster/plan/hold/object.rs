@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::HoldReason;
 use crate::cluster::plan::Kind;
+use crate::names::AuthorityKind;
 
 /// What is not done to an object, and why.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +28,20 @@ pub enum ObjectHold {
         /// The claims.
         claims: Vec<String>,
     },
+    /// An authority that members trust is not what it was, and nothing is made in its place.
+    AuthorityLost {
+        /// Its Secret.
+        secret: String,
+        /// What is known.
+        message: String,
+    },
+    /// A certificate is needed that nobody can sign.
+    CertificateNotMade {
+        /// Its Secret.
+        secret: String,
+        /// Why it is needed.
+        message: String,
+    },
     /// The API server refused a write: the rest goes on without it.
     Refused {
         /// What was to be written.
@@ -47,6 +62,8 @@ impl ObjectHold {
             ObjectHold::VolumeConflict { .. } => HoldReason::VolumeConflict,
             ObjectHold::NameTaken { .. } => HoldReason::NameTaken,
             ObjectHold::RetainedVolumes { .. } => HoldReason::RetainedVolumes,
+            ObjectHold::AuthorityLost { .. } => HoldReason::AuthorityLost,
+            ObjectHold::CertificateNotMade { .. } => HoldReason::CertificateNotMade,
             ObjectHold::Refused { .. } => HoldReason::Refused,
             ObjectHold::Overridden { .. } => HoldReason::Overridden,
         }
@@ -57,6 +74,9 @@ impl ObjectHold {
             ObjectHold::VolumeConflict { claim, .. } => Some(claim.clone()),
             ObjectHold::NameTaken { kind, name } => Some(format!("{} {name}", kind.as_str())),
             ObjectHold::RetainedVolumes { .. } => None,
+            ObjectHold::AuthorityLost { secret, .. } | ObjectHold::CertificateNotMade { secret, .. } => {
+                Some(secret.clone())
+            }
             ObjectHold::Refused { what, .. } | ObjectHold::Overridden { what } => Some(what.clone()),
         }
     }
@@ -67,6 +87,8 @@ impl ObjectHold {
             ObjectHold::VolumeConflict { .. } => false,
             ObjectHold::NameTaken { .. }
             | ObjectHold::RetainedVolumes { .. }
+            | ObjectHold::AuthorityLost { .. }
+            | ObjectHold::CertificateNotMade { .. }
             | ObjectHold::Refused { .. }
             | ObjectHold::Overridden { .. } => true,
         }
@@ -90,6 +112,14 @@ impl fmt::Display for ObjectHold {
                  spec.bootstrap.retainedVolumes is set to Leave for a cluster beside them",
                 claims.join(", ")
             ),
+            ObjectHold::AuthorityLost { secret, message } => write!(
+                formatter,
+                "the authority in Secret {secret} cannot be used: {message}; members run on, and no certificate is renewed until the \
+                 Secret is put back, or the authorities are rotated by the annotation etcd.operators.rs/rotate-authorities"
+            ),
+            ObjectHold::CertificateNotMade { secret, message } => {
+                write!(formatter, "a certificate in Secret {secret} is needed: {message}")
+            }
             ObjectHold::Refused { what, message } => write!(formatter, "{what} was refused: {message}"),
             ObjectHold::Overridden { what } => write!(
                 formatter,
@@ -113,6 +143,13 @@ pub enum Notice {
         /// The claim.
         claim: String,
     },
+    /// An authority is on the way to its successor.
+    AuthorityRotates {
+        /// Which.
+        kind: AuthorityKind,
+        /// How far it is.
+        message: String,
+    },
     /// Volumes of an earlier cluster of this name are there, and the spec asks for an empty cluster beside them.
     BesideRetainedVolumes {
         /// The claims.
@@ -125,6 +162,7 @@ impl Notice {
         match self {
             Notice::VolumeKept { .. } => HoldReason::VolumeKept,
             Notice::OthersClaim { .. } => HoldReason::OthersClaim,
+            Notice::AuthorityRotates { .. } => HoldReason::AuthorityRotates,
             Notice::BesideRetainedVolumes { .. } => HoldReason::BesideRetainedVolumes,
         }
     }
@@ -132,6 +170,7 @@ impl Notice {
     pub(super) fn about(&self) -> Option<String> {
         match self {
             Notice::VolumeKept { claim } | Notice::OthersClaim { claim } => Some(claim.clone()),
+            Notice::AuthorityRotates { kind, .. } => Some(kind.as_str().to_owned()),
             Notice::BesideRetainedVolumes { .. } => None,
         }
     }
@@ -146,6 +185,9 @@ impl fmt::Display for Notice {
             ),
             Notice::OthersClaim { claim } => {
                 write!(formatter, "claim {claim} was made for another cluster object and is passed over")
+            }
+            Notice::AuthorityRotates { kind, message } => {
+                write!(formatter, "the authority of {} is rotated: {message}", kind.as_str())
             }
             Notice::BesideRetainedVolumes { claims } => write!(
                 formatter,

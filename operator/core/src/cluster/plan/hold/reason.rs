@@ -130,6 +130,13 @@ explained! {
         RetainedVolumes, Person,
             "volumes of an earlier cluster of this name exist, and no cluster is formed",
             "delete the claims, or set `bootstrap.retainedVolumes` to `Leave` for a cluster beside them";
+        AuthorityLost, Person,
+            "the Secret with an authority that members trust is gone, damaged or another one; members run on, and nothing is made in its place",
+            "put the Secret back as it was; or set the annotation `etcd.operators.rs/rotate-authorities` to any new word, which makes a next \
+             authority and leads all members and clients to it";
+        CertificateNotMade, Person,
+            "a certificate is missing, damaged or expired, and no authority can sign another one",
+            "see `AuthorityLost`";
         Refused, Person,
             "the API server refused a write, in its own words; whatever does not depend on it goes on",
             "change the quota, webhook, permission or field that it names; it is retried within 30 seconds";
@@ -142,6 +149,9 @@ explained! {
         OthersClaim, Nobody,
             "an unused claim of another cluster object is passed over",
             "delete it, if nobody needs it";
+        AuthorityRotates, Nobody,
+            "an authority is on the way to its successor; the message says how far",
+            "let applications read `ca.crt`, and later `tls.crt`, of the Secret `<cluster>-client-tls` anew before the time in the message";
         BesideRetainedVolumes, Nobody,
             "volumes of an earlier cluster of this name are left as they are",
             "delete the claims once nobody needs them";

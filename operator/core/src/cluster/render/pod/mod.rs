@@ -4,21 +4,22 @@
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource,
     HTTPGetAction, ObjectFieldSelector, PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Probe,
-    Volume,
+    Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{Rendering, quantity};
+use super::{Rendering, quantity, service};
 use crate::api::StorageMedium;
 use crate::cluster::target::Target;
 use crate::gate::{self, GateConfiguration};
 use crate::names::{
-    ANNOTATION_TARGET, CLIENT_PORT, DATA_VOLUME, ETCD_CONTAINER, GATE_BINARY, GATE_DIRECTORY, GATE_VOLUME,
-    METRICS_PORT, MemberName, PEER_PORT, POD_INFO_DIRECTORY, POD_INFO_VOLUME, Role, VOLUME_PATH,
+    ANNOTATION_TARGET, CERTIFICATES_DIRECTORY, CERTIFICATES_VOLUME, CLIENT_PORT, DATA_VOLUME, ETCD_CONTAINER,
+    GATE_BINARY, GATE_DIRECTORY, GATE_VOLUME, METRICS_PORT, MemberName, POD_INFO_DIRECTORY, POD_INFO_VOLUME,
+    Role, Scheme, VOLUME_PATH,
 };
-use crate::pods::parts::{empty, install_gate, mount, not_empty, pull_secrets};
+use crate::pods::parts::{empty, install_gate, mount, not_empty, pull_secrets, secret};
 use crate::pods::security;
 
 mod placement;
@@ -77,12 +78,13 @@ fn etcd(rendering: &Rendering<'_>, member: &MemberName) -> Container {
     let target = rendering.target;
     let configuration = GateConfiguration {
         format: gate::FORMAT,
-        oldest_reader: gate::oldest_reader_of(rendering.cluster),
+        oldest_reader: gate::oldest_reader_of(rendering.cluster, target.tls.as_ref()),
         cluster: rendering.cluster.clone(),
         member: member.clone(),
         etcd_version: target.version.to_string(),
         quota_backend_bytes: target.quota_backend_bytes,
         options: target.etcd.clone(),
+        tls: target.tls.clone(),
     };
     let argument = serde_json::to_string(&configuration).expect("the gate's configuration is plain data");
     Container {
@@ -92,11 +94,7 @@ fn etcd(rendering: &Rendering<'_>, member: &MemberName) -> Container {
         command: Some(vec![GATE_BINARY.to_owned(), "gate".to_owned()]),
         args: Some(vec![argument]),
         env: (!target.pod.env.is_empty()).then(|| target.pod.env.clone()),
-        ports: Some(vec![
-            port("client", CLIENT_PORT),
-            port("peer", PEER_PORT),
-            port("metrics", METRICS_PORT),
-        ]),
+        ports: Some(ports(target)),
         // Liveness is the process: a probe that restarts etcd because its peers are gone, or because it loads a large
         // snapshot, makes a bad moment worse.
         readiness_probe: Some(readiness()),
@@ -104,13 +102,28 @@ fn etcd(rendering: &Rendering<'_>, member: &MemberName) -> Container {
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         resources: Some(target.resources.clone()),
         security_context: Some(security::of_container()),
-        volume_mounts: Some(vec![
-            mount(DATA_VOLUME, VOLUME_PATH, false),
-            mount(GATE_VOLUME, GATE_DIRECTORY, false),
-            mount(POD_INFO_VOLUME, POD_INFO_DIRECTORY, true),
-        ]),
+        volume_mounts: Some(mounts(target)),
         ..Container::default()
     }
+}
+
+fn mounts(target: &Target) -> Vec<VolumeMount> {
+    let mut mounts = vec![
+        mount(DATA_VOLUME, VOLUME_PATH, false),
+        mount(GATE_VOLUME, GATE_DIRECTORY, false),
+        mount(POD_INFO_VOLUME, POD_INFO_DIRECTORY, true),
+    ];
+    if target.tls.is_some() {
+        mounts.push(mount(CERTIFICATES_VOLUME, CERTIFICATES_DIRECTORY, true));
+    }
+    mounts
+}
+
+fn ports(target: &Target) -> Vec<ContainerPort> {
+    let schemes = target.tls.as_ref().map_or(&[Scheme::Http][..], |tls| tls.serves.schemes());
+    let peers = schemes.iter().map(|scheme| port(service::peer_port_name(*scheme), scheme.peer_port()));
+    let (client, metrics) = (port("client", CLIENT_PORT), port("metrics", METRICS_PORT));
+    [client].into_iter().chain(peers).chain([metrics]).collect()
 }
 
 /// etcd's own readiness: a linearizable read goes through. Two seconds between questions and two failures keep a member
@@ -161,6 +174,11 @@ fn data(rendering: &Rendering<'_>, member: &MemberName) -> Volume {
     }
 }
 
+/// The member's certificates. A pod waits for its Secret, so that none starts without them.
+fn certificates(member: &MemberName) -> Volume {
+    secret(CERTIFICATES_VOLUME, &member.certificates())
+}
+
 fn volumes(rendering: &Rendering<'_>, member: &MemberName) -> Vec<Volume> {
     let items = ["annotations", "labels", "name", "namespace", "uid"].map(|field| DownwardAPIVolumeFile {
         path: field.to_owned(),
@@ -170,7 +188,7 @@ fn volumes(rendering: &Rendering<'_>, member: &MemberName) -> Vec<Volume> {
         }),
         ..DownwardAPIVolumeFile::default()
     });
-    vec![
+    let mut volumes = vec![
         data(rendering, member),
         empty(GATE_VOLUME),
         Volume {
@@ -181,5 +199,7 @@ fn volumes(rendering: &Rendering<'_>, member: &MemberName) -> Vec<Volume> {
             }),
             ..Volume::default()
         },
-    ]
+    ];
+    volumes.extend(rendering.target.tls.is_some().then(|| certificates(member)));
+    volumes
 }

@@ -1,0 +1,159 @@
+//! TLS of members: which of its stages each comes to next, and whom it trusts. A member is changed by the rollout, as by every other change
+//! of the spec; here it is said to what. Authorities, certificates and peer URLs have files of their own.
+//!
+//! On: every member serves both, then every peer URL is changed, then every member serves TLS alone. Off: the same way back. Members at
+//! neighbouring stages understand each other, and nobody goes on before all others have come so far.
+
+mod authorities;
+mod certificates;
+mod due;
+mod peer_urls;
+mod rotation;
+
+pub(super) use authorities::{State, state};
+pub(super) use certificates::certificates;
+pub(crate) use due::time_until_due;
+pub(super) use peer_urls::{of_addition, of_listed, update};
+pub(crate) use rotation::is_rotated;
+pub(super) use rotation::rotate;
+
+use super::{Context, Flow, Hold, Kind, ObjectHold, Plan};
+use crate::cluster::target::{Target, gate_configuration};
+use crate::cluster::world::Member;
+use crate::names::{AuthorityKind, CLUSTER_UID, Scheme};
+use crate::tls::facts::SecretFacts;
+use crate::tls::{Authorities, MemberTls, Serves};
+
+/// How a member should use TLS next, who uses it like this now.
+pub(super) fn wanted(context: &Context<'_>, present: Option<&MemberTls>) -> Option<MemberTls> {
+    // While it is not known who the members are, nobody knows whom the others understand.
+    if !context.follows_spec || context.world.list.is_none() {
+        return present.cloned();
+    }
+    let serves = stage(context, present.map(|tls| tls.serves))?;
+    let authorities = trusted(context, present.map(|tls| &tls.authorities))?;
+    let of_present = || present.map(|tls| tls.client_certificates).unwrap_or_default();
+    let client_certificates =
+        context.desired.tls.as_ref().map_or_else(of_present, |tls| tls.client_certificates);
+    Some(MemberTls { serves, authorities, client_certificates })
+}
+
+/// How the first members use TLS: nobody is there who would have to understand plain text.
+pub(super) fn of_first(context: &Context<'_>) -> Option<MemberTls> {
+    let desired = context.desired.tls.as_ref()?;
+    Some(MemberTls {
+        serves: Serves::TlsAlone,
+        authorities: trusted(context, None)?,
+        client_certificates: desired.client_certificates,
+    })
+}
+
+/// Makes the authorities before the first members, which are told of them; and waits until they are there.
+pub(super) fn before_first(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    if context.desired.tls.is_none() {
+        return Flow::Next;
+    }
+    rotation::make_missing(context, plan);
+    if trusted(context, None).is_some() { Flow::Next } else { Flow::Stop }
+}
+
+/// Whom a member is to trust, who trusts these now. Nothing as long as an authority is missing that it needs.
+fn trusted(context: &Context<'_>, present: Option<&Authorities>) -> Option<Authorities> {
+    let of = |kind: AuthorityKind| {
+        let present = present.map(|authorities| authorities.of(kind).as_slice()).unwrap_or_default();
+        let trusted = authorities::trusted(context, kind, present);
+        (!trusted.is_empty()).then_some(trusted)
+    };
+    Some(Authorities { peers: of(AuthorityKind::Peers)?, clients: of(AuthorityKind::Clients)? })
+}
+
+/// The next stage of a member that is at this one; plain text if `None`.
+fn stage(context: &Context<'_>, present: Option<Serves>) -> Option<Serves> {
+    match (context.desired.tls.is_some(), present) {
+        (true, None) => Some(Serves::Both),
+        (true, Some(Serves::Both)) if may_plain_text_go(context) => Some(Serves::TlsAlone),
+        (true, Some(serves)) => Some(serves),
+        (false, None) => None,
+        (false, Some(Serves::TlsAlone)) => Some(Serves::Both),
+        (false, Some(Serves::Both)) if may_tls_go(context) => None,
+        (false, Some(Serves::Both)) => Some(Serves::Both),
+    }
+}
+
+/// Whether a member has come to the last stage of what the spec asks for, whatever the others still have to do.
+pub(super) fn has_arrived(context: &Context<'_>, member: &Member<'_>) -> bool {
+    let serves = member.target.as_ref().and_then(|target| target.tls.as_ref()).map(|tls| tls.serves);
+    match context.desired.tls {
+        Some(_) => serves == Some(Serves::TlsAlone),
+        None => serves.is_none(),
+    }
+}
+
+/// Whether every member is reached by its peers, and has been asked by the operator, by TLS.
+fn may_plain_text_go(context: &Context<'_>) -> bool {
+    all_speak_tls(context) && are_peer_urls(context, Scheme::Https)
+}
+
+/// Whether every member serves plain text, too, and is reached so by its peers.
+fn may_tls_go(context: &Context<'_>) -> bool {
+    all_serve_plain_text(context) && are_peer_urls(context, Scheme::Http)
+}
+
+/// Whether every member runs with certificates, and handshakes with both of its ports were completed just now.
+fn all_speak_tls(context: &Context<'_>) -> bool {
+    context.world.strangers.is_empty() && context.world.listed().all(|member| speaks_tls(context, member))
+}
+
+fn speaks_tls(context: &Context<'_>, member: &Member<'_>) -> bool {
+    let is_recorded = member.target.as_ref().is_some_and(|target| target.tls.is_some());
+    let runs = runs(member).is_some_and(|tls| tls.is_some());
+    is_recorded
+        && runs
+        && AuthorityKind::ALL.into_iter().all(|kind| handshake(context, member, kind).is_some())
+}
+
+fn all_serve_plain_text(context: &Context<'_>) -> bool {
+    let is_plain = |tls: Option<&MemberTls>| tls.is_none_or(|tls| tls.serves == Serves::Both);
+    let serves = |member: &Member<'_>| {
+        let is_recorded = member.target.as_ref().is_some_and(|target| is_plain(target.tls.as_ref()));
+        is_recorded && runs(member).is_some_and(|tls| is_plain(tls.as_ref()))
+    };
+    context.world.strangers.is_empty() && context.world.listed().all(serves)
+}
+
+fn are_peer_urls(context: &Context<'_>, scheme: Scheme) -> bool {
+    context.world.listed().all(|member| peer_urls::is_reached_by(context, member, scheme))
+}
+
+/// How the member's etcd uses TLS that answers now, as its pod says; nothing is known of one that does not answer.
+fn runs(member: &Member<'_>) -> Option<Option<MemberTls>> {
+    member.etcd()?;
+    Some(gate_configuration(member.live_pod()?.spec.as_ref()?)?.tls)
+}
+
+/// What came of the handshake with a port of the member's pod.
+fn handshake<'c>(
+    context: &'c Context<'_>,
+    member: &Member<'_>,
+    kind: AuthorityKind,
+) -> Option<&'c crate::tls::facts::Handshake> {
+    context.world.observed.tls.handshakes.get(member.live_pod_uid()?)?.of(kind)
+}
+
+/// Whether TLS is wanted, or any member uses it.
+fn is_concerned(context: &Context<'_>) -> bool {
+    let uses =
+        |member: &Member<'_>| member.target.as_ref().is_some_and(|target: &Target| target.tls.is_some());
+    context.desired.tls.is_some() || context.world.members.values().any(uses)
+}
+
+/// Whether a Secret was made for this cluster object: those of members belong to their StatefulSets, so that the label tells.
+fn is_own(context: &Context<'_>, secret: &SecretFacts) -> bool {
+    let uid = secret.metadata.labels.as_ref().and_then(|labels| labels.get(CLUSTER_UID));
+    uid == Some(&context.world.cluster.uid)
+}
+
+/// Says that somebody else's Secret has a name that the cluster needs.
+fn hold_name_taken(plan: &mut Plan, name: &str) {
+    plan.hold(Hold::Object(ObjectHold::NameTaken { kind: Kind::Secret, name: name.to_owned() }));
+}
