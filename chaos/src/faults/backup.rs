@@ -52,7 +52,8 @@ async fn see_stored(case: &Case<'_>, name: &str) -> Option<DynamicObject> {
     Some(backup)
 }
 
-/// One member is enough to read from, at the version that the backup was taken from.
+/// One member is enough to read from, at the version that the backup was taken from, and in plain text, whatever the subject speaks: the
+/// load's pod has no certificate for another cluster.
 fn restored_spec(subject: &DynamicObject, stored: &DynamicObject, backup: &str) -> Result<Value> {
     let version = stored.data.pointer("/status/etcdVersion").context("the EtcdBackup names no version")?;
     let size = subject.data.pointer("/spec/storage/size").cloned().unwrap_or_default();

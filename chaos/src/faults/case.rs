@@ -18,7 +18,7 @@ use crate::live::journal::Journal;
 use crate::live::samples;
 use crate::progress::Display;
 use crate::record::{Event, ObjectIdentity, Proof, TargetRole, TargetedPod};
-use crate::scenario::Step;
+use crate::scenario::{Encryption, Step};
 use crate::subject::{etcd, operator};
 use crate::targeting::{SeenMember, View};
 
@@ -51,6 +51,8 @@ pub struct FaultContext {
     pub interrupt: CancellationToken,
     /// What the person sees.
     pub display: Display,
+    /// What is spoken with the cluster under test.
+    pub encryption: Encryption,
     /// An address that no partition cuts: the API server's Service.
     pub api_server: SocketAddrV4,
     /// How long Kubernetes and the operator may take to do what they owe after a fault.

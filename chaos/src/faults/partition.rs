@@ -38,8 +38,9 @@ pub(super) async fn carry_out(
 }
 
 fn partition(case: &Case<'_>, direction: Direction, cut: &[Ipv4Addr], lasting: Duration) -> AgentFault {
+    let port = etcd::steady_port(case.context.encryption);
     AgentFault::Partition(PartitionFault {
-        peers: cut.iter().map(|address| SocketAddrV4::new(*address, etcd::PEER_PORT)).collect(),
+        peers: cut.iter().map(|address| SocketAddrV4::new(*address, port)).collect(),
         direction: match direction {
             Direction::Both => protocol::Direction::Both,
             Direction::Inbound => protocol::Direction::Inbound,

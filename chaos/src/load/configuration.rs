@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::in_pod::Tls;
+
 /// The configuration of a load, JSON in `chaos load --config`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Configuration {
-    /// The client Service, such as `http://demo.namespace.svc:2379`.
+    /// The client Service, such as `http://demo.namespace.svc:2379`; with `https://` if there is TLS.
     pub endpoint: String,
     /// A DNS name that resolves to each member's address, with the client port: for the pinned clients, and for the final dump
     /// while the Service does not answer. Such as `demo-peers.namespace.svc:2379`.
@@ -34,6 +36,9 @@ pub struct Configuration {
     /// How long a client waits for an answer.
     #[serde(default = "default_call_limit_milliseconds")]
     pub call_limit_milliseconds: u64,
+    /// How TLS is spoken; nothing if only plain text is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
 }
 
 /// Weights of the kinds of calls.
@@ -78,8 +83,8 @@ pub enum ConfigurationError {
     /// A prefix that could not be told from other keys.
     #[error("prefix must consist of ASCII letters, digits and `/`, and end in `/`")]
     Prefix,
-    /// An endpoint without a scheme.
-    #[error("endpoint must start with http:// or https://")]
+    /// An endpoint without a scheme, or with the wrong one.
+    #[error("endpoint must start with http://, or with https:// if tls is given")]
     Endpoint,
 }
 
@@ -108,9 +113,12 @@ impl Configuration {
         if !self.prefix.ends_with('/') || !self.prefix.bytes().all(plain) {
             return Err(ConfigurationError::Prefix);
         }
-        if !self.endpoint.starts_with("http://") && !self.endpoint.starts_with("https://") {
-            return Err(ConfigurationError::Endpoint);
-        }
-        Ok(())
+        self.service().map(drop).ok_or(ConfigurationError::Endpoint)
+    }
+
+    /// Host and port of the client Service; nothing if the endpoint does not say that TLS is spoken where it is, or says so where it is not.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        self.endpoint.strip_prefix(if self.tls.is_some() { "https://" } else { "http://" })
     }
 }

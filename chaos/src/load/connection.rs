@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::{Client, ConnectOptions, Error};
+use etcd_client::{Client, ConnectOptions};
 use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout};
 
 use super::configuration::Configuration;
 use super::pins::Pins;
 use crate::history::{ClientId, SentTo, no_answer};
+use crate::in_pod::{DialError, Dialer};
 
 /// How often a pinned client looks whether its member is still there.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -50,7 +51,10 @@ pub(super) struct Connection {
     members_name: Option<String>,
     limit: Duration,
     route: Route,
+    dialer: Dialer,
     client: Option<(Destination, Client)>,
+    /// Where the last client leads, whether or not there is one yet.
+    dialed: Option<Destination>,
     looked: Option<Instant>,
 }
 
@@ -69,11 +73,13 @@ impl Connection {
 
     fn of(configuration: &Configuration, route: Route) -> Connection {
         Connection {
-            service: configuration.endpoint.clone(),
+            service: configuration.service().unwrap_or_default().to_owned(),
             members_name: configuration.endpoints_dns.clone(),
             limit: Duration::from_millis(configuration.call_limit_milliseconds),
             route,
+            dialer: Dialer::new(configuration.tls.clone()),
             client: None,
+            dialed: None,
             looked: None,
         }
     }
@@ -81,8 +87,8 @@ impl Connection {
     /// Where the next call goes, and the client for it, which connects with that call.
     ///
     /// # Errors
-    /// When the endpoint is not a URL.
-    pub(super) async fn client(&mut self) -> (SentTo, Result<Client, Error>) {
+    /// When the endpoint is no host and port, or the files of TLS cannot be used.
+    pub(super) async fn client(&mut self) -> (SentTo, Result<Client, DialError>) {
         let interval = match self.route {
             Route::Service => Some(SERVICE_INTERVAL),
             Route::Member { .. } => Some(LOOK_INTERVAL),
@@ -97,15 +103,12 @@ impl Connection {
         if let Some((_, client)) = self.client.as_ref().filter(|(before, _)| stays(before)) {
             return (destination.sent_to(), Ok(client.clone()));
         }
-        let endpoint = match destination {
-            Destination::Service => self.service.clone(),
-            Destination::Member(address) => format!("http://{address}"),
-        };
         let options = ConnectOptions::new()
             .with_connect_timeout(self.limit)
             .with_tcp_keepalive(Duration::from_secs(5))
             .with_keep_alive(Duration::from_secs(2), Duration::from_secs(2));
-        let connected = Client::connect([endpoint], Some(options)).await;
+        self.dialed = Some(destination);
+        let connected = self.dialer.client(&self.address(destination), options).await;
         self.client = connected.as_ref().ok().map(|client| (destination, client.clone()));
         (destination.sent_to(), connected)
     }
@@ -113,8 +116,18 @@ impl Connection {
     /// Makes the next call use a new connection, elsewhere if possible.
     pub(super) fn give_up(&mut self) {
         self.client = None;
+        if let Some(destination) = self.dialed {
+            self.dialer.failed(&self.address(destination));
+        }
         if let Route::Anybody { given_up } = &mut self.route {
             *given_up += 1;
+        }
+    }
+
+    fn address(&self, destination: Destination) -> String {
+        match destination {
+            Destination::Service => self.service.clone(),
+            Destination::Member(address) => address.to_string(),
         }
     }
 

@@ -68,7 +68,7 @@ impl Service {
 
     /// What a cluster of the same namespace has below the load's prefix.
     async fn contents(&self, cluster: &str) -> Answer {
-        match contents::read(&format!("http://{cluster}:{CLIENT_PORT}"), &self.prefix).await {
+        match contents::read(&format!("{cluster}:{CLIENT_PORT}"), &self.prefix).await {
             Ok(contents) => json(&contents),
             Err(error) => failed(&error),
         }

@@ -19,6 +19,7 @@ fn configuration(seed: u64) -> Configuration {
         value_bytes: 40,
         mix: Mix::default(),
         call_limit_milliseconds: 1000,
+        tls: None,
     }
 }
 

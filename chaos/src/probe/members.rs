@@ -6,11 +6,15 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use etcd_client::{Client, ConnectOptions, Error};
+use etcd_client::{Client, ConnectOptions};
+
+use crate::in_pod::{DialError, Dialer};
 
 /// The clients in use.
-#[derive(Default)]
-pub(super) struct Members(Mutex<State>);
+pub(super) struct Members {
+    dialer: Dialer,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
@@ -27,13 +31,19 @@ pub(super) struct Member {
 }
 
 impl Members {
+    /// There are no clients yet.
+    pub(super) fn new(dialer: Dialer) -> Members {
+        Members { dialer, state: Mutex::default() }
+    }
+
     /// The client for an address. It connects with its first call.
-    pub(super) async fn get(&self, address: SocketAddr, limit: Duration) -> Result<Member, Error> {
+    pub(super) async fn get(&self, address: SocketAddr, limit: Duration) -> Result<Member, DialError> {
         if let Some(member) = self.state().clients.get(&address) {
             return Ok(member.clone());
         }
         let options = ConnectOptions::new().with_connect_timeout(limit);
-        let client = Client::connect([format!("http://{address}")], Some(options)).await?;
+        let named = address.to_string();
+        let client = self.dialer.client(&named, options).await.inspect_err(|_| self.dialer.failed(&named))?;
         let mut state = self.state();
         state.made += 1;
         let member = Member { client, number: state.made };
@@ -46,15 +56,17 @@ impl Members {
         let mut state = self.state();
         if state.clients.get(&address).is_some_and(|present| present.number == member.number) {
             state.clients.remove(&address);
+            self.dialer.failed(&address.to_string());
         }
     }
 
     /// Throws away the clients of addresses that are gone.
     pub(super) fn retain(&self, addresses: &[SocketAddr]) {
+        self.dialer.retain(|dialed| addresses.iter().any(|address| address.to_string() == dialed));
         self.state().clients.retain(|address, _| addresses.contains(address));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -36,6 +36,9 @@ pub struct Arguments {
     /// `demo-peers.namespace.svc:2379`.
     #[arg(long)]
     pub peers_dns: String,
+    /// How TLS is spoken, as JSON (see `in_pod::Tls`); only plain text is without it.
+    #[arg(long)]
+    pub tls: Option<in_pod::Tls>,
     /// From the start of one round to the start of the next, in milliseconds.
     #[arg(long, default_value_t = 250)]
     pub interval_milliseconds: u64,
@@ -75,6 +78,7 @@ impl Arguments {
         let file = histories.create(PROBE_FILE, header.clone())?;
         let prober = Arc::new(Prober::new(
             self.peers_dns.clone(),
+            in_pod::Dialer::new(self.tls.clone()),
             self.key.clone(),
             Duration::from_millis(self.call_limit_milliseconds),
             histories.clock,

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use super::members::Members;
 use super::questions;
 use crate::history::{Observation, ProbeRound, ProbedMember};
-use crate::in_pod::Clock;
+use crate::in_pod::{Clock, Dialer};
 use crate::load::resolve;
 
 /// Asks members.
@@ -24,8 +24,8 @@ pub(super) struct Prober {
 }
 
 impl Prober {
-    pub(super) fn new(names: String, key: String, limit: Duration, clock: Clock) -> Prober {
-        Prober { names, key, limit, clock, members: Members::default(), known: Mutex::default() }
+    pub(super) fn new(names: String, dialer: Dialer, key: String, limit: Duration, clock: Clock) -> Prober {
+        Prober { names, key, limit, clock, members: Members::new(dialer), known: Mutex::default() }
     }
 
     pub(super) fn clock(&self) -> Clock {

@@ -156,6 +156,7 @@ impl Experiment<'_> {
             journal: Journal::create(self.directory.path())?,
             ending: CancellationToken::new(),
             interrupt: self.interrupt.clone(),
+            encryption: self.assignment.schedule.encryption(),
             api_server: prepared.api_server,
             repair_within: self.assignment.schedule.expect.repair_within.as_duration(),
             display: self.display.clone(),

@@ -17,6 +17,7 @@ use crate::doctor;
 use crate::record::Run;
 use crate::scenario::{Fault, Schedule, Subject};
 use crate::subject::operator::Installation;
+use crate::subject::pods::Place;
 use crate::subject::{backups, etcd, namespace, operator, pods};
 
 const OPERATOR_PATIENCE: Duration = Duration::from_secs(90);
@@ -106,15 +107,21 @@ pub(super) async fn bootstrap(
     let client = &cluster.client;
     let began = Instant::now();
     create_subject(client, &head.namespace, schedule).await?;
-    let image = &experiment.settings.chaos_image;
     wait_formed(experiment, client, &head.namespace).await?;
     let peers_service = etcd::peers_service(client, &head.namespace, SUBJECT_NAME).await?;
-    let offset = experiment.settings.pod_clock_offset;
-    pods::start_probe(client, &head.namespace, image, &peers_service, offset).await?;
+    let place = Place {
+        client,
+        namespace: &head.namespace,
+        cluster: SUBJECT_NAME,
+        image: &experiment.settings.chaos_image,
+        offset: experiment.settings.pod_clock_offset,
+    };
+    let tls = pods::tls(schedule.encryption(), &head.namespace, SUBJECT_NAME);
+    pods::start_probe(place, &peers_service, tls.as_ref()).await?;
     experiment.display.say(&format!("the cluster has formed in {:.1} s", began.elapsed().as_secs_f64()));
     let configuration = pods::load_configuration(schedule, &head.namespace, SUBJECT_NAME, &peers_service);
     configuration.check().context("the load's configuration")?;
-    pods::start_load(client, &head.namespace, image, &configuration, offset).await?;
+    pods::start_load(place, &configuration).await?;
     pods::wait_answering(client, &pods::probe_port(&head.namespace), "latest", PODS_PATIENCE).await?;
     pods::wait_answering(client, &pods::load_port(&head.namespace), "progress", PODS_PATIENCE).await?;
     Ok(Prepared { api_server: api_server(client).await? })
@@ -131,6 +138,9 @@ async fn create_subject(client: &Client, namespace: &str, schedule: &Schedule) -
     });
     if let Some(soak) = cluster.soak {
         spec["rollout"] = json!({ "soakSeconds": soak.as_duration().as_secs() });
+    }
+    if let Some(tls) = &cluster.tls {
+        spec["tls"] = json!(tls);
     }
     if schedule.steps.iter().any(|step| step.fault == Fault::Backup) {
         spec["backup"] = backups::prepare(client, namespace).await?;

@@ -4,6 +4,7 @@
 
 mod cross;
 mod duration;
+mod encryption;
 mod error;
 mod fault;
 mod field;
@@ -25,6 +26,7 @@ mod validate_fault;
 
 pub use cross::{Crossed, NotCrossed, cross};
 pub use duration::{LONGEST_PERIOD, Period, PeriodError};
+pub use encryption::Encryption;
 pub use error::ScenarioError;
 pub use fault::{Ask, ChangeEffect, ClusterObject, Condition, Direction, Fault, Peers, Target};
 pub use model::{

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{ClusterSize, Condition, EtcdVersion, Fault, FaultName, Period, ScenarioName, Seed, Target};
 
@@ -103,6 +104,9 @@ pub struct SubjectCluster {
     /// `spec.rollout.soakSeconds`; the operator's default if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soak: Option<Period>,
+    /// `spec.tls`, as it is; no TLS if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Map<String, Value>>,
 }
 
 /// Where to find an etcd that somebody else runs.

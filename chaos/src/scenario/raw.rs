@@ -47,6 +47,8 @@ pub(super) struct RawCluster {
     pub(super) storage: Option<At<String>>,
     #[serde(default)]
     pub(super) soak: Option<At<String>>,
+    #[serde(default)]
+    pub(super) tls: Option<At<Map<String, Value>>>,
 }
 
 #[derive(Debug, Deserialize)]

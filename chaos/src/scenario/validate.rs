@@ -108,7 +108,9 @@ fn cluster_of(fields: &Fields<'_>, raw: &RawCluster) -> Result<SubjectCluster, S
         Some(at) => Some(fields.period("subject.cluster.soak", at, Period::default()..=most)?),
         None => None,
     };
-    Ok(SubjectCluster { size: fields.size("subject.cluster.size", &raw.size)?, version, storage, soak })
+    let size = fields.size("subject.cluster.size", &raw.size)?;
+    let tls = raw.tls.as_ref().map(|at| at.value.clone());
+    Ok(SubjectCluster { size, version, storage, soak, tls })
 }
 
 /// A version of etcd that the project supports.

@@ -7,6 +7,8 @@ use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Map, Value, json};
 
+use crate::scenario::Encryption;
+
 /// The group and version that the harness speaks.
 pub const API_VERSION: &str = "etcd.operators.rs/v1beta1";
 /// The kind of the cluster under test.
@@ -17,8 +19,10 @@ pub const CLUSTER_LABEL: &str = "etcd.operators.rs/cluster";
 pub const MEMBER_LABEL: &str = "etcd.operators.rs/member";
 /// etcd's ports, as the operator's members use them.
 pub const CLIENT_PORT: u16 = 2379;
-/// The port that members reach each other on.
-pub const PEER_PORT: u16 = 2380;
+/// The port that members reach each other on in plain text.
+const PEER_PORT: u16 = 2380;
+/// The port that they reach each other on by TLS.
+const TLS_PEER_PORT: u16 = 2382;
 /// The container that runs etcd in a member's pod.
 pub const CONTAINER: &str = "etcd";
 
@@ -104,6 +108,22 @@ pub async fn peers_service(client: &Client, namespace: &str, name: &str) -> Resu
         pods.list(&own).await.with_context(|| format!("failed to list the pods of {namespace}/{name}"))?;
     let named = list.items.into_iter().find_map(|pod| pod.spec?.subdomain);
     named.with_context(|| format!("no pod of {namespace}/{name} names a Service"))
+}
+
+/// A port of a member that listens all the time, to tell whether it can be reached: that of its peers, unless they move to another one.
+#[must_use]
+pub fn steady_port(encryption: Encryption) -> u16 {
+    match encryption {
+        Encryption::Never => PEER_PORT,
+        Encryption::Always => TLS_PEER_PORT,
+        Encryption::Switched => CLIENT_PORT,
+    }
+}
+
+/// The Secret with which clients speak TLS with a cluster, as the operator names it.
+#[must_use]
+pub fn client_secret(cluster: &str) -> String {
+    format!("{cluster}-client-tls")
 }
 
 /// The name of the volume claim that a member uses, as the operator names it.

@@ -42,6 +42,7 @@ impl Load {
             value_bytes: 64,
             mix: Mix::default(),
             call_limit_milliseconds: CALL_LIMIT_MILLISECONDS,
+            tls: None,
         };
         let (address, history) = (free_address(), tempfile::tempdir().unwrap());
         let process = Process::start(

@@ -64,7 +64,7 @@ pub enum AgentFault {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PartitionFault {
-    /// Addresses to cut, with the port that the proof dials (etcd's peer port, 2380). Packets of every port are dropped
+    /// Addresses to cut, with the port that the proof dials (such as etcd's peer port). Packets of every port are dropped
     /// unless `ports` says otherwise.
     pub peers: Vec<SocketAddrV4>,
     /// Whose packets are dropped, seen from this pod.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chaos::cluster::images::CHAOS_IMAGE;
 use chaos::in_pod::ClockOffset;
 use chaos::load::{Configuration, Progress};
+use chaos::subject::pods::Place;
 use chaos::subject::{etcd, pods};
 use kube::Client;
 
@@ -31,8 +32,11 @@ pub(crate) async fn start(
         value_bytes: 64,
         mix: Default::default(),
         call_limit_milliseconds: u64::try_from(call_limit.as_millis()).unwrap(),
+        tls: None,
     };
-    pods::start_load(client, namespace, CHAOS_IMAGE, &configuration, ClockOffset::default()).await.unwrap();
+    let offset = ClockOffset::default();
+    let place = Place { client, namespace, cluster: service, image: CHAOS_IMAGE, offset };
+    pods::start_load(place, &configuration).await.unwrap();
     pods::wait_answering(client, &pods::load_port(namespace), "progress", PATIENCE).await.unwrap();
     until("the load writes", async || Ok((acknowledged(client, namespace).await > 20).then_some(()))).await;
 }
