@@ -23,6 +23,12 @@ fn configuration(seed: u64) -> Configuration {
     }
 }
 
+fn with_tls() -> Configuration {
+    let tls = r#"{"directory":"/tls","serverName":"demo.namespace.svc"}"#.parse().unwrap();
+    let endpoint = "https://demo.namespace.svc:2379".to_owned();
+    Configuration { endpoint, tls: Some(tls), ..configuration(1) }
+}
+
 fn calls(seed: u64, client: u32) -> Vec<Call> {
     let mut chooser = Chooser::new(&configuration(seed), ClientId(client));
     (0..200).map(|_| chooser.next_call().1).collect()
@@ -110,4 +116,26 @@ fn a_configuration_that_makes_no_sense_is_refused_by_its_field() {
         field(refused(|found| found.mix = Mix { put: 0, get: 0, compare_and_swap: 0, multiple_keys: 0 })),
         "mix"
     );
+}
+
+#[test]
+fn an_endpoint_says_whether_tls_is_spoken() {
+    assert_eq!(with_tls().check(), Ok(()));
+    assert_eq!(with_tls().service(), Some("demo.namespace.svc:2379"));
+    assert_eq!(configuration(1).service(), Some("127.0.0.1:2379"));
+    for mismatch in
+        [Configuration { tls: None, ..with_tls() }, Configuration { tls: with_tls().tls, ..configuration(1) }]
+    {
+        assert_eq!(mismatch.check(), Err(ConfigurationError::Endpoint), "{mismatch:?}");
+    }
+}
+
+#[test]
+fn a_configuration_reads_back_and_says_nothing_of_tls_where_there_is_none() {
+    let plain = serde_json::to_value(configuration(1)).unwrap();
+    assert_eq!(plain.get("tls"), None);
+    for written in [configuration(1), with_tls()] {
+        let text = serde_json::to_string(&written).unwrap();
+        assert_eq!(serde_json::from_str::<Configuration>(&text).unwrap(), written);
+    }
 }

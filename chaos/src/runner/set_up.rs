@@ -8,14 +8,14 @@ use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::core::v1::{Namespace, Service};
 use kube::Client;
 use kube::api::Api;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::SUBJECT_NAME;
 use super::shared::Experiment;
 use crate::cluster::Cluster;
 use crate::doctor;
 use crate::record::Run;
-use crate::scenario::{Fault, Schedule, Subject};
+use crate::scenario::{Fault, Schedule, Subject, SubjectCluster};
 use crate::subject::operator::Installation;
 use crate::subject::pods::Place;
 use crate::subject::{backups, etcd, namespace, operator, pods};
@@ -131,6 +131,15 @@ async fn create_subject(client: &Client, namespace: &str, schedule: &Schedule) -
     let Subject::Cluster(cluster) = &schedule.subject else {
         bail!("subject.selector is not built yet: use subject.cluster");
     };
+    let mut spec = spec(cluster);
+    if schedule.steps.iter().any(|step| step.fault == Fault::Backup) {
+        spec["backup"] = backups::prepare(client, namespace).await?;
+    }
+    etcd::create(client, namespace, SUBJECT_NAME, &spec).await.map(drop)
+}
+
+/// What a scenario says of the cluster under test, as the spec of an `EtcdCluster`.
+fn spec(cluster: &SubjectCluster) -> Value {
     let mut spec = json!({
         "size": cluster.size,
         "version": cluster.version,
@@ -142,10 +151,7 @@ async fn create_subject(client: &Client, namespace: &str, schedule: &Schedule) -
     if let Some(tls) = &cluster.tls {
         spec["tls"] = json!(tls);
     }
-    if schedule.steps.iter().any(|step| step.fault == Fault::Backup) {
-        spec["backup"] = backups::prepare(client, namespace).await?;
-    }
-    etcd::create(client, namespace, SUBJECT_NAME, &spec).await.map(drop)
+    spec
 }
 
 async fn wait_formed(experiment: &Experiment<'_>, client: &Client, namespace: &str) -> Result<()> {
@@ -176,4 +182,23 @@ async fn api_server(client: &Client) -> Result<SocketAddrV4> {
     let address =
         address.parse().with_context(|| format!("the API server's Service has the address {address}"))?;
     Ok(SocketAddrV4::new(address, u16::try_from(port).context("the API server's port")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spec_of_tls_is_handed_on_as_it_is_and_left_out_where_there_is_none() {
+        let read = |more: Value| {
+            let mut cluster = json!({ "size": 3, "version": "3.6.16", "storage": "1Gi" });
+            cluster.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            spec(&serde_json::from_value(cluster).unwrap())
+        };
+        let plain = json!({ "size": 3, "version": "3.6.16", "storage": { "size": "1Gi" } });
+        assert_eq!(read(json!({})), plain);
+        assert_eq!(read(json!({ "tls": {} }))["tls"], json!({}));
+        let tls = json!({ "clientCertificates": "Optional", "unknown": 1 });
+        assert_eq!(read(json!({ "tls": tls }))["tls"], tls);
+    }
 }

@@ -144,6 +144,10 @@ fn file_of(
         "faults": faults,
         "expect": expect,
     });
+    // A fault that changes what is spoken needs the cluster that it was written for.
+    if let Some(tls) = file.pointer("/subject/cluster/tls") {
+        crossed["subject"]["cluster"]["tls"] = tls.clone();
+    }
     if let Some(allow) = file.get("allow") {
         crossed["allow"] = allow.clone();
     }

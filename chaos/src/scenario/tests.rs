@@ -279,6 +279,19 @@ fn another_fault_leaves_the_choices_of_the_first_ones_alone() {
 }
 
 #[test]
+fn the_spec_of_tls_is_kept_in_the_schedule_and_absent_where_there_is_none() {
+    let scheduled =
+        |text: &str| schedule_json(&schedule(&parse("x.yaml", text.as_bytes()).unwrap(), Seed(3)));
+    assert!(!scheduled(GOOD).contains("tls"));
+    let tls = "    size: 3\n    tls: {clientCertificates: Optional}";
+    let read: Schedule = serde_json::from_str(&scheduled(&good_with("    size: 3", tls))).unwrap();
+    let Subject::Cluster(cluster) = &read.subject else { panic!("{:?}", read.subject) };
+    let kept = serde_json::to_value(&cluster.tls).unwrap();
+    assert_eq!(kept, serde_json::json!({ "clientCertificates": "Optional" }));
+    assert_eq!(read.encryption(), Encryption::Always);
+}
+
+#[test]
 fn a_recorded_schedule_reads_back_as_it_was() {
     let scenario = parse("x.yaml", GOOD.as_bytes()).unwrap();
     let schedule = schedule(&scenario, Seed(3));

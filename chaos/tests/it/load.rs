@@ -22,32 +22,40 @@ use crate::support::{Process, http, wait_until};
 const CALL_LIMIT_MILLISECONDS: u64 = 500;
 
 /// A running load and where to reach it.
-struct Load {
+pub(crate) struct Load {
     process: Process,
     address: SocketAddr,
     history: tempfile::TempDir,
 }
 
+/// Four clients, two of them with a member of their own.
+pub(crate) fn configuration(endpoint: String, endpoints_dns: Option<String>) -> Configuration {
+    Configuration {
+        endpoint,
+        endpoints_dns,
+        seed: 7,
+        clients: 4,
+        pinned_clients: 2,
+        calls_per_second_per_client: 50.0,
+        keys: 10,
+        prefix: "chaos/load/".to_owned(),
+        value_bytes: 64,
+        mix: Mix::default(),
+        call_limit_milliseconds: CALL_LIMIT_MILLISECONDS,
+        tls: None,
+    }
+}
+
 impl Load {
     fn start(endpoint: String, endpoints_dns: Option<String>) -> Load {
-        let configuration = Configuration {
-            endpoint,
-            endpoints_dns,
-            seed: 7,
-            clients: 4,
-            pinned_clients: 2,
-            calls_per_second_per_client: 50.0,
-            keys: 10,
-            prefix: "chaos/load/".to_owned(),
-            value_bytes: 64,
-            mix: Mix::default(),
-            call_limit_milliseconds: CALL_LIMIT_MILLISECONDS,
-            tls: None,
-        };
+        Load::start_with(&configuration(endpoint, endpoints_dns))
+    }
+
+    pub(crate) fn start_with(configuration: &Configuration) -> Load {
         let (address, history) = (free_address(), tempfile::tempdir().unwrap());
         let process = Process::start(
             Command::new(CHAOS)
-                .args(["load", "--config", &serde_json::to_string(&configuration).unwrap()])
+                .args(["load", "--config", &serde_json::to_string(configuration).unwrap()])
                 .args(["--listen", &address.to_string(), "--history"])
                 .arg(history.path())
                 .stdout(Stdio::null()),
@@ -59,11 +67,11 @@ impl Load {
         load
     }
 
-    fn progress(&self) -> Progress {
+    pub(crate) fn progress(&self) -> Progress {
         http::get(self.address, "/progress")
     }
 
-    fn wait_for_writes(&self, more: u64) {
+    pub(crate) fn wait_for_writes(&self, more: u64) {
         let start = self.progress().acknowledged_writes;
         wait_until("writes are acknowledged", Duration::from_secs(30), || {
             self.progress().acknowledged_writes >= start + more
@@ -71,7 +79,7 @@ impl Load {
     }
 
     /// Stops the clients and waits for the dump.
-    fn stop(&self) -> StateReport {
+    pub(crate) fn stop(&self) -> StateReport {
         http::ask(self.address, "POST", "/stop");
         let mut state = StateReport::Running;
         wait_until("the load is over", Duration::from_secs(90), || {
@@ -90,7 +98,7 @@ impl Load {
         lines.lines
     }
 
-    fn operations(&self) -> Vec<Operation> {
+    pub(crate) fn operations(&self) -> Vec<Operation> {
         let lines = self.lines("load.jsonl");
         assert!(matches!(lines.first(), Some(Line::Header(_))) && matches!(lines.last(), Some(Line::End(_))));
         lines
@@ -99,7 +107,7 @@ impl Load {
             .collect()
     }
 
-    fn committed(&self) -> Vec<CommittedEvent> {
+    pub(crate) fn committed(&self) -> Vec<CommittedEvent> {
         let lines = self.lines("final.jsonl");
         assert!(matches!(lines[1], Line::FinalRead(_)));
         lines
@@ -132,7 +140,7 @@ fn possible_values(operation: &Operation) -> Vec<Value> {
 }
 
 /// Every acknowledged write is in the dump at its revision, and everything in the dump may have been written.
-fn check_ledger(operations: &[Operation], committed: &[CommittedEvent]) -> usize {
+pub(crate) fn check_ledger(operations: &[Operation], committed: &[CommittedEvent]) -> usize {
     let mut log: BTreeMap<(Revision, Key), Value> = BTreeMap::new();
     for event in committed {
         let CommittedChange::Put { value, .. } = &event.change else {

@@ -16,3 +16,4 @@ mod probe;
 mod promises;
 mod situations;
 mod support;
+mod tls;

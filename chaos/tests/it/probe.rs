@@ -12,7 +12,7 @@ use crate::support::agent::CHAOS;
 use crate::support::etcd::{Etcd, free_address};
 use crate::support::{Process, http, wait_until};
 
-struct Probe {
+pub(crate) struct Probe {
     _process: Process,
     address: SocketAddr,
     _history: tempfile::TempDir,
@@ -20,11 +20,17 @@ struct Probe {
 
 impl Probe {
     fn start(etcd: &Etcd, size: usize) -> Probe {
+        Probe::start_with(etcd, size, &[])
+    }
+
+    /// Starts a probe that gets more arguments.
+    pub(crate) fn start_with(etcd: &Etcd, size: usize, arguments: &[&str]) -> Probe {
         let members: Vec<String> = (0..size).map(|number| etcd.client(number).to_string()).collect();
         let (address, history) = (free_address(), tempfile::tempdir().unwrap());
         let process = Process::start(
             Command::new(CHAOS)
                 .args(["probe", "--peers-dns", &members.join(","), "--interval-milliseconds", "100"])
+                .args(arguments)
                 .args(["--listen", &address.to_string(), "--history"])
                 .arg(history.path())
                 .stdout(Stdio::null()),
@@ -35,12 +41,17 @@ impl Probe {
         Probe { _process: process, address, _history: history }
     }
 
-    fn latest(&self) -> Option<Vec<ProbedMember>> {
+    pub(crate) fn latest(&self) -> Option<Vec<ProbedMember>> {
         let samples: Samples = http::get(self.address, "/latest");
         samples.samples.into_iter().next().map(|sample| sample.round.members)
     }
 
-    fn wait_until(&self, fact: &str, holds: impl Fn(&[ProbedMember]) -> bool) {
+    /// All members' hashes at one revision.
+    pub(crate) fn hashes(&self) -> HashRound {
+        serde_json::from_slice(&http::ask(self.address, "POST", "/hash")).unwrap()
+    }
+
+    pub(crate) fn wait_until(&self, fact: &str, holds: impl Fn(&[ProbedMember]) -> bool) {
         let mut last = None;
         wait_until(&format!("{fact}: {last:?}"), Duration::from_secs(30), || {
             last = self.latest();
@@ -49,7 +60,7 @@ impl Probe {
     }
 }
 
-fn has_quorum(member: &ProbedMember) -> bool {
+pub(crate) fn has_quorum(member: &ProbedMember) -> bool {
     member.read.answer().is_some()
 }
 
@@ -69,7 +80,7 @@ fn each_member_of_a_cluster_is_asked_by_itself_and_their_data_agree() {
     let listed = members[0].members.answer().unwrap();
     assert_eq!(listed.iter().map(|member| member.member_id).collect::<Vec<_>>(), ids);
 
-    let hashes: HashRound = serde_json::from_slice(&http::ask(probe.address, "POST", "/hash")).unwrap();
+    let hashes = probe.hashes();
     let answers: Vec<_> = hashes.members.iter().map(|member| member.hash.answer().expect("a hash")).collect();
     assert_eq!(answers.len(), 3);
     assert!(

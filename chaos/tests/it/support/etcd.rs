@@ -32,7 +32,26 @@ pub(crate) fn free_address() -> SocketAddr {
 pub(crate) struct Etcd {
     directory: tempfile::TempDir,
     members: Vec<Member>,
+    spoken: Spoken,
     extra_arguments: Vec<String>,
+}
+
+/// What members speak on their client ports.
+#[derive(Clone, Copy)]
+pub(crate) enum Spoken {
+    PlainText,
+    Both,
+    Tls,
+}
+
+impl Spoken {
+    fn schemes(self) -> &'static [&'static str] {
+        match self {
+            Spoken::PlainText => &["http"],
+            Spoken::Both => &["http", "https"],
+            Spoken::Tls => &["https"],
+        }
+    }
 }
 
 struct Member {
@@ -49,10 +68,16 @@ impl Etcd {
 
     /// Starts a cluster whose members get more arguments.
     pub(crate) fn start_with(size: usize, extra_arguments: &[&str]) -> Etcd {
+        Etcd::start_speaking(Spoken::PlainText, size, extra_arguments)
+    }
+
+    /// Starts a cluster whose members speak TLS or both with clients; the arguments tell them with which certificate.
+    pub(crate) fn start_speaking(spoken: Spoken, size: usize, extra_arguments: &[&str]) -> Etcd {
         let extra_arguments = extra_arguments.iter().copied().map(str::to_owned).collect();
         let member = |_| Member { client: free_address(), peer: free_address(), process: None };
         let members = (0..size).map(member).collect();
-        let mut etcd = Etcd { directory: tempfile::tempdir().unwrap(), members, extra_arguments };
+        let directory = tempfile::tempdir().unwrap();
+        let mut etcd = Etcd { directory, members, spoken, extra_arguments };
         for number in 0..size {
             etcd.spawn(number);
         }
@@ -63,6 +88,11 @@ impl Etcd {
     /// The client URL of a member.
     pub(crate) fn url(&self, number: usize) -> String {
         format!("http://{}", self.members[number].client)
+    }
+
+    /// What a member speaks when it is started the next time.
+    pub(crate) fn will_speak(&mut self, spoken: Spoken) {
+        self.spoken = spoken;
     }
 
     /// The client address of a member.
@@ -99,7 +129,8 @@ impl Etcd {
         let cluster: Vec<String> =
             peers.map(|(number, member)| format!("{}=http://{}", name(number), member.peer)).collect();
         let member = &self.members[number];
-        let (client, peer) = (format!("http://{}", member.client), format!("http://{}", member.peer));
+        let urls = self.spoken.schemes().iter().map(|scheme| format!("{scheme}://{}", member.client));
+        let (client, peer) = (urls.collect::<Vec<_>>().join(","), format!("http://{}", member.peer));
         single_member_arguments(&self.directory.path().join(name(number)), &client, &peer)
             .into_iter()
             .chain([format!("--name={}", name(number)), format!("--initial-cluster={}", cluster.join(","))])
