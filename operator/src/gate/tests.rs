@@ -7,7 +7,7 @@ use etcd_operator_core::gate::{
 };
 use etcd_operator_core::names::{
     ANNOTATION_FENCE_EPOCH, ANNOTATION_PERMIT, ClusterId, ClusterIdentity, MemberId, MemberName, Naming,
-    PermitId,
+    PermitId, Scheme,
 };
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -46,6 +46,7 @@ impl Pod {
             etcd_version: "3.6.16".to_owned(),
             quota_backend_bytes: None,
             options: etcd_operator_core::etcd_options::EtcdOptions::default(),
+            tls: None,
         };
         Self { _directory: directory, paths, configuration }
     }
@@ -64,7 +65,7 @@ impl Pod {
             token: cluster.token(1),
             state: ClusterState::New,
             initial_cluster: vec![InitialMember {
-                peer_url: cluster.peer_url(&member),
+                peer_url: cluster.peer_url(Scheme::Http, &member),
                 name: member.clone(),
             }],
             member,
@@ -315,11 +316,11 @@ fn a_second_gate_on_the_volume_waits_for_the_first() {
 #[test]
 fn a_configuration_that_this_gate_would_misunderstand_is_refused() {
     let mut configuration = serde_json::to_value(&Pod::new().configuration).unwrap();
-    configuration["format"] = 3.into();
+    configuration["format"] = (FORMAT + 1).into();
     assert!(super::parse(&configuration.to_string()).is_ok(), "a newer format that only adds is understood");
-    configuration["oldestReader"] = 3.into();
+    configuration["oldestReader"] = (FORMAT + 1).into();
     let error = parse(&configuration.to_string()).unwrap_err();
-    assert!(error.to_string().contains("format 3"), "{error}");
+    assert!(error.to_string().contains(&format!("format {}", FORMAT + 1)), "{error}");
 }
 
 #[tokio::test]

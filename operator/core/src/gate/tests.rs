@@ -343,8 +343,9 @@ fn a_configuration_without_a_quota_is_written_as_it_always_was_and_one_with_it_n
 
 #[test]
 fn an_old_gate_acts_on_what_a_newer_build_wrote_and_keeps_what_it_does_not_know() {
-    let newer =
-        |text: String| text.replacen(r#""format":2"#, r#""format":3,"addedLater":{"by":"a newer build"}"#, 1);
+    let format = |format: u32| format!(r#""format":{format}"#);
+    let added = format(super::FORMAT + 1) + r#","addedLater":{"by":"a newer build"}"#;
+    let newer = |text: String| text.replacen(&format(super::FORMAT), &added, 1);
     let on_disk = newer(serde_json::to_string(&stamp()).expect("plain data"));
     let on_disk: Stamp = serde_json::from_str(&on_disk).expect("a newer stamp");
     let given = newer(serde_json::to_string(&permit()).expect("plain data"));

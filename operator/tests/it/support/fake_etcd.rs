@@ -124,6 +124,13 @@ impl State {
         Ok(())
     }
 
+    fn update(&mut self, id: MemberId, peer_url: &str) -> Result<(), String> {
+        let member = self.members.get_mut(&id).ok_or("etcdserver: member not found")?;
+        member.peer_urls = vec![peer_url.to_owned()];
+        self.log.push(format!("update {id} {peer_url}"));
+        Ok(())
+    }
+
     fn remove(&mut self, id: MemberId) -> Result<(), String> {
         self.members.remove(&id).ok_or("etcdserver: member not found")?;
         self.log.push(format!("remove {id}"));
@@ -200,6 +207,14 @@ impl EtcdMember for FakeMember {
 
     fn promote(&self, member: MemberId) -> BoxFuture<'_, Result<(), EtcdError>> {
         ready(self.cluster.change(&self.endpoint, |state| state.promote(member)))
+    }
+
+    fn update_peer_url<'a>(
+        &'a self,
+        member: MemberId,
+        peer_url: &'a str,
+    ) -> BoxFuture<'a, Result<(), EtcdError>> {
+        ready(self.cluster.change(&self.endpoint, |state| state.update(member, peer_url)))
     }
 
     fn remove(&self, member: MemberId) -> BoxFuture<'_, Result<(), EtcdError>> {

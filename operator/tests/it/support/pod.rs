@@ -7,7 +7,7 @@ use etcd_operator_core::gate::{
     ClusterState, FORMAT, GateConfiguration, InitialMember, OLDEST_READER, Permit, Stamp,
 };
 use etcd_operator_core::names::{
-    ANNOTATION_PERMIT, ClusterIdentity, MemberName, Naming, PermitId, STAMP_PATH,
+    ANNOTATION_PERMIT, ClusterIdentity, MemberName, Naming, PermitId, STAMP_PATH, Scheme,
 };
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -158,7 +158,7 @@ impl MemberIdentity {
     }
 
     fn host(&self) -> String {
-        let url: http::Uri = self.cluster.peer_url(&self.member).parse().unwrap();
+        let url: http::Uri = self.cluster.peer_url(Scheme::Http, &self.member).parse().unwrap();
         url.host().unwrap().to_owned()
     }
 
@@ -171,6 +171,7 @@ impl MemberIdentity {
             etcd_version: "3.6.16".to_owned(),
             quota_backend_bytes: Some(1 << 30),
             options: etcd_operator_core::etcd_options::EtcdOptions::default(),
+            tls: None,
         }
     }
 
@@ -186,7 +187,7 @@ impl MemberIdentity {
             token: self.cluster.token(1),
             state: ClusterState::New,
             initial_cluster: vec![InitialMember {
-                peer_url: self.cluster.peer_url(&self.member),
+                peer_url: self.cluster.peer_url(Scheme::Http, &self.member),
                 name: self.member.clone(),
             }],
             member: self.member.clone(),
