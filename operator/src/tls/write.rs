@@ -3,8 +3,9 @@
 
 use super::make::{self, Made};
 use crate::etcd::Secret as Hidden;
+use crate::lease::Leadership;
 use crate::telemetry::chain;
-use crate::write::{self, WriteError, manager, outcome};
+use crate::write::{self, KUBERNETES_CALL, WriteError, covered, manager, outcome};
 use etcd_operator_core::names::Pair;
 use etcd_operator_core::tls::facts::EntryFacts;
 use etcd_operator_core::tls::written::{Issuer, SecretBase, SecretEntry, SecretWrite};
@@ -18,7 +19,7 @@ use std::collections::BTreeMap;
 type Data = BTreeMap<String, ByteString>;
 
 /// Carries out one such write.
-pub async fn write(client: &Client, order: &SecretWrite) -> Result<(), WriteError> {
+pub async fn write(client: &Client, leadership: &Leadership, order: &SecretWrite) -> Result<(), WriteError> {
     let api: Api<Secret> = Api::namespaced(client.clone(), &order.namespace);
     let mut secret = match &order.base {
         SecretBase::New { owner, labels, secret_type } => Secret {
@@ -48,6 +49,8 @@ pub async fn write(client: &Client, order: &SecretWrite) -> Result<(), WriteErro
     }
     secret.data = Some(data);
     secret.metadata.annotations.get_or_insert_default().extend(order.annotations.clone());
+    // Others were read meanwhile.
+    covered(leadership, KUBERNETES_CALL)?;
     match &order.base {
         SecretBase::New { .. } => write::create(client, &secret).await,
         SecretBase::Live { .. } => {

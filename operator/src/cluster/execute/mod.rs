@@ -66,7 +66,7 @@ impl Executor {
             }
             Action::Create(object) => Ok(kubernetes::create(&self.client, object).await?),
             Action::Patch(patch) => Ok(kubernetes::patch(&self.client, patch).await?),
-            Action::WriteSecret(write) => Ok(tls::write(&self.client, write).await?),
+            Action::WriteSecret(write) => Ok(tls::write(&self.client, &self.leadership, write).await?),
             Action::Delete(delete) => Ok(kubernetes::delete(&self.client, delete).await?),
             Action::Evict(evict) => Ok(kubernetes::evict(&self.client, evict).await?),
             Action::AddLearner { member: _, peer_url, planned_on } => {
@@ -104,9 +104,9 @@ impl Executor {
             | Action::Create(_)
             | Action::Patch(_)
             | Action::Delete(_)
-            | Action::Evict(_) => KUBERNETES_CALL,
-            // Two are read at most before one is written.
-            Action::WriteSecret(_) => KUBERNETES_CALL * 3,
+            | Action::Evict(_)
+            // What is read before it changes nothing, and the Lease is looked at once more.
+            | Action::WriteSecret(_) => KUBERNETES_CALL,
             Action::AddLearner { .. }
             | Action::PromoteMember { .. }
             | Action::UpdatePeerUrl { .. }
