@@ -28,8 +28,8 @@ fn asked(fault: &Fault) -> Asked {
     match fault {
         Fault::Roll
         | Fault::Upgrade { .. }
-        | Fault::Change { effect: ChangeEffect::Restarted, .. }
-        | Fault::Request { ask: Ask::Restart } => Asked::RestartAll,
+        | Fault::Change { effect: ChangeEffect::Restarted | ChangeEffect::CarriedOut, .. }
+        | Fault::Request { ask: Ask::Restart | Ask::RotateAuthorities } => Asked::RestartAll,
         // Whether a version can be carried out is known before any member is touched.
         Fault::Change { effect: ChangeEffect::Refused, spec, .. } if spec.contains_key("version") => {
             Asked::Nothing

@@ -22,7 +22,7 @@ type Seen = Vec<Result<String, Lack>>;
 pub(super) fn carried_out(context: &Context<'_>, story: &Story<'_>) -> Option<Assertion> {
     let seen = match &story.step.fault {
         Fault::Resize { size } => return Some(resized(context, story, *size)),
-        Fault::Roll | Fault::Change { effect: ChangeEffect::Restarted, .. } => {
+        Fault::Roll | Fault::Change { effect: ChangeEffect::Restarted | ChangeEffect::CarriedOut, .. } => {
             vec![restarted(context, story)]
         }
         Fault::Upgrade { version } => vec![upgraded(context, story, version)],
@@ -33,7 +33,7 @@ pub(super) fn carried_out(context: &Context<'_>, story: &Story<'_>) -> Option<As
         }
         Fault::Request { ask } => {
             let effect = match ask {
-                Ask::Restart => restarted(context, story),
+                Ask::Restart | Ask::RotateAuthorities => restarted(context, story),
                 Ask::Replace => replaced(context, story),
                 Ask::MoveLeader => led(context, story),
             };

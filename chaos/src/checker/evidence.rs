@@ -122,7 +122,8 @@ pub(super) fn of_end(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack> {
         | Fault::Roll
         | Fault::Upgrade { .. }
         | Fault::Change {
-            effect: ChangeEffect::Restarted | ChangeEffect::Replaced | ChangeEffect::None,
+            effect:
+                ChangeEffect::Restarted | ChangeEffect::CarriedOut | ChangeEffect::Replaced | ChangeEffect::None,
             ..
         }
         | Fault::Request { .. }

@@ -41,6 +41,13 @@ pub(super) async fn carry_out(
             case.healed();
             roll::see_restarts(case, &pods).await;
         }
+        ChangeEffect::CarriedOut => {
+            case.healed();
+            let ready = "all as it is declared";
+            if let Owed::Paid(_) = case.wait_for_operator(ready, || is_observed(case, generation)).await {
+                roll::see_restarts(case, &pods).await;
+            }
+        }
         ChangeEffect::Replaced => {
             case.healed();
             see_replaced(case, None, &members, &members).await;
@@ -84,13 +91,16 @@ pub(super) async fn see_replaced(
 
 /// Waits until the operator has looked at the change and calls the cluster ready, and proves it.
 async fn see_observed(case: &Case<'_>, generation: i64) {
-    let observed = async || {
-        let status = status(case).await?;
-        Ok(status.observed_generation.filter(|seen| *seen >= generation && status.is_true("Ready")))
-    };
-    if let Owed::Paid(generation) = case.wait_for_operator("the change being observed", observed).await {
+    let observed = case.wait_for_operator("the change being observed", || is_observed(case, generation));
+    if let Owed::Paid(generation) = observed.await {
         case.prove(None, Proof::ChangeObserved { generation });
     }
+}
+
+/// Whether the operator has looked at a generation and calls the cluster ready; the generation that it looked at.
+async fn is_observed(case: &Case<'_>, generation: i64) -> Result<Option<i64>> {
+    let status = status(case).await?;
+    Ok(status.observed_generation.filter(|seen| *seen >= generation && status.is_true("Ready")))
 }
 
 /// Looks at the status for as long as the change stands. What it says at the end counts: a member that is away for a moment is no

@@ -20,7 +20,7 @@ pub(super) async fn carry_out(case: &Case<'_>, victims: &Victims, ask: Ask) -> R
     let (pods, members) = (roll::pods(case), change::members(case));
     let named = || victims.members.first().context("the request names nobody");
     let value = match ask {
-        Ask::Restart => token(case.step),
+        Ask::Restart | Ask::RotateAuthorities => token(case.step),
         Ask::Replace | Ask::MoveLeader => named()?.name.clone(),
     };
     let annotation = ask.annotation();
@@ -36,6 +36,11 @@ pub(super) async fn carry_out(case: &Case<'_>, victims: &Victims, ask: Ask) -> R
     match ask {
         Ask::Restart => {
             tokio::join!(done, roll::see_restarts(case, &pods));
+        }
+        // Members restart several times on the way.
+        Ask::RotateAuthorities => {
+            done.await;
+            roll::see_restarts(case, &pods).await;
         }
         Ask::Replace => {
             let to_go = BTreeSet::from([named()?.id]);
@@ -62,6 +67,7 @@ async fn see_done(case: &Case<'_>, pod: Option<&str>, ask: Ask, value: String) {
             Ask::Restart => "/status/acknowledged/restart",
             Ask::Replace => "/status/acknowledged/replace",
             Ask::MoveLeader => "/status/acknowledged/moveLeader",
+            Ask::RotateAuthorities => "/status/acknowledged/rotateAuthorities",
         });
         Ok((acknowledged.and_then(serde_json::Value::as_str) == Some(&value))
             .then(|| cluster.resource_version().unwrap_or_default()))

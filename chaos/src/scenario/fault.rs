@@ -107,6 +107,8 @@ pub enum Fault {
 pub enum ChangeEffect {
     /// Every member comes to run in another pod.
     Restarted,
+    /// The same, as often as the way to what is declared takes: until the status says that all is as declared.
+    CarriedOut,
     /// Another member takes the place of every member: first added, then the old one removed.
     Replaced,
     /// Nothing: no pod is made anew, no member replaced.
@@ -119,6 +121,7 @@ impl fmt::Display for ChangeEffect {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             ChangeEffect::Restarted => "restarted",
+            ChangeEffect::CarriedOut => "carried-out",
             ChangeEffect::Replaced => "replaced",
             ChangeEffect::None => "none",
             ChangeEffect::Refused => "refused",
@@ -136,6 +139,8 @@ pub enum Ask {
     Replace,
     /// That the target leads.
     MoveLeader,
+    /// That the authorities of its certificates are others.
+    RotateAuthorities,
 }
 
 impl Ask {
@@ -145,6 +150,7 @@ impl Ask {
             Ask::Restart => "etcd.operators.rs/restart",
             Ask::Replace => "etcd.operators.rs/replace",
             Ask::MoveLeader => "etcd.operators.rs/move-leader",
+            Ask::RotateAuthorities => "etcd.operators.rs/rotate-authorities",
         }
     }
 }
@@ -155,6 +161,7 @@ impl fmt::Display for Ask {
             Ask::Restart => "restart",
             Ask::Replace => "replace",
             Ask::MoveLeader => "move-leader",
+            Ask::RotateAuthorities => "rotate-authorities",
         })
     }
 }

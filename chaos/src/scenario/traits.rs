@@ -97,7 +97,7 @@ impl Fault {
             Fault::Change { lasting, .. } => Traits { kind: "change", lasting, ..OURS },
             Fault::Request { ask } => {
                 let aim = match ask {
-                    Ask::Restart => Aim::Cluster,
+                    Ask::Restart | Ask::RotateAuthorities => Aim::Cluster,
                     Ask::Replace | Ask::MoveLeader => Aim::Members,
                 };
                 Traits { kind: "request", aim, hits_targets: false, ..OURS }

@@ -38,11 +38,19 @@ impl OneFault<'_> {
         let lasting = match (effect, &self.raw.lasting) {
             (ChangeEffect::Refused, Some(_)) => Some(self.lasting()?),
             (ChangeEffect::Refused, None) => Some(DEFAULT_REFUSAL),
-            (ChangeEffect::Restarted | ChangeEffect::Replaced | ChangeEffect::None, None) => None,
-            (ChangeEffect::Restarted | ChangeEffect::Replaced | ChangeEffect::None, Some(at)) => {
-                let message = "only a change with the effect `refused` is taken back after a time";
-                return Err(self.error("for", at, message));
-            }
+            (
+                ChangeEffect::Restarted
+                | ChangeEffect::CarriedOut
+                | ChangeEffect::Replaced
+                | ChangeEffect::None,
+                at,
+            ) => match at {
+                None => None,
+                Some(at) => {
+                    let message = "only a change with the effect `refused` is taken back after a time";
+                    return Err(self.error("for", at, message));
+                }
+            },
         };
         Ok(Fault::Change { spec, effect, lasting })
     }

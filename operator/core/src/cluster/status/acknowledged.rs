@@ -4,7 +4,7 @@ use crate::api::{Acknowledged, EtcdClusterStatus};
 use crate::cluster::desired::Desired;
 use crate::cluster::plan;
 use crate::cluster::requests::annotation;
-use crate::cluster::world::{Health, World};
+use crate::cluster::world::{Health, Member, World};
 use crate::names::{ANNOTATION_MOVE_LEADER, ANNOTATION_REPLACE, ANNOTATION_RESTART, ANNOTATION_ROTATE};
 
 /// What is acknowledged now: what was and is still asked for, and what this observation shows to be done. While the members are not
@@ -19,13 +19,13 @@ pub(super) fn acknowledged(
     let done = |asked: Option<String>, before: &Option<String>, is_done: &dyn Fn(&str) -> bool| {
         asked.filter(|asked| Some(asked) == before.as_ref() || (world.list.is_some() && is_done(asked)))
     };
+    let runs_well = |member: &Member<'_>| {
+        desired.is_some_and(|desired| plan::runs_its_target(world, desired, member))
+            && member.health() == Health::Healthy
+    };
     let is_restarted = |token: &str| {
         let bears = |target: &crate::cluster::target::Target| target.restart.as_deref() == Some(token);
-        world.listed().all(|member| {
-            let has_restarted = member.target.as_ref().is_some_and(bears)
-                && desired.is_some_and(|desired| plan::runs_its_target(world, desired, member));
-            has_restarted && member.health() == Health::Healthy
-        })
+        world.listed().all(|member| member.target.as_ref().is_some_and(bears) && runs_well(member))
     };
     // Who is no member needs no replacement, and cannot lead.
     let is_gone = |name: &str| world.listed().all(|member| member.name.as_str() != name);
@@ -33,7 +33,7 @@ pub(super) fn acknowledged(
         let mut voters = world.voters();
         voters.find(|member| member.name.as_str() == name).is_none_or(|member| world.leads(member))
     };
-    let is_rotated = |word: &str| plan::is_rotated(world, word);
+    let is_rotated = |word: &str| plan::is_rotated(world, word) && world.listed().all(runs_well);
     Acknowledged {
         restart: done(asked(ANNOTATION_RESTART), &before.restart, &is_restarted),
         replace: done(asked(ANNOTATION_REPLACE), &before.replace, &is_gone),

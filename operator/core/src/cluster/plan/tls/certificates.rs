@@ -18,6 +18,8 @@ use crate::tls::facts::{KeyDigest, SecretFacts};
 use crate::tls::request::{CertificateRequest, Use, Validity};
 use crate::tls::written::{Issuer, SecretBase, SecretEntry, SecretType, SecretWrite};
 
+const NONE: &str = "there is none";
+
 /// A certificate that there should be.
 struct Wanted {
     at: Pair,
@@ -165,6 +167,7 @@ fn keep(context: &Context<'_>, plan: &mut Plan, wanted: WantedSecret) {
         return;
     }
     let mut entries = Vec::new();
+    let is_new = live.is_none();
     let mut reasons = BTreeSet::new();
     for certificate in &wanted.certificates {
         let Some(reason) = reason_to_make(context, live, certificate) else { continue };
@@ -185,7 +188,7 @@ fn keep(context: &Context<'_>, plan: &mut Plan, wanted: WantedSecret) {
     let is_told = live.is_some_and(|live| trusts(live, wanted.trusted.as_deref()));
     if let Some(value) = wanted.trusted.filter(|_| !is_told) {
         entries.push(SecretEntry::Text { at: TRUSTED_ENTRY.to_owned(), value });
-        reasons.insert("the authorities have changed");
+        reasons.insert(if is_new { NONE } else { "the authorities have changed" });
     }
     if entries.is_empty() {
         return;
@@ -230,7 +233,7 @@ fn reason_to_make(
     wanted: &Wanted,
 ) -> Option<&'static str> {
     let as_of = context.world.observed.as_of;
-    let Some(live) = live else { return Some("there is none") };
+    let Some(live) = live else { return Some(NONE) };
     let Some(found) = live.certificate(wanted.at.certificate) else {
         return Some("its certificate is not readable");
     };

@@ -59,14 +59,21 @@ pub(super) fn make_missing(context: &Context<'_>, plan: &mut Plan) {
     }
 }
 
-/// Whether what the annotation asks for has been carried out for both authorities.
+/// Whether what the annotation asks for has been carried out for both authorities, and members are on record to trust nobody else.
 pub(crate) fn is_rotated(world: &World<'_>, asked: &str) -> bool {
     let secrets = &world.observed.tls.secrets;
     AuthorityKind::ALL.into_iter().all(|kind| {
         let secret = secrets.get(&world.cluster.authority_secret(kind));
         secret.is_some_and(|secret| {
             let is_over = [NEXT, PREVIOUS].iter().all(|pair| !secret.entries.contains_key(pair.certificate));
-            annotation(secret, ANNOTATION_ROTATION_ASKED) == Some(asked) && is_over
+            let own = secret.certificate(OWN.certificate).map(|own| &own.pem);
+            let trusts_it_alone = |member: &Member<'_>| {
+                let trusted = trusted_by(member, kind);
+                trusted.is_some_and(|trusted| trusted.iter().map(Some).eq([own]))
+            };
+            annotation(secret, ANNOTATION_ROTATION_ASKED) == Some(asked)
+                && is_over
+                && world.listed().all(trusts_it_alone)
         })
     })
 }
