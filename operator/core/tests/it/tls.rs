@@ -37,7 +37,7 @@ fn settle(model: &mut Model) {
         if plan == Plan::default() && model.plan() == Plan::default() {
             return;
         }
-        model.advance(1);
+        model.advance(4);
         assert!(model.has_quorum());
     }
     panic!("no rest after {LIMIT} passes: {:#?}", model.plan());
@@ -121,7 +121,7 @@ fn stop_after_every_write(mut model: Model) {
             assert!(stops > 6, "each member is written to twice at least, not {stops} times in all");
             return;
         }
-        model.advance(1);
+        model.advance(4);
     }
     panic!("no rest after {LIMIT} passes");
 }
@@ -200,16 +200,15 @@ fn certificates_are_renewed_without_a_restart_when_a_third_is_left() {
 
 #[test]
 fn a_cluster_runs_for_a_year_without_its_operator_whenever_that_begins() {
-    for begins_after in (0..36).map(|months| months * YEAR / 12) {
-        let mut model = with_tls();
+    let mut model = with_tls();
+    for month in 0..36 {
         let before = pods(&model);
-        for _ in 0..begins_after / (YEAR / 12) {
-            model.advance(YEAR / 12);
-            settle(&mut model);
-        }
-        model.advance(YEAR);
-        assert!(model.has_quorum() && model.all_understand_each_other(), "alone after {begins_after} s");
-        assert_eq!(pods(&model), before);
+        let mut alone = model.clone();
+        alone.advance(YEAR);
+        assert!(alone.has_quorum() && alone.all_understand_each_other(), "alone after {month} months");
+        assert_eq!(pods(&alone), before);
+        model.advance(YEAR / 12);
+        settle(&mut model);
     }
 }
 
@@ -271,7 +270,7 @@ fn an_authority_that_is_lost_is_said_and_never_replaced_but_by_request() {
         let before = pods(&model);
         damage(&mut model);
         let damaged = model.secrets.clone();
-        for _ in 0..50 {
+        for _ in 0..20 {
             let plan = model.pass();
             let reasons: Vec<HoldReason> = plan.holds.iter().map(|hold| hold.reason()).collect();
             assert!(reasons.contains(&HoldReason::AuthorityLost), "damage {number}: {reasons:?}");

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use super::{ClaimFacts, trouble};
 use crate::cluster::observed::{Answer, EtcdAnswer, LinearizableRead, ListedMember};
 use crate::cluster::target::Target;
-use crate::gate::{GateHoldReason, GateReport};
+use crate::gate::{GateConfiguration, GateHoldReason, GateReport};
 use crate::names::{MemberId, MemberName};
 
 /// One member incarnation.
@@ -31,6 +31,8 @@ pub struct Member<'a> {
     pub is_corrupt: bool,
     /// What it should run, by its own record.
     pub target: Option<Target>,
+    /// What the gate of its live pod was told.
+    pub told: Option<GateConfiguration>,
     /// For how long it has been seen to be silent without a break.
     pub silent_for: Option<SignedDuration>,
 }
@@ -62,6 +64,7 @@ impl<'a> Member<'a> {
             listed: None,
             is_corrupt: false,
             target: None,
+            told: None,
             silent_for: None,
         }
     }

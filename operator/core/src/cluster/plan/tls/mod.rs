@@ -18,7 +18,7 @@ pub(crate) use rotation::is_rotated;
 pub(super) use rotation::rotate;
 
 use super::{Context, Flow, Hold, Kind, ObjectHold, Plan};
-use crate::cluster::target::{Target, gate_configuration};
+use crate::cluster::target::Target;
 use crate::cluster::world::Member;
 use crate::names::{AuthorityKind, CLUSTER_UID, Scheme};
 use crate::tls::facts::SecretFacts;
@@ -116,7 +116,7 @@ fn all_serve_plain_text(context: &Context<'_>) -> bool {
     let is_plain = |tls: Option<&MemberTls>| tls.is_none_or(|tls| tls.serves == Serves::Both);
     let serves = |member: &Member<'_>| {
         let is_recorded = member.target.as_ref().is_some_and(|target| is_plain(target.tls.as_ref()));
-        is_recorded && runs(member).is_some_and(|tls| is_plain(tls.as_ref()))
+        is_recorded && runs(member).is_some_and(is_plain)
     };
     context.world.strangers.is_empty() && context.world.listed().all(serves)
 }
@@ -126,9 +126,9 @@ fn are_peer_urls(context: &Context<'_>, scheme: Scheme) -> bool {
 }
 
 /// How the member's etcd uses TLS that answers now, as its pod says; nothing is known of one that does not answer.
-fn runs(member: &Member<'_>) -> Option<Option<MemberTls>> {
+fn runs<'m>(member: &'m Member<'_>) -> Option<Option<&'m MemberTls>> {
     member.etcd()?;
-    Some(gate_configuration(member.live_pod()?.spec.as_ref()?)?.tls)
+    Some(member.told.as_ref()?.tls.as_ref())
 }
 
 /// What came of the handshake with a port of the member's pod.
