@@ -7,6 +7,7 @@ mod data;
 mod plan;
 mod status;
 mod timing;
+mod tls;
 mod upgrades;
 mod world;
 
@@ -75,6 +76,20 @@ pub enum Mutant {
     DropsNewestProved,
     /// Leaves what killed backups have begun.
     ForgetsUploads,
+    /// Never renews a certificate.
+    RenewsNever,
+    /// Takes an authority out of what is trusted before nobody shows what it signed.
+    ForgetsOldAuthority,
+    /// Gives applications no time in a rotation.
+    HurriesClients,
+    /// Makes an authority in the place of one whose Secret is gone.
+    ReplacesLostAuthority,
+    /// Has members serve TLS alone at once.
+    SkipsBoth,
+    /// Changes peer URLs before every member serves TLS.
+    MovesPeersEarly,
+    /// Has members serve TLS alone while their peers reach them in plain text.
+    DropsPlainTextEarly,
 }
 
 /// The name is none of [`Mutant::ALL`].
@@ -84,7 +99,7 @@ pub struct UnknownMutant(pub String);
 
 impl Mutant {
     /// Every mutant, in the order of their names in the documentation.
-    pub const ALL: [Mutant; 28] = [
+    pub const ALL: [Mutant; 35] = [
         Mutant::SecondPermit,
         Mutant::RemovesHealthyFirst,
         Mutant::IgnoresService,
@@ -113,6 +128,13 @@ impl Mutant {
         Mutant::RetentionByName,
         Mutant::DropsNewestProved,
         Mutant::ForgetsUploads,
+        Mutant::RenewsNever,
+        Mutant::ForgetsOldAuthority,
+        Mutant::HurriesClients,
+        Mutant::ReplacesLostAuthority,
+        Mutant::SkipsBoth,
+        Mutant::MovesPeersEarly,
+        Mutant::DropsPlainTextEarly,
     ];
 
     /// The value of `ETCD_OPERATOR_MUTANT` that chooses it.
@@ -146,6 +168,13 @@ impl Mutant {
             Mutant::RetentionByName => "retention-by-name",
             Mutant::DropsNewestProved => "drops-newest-proved",
             Mutant::ForgetsUploads => "forgets-uploads",
+            Mutant::RenewsNever => "renews-never",
+            Mutant::ForgetsOldAuthority => "forgets-old-authority",
+            Mutant::HurriesClients => "hurries-clients",
+            Mutant::ReplacesLostAuthority => "replaces-lost-authority",
+            Mutant::SkipsBoth => "skips-both",
+            Mutant::MovesPeersEarly => "moves-peers-early",
+            Mutant::DropsPlainTextEarly => "drops-plain-text-early",
         }
     }
 
@@ -158,6 +187,7 @@ impl Mutant {
             Mutant::TrustsTheLeader => data::with_a_majority_for_the_leader(observed),
             Mutant::UpgradesWithoutBackup => backups::without_a_store(observed),
             Mutant::StartsUnrestored => backups::with_restores_that_succeeded(observed),
+            Mutant::HurriesClients => tls::without_trust_period(observed),
             Mutant::RemovesHealthyFirst
             | Mutant::IgnoresService
             | Mutant::ReadyWithoutLooking
@@ -179,7 +209,13 @@ impl Mutant {
             | Mutant::NoBump
             | Mutant::RetentionByName
             | Mutant::DropsNewestProved
-            | Mutant::ForgetsUploads => observed,
+            | Mutant::ForgetsUploads
+            | Mutant::RenewsNever
+            | Mutant::ForgetsOldAuthority
+            | Mutant::ReplacesLostAuthority
+            | Mutant::SkipsBoth
+            | Mutant::MovesPeersEarly
+            | Mutant::DropsPlainTextEarly => observed,
         }
     }
 
@@ -203,6 +239,12 @@ impl Mutant {
             Mutant::IgnoresUnhealthy => upgrades::go_on_while_unhealthy(observed, plan),
             Mutant::ForgetsDowngrade => upgrades::forget_the_downgrade(observed, plan),
             Mutant::DisarmsCorrupt => data::disarm_at_once(observed, plan),
+            Mutant::RenewsNever => tls::never_renew(plan),
+            Mutant::ForgetsOldAuthority => tls::forget_the_one_before(plan),
+            Mutant::ReplacesLostAuthority => tls::replace_what_is_lost(observed, plan),
+            Mutant::SkipsBoth => tls::skip_both(plan),
+            Mutant::MovesPeersEarly => tls::move_peers_at_once(observed, plan),
+            Mutant::DropsPlainTextEarly => tls::drop_plain_text_early(observed, plan),
             Mutant::SecondPermit
             | Mutant::ReadyWithoutLooking
             | Mutant::NoSoak
@@ -215,7 +257,8 @@ impl Mutant {
             | Mutant::NoBump
             | Mutant::RetentionByName
             | Mutant::DropsNewestProved
-            | Mutant::ForgetsUploads => plan,
+            | Mutant::ForgetsUploads
+            | Mutant::HurriesClients => plan,
         }
     }
 
@@ -249,7 +292,14 @@ impl Mutant {
             | Mutant::NoBump
             | Mutant::RetentionByName
             | Mutant::DropsNewestProved
-            | Mutant::ForgetsUploads => status,
+            | Mutant::ForgetsUploads
+            | Mutant::RenewsNever
+            | Mutant::ForgetsOldAuthority
+            | Mutant::HurriesClients
+            | Mutant::ReplacesLostAuthority
+            | Mutant::SkipsBoth
+            | Mutant::MovesPeersEarly
+            | Mutant::DropsPlainTextEarly => status,
         }
     }
 }

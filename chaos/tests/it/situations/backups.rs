@@ -45,7 +45,7 @@ pub(super) async fn backed_up<'a>(ground: &'a Ground, more: &Value) -> Subject<'
 }
 
 /// A field of an object, or nothing.
-fn field(ground: &Ground, object: &str, path: &str) -> String {
+pub(super) fn field(ground: &Ground, object: &str, path: &str) -> String {
     let said = ground.kubectl(&["get", object, "-o", &format!("jsonpath={{{path}}}")]);
     said.unwrap_or_default().trim().to_owned()
 }

@@ -12,11 +12,19 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 /// The member's own client port, seen from inside its pod.
 pub(super) const OWN: &str = "http://127.0.0.1:2379";
 
+/// The same by TLS, by a name that stands in its certificate.
+pub(super) const OWN_BY_TLS: &str = "https://localhost:2379";
+
+/// What a member shows to clients is good for asking one, too.
+const CERTIFICATES: [&str; 3] =
+    ["--cacert=/gate/client-ca.crt", "--cert=/etc/etcd-tls/server.crt", "--key=/etc/etcd-tls/server.key"];
+
 /// Runs etcdctl in the etcd container of a pod and returns what it said; an error with its words if it failed.
 pub(super) async fn run(pods: &Api<Pod>, pod: &str, endpoint: &str, arguments: &[&str]) -> Result<String> {
+    let certificates = if endpoint.starts_with("https://") { &CERTIFICATES[..] } else { &[] };
     let endpoint = format!("--endpoints={endpoint}");
     let own = ["/usr/local/bin/etcdctl", "--command-timeout=10s", "--dial-timeout=5s", &endpoint];
-    let command: Vec<&str> = own.into_iter().chain(arguments.iter().copied()).collect();
+    let command: Vec<&str> = own.iter().chain(certificates).chain(arguments).copied().collect();
     let parameters = AttachParams::default().container(etcd::CONTAINER).stdout(true).stderr(true);
     let mut process = pods.exec(pod, command, &parameters).await.with_context(|| format!("exec in {pod}"))?;
     let status = process.take_status().context("no status")?;
@@ -43,8 +51,8 @@ pub(super) struct MemberList {
 }
 
 /// The member list, read linearizably through one pod.
-pub(super) async fn member_list(pods: &Api<Pod>, pod: &str) -> Result<MemberList> {
-    let said = run(pods, pod, OWN, &["member", "list", "--write-out=json"]).await?;
+pub(super) async fn member_list(pods: &Api<Pod>, pod: &str, endpoint: &str) -> Result<MemberList> {
+    let said = run(pods, pod, endpoint, &["member", "list", "--write-out=json"]).await?;
     let said: Value = serde_json::from_str(&said).context("parsing the member list")?;
     let mut list = MemberList::default();
     for member in said["members"].as_array().context("no members")? {

@@ -152,10 +152,16 @@ impl<'a> Subject<'a> {
         self.pods().await.iter().map(|pod| (pod.name_any(), pod.uid().unwrap_or_default())).collect()
     }
 
+    /// How a member is asked from inside its pod, as the spec says.
+    async fn endpoint(&self) -> &'static str {
+        let has_tls = self.picture().await.0.data.pointer("/spec/tls").is_some();
+        if has_tls { etcdctl::OWN_BY_TLS } else { etcdctl::OWN }
+    }
+
     /// Writes a key through some member that serves; an error if it was not acknowledged.
     pub(super) async fn try_put(&self, key: &str, value: &str) -> Result<()> {
         let pod = self.ready_pods().await.into_iter().next().context("no member serves")?;
-        etcdctl::run(&self.pods_api(), &pod, etcdctl::OWN, &["put", key, value]).await.map(drop)
+        etcdctl::run(&self.pods_api(), &pod, self.endpoint().await, &["put", key, value]).await.map(drop)
     }
 
     /// Writes a key, as often as it takes.
@@ -166,9 +172,10 @@ impl<'a> Subject<'a> {
     /// What each member has on its own disk for a key, by pod.
     pub(super) async fn values(&self, key: &str) -> BTreeMap<String, String> {
         let arguments = ["get", key, "--print-value-only", "--consistency=s"];
+        let endpoint = self.endpoint().await;
         let mut values = BTreeMap::new();
         for pod in self.ready_pods().await {
-            let said = etcdctl::run(&self.pods_api(), &pod, etcdctl::OWN, &arguments).await.unwrap();
+            let said = etcdctl::run(&self.pods_api(), &pod, endpoint, &arguments).await.unwrap();
             values.insert(pod, said.trim().to_owned());
         }
         values
@@ -188,7 +195,7 @@ impl<'a> Subject<'a> {
     pub(super) async fn member_list(&self, but: Option<&str>) -> Result<MemberList> {
         let pods = self.ready_pods().await;
         let pod = pods.iter().find(|pod| Some(pod.as_str()) != but).context("no member serves")?;
-        etcdctl::member_list(&self.pods_api(), pod).await
+        etcdctl::member_list(&self.pods_api(), pod, self.endpoint().await).await
     }
 
     /// Deletes pod and claim of a member, as when its node is lost with its disk.

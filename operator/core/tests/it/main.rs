@@ -30,6 +30,7 @@ mod trouble;
 mod upgrades;
 mod versions;
 mod wrong_backups;
+mod wrong_tls;
 mod wrong_upgrades;
 
 /// The seed of random tests: the same at every run, so that what fails once fails again. `PROPTEST_RNG_SEED` tries another.

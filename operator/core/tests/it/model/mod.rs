@@ -25,7 +25,7 @@ use etcd_operator_core::explained::EndedBy;
 use etcd_operator_core::gate::Stamp;
 use etcd_operator_core::names::{ClusterIdentity, Entropy, MemberName, Naming, PermitId};
 use etcd_operator_core::tls::MemberTls;
-use etcd_operator_core::tls::facts::{CertificateFacts, SecretFacts};
+use etcd_operator_core::tls::facts::{CertificateFacts, KeyDigest, SecretFacts};
 use etcd_operator_mutants::Mutant;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -77,6 +77,8 @@ pub(crate) struct Model {
     pub(crate) secrets: BTreeMap<String, SecretFacts>,
     /// Every authority that was ever made.
     pub(crate) authorities: Vec<CertificateFacts>,
+    /// Since when applications have been told of an authority.
+    pub(crate) published: BTreeMap<KeyDigest, Timestamp>,
     /// Whether Jobs that restore fail.
     pub(crate) restores_fail: bool,
     /// By the claim's UID; by the pod's if the data is in its memory.
@@ -154,6 +156,7 @@ impl Model {
             jobs: BTreeMap::new(),
             secrets: BTreeMap::new(),
             authorities: Vec::new(),
+            published: BTreeMap::new(),
             restores_fail: false,
             disks: BTreeMap::new(),
             processes: BTreeMap::new(),

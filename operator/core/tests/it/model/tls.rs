@@ -8,7 +8,7 @@ use etcd_operator_core::cluster::observed::TlsSeen;
 use etcd_operator_core::cluster::target::gate_configuration;
 use etcd_operator_core::gate::GateConfiguration;
 use etcd_operator_core::names::secrets::{NEXT, OWN, PEER_CLIENT, PEER_SERVER, SERVER};
-use etcd_operator_core::names::{AuthorityKind, MemberName, Pair, Scheme};
+use etcd_operator_core::names::{ANNOTATION_CLIENTS_READY, AuthorityKind, MemberName, Pair, Scheme};
 use etcd_operator_core::tls::facts::{
     CertificateFacts, EntryFacts, Handshake, KeyDigest, MemberHandshakes, SecretFacts,
 };
@@ -67,8 +67,14 @@ impl Model {
             }
             (SecretBase::Live { .. }, None) => return Err("not found".to_owned()),
         };
+        self.refuse_to_hurry_applications(write);
         for entry in &write.entries {
             self.write_entry(&mut secret, entry)?;
+        }
+        if write.name == "demo-client-tls" {
+            for found in secret.certificates("ca.crt") {
+                self.published.entry(found.key.clone()).or_insert(self.now);
+            }
         }
         secret.metadata.annotations.get_or_insert_default().extend(write.annotations.clone());
         secret.metadata.resource_version = Some(self.next().to_string());
@@ -113,6 +119,24 @@ impl Model {
             SecretEntry::Remove { at } => drop(secret.entries.remove(at)),
         }
         Ok(())
+    }
+
+    /// The next authority signs once applications had the time to trust it that they were promised, or are said to be ready.
+    fn refuse_to_hurry_applications(&self, write: &SecretWrite) {
+        let signs = |entry: &SecretEntry| matches!(entry, SecretEntry::Move { from, .. } if *from == NEXT);
+        let (Some(tls), true) = (&self.cluster.spec.tls, write.name == "demo-client-ca") else { return };
+        if !write.entries.iter().any(signs) {
+            return;
+        }
+        let annotations = self.cluster.metadata.annotations.as_ref();
+        let is_ready = annotations.is_some_and(|all| all.get(ANNOTATION_CLIENTS_READY).is_some());
+        let next = self.secrets["demo-client-ca"].certificate(NEXT.certificate).expect("what is to sign");
+        let since = self.published.get(&next.key).expect("applications were told of it");
+        let waited = self.now.duration_since(*since).as_secs();
+        assert!(
+            is_ready || waited >= tls.trust_period_seconds || !self.is_strict,
+            "applications had {waited} s to trust the next authority"
+        );
     }
 
     /// Nothing is ever made in the place of an authority that members trust.
