@@ -37,8 +37,10 @@ pub struct TlsSpec {
     #[schemars(range(min = 120, max = 3_153_600_000_i64))]
     #[serde(default = "authority_lifetime_seconds")]
     pub authority_lifetime_seconds: i64,
-    /// For how long a rotation of the clients' authority waits until applications trust the new one, and again until they show
-    /// certificates of it, in seconds: seven days if absent. The annotation `etcd.operators.rs/clients-ready` ends a wait.
+    /// For how long applications have time, in seconds: seven days if absent. When TLS is switched on or off for a cluster that runs, members
+    /// serve both for so long. When the clients' authority is rotated, applications have so long to trust the new one, and so long
+    /// again to show certificates of it. Kubernetes takes up to two minutes to bring a changed Secret to the pods that mount it. The annotation
+    /// `etcd.operators.rs/clients-ready` ends a wait.
     #[schemars(range(min = 0, max = 31_536_000))]
     #[serde(default = "trust_period_seconds")]
     pub trust_period_seconds: i64,

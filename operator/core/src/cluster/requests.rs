@@ -21,28 +21,39 @@ pub struct Requests {
     pub move_leader: Option<String>,
     /// The authorities are rotated. The word tells one request from the next.
     pub rotate_authorities: Option<String>,
-    /// What applications are ready for, in a rotation. It is never acknowledged: it says how things are.
+    /// What applications are ready for. It is never acknowledged: it says how things are.
     pub clients_ready: Option<ClientsReady>,
 }
 
-/// What applications are ready for, in a rotation of the clients' authority.
+/// What applications are ready for, when TLS is switched or the clients' authority rotated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientsReady {
     /// They trust the next authority.
     NewAuthority,
     /// They show certificates of the new authority.
     NewCertificates,
+    /// All of them speak TLS.
+    Tls,
+    /// All of them speak plain text.
+    PlainText,
 }
 
 impl ClientsReady {
-    /// Both.
-    pub const ALL: [ClientsReady; 2] = [ClientsReady::NewAuthority, ClientsReady::NewCertificates];
+    /// All of them.
+    pub const ALL: [ClientsReady; 4] = [
+        ClientsReady::NewAuthority,
+        ClientsReady::NewCertificates,
+        ClientsReady::Tls,
+        ClientsReady::PlainText,
+    ];
 
     /// The annotation's value.
     pub fn as_str(self) -> &'static str {
         match self {
             ClientsReady::NewAuthority => "new-authority",
             ClientsReady::NewCertificates => "new-certificates",
+            ClientsReady::Tls => "tls",
+            ClientsReady::PlainText => "plain-text",
         }
     }
 

@@ -96,6 +96,11 @@ pub const ANNOTATION_CLIENTS_READY: &str = "etcd.operators.rs/clients-ready";
 pub const ANNOTATION_ROTATION_ASKED: &str = "etcd.operators.rs/rotation-asked";
 /// Annotation of a Secret with an authority: since when all members have trusted the next one.
 pub const ANNOTATION_TRUSTED_SINCE: &str = "etcd.operators.rs/trusted-since";
+/// Annotation of the Secret with the clients' authority: since when every member has served TLS and plain text, and which of them is to stay.
+pub const ANNOTATION_BOTH_SINCE: &str = "etcd.operators.rs/both-since";
+/// Annotation of the Secret with the clients' authority: for how long applications are waited for, in seconds. It counts when the spec says
+/// nothing of TLS any more.
+pub const ANNOTATION_TRUST_PERIOD: &str = "etcd.operators.rs/trust-period-seconds";
 /// Annotation of a Secret with an authority: since when all members have shown certificates of it.
 pub const ANNOTATION_SHOWN_SINCE: &str = "etcd.operators.rs/shown-since";
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use etcd_operator_core::cluster::plan::{HoldReason, Plan};
 use etcd_operator_core::names::secrets::{OWN, SERVER};
 use etcd_operator_core::names::{ANNOTATION_CLIENTS_READY, ANNOTATION_ROTATE};
+use etcd_operator_core::tls::Serves;
 
 use super::converge::assert_as_specified;
 use super::model::Model;
@@ -236,6 +237,7 @@ fn authorities_are_rotated_by_request_once_and_by_age() {
 fn a_rotation_waits_for_applications_and_an_annotation_ends_each_wait() {
     let mut model = of_version("3.6.16");
     model.switch_tls_on(3 * YEAR, 10 * YEAR, 7 * 24 * 3600);
+    annotate(&mut model, ANNOTATION_CLIENTS_READY, "tls");
     settle(&mut model);
     let before = serial(&model, "demo-client-ca", OWN.certificate);
     annotate(&mut model, ANNOTATION_ROTATE, "once");
@@ -250,6 +252,37 @@ fn a_rotation_waits_for_applications_and_an_annotation_ends_each_wait() {
     settle(&mut model);
     assert!(!model.secrets["demo-client-ca"].entries.contains_key("previous.crt"));
     assert_eq!(model.secrets["demo-client-tls"].certificates("ca.crt").len(), 1);
+}
+
+#[test]
+fn applications_have_time_to_come_from_one_to_the_other_and_an_annotation_ends_it() {
+    let serves = |model: &Model| -> Vec<Option<Serves>> {
+        model.pods.keys().map(|pod| model.told(pod).map(|tls| tls.serves)).collect()
+    };
+    let is_ready = |model: &Model| {
+        let conditions = &model.cluster.status.as_ref().expect("a status").conditions;
+        conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True")
+    };
+    let mut model = of_version("3.6.16");
+    model.switch_tls_on(3 * YEAR, 10 * YEAR, 7 * 24 * 3600);
+    (0..200).for_each(|_| drop(model.pass()));
+    assert_eq!(serves(&model), [Some(Serves::Both); 3]);
+    assert!(is_ready(&model), "nothing else is left to do");
+    model.advance(6 * 24 * 3600);
+    (0..50).for_each(|_| drop(model.pass()));
+    assert_eq!(serves(&model), [Some(Serves::Both); 3], "after six days of seven");
+    model.advance(24 * 3600);
+    settle(&mut model);
+    assert_eq!(serves(&model), [Some(Serves::TlsAlone); 3]);
+
+    model.change_spec(|spec| spec.tls = None);
+    (0..200).for_each(|_| drop(model.pass()));
+    assert_eq!(serves(&model), [Some(Serves::Both); 3], "the way back gives the same time");
+    assert!(is_ready(&model));
+    annotate(&mut model, ANNOTATION_CLIENTS_READY, "plain-text");
+    settle(&mut model);
+    assert_eq!(serves(&model), [None; 3]);
+    assert_as_specified(&model);
 }
 
 #[test]

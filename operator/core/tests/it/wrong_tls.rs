@@ -29,6 +29,8 @@ fn tell(mutant: Option<Mutant>) {
     go_on(&mut model, 20);
     model.change_spec(|spec| spec.tls = None);
     go_on(&mut model, 120);
+    model.advance(8 * DAY);
+    go_on(&mut model, 120);
     assert!(model.has_arrived());
 }
 

@@ -136,6 +136,7 @@ const WITH_QUORUM: &[Step] = &[
     cleanup::alarms,
     replace::lost_members,
     cleanup::objects_of_removed,
+    tls::note,
     tls::rotate,
     leaders::move_by_request,
     rollout::to_stuck_members,

@@ -223,7 +223,7 @@ impl Model {
     }
 
     /// How the gate of a pod was told to use TLS.
-    pub(super) fn told(&self, pod: &str) -> Option<MemberTls> {
+    pub(crate) fn told(&self, pod: &str) -> Option<MemberTls> {
         let GateConfiguration { tls, .. } = gate_configuration(self.pods.get(pod)?.spec.as_ref()?)?;
         tls
     }

@@ -150,6 +150,11 @@ pub enum Notice {
         /// How far it is.
         message: String,
     },
+    /// TLS is on the way on or off, and applications have time to follow.
+    BothServed {
+        /// How long.
+        message: String,
+    },
     /// Volumes of an earlier cluster of this name are there, and the spec asks for an empty cluster beside them.
     BesideRetainedVolumes {
         /// The claims.
@@ -163,6 +168,7 @@ impl Notice {
             Notice::VolumeKept { .. } => HoldReason::VolumeKept,
             Notice::OthersClaim { .. } => HoldReason::OthersClaim,
             Notice::AuthorityRotates { .. } => HoldReason::AuthorityRotates,
+            Notice::BothServed { .. } => HoldReason::BothServed,
             Notice::BesideRetainedVolumes { .. } => HoldReason::BesideRetainedVolumes,
         }
     }
@@ -171,7 +177,7 @@ impl Notice {
         match self {
             Notice::VolumeKept { claim } | Notice::OthersClaim { claim } => Some(claim.clone()),
             Notice::AuthorityRotates { kind, .. } => Some(kind.as_str().to_owned()),
-            Notice::BesideRetainedVolumes { .. } => None,
+            Notice::BothServed { .. } | Notice::BesideRetainedVolumes { .. } => None,
         }
     }
 }
@@ -188,6 +194,9 @@ impl fmt::Display for Notice {
             }
             Notice::AuthorityRotates { kind, message } => {
                 write!(formatter, "the authority of {} is rotated: {message}", kind.as_str())
+            }
+            Notice::BothServed { message } => {
+                write!(formatter, "TLS and plain text are both served: {message}")
             }
             Notice::BesideRetainedVolumes { claims } => write!(
                 formatter,

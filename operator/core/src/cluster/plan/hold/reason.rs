@@ -152,6 +152,10 @@ explained! {
         AuthorityRotates, Nobody,
             "an authority is on the way to its successor; the message says how far",
             "let applications read `ca.crt`, and later `tls.crt`, of the Secret `<cluster>-client-tls` anew before the time in the message";
+        BothServed, Nobody,
+            "TLS has been switched on or off, and applications have `tls.trustPeriodSeconds` to follow: until then members serve TLS and plain text",
+            "let applications speak what is to stay; then set the annotation `etcd.operators.rs/clients-ready` to the word in the message, or \
+             wait";
         BesideRetainedVolumes, Nobody,
             "volumes of an earlier cluster of this name are left as they are",
             "delete the claims once nobody needs them";

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::super::Context;
 use super::rotation::end_of_wait;
-use super::{State, is_concerned, state};
+use super::{State, is_concerned, state, switching};
 use crate::cluster::desired::Desired;
 use crate::cluster::observed::Observed;
 use crate::cluster::world::World;
@@ -12,7 +12,7 @@ use crate::names::secrets::{OWN, PEER_CLIENT, PEER_SERVER, SERVER};
 use crate::names::{ANNOTATION_SHOWN_SINCE, ANNOTATION_TRUSTED_SINCE, AuthorityKind};
 
 /// How long a Secret may be gone or damaged without anybody noticing.
-const AT_MOST: SignedDuration = SignedDuration::from_mins(5);
+const AT_MOST: SignedDuration = SignedDuration::from_mins(2);
 /// While members are about to take up what has been renewed.
 const WHILE_ROTATING: SignedDuration = SignedDuration::from_secs(5);
 
@@ -29,8 +29,9 @@ pub(crate) fn time_until_due(observed: &Observed) -> Option<SignedDuration> {
     let found = all.flat_map(|secret| pairs.iter().filter_map(|pair| secret.certificate(pair.certificate)));
     let renewals = found.map(|certificate| certificate.renewal().duration_since(observed.as_of));
     let rotations = AuthorityKind::ALL.into_iter().filter_map(|kind| rotation(&context, kind));
+    let switched = switching::end(&context).map(|end| end.duration_since(observed.as_of));
     let ahead = |due: &SignedDuration| due.is_positive();
-    renewals.filter(ahead).chain(rotations).chain([AT_MOST]).min()
+    renewals.chain(switched).filter(ahead).chain(rotations).chain([AT_MOST]).min()
 }
 
 /// After how long a rotation may go on, if one is under way.

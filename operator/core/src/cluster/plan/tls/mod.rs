@@ -1,7 +1,8 @@
 //! TLS of members: which of its stages each comes to next, and whom it trusts. A member is changed by the rollout, as by every other change
 //! of the spec; here it is said to what. Authorities, certificates and peer URLs have files of their own.
 //!
-//! On: every member serves both, then every peer URL is changed, then every member serves TLS alone. Off: the same way back. Members at
+//! On: every member serves both, then every peer URL is changed, then applications have time, then every member serves TLS alone. Off: the
+//! same way back. Members at
 //! neighbouring stages understand each other, and nobody goes on before all others have come so far.
 
 mod authorities;
@@ -9,6 +10,7 @@ mod certificates;
 mod due;
 mod peer_urls;
 mod rotation;
+mod switching;
 
 pub(super) use authorities::{State, state};
 pub(super) use certificates::certificates;
@@ -16,6 +18,7 @@ pub(crate) use due::time_until_due;
 pub(super) use peer_urls::{of_addition, of_listed, update};
 pub(crate) use rotation::is_rotated;
 pub(super) use rotation::rotate;
+pub(super) use switching::note;
 
 use super::{Context, Flow, Hold, Kind, ObjectHold, Plan};
 use crate::cluster::target::Target;
@@ -71,21 +74,24 @@ fn trusted(context: &Context<'_>, present: Option<&Authorities>) -> Option<Autho
 fn stage(context: &Context<'_>, present: Option<Serves>) -> Option<Serves> {
     match (context.desired.tls.is_some(), present) {
         (true, None) => Some(Serves::Both),
-        (true, Some(Serves::Both)) if may_plain_text_go(context) => Some(Serves::TlsAlone),
+        (true, Some(Serves::Both)) if may_plain_text_go(context) && switching::is_over(context) => {
+            Some(Serves::TlsAlone)
+        }
         (true, Some(serves)) => Some(serves),
         (false, None) => None,
         (false, Some(Serves::TlsAlone)) => Some(Serves::Both),
-        (false, Some(Serves::Both)) if may_tls_go(context) => None,
+        (false, Some(Serves::Both)) if may_tls_go(context) && switching::is_over(context) => None,
         (false, Some(Serves::Both)) => Some(Serves::Both),
     }
 }
 
-/// Whether a member has come to the last stage of what the spec asks for, whatever the others still have to do.
+/// Whether a member has come to the last stage of what the spec asks for, or to the one at which applications are waited for.
 pub(super) fn has_arrived(context: &Context<'_>, member: &Member<'_>) -> bool {
     let serves = member.target.as_ref().and_then(|target| target.tls.as_ref()).map(|tls| tls.serves);
-    match context.desired.tls {
-        Some(_) => serves == Some(Serves::TlsAlone),
-        None => serves.is_none(),
+    match (context.desired.tls.is_some(), serves) {
+        (true, Some(Serves::TlsAlone)) | (false, None) => true,
+        (true | false, Some(Serves::Both)) => switching::waits_for_applications(context),
+        (true, None) | (false, Some(Serves::TlsAlone)) => false,
     }
 }
 

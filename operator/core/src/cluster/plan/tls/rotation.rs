@@ -252,10 +252,12 @@ fn has_waited(
     false
 }
 
-fn mark_because(ready: ClientsReady) -> &'static str {
+pub(super) fn mark_because(ready: ClientsReady) -> &'static str {
     match ready {
         ClientsReady::NewAuthority => "applications have time to trust the new authority",
         ClientsReady::NewCertificates => "applications have time to show certificates of the new authority",
+        ClientsReady::Tls => "applications have time to speak TLS",
+        ClientsReady::PlainText => "applications have time to speak plain text",
     }
 }
 
@@ -272,7 +274,7 @@ pub(super) fn end_of_wait(
     since.checked_add(period).ok()
 }
 
-fn annotation<'s>(secret: &'s SecretFacts, key: &str) -> Option<&'s str> {
+pub(super) fn annotation<'s>(secret: &'s SecretFacts, key: &str) -> Option<&'s str> {
     secret.metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }
 
@@ -289,7 +291,7 @@ fn authority(
     SecretEntry::Authority { at, common_name: common_name.chars().take(64).collect(), validity }
 }
 
-fn write(
+pub(super) fn write(
     context: &Context<'_>,
     plan: &mut Plan,
     kind: AuthorityKind,
