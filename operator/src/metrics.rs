@@ -35,6 +35,14 @@ struct ClusterLabel {
     cluster: String,
 }
 
+/// What of one cluster's certificates.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CertificateLabel {
+    namespace: String,
+    cluster: String,
+    what: &'static str,
+}
+
 /// Why something was held back in one cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HoldLabel {
@@ -58,6 +66,19 @@ pub struct ClusterHealth {
     pub holds: Vec<String>,
     /// Its backups, where its specification says something of them.
     pub backups: Option<BackupHealth>,
+    /// When its certificates end, in seconds since 1970, where it has any.
+    pub expiry: Expiry,
+}
+
+/// When certificates of one cluster end, in seconds since 1970, as far as there are any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expiry {
+    /// The first of those that members and clients show.
+    pub certificates: Option<i64>,
+    /// The authority of members.
+    pub peers: Option<i64>,
+    /// The authority of clients.
+    pub clients: Option<i64>,
 }
 
 /// What is known of the backups of one cluster.
@@ -86,6 +107,7 @@ pub struct Metrics {
     observed: Family<ClusterLabel, Gauge>,
     newest_backup: Family<ClusterLabel, Gauge>,
     backed_up: Family<ClusterLabel, Gauge>,
+    expiry: Family<CertificateLabel, Gauge>,
     lease_held: Gauge,
 }
 
@@ -110,6 +132,7 @@ impl Metrics {
             observed: Family::default(),
             newest_backup: Family::default(),
             backed_up: Family::default(),
+            expiry: Family::default(),
             lease_held: Gauge::default(),
         };
         let operator = registry.sub_registry_with_prefix("etcd_operator");
@@ -154,6 +177,11 @@ impl Metrics {
             "cluster_backed_up",
             "1 if the newest proved backup is as young as the specification asks",
             metrics.backed_up.clone(),
+        );
+        operator.register(
+            "cluster_certificate_expiry_timestamp_seconds",
+            "When the first of a cluster's certificates, or one of its authorities, ends",
+            metrics.expiry.clone(),
         );
         operator.register("lease_held", "1 while this process is the leader", metrics.lease_held.clone());
         metrics
@@ -206,6 +234,7 @@ impl Metrics {
         self.has_quorum.get_or_create(&label).set(i64::from(health.has_quorum));
         self.observed.get_or_create(&label).set(1);
         self.show_backups(&label, health.backups.as_ref());
+        self.show_expiry(&label, &health.expiry);
         self.clear_holds(namespace, cluster, previous);
         for reason in &health.holds {
             self.holds.get_or_create(&hold_label(namespace, cluster, reason)).inc();
@@ -227,6 +256,7 @@ impl Metrics {
             family.remove(&label);
         }
         self.show_backups(&label, None);
+        self.show_expiry(&label, &Expiry::default());
         self.clear_holds(namespace, cluster, previous);
     }
 
@@ -239,6 +269,18 @@ impl Metrics {
         match backups.and_then(|backups| backups.newest_proved_at) {
             Some(at) => drop(self.newest_backup.get_or_create(label).set(at)),
             None => drop(self.newest_backup.remove(label)),
+        }
+    }
+
+    fn show_expiry(&self, cluster: &ClusterLabel, expiry: &Expiry) {
+        let Expiry { certificates, peers, clients } = expiry;
+        for (what, at) in [("certificates", certificates), ("peers", peers), ("clients", clients)] {
+            let ClusterLabel { namespace, cluster } = cluster.clone();
+            let label = CertificateLabel { namespace, cluster, what };
+            match at {
+                Some(at) => drop(self.expiry.get_or_create(&label).set(*at)),
+                None => drop(self.expiry.remove(&label)),
+            }
         }
     }
 
@@ -277,6 +319,20 @@ mod tests {
         assert!(text(&registry).contains("reason=\"QuorumLost\"} 1"));
         metrics.show_cluster("ns", "c", Some(&held), &ClusterHealth::default());
         assert!(!text(&registry).contains("QuorumLost"));
+    }
+
+    #[test]
+    fn the_end_of_certificates_is_shown_for_as_long_as_there_are_any() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let expiry = Expiry { certificates: Some(7), peers: Some(8), clients: None };
+        let with_tls = ClusterHealth { expiry, ..ClusterHealth::default() };
+        metrics.show_cluster("ns", "c", None, &with_tls);
+        let shown = text(&registry);
+        assert!(shown.contains("what=\"certificates\"} 7") && shown.contains("what=\"peers\"} 8"), "{shown}");
+        assert!(!shown.contains("what=\"clients\""), "{shown}");
+        metrics.forget_cluster("ns", "c", Some(&with_tls));
+        assert!(!text(&registry).contains("what="));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::distortion::Distortion;
 use crate::events::Events;
-use crate::metrics::{BackupHealth, ClusterHealth, Metrics};
+use crate::metrics::{BackupHealth, ClusterHealth, Expiry, Metrics};
 use crate::reconcile::ReportError;
 use crate::status::{Written, write_status};
 use etcd_operator_core::api::condition::ConditionType;
@@ -15,6 +15,7 @@ use etcd_operator_core::cluster::status::{differ_in_words_only, status, unobserv
 use etcd_operator_core::key::Key;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Client, Resource};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -117,6 +118,17 @@ fn health(observed: &Observed, plan: &Plan, status: &EtcdClusterStatus) -> Clust
         has_quorum: is_true(status, ConditionType::Available),
         holds: plan.holds.iter().map(|hold| hold.reason().as_str().to_owned()).collect(),
         backups,
+        expiry: expiry(status),
+    }
+}
+
+fn expiry(status: &EtcdClusterStatus) -> Expiry {
+    let tls = status.tls.clone().unwrap_or_default();
+    let seconds = |at: Option<Time>| at.map(|at| at.0.as_second());
+    Expiry {
+        certificates: seconds(tls.certificates_expire),
+        peers: seconds(tls.peer_authority_expires),
+        clients: seconds(tls.client_authority_expires),
     }
 }
 
