@@ -393,9 +393,14 @@ const UNAVAILABLE: i32 = 14;
 /// seconds. It has the code of a broken connection, and yet nothing was done.
 const UNHEALTHY_CLUSTER: &str = "etcdserver: unhealthy cluster";
 
-/// In these words etcd asks for credentials (`etcd/api/v3rpc/rpctypes/error.go`); the codes alone are used for other things too.
-const FOR_CREDENTIALS: [&str; 3] =
-    ["etcdserver: user name is empty", "etcdserver: permission denied", "etcdserver: invalid auth token"];
+/// In these words etcd asks for credentials (`etcd/api/v3rpc/rpctypes/error.go`); the codes alone are used for other things too. Whoever shows a
+/// certificate is the user of its common name, whom etcd may not know.
+const FOR_CREDENTIALS: [&str; 4] = [
+    "etcdserver: user name is empty",
+    "etcdserver: permission denied",
+    "etcdserver: invalid auth token",
+    "etcdserver: user name not found",
+];
 
 fn is_for_credentials(message: &str) -> bool {
     FOR_CREDENTIALS.contains(&message)

@@ -3,7 +3,7 @@
 use super::Scope;
 use super::install::selector;
 use super::text::REASON;
-use etcd_operator_core::names::{CLIENT_PORT, LABEL_CLUSTER, METRICS_PORT};
+use etcd_operator_core::names::{CLIENT_PORT, LABEL_CLUSTER, METRICS_PORT, TLS_PEER_PORT};
 use serde_json::{Value, json};
 
 pub(super) fn policy(scope: &Scope) -> Value {
@@ -39,9 +39,10 @@ fn members(scope: &Scope) -> Value {
         Scope::Namespace(_) => {}
     }
     json!({
-        REASON: "The members that it runs: etcd's client port, and the port of health, metrics and the start gate.",
+        REASON: "The members that it runs: etcd's client port, the port of health, metrics and the start gate, and the one on which members speak \
+                 TLS with each other, to see whose certificates they show and accept.",
         "to": [peer],
-        "ports": [tcp(CLIENT_PORT), tcp(METRICS_PORT)],
+        "ports": [tcp(CLIENT_PORT), tcp(METRICS_PORT), tcp(TLS_PEER_PORT)],
     })
 }
 

@@ -10,6 +10,7 @@ use kube::ResourceExt as _;
 use serde_json::json;
 
 use super::backups::{backed_up, becomes, kubectl_with, of_page};
+use super::etcdctl::{self, OWN_BY_TLS};
 use super::ground::Ground;
 use super::handshake::{self, Shown};
 use super::subject::Subject;
@@ -118,4 +119,32 @@ async fn a_cluster_with_tls_is_backed_up_by_tls_and_another_one_with_tls_begins_
     let restored = Subject::create(&ground, "restored", begins).await;
     restored.is_ready(3).await;
     restored.every_member_has(3, "key", "value").await;
+}
+
+/// A certificate is a user's for etcd: the operator's own goes on where it has the role, and asks for it in words where it has not.
+#[test_log::test(tokio::test(flavor = "multi_thread", worker_threads = 2))]
+#[ignore = "longer than ci/test may take; see the module's documentation"]
+async fn with_authentication_on_the_operator_works_as_soon_as_its_certificates_user_has_the_role() {
+    let ground = Ground::open("tls-auth").await;
+    let demo = Subject::create(&ground, "demo", json!({ "tls": {} })).await;
+    demo.is_ready(3).await;
+    let pod = demo.ready_pods().await.remove(0);
+    let pods = demo.pods_api();
+    let etcdctl = async |arguments: &[&str]| {
+        etcdctl::run(&pods, &pod, OWN_BY_TLS, arguments).await.unwrap_or_else(|error| panic!("{error:#}"))
+    };
+    etcdctl(&["user", "add", "root:secret"]).await;
+    etcdctl(&["role", "add", "root"]).await;
+    etcdctl(&["user", "grant-role", "root", "root"]).await;
+    let before = demo.uids().await;
+    etcdctl(&["auth", "enable"]).await;
+    demo.holds("AuthenticationEnabled").await;
+    let picture = demo.picture().await;
+    assert!(picture.is("Available"), "{}", picture.describe());
+
+    etcdctl(&["--user=root:secret", "user", "add", "etcd-operator", "--no-password"]).await;
+    etcdctl(&["--user=root:secret", "user", "grant-role", "etcd-operator", "root"]).await;
+    let picture = demo.is_ready(3).await;
+    assert_eq!(picture.hold("AuthenticationEnabled"), None);
+    assert_eq!(demo.uids().await, before, "nobody was restarted");
 }

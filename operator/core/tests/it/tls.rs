@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use etcd_operator_core::api::StorageMedium;
 use etcd_operator_core::cluster::plan::{HoldReason, Plan};
 use etcd_operator_core::names::secrets::{OWN, SERVER};
 use etcd_operator_core::names::{ANNOTATION_CLIENTS_READY, ANNOTATION_ROTATE};
@@ -336,4 +337,36 @@ fn a_certificate_that_is_gone_damaged_or_another_members_is_made_anew() {
     settle(&mut model);
     assert_eq!(pods(&model), before);
     assert_as_specified(&model);
+}
+
+#[test]
+fn members_in_memory_are_replaced_by_others_that_speak_tls_and_so_back() {
+    let mut spec = super::spec_of("3.6.16");
+    spec.storage.medium = StorageMedium::Memory;
+    spec.rollout.soak_seconds = 10;
+    let mut model = Model::new(spec);
+    model.settle(LIMIT);
+    switch_on(&mut model);
+    model.settle(LIMIT);
+    assert_as_specified(&model);
+    assert!(model.has_arrived());
+    model.change_spec(|spec| spec.tls = None);
+    model.settle(LIMIT);
+    assert_as_specified(&model);
+    assert!(model.has_arrived());
+}
+
+#[test]
+fn a_single_member_comes_to_tls_and_back() {
+    let mut spec = super::spec_of("3.6.16");
+    spec.size = 1;
+    let mut model = Model::new(spec);
+    model.settle(LIMIT);
+    switch_on(&mut model);
+    model.settle(LIMIT);
+    assert!(model.has_arrived());
+    model.change_spec(|spec| spec.tls = None);
+    model.settle(LIMIT);
+    assert_as_specified(&model);
+    assert!(model.has_arrived());
 }

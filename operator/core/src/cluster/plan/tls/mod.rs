@@ -21,7 +21,6 @@ pub(super) use rotation::rotate;
 pub(super) use switching::note;
 
 use super::{Context, Flow, Hold, Kind, ObjectHold, Plan};
-use crate::cluster::target::Target;
 use crate::cluster::world::Member;
 use crate::names::{AuthorityKind, CLUSTER_UID, Scheme};
 use crate::tls::facts::SecretFacts;
@@ -87,42 +86,50 @@ fn stage(context: &Context<'_>, present: Option<Serves>) -> Option<Serves> {
 
 /// Whether a member has come to the last stage of what the spec asks for, or to the one at which applications are waited for.
 pub(super) fn has_arrived(context: &Context<'_>, member: &Member<'_>) -> bool {
-    let serves = member.target.as_ref().and_then(|target| target.tls.as_ref()).map(|tls| tls.serves);
-    match (context.desired.tls.is_some(), serves) {
+    match (context.desired.tls.is_some(), recorded(member).map(|tls| tls.serves)) {
         (true, Some(Serves::TlsAlone)) | (false, None) => true,
         (true | false, Some(Serves::Both)) => switching::waits_for_applications(context),
         (true, None) | (false, Some(Serves::TlsAlone)) => false,
     }
 }
 
-/// Whether every member is reached by its peers, and has been asked by the operator, by TLS.
+/// Whether every member is reached by its peers by TLS, and all of them speak it; or have, when the first of them went on.
 fn may_plain_text_go(context: &Context<'_>) -> bool {
-    all_speak_tls(context) && are_peer_urls(context, Scheme::Https)
+    let has_gone_on = |serves: Option<Serves>| serves == Some(Serves::TlsAlone);
+    are_peer_urls(context, Scheme::Https) && (is_any(context, has_gone_on) || all_speak_tls(context))
 }
 
-/// Whether every member serves plain text, too, and is reached so by its peers.
+/// Whether every member is reached by its peers in plain text, and all of them serve that, too; or have, when the first of them went on.
 fn may_tls_go(context: &Context<'_>) -> bool {
-    all_serve_plain_text(context) && are_peer_urls(context, Scheme::Http)
+    are_peer_urls(context, Scheme::Http)
+        && (is_any(context, |serves| serves.is_none()) || all_serve_plain_text(context))
 }
 
-/// Whether every member runs with certificates, and handshakes with both of its ports were completed just now.
+/// Whether a member is on record with something.
+fn is_any(context: &Context<'_>, is_so: impl Fn(Option<Serves>) -> bool) -> bool {
+    context.world.listed().any(|member| is_so(recorded(member).map(|tls| tls.serves)))
+}
+
+fn recorded<'m>(member: &'m Member<'_>) -> Option<&'m MemberTls> {
+    member.target.as_ref()?.tls.as_ref()
+}
+
+/// Whether every voter runs with certificates, and handshakes with both of its ports were completed just now. A learner has yet to start.
 fn all_speak_tls(context: &Context<'_>) -> bool {
-    context.world.strangers.is_empty() && context.world.listed().all(|member| speaks_tls(context, member))
-}
-
-fn speaks_tls(context: &Context<'_>, member: &Member<'_>) -> bool {
-    let is_recorded = member.target.as_ref().is_some_and(|target| target.tls.is_some());
-    let runs = runs(member).is_some_and(|tls| tls.is_some());
-    is_recorded
-        && runs
-        && AuthorityKind::ALL.into_iter().all(|kind| handshake(context, member, kind).is_some())
+    let speaks = |member: &Member<'_>| {
+        let runs = runs(member).is_some_and(|tls| tls.is_some());
+        let is_seen =
+            || AuthorityKind::ALL.into_iter().all(|kind| handshake(context, member, kind).is_some());
+        recorded(member).is_some() && (!member.is_voter() || (runs && is_seen()))
+    };
+    context.world.strangers.is_empty() && context.world.listed().all(speaks)
 }
 
 fn all_serve_plain_text(context: &Context<'_>) -> bool {
     let is_plain = |tls: Option<&MemberTls>| tls.is_none_or(|tls| tls.serves == Serves::Both);
     let serves = |member: &Member<'_>| {
-        let is_recorded = member.target.as_ref().is_some_and(|target| is_plain(target.tls.as_ref()));
-        is_recorded && runs(member).is_some_and(is_plain)
+        let is_recorded = member.target.is_some() && is_plain(recorded(member));
+        is_recorded && (!member.is_voter() || runs(member).is_some_and(is_plain))
     };
     context.world.strangers.is_empty() && context.world.listed().all(serves)
 }
@@ -148,9 +155,7 @@ fn handshake<'c>(
 
 /// Whether TLS is wanted, or any member uses it.
 fn is_concerned(context: &Context<'_>) -> bool {
-    let uses =
-        |member: &Member<'_>| member.target.as_ref().is_some_and(|target: &Target| target.tls.is_some());
-    context.desired.tls.is_some() || context.world.members.values().any(uses)
+    context.desired.tls.is_some() || context.world.members.values().any(|member| recorded(member).is_some())
 }
 
 /// Whether a Secret was made for this cluster object: those of members belong to their StatefulSets, so that the label tells.

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::{Context, Flow, Hold, Notice, Plan};
 use super::authorities::{State, state};
 use super::rotation::{annotation, mark_because, write};
-use super::{is_concerned, may_plain_text_go, may_tls_go};
+use super::{is_any, is_concerned, may_plain_text_go, may_tls_go};
 use crate::cluster::requests::ClientsReady;
 use crate::names::{ANNOTATION_BOTH_SINCE, ANNOTATION_TRUST_PERIOD, AuthorityKind};
 use crate::tls::Serves;
@@ -25,17 +25,13 @@ pub(super) fn is_over(context: &Context<'_>) -> bool {
         return true;
     }
     // One of them has gone on already: the others follow.
-    let is_past = |serves: Option<Serves>| match direction(context) {
+    let has_gone_on = |serves: Option<Serves>| match direction(context) {
         ClientsReady::PlainText => serves.is_none(),
         ClientsReady::Tls | ClientsReady::NewAuthority | ClientsReady::NewCertificates => {
             serves == Some(Serves::TlsAlone)
         }
     };
-    let serves = |member: &crate::cluster::world::Member<'_>| {
-        member.target.as_ref().and_then(|target| target.tls.as_ref()).map(|tls| tls.serves)
-    };
-    context.world.listed().any(|member| is_past(serves(member)))
-        || end(context).is_some_and(|end| context.world.observed.as_of >= end)
+    is_any(context, has_gone_on) || end(context).is_some_and(|end| context.world.observed.as_of >= end)
 }
 
 /// Whether all that is left to do waits for applications.
