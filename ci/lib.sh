@@ -16,6 +16,19 @@ scenario_files() {
     if [ "${1:-sandbox}" = kind ]; then grep -L 'storageClassName: fast' scenarios/*.yaml; else printf '%s\n' scenarios/*.yaml; fi
 }
 
+# encrypted_scenarios FOLDER: the scenarios with TLS, each with every minor, written there; a line each with the file.
+encrypted_scenarios() {
+    local file minor name
+    mkdir -p "$1"
+    for file in scenarios/writes-encrypted*.yaml; do
+        for minor in 3.5.35 3.6.16 3.7.3; do
+            name="$(basename "$file" .yaml)-${minor//./-}"
+            sed "s/^name: .*/name: $name/; s/version: 3[.]6[.]16/version: $minor/" "$file" > "$1/$name.yaml"
+            echo "$1/$name.yaml"
+        done
+    done
+}
+
 say() { printf '\n== %s\n' "$*"; }
 
 # fail TEXT: what is wrong and what to do about it; exit code 2, as for every error of ours.

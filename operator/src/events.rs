@@ -2,11 +2,11 @@
 //! whether the same thing was just said; what is said comes from the plan.
 //!
 //! An Event's name is formed from the fact that it tells of. So a repetition, by this process or by the next, finds the first one
-//! and counts it up instead of adding another; and a repetition within [`QUIET`] is not written at all.
+//! and counts it up instead of adding another; and a repetition within [`QUIET`] is not written at all, unless each time is a fact of its own.
 
 use crate::clock::SharedClock;
 use crate::telemetry::chain;
-use etcd_operator_core::event::Event as Notice;
+use etcd_operator_core::event::{Again, Event as Notice};
 use etcd_operator_core::names::hexadecimal;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// The same thing is said at most once in this time.
+/// The same thing is said at most once in this time, unless each time counts.
 pub const QUIET: Duration = Duration::from_secs(300);
 
 /// Kubernetes' limit of an Event's note, in bytes.
@@ -44,7 +44,8 @@ impl Events {
     pub async fn publish(&self, regarding: &ObjectReference, notice: &Notice) {
         let namespace = regarding.namespace.clone().unwrap_or_else(|| "default".to_owned());
         let name = event_name(regarding, notice);
-        if !self.is_due(&namespace, &name) {
+        let is_due = self.is_due(&namespace, &name);
+        if !is_due && notice.again == Again::Later {
             return;
         }
         if let Err(error) = self.write(&namespace, &name, regarding, notice).await {
@@ -137,6 +138,7 @@ mod tests {
             action: "Reconcile",
             fact: note.to_owned(),
             note: note.to_owned(),
+            again: Again::Later,
         }
     }
 

@@ -13,6 +13,17 @@ pub struct Event {
     pub fact: String,
     /// A sentence.
     pub note: String,
+    /// How soon the same is told again.
+    pub again: Again,
+}
+
+/// How soon the same fact is told again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// At once: each time is a fact of its own, which somebody may look for.
+    EachTime,
+    /// After a while: it is so, or is done, for as long as something lasts.
+    Later,
 }
 
 /// The type of an Event.

@@ -4,7 +4,7 @@ use crate::cluster::observed::Observed;
 use crate::cluster::plan::{
     Action, Delete, DowngradeRequest, Hold, Kind, ObjectHold, Patch, PatchPurpose, Plan,
 };
-use crate::event::{Event, Severity};
+use crate::event::{Again, Event, Severity};
 
 /// The Event to write once this action has been carried out. Actions that only keep records tell nothing.
 pub fn of_action(action: &Action) -> Option<Event> {
@@ -25,7 +25,26 @@ pub fn of_action(action: &Action) -> Option<Event> {
         Action::DisarmAlarm { .. } => (Severity::Normal, "AlarmDisarmed", "DisarmAlarm"),
     };
     let note = action.to_string();
-    Some(Event { severity, reason, action: verb, fact: note.clone(), note })
+    Some(Event { severity, reason, action: verb, fact: note.clone(), note, again: again(action) })
+}
+
+/// What happens to members is told each time. Objects that somebody else changes again and again are put back again and again.
+fn again(action: &Action) -> Again {
+    match action {
+        Action::Evict(_)
+        | Action::AddLearner { .. }
+        | Action::PromoteMember { .. }
+        | Action::UpdatePeerUrl { .. }
+        | Action::RemoveMember { .. }
+        | Action::MoveLeader { .. } => Again::EachTime,
+        Action::RecordBootstrap { .. }
+        | Action::Create(_)
+        | Action::Patch(_)
+        | Action::WriteSecret(_)
+        | Action::Delete(_)
+        | Action::Downgrade(_)
+        | Action::DisarmAlarm { .. } => Again::Later,
+    }
 }
 
 fn of_patch(patch: &Patch) -> Option<(Severity, &'static str, &'static str)> {
@@ -76,5 +95,28 @@ fn of_hold(hold: &Hold) -> Event {
             hold.about().unwrap_or_default()
         }
     };
-    Event { severity, reason: hold.reason().as_str(), action: "Hold", fact: about, note: hold.to_string() }
+    let (reason, note) = (hold.reason().as_str(), hold.to_string());
+    Event { severity, reason, action: "Hold", fact: about, note, again: Again::Later }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::plan::PlannedOn;
+    use crate::names::{ClusterId, MemberId, MemberName};
+
+    #[test]
+    fn a_leadership_that_moves_the_same_way_twice_is_told_twice_and_a_repeated_repair_is_not() {
+        let member = |name: &str| MemberName::of_text(name).expect("a member's name");
+        let moved = Action::MoveLeader {
+            from: member("demo-abcde"),
+            from_id: MemberId(1),
+            to: member("demo-fghij"),
+            to_id: MemberId(2),
+            planned_on: PlannedOn { cluster_id: ClusterId(1), members: Vec::new() },
+        };
+        assert_eq!(of_action(&moved).map(|event| event.again), Some(Again::EachTime));
+        let told = Action::Downgrade(DowngradeRequest::Cancel);
+        assert_eq!(of_action(&told).map(|event| event.again), Some(Again::Later));
+    }
 }

@@ -12,7 +12,7 @@ use crate::backup::reached::Reached;
 use crate::backup::reasons::BackupReason;
 use crate::cluster::render::quantity;
 use crate::conditions::{About, Finding, Truth};
-use crate::event::{Event, Severity};
+use crate::event::{Again, Event, Severity};
 
 /// The condition: the backup is in the store, and was proved if that was asked for.
 const COMPLETE: &str = "Complete";
@@ -174,7 +174,7 @@ fn proved(plan: &Plan) -> Finding {
 pub fn event(observed: &Observed, plan: &Plan) -> Option<Event> {
     let of = |severity, reason: BackupReason, note: String| {
         let fact = observed.backup.metadata.uid.clone().unwrap_or_default();
-        Event { severity, reason: reason.as_str(), action: "Backup", fact, note }
+        Event { severity, reason: reason.as_str(), action: "Backup", fact, note, again: Again::Later }
     };
     match &plan.course {
         Course::Succeeded(_) => Some(of(Severity::Normal, BackupReason::Stored, complete(plan).message)),
