@@ -57,8 +57,8 @@ pub const RIGHTS: &[Right] = &[
     right(
         "",
         "pods",
-        &["create", "delete", "get", "list", "watch"],
-        "Load and probe; members' pods and the operator's are watched and deleted.",
+        &["create", "delete", "get", "list", "patch", "watch"],
+        "Load and probe; members' pods and the operator's are watched and deleted. An annotation makes a kubelet show a pod a new certificate at once.",
     ),
     right(
         "",
@@ -72,6 +72,12 @@ pub const RIGHTS: &[Right] = &[
         "pods/proxy",
         &["create", "get"],
         "Load and probe are asked for their history: the harness needs no route to any pod.",
+    ),
+    right(
+        "",
+        "secrets",
+        &["get"],
+        "By name: whether the certificate of the subject's clients is another one than load and probe were shown.",
     ),
     right(
         "",

@@ -21,8 +21,8 @@ use crate::live::event_log::EventLog;
 use crate::live::journal::Journal;
 use crate::progress::Display;
 use crate::record::{Phase, Run};
-use crate::scenario::{EtcdVersion, Subject};
-use crate::subject::namespace;
+use crate::scenario::{Encryption, EtcdVersion, Subject};
+use crate::subject::{etcd, namespace, pods, secrets};
 
 /// How long the removal of the run's namespace may take.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(90);
@@ -112,6 +112,10 @@ impl Experiment<'_> {
         self.begin(Phase::Bootstrap);
         let prepared = self.interruptible(set_up::bootstrap(self, cluster, head)).await?;
         watching.follow_pods(&mut watchers);
+        let encryption = self.assignment.schedule.encryption();
+        if encryption != Encryption::Never {
+            watchers.spawn(show_certificates(watching));
+        }
         let context = Arc::new(self.fault_context(cluster, head, &prepared)?);
 
         let outcome = self.under_load(cluster, head, &context, &mut watchers).await;
@@ -170,6 +174,14 @@ fn not_begun(stop: Stop) -> Stop {
         Stop::Failed(error) => Stop::NotBegun(error),
         Stop::Interrupted | Stop::NotBegun(_) => stop,
     }
+}
+
+/// Load and probe learn of new certificates at once.
+async fn show_certificates(watching: Watching) {
+    let Watching { client, namespace, cluster, recorder, .. } = watching;
+    let pods = [pods::LOAD_POD, pods::PROBE_POD];
+    let secret = etcd::client_secret(&cluster);
+    secrets::keep_shown(client, &namespace, &secret, &pods, |text| recorder.note(text)).await;
 }
 
 /// Shows the board to the person whenever it changes.

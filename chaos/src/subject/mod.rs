@@ -7,6 +7,7 @@ pub mod namespace;
 pub mod operator;
 pub mod pods;
 pub mod proxy;
+pub mod secrets;
 
 /// The field manager of everything that the harness writes.
 pub const FIELD_MANAGER: &str = "chaos";
