@@ -29,12 +29,12 @@ pub struct TlsSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra_names: Vec<String>,
     /// For how long certificates are good, in seconds: three years if absent. They are renewed when a third of it is left, without a restart.
-    #[schemars(range(min = 60, max = 315_360_000))]
+    #[schemars(range(min = 120, max = 315_360_000))]
     #[serde(default = "certificate_lifetime_seconds")]
     pub certificate_lifetime_seconds: i64,
     /// For how long authorities are good, in seconds: ten years if absent. When a third of it is left they are rotated, which restarts
     /// the members one at a time, twice.
-    #[schemars(range(min = 120, max = 3_153_600_000_i64))]
+    #[schemars(range(min = 240, max = 3_153_600_000_i64))]
     #[serde(default = "authority_lifetime_seconds")]
     pub authority_lifetime_seconds: i64,
     /// For how long applications have time, in seconds: seven days if absent. When TLS is switched on or off for a cluster that runs, members

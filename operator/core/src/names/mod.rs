@@ -96,6 +96,8 @@ pub const ANNOTATION_CLIENTS_READY: &str = "etcd.operators.rs/clients-ready";
 pub const ANNOTATION_ROTATION_ASKED: &str = "etcd.operators.rs/rotation-asked";
 /// Annotation of a Secret with an authority: since when all members have trusted the next one.
 pub const ANNOTATION_TRUSTED_SINCE: &str = "etcd.operators.rs/trusted-since";
+/// Annotation of a member's pod: the certificate that it is to show, by its serial number.
+pub const ANNOTATION_SHOWN: &str = "etcd.operators.rs/certificate";
 /// Annotation of the Secret with the clients' authority: since when every member has served TLS and plain text, and which of them is to stay.
 pub const ANNOTATION_BOTH_SINCE: &str = "etcd.operators.rs/both-since";
 /// Annotation of the Secret with the clients' authority: for how long applications are waited for, in seconds. It counts when the spec says

@@ -36,7 +36,7 @@ pub struct Validity {
 }
 
 /// Clocks of nodes may be behind by so much.
-const CLOCKS_DIFFER_BY: SignedDuration = SignedDuration::from_mins(5);
+const CLOCKS_DIFFER_BY: SignedDuration = SignedDuration::from_hours(1);
 
 impl Validity {
     /// For so long from now, and no longer than `at_most`. It begins a little earlier, for clocks that are behind.

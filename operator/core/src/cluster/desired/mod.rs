@@ -193,7 +193,7 @@ pub enum Invalid {
     /// The authority would be gone before what it signed.
     #[error(
         "spec.tls.certificateLifetimeSeconds is {certificate} and spec.tls.authorityLifetimeSeconds is {authority}; certificates must \
-         live a minute at least, and authorities twice as long as they"
+         live two minutes at least, and authorities twice as long as they"
     )]
     Lifetimes {
         /// Of certificates, in seconds.

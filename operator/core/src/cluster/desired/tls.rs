@@ -57,7 +57,7 @@ fn of(tls: &TlsSpec) -> Result<DesiredTls, Invalid> {
         return Err(Invalid::ExtraName(name.clone()));
     }
     let lifetimes = [*certificate_lifetime_seconds, *authority_lifetime_seconds];
-    if lifetimes[0] < 60 || lifetimes[1] < 2 * lifetimes[0] {
+    if lifetimes[0] < 120 || lifetimes[1] < 2 * lifetimes[0] {
         return Err(Invalid::Lifetimes { certificate: lifetimes[0], authority: lifetimes[1] });
     }
     if *trust_period_seconds < 0 {

@@ -127,10 +127,14 @@ fn forms_what_is_wanted(context: &Context<'_>, bootstrap: &Bootstrap) -> bool {
     let has_begun = facts.iter().any(|facts| facts.issued != Issued::Never);
     let is_other_version =
         facts.iter().any(|facts| facts.version.is_some_and(|it| it != context.desired.version));
+    // Members are known to each other by their URLs, and an ID is made of them.
+    let wants_tls = context.desired.tls.is_some();
+    let first = || bootstrap.members.iter().filter_map(|name| context.world.member(name)?.target.as_ref());
+    let is_other_scheme = first().any(|target| target.tls.is_some() != wants_tls);
     bootstrap.members.len() <= context.desired.size
         && bootstrap.restore == restore::digest(context)
         && facts.iter().all(|facts| guards::different(facts, &wanted).is_none())
-        && !((has_begun || bootstrap.restore.is_some()) && is_other_version)
+        && !((has_begun || bootstrap.restore.is_some()) && (is_other_version || is_other_scheme))
         && !bootstrap.members.iter().any(cannot_follow)
 }
 

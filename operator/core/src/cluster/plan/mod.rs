@@ -108,6 +108,7 @@ const WITHOUT_QUORUM: &[Step] = &[
     services::clients,
     stateful_sets::of_volumes,
     tls::certificates,
+    tls::say_lost,
     roles::on_pods_of_volumes,
     rollout::to_stuck_members_without_quorum,
     restart::stopped_pods,

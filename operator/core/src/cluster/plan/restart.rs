@@ -7,6 +7,7 @@ use kube::ResourceExt;
 
 use super::{
     Action, Concern, Context, Evict, Flow, Kind, Plan, Wait, change, cleanup, quota, safety, stateful_sets,
+    tls,
 };
 use crate::cluster::observed::AlarmKind;
 use crate::cluster::target::Target;
@@ -184,7 +185,7 @@ pub(super) fn reason_to_wait(context: &Context<'_>, member: &Member<'_>) -> Opti
     if let Some(ending) = world.listed().find(|other| other.is_volume_ending()) {
         return Some(format!("the volume of {} is being deleted, and it is replaced first", ending.name));
     }
-    if let Some(message) = reason_of_pods(context) {
+    if let Some(message) = reason_of_pods(context).or_else(|| tls::reason_to_wait(context, member)) {
         return Some(message);
     }
     (!safety::may_restart(context, member)).then(|| "the others are no quorum".to_owned())

@@ -21,7 +21,7 @@ pub(super) fn status(world: &World<'_>) -> Option<TlsStatus> {
     }
     let is_alone = |member: &&Member<'_>| serves(member) == Some(Serves::TlsAlone);
     Some(TlsStatus {
-        members_on_tls_alone: count(world.listed().filter(is_alone).count()),
+        members_on_tls_alone: count(members(world).filter(is_alone).count()),
         certificates_expire: certificates(world).map(|(_, found)| found.not_after).min().map(Time),
         peer_authority_expires: authority(world, AuthorityKind::Peers),
         client_authority_expires: authority(world, AuthorityKind::Clients),
@@ -71,6 +71,14 @@ fn is_concerned(world: &World<'_>) -> bool {
     world.observed.cluster.spec.tls.is_some() || world.members.values().any(|member| serves(member).is_some())
 }
 
+/// Members; while the list is not known, whoever is on record of this cluster.
+fn members<'w>(world: &'w World<'_>) -> impl Iterator<Item = &'w Member<'w>> {
+    world.members.values().filter(|member| match world.list {
+        Some(_) => member.listed.is_some(),
+        None => member.facts.as_ref().is_some_and(|facts| facts.is_of(&world.cluster) && !facts.set_aside),
+    })
+}
+
 fn serves(member: &Member<'_>) -> Option<Serves> {
     member.target.as_ref()?.tls.as_ref().map(|tls| tls.serves)
 }
@@ -78,7 +86,7 @@ fn serves(member: &Member<'_>) -> Option<Serves> {
 /// Those that members, applications and the operator show, with the names of their Secrets.
 fn certificates<'w>(world: &'w World<'_>) -> impl Iterator<Item = (String, &'w CertificateFacts)> {
     let of_member = [SERVER, PEER_SERVER, PEER_CLIENT];
-    let members = world.listed().map(|member| member.name.certificates());
+    let members = members(world).map(|member| member.name.certificates());
     let clients = [world.cluster.client_secret(), world.cluster.operator_secret()];
     let named = members.flat_map(move |name| of_member.map(|pair| (name.clone(), pair)));
     let all = named.chain(clients.map(|name| (name, OWN)));

@@ -8,7 +8,9 @@ use etcd_operator_core::cluster::observed::TlsSeen;
 use etcd_operator_core::cluster::target::gate_configuration;
 use etcd_operator_core::gate::GateConfiguration;
 use etcd_operator_core::names::secrets::{NEXT, OWN, PEER_CLIENT, PEER_SERVER, SERVER};
-use etcd_operator_core::names::{ANNOTATION_CLIENTS_READY, AuthorityKind, MemberName, Pair, Scheme};
+use etcd_operator_core::names::{
+    ANNOTATION_CLIENTS_READY, ANNOTATION_SHOWN, AuthorityKind, MemberName, Pair, Scheme,
+};
 use etcd_operator_core::tls::facts::{
     CertificateFacts, EntryFacts, Handshake, KeyDigest, MemberHandshakes, SecretFacts,
 };
@@ -245,12 +247,18 @@ impl Model {
             let told = self.told(&name);
             let secret = self.secrets.get(&format!("{}-tls", name.trim_end_matches("-0"))).cloned();
             let now = self.now;
+            // A kubelet looks at what a pod mounts whenever the pod changes.
+            let annotations = self.pods[&name].metadata.annotations.as_ref();
+            let told_to_show = annotations.and_then(|all| all.get(ANNOTATION_SHOWN)).cloned();
             let Some(process) = self.processes.get_mut(&uid) else { continue };
             process.tls = told;
-            let is_due = process
-                .taken_up
-                .at
-                .is_none_or(|at| now.duration_since(at).as_secs() >= TAKEN_UP_AFTER_SECONDS);
+            let shows = process.taken_up.certificates.get(SERVER.certificate).map(|shown| &shown.serial);
+            let is_touched = told_to_show.is_some() && told_to_show.as_ref() != shows;
+            let is_due = is_touched
+                || process
+                    .taken_up
+                    .at
+                    .is_none_or(|at| now.duration_since(at).as_secs() >= TAKEN_UP_AFTER_SECONDS);
             if let Some(secret) = secret.filter(|_| is_due && process.tls.is_some()) {
                 let found = [SERVER, PEER_SERVER, PEER_CLIENT].into_iter().filter_map(|pair| {
                     let certificate = secret.certificate(pair.certificate)?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::HoldReason;
 use crate::cluster::plan::Kind;
-use crate::names::AuthorityKind;
+use crate::names::{AuthorityKind, MemberName};
 
 /// What is not done to an object, and why.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -150,6 +150,11 @@ pub enum Notice {
         /// How far it is.
         message: String,
     },
+    /// A member's certificate was made anew, and it has not been seen to show it.
+    CertificateNotShown {
+        /// The member.
+        member: MemberName,
+    },
     /// TLS is on the way on or off, and applications have time to follow.
     BothServed {
         /// How long.
@@ -168,6 +173,7 @@ impl Notice {
             Notice::VolumeKept { .. } => HoldReason::VolumeKept,
             Notice::OthersClaim { .. } => HoldReason::OthersClaim,
             Notice::AuthorityRotates { .. } => HoldReason::AuthorityRotates,
+            Notice::CertificateNotShown { .. } => HoldReason::CertificateNotShown,
             Notice::BothServed { .. } => HoldReason::BothServed,
             Notice::BesideRetainedVolumes { .. } => HoldReason::BesideRetainedVolumes,
         }
@@ -177,6 +183,7 @@ impl Notice {
         match self {
             Notice::VolumeKept { claim } | Notice::OthersClaim { claim } => Some(claim.clone()),
             Notice::AuthorityRotates { kind, .. } => Some(kind.as_str().to_owned()),
+            Notice::CertificateNotShown { member } => Some(member.to_string()),
             Notice::BothServed { .. } | Notice::BesideRetainedVolumes { .. } => None,
         }
     }
@@ -195,6 +202,10 @@ impl fmt::Display for Notice {
             Notice::AuthorityRotates { kind, message } => {
                 write!(formatter, "the authority of {} is rotated: {message}", kind.as_str())
             }
+            Notice::CertificateNotShown { member } => write!(
+                formatter,
+                "{member} does not show its new certificate yet; the next member's is renewed once it does"
+            ),
             Notice::BothServed { message } => {
                 write!(formatter, "TLS and plain text are both served: {message}")
             }

@@ -152,6 +152,9 @@ explained! {
         AuthorityRotates, Nobody,
             "an authority is on the way to its successor; the message says how far",
             "let applications read `ca.crt`, and later `tls.crt`, of the Secret `<cluster>-client-tls` anew before the time in the message";
+        CertificateNotShown, Nobody,
+            "a member's certificate was made anew, and it has not been seen to show it; the others keep theirs until it does",
+            "nothing; if it lasts for minutes, see whether the member's node brings Secrets to its pods";
         BothServed, Nobody,
             "TLS has been switched on or off, and applications have `tls.trustPeriodSeconds` to follow: until then members serve TLS and plain text",
             "let applications speak what is to stay; then set the annotation `etcd.operators.rs/clients-ready` to the word in the message, or \

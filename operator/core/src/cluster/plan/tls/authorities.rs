@@ -6,7 +6,7 @@ use crate::names::secrets::{NEXT, OWN, PREVIOUS};
 use crate::tls::Pem;
 use crate::tls::facts::{CertificateFacts, KeyDigest, SecretFacts};
 
-use super::super::Context;
+use super::super::{Context, stateful_sets};
 
 /// How an authority stands.
 pub(in super::super) enum State<'c> {
@@ -52,7 +52,7 @@ pub(in super::super) fn state<'c>(context: &'c Context<'_>, kind: AuthorityKind)
     let Some(own) = secret.certificate(OWN.certificate).filter(|own| own.is_authority) else {
         return State::Damaged(secret, format!("its entry {} is no authority", OWN.certificate));
     };
-    let mut users = context.world.members.values().filter_map(|member| trusted_by(member, kind));
+    let mut users = users(context).filter_map(|member| trusted_by(member, kind));
     if context.world.formed && users.any(|trusted| !trusted.contains(&own.pem)) {
         return State::Damaged(secret, "it is another authority than members trust".to_owned());
     }
@@ -68,6 +68,15 @@ pub(in super::super) fn state<'c>(context: &'c Context<'_>, kind: AuthorityKind)
     State::Sound(Authority { secret, own, can_sign, next, previous })
 }
 
+/// Who may show certificates, and look at those of others: members, or whoever may be one while the list is not known. What is kept of a member that
+/// was removed counts no more.
+pub(super) fn users<'c>(context: &'c Context<'_>) -> impl Iterator<Item = &'c Member<'c>> {
+    context.world.members.values().filter(|member| match context.world.list {
+        Some(_) => member.listed.is_some(),
+        None => stateful_sets::has_used_volume(context, member),
+    })
+}
+
 /// Whom a member is on record to trust.
 pub(super) fn trusted_by<'m>(member: &'m Member<'_>, kind: AuthorityKind) -> Option<&'m Vec<Pem>> {
     let tls = member.target.as_ref()?.tls.as_ref()?;
@@ -81,10 +90,12 @@ pub(super) fn trusted(context: &Context<'_>, kind: AuthorityKind, present: &[Pem
         State::Sound(authority) => authority,
         State::NotRead | State::Missing | State::NotOurs | State::Damaged(..) => return present.to_vec(),
     };
-    let still_used = present.iter().filter(|pem| is_in_use(context, kind, pem));
     let of_secret = [authority.previous, Some(authority.own), authority.next];
-    let mut trusted: Vec<Pem> = Vec::new();
-    for pem in still_used.chain(of_secret.into_iter().flatten().map(|certificate| &certificate.pem)) {
+    let of_secret: Vec<&Pem> = of_secret.into_iter().flatten().map(|certificate| &certificate.pem).collect();
+    // In the order in which they stand: another order alone would be a restart.
+    let stays = |pem: &&Pem| of_secret.contains(pem) || is_in_use(context, kind, pem);
+    let mut trusted: Vec<Pem> = present.iter().filter(stays).cloned().collect();
+    for pem in of_secret {
         if !trusted.contains(pem) {
             trusted.push(pem.clone());
         }

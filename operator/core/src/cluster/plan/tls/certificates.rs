@@ -6,13 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt;
 
-use super::super::{Action, Concern, Context, Flow, Hold, ObjectHold, Plan};
+use super::super::{
+    Action, Concern, Context, Flow, Hold, Kind, Notice, ObjectHold, PatchPurpose, Plan, change,
+};
 use super::{authorities, hold_name_taken, is_concerned, is_own};
 use crate::cluster::desired::DesiredTls;
 use crate::cluster::render;
 use crate::cluster::world::Member;
 use crate::names::secrets::{OWN, PEER_CLIENT, PEER_SERVER, SERVER, TRUSTED_ENTRY};
-use crate::names::{AuthorityKind, CLIENT_COMMON_NAME, OPERATOR_COMMON_NAME, PEER_COMMON_NAME, Pair};
+use crate::names::{
+    ANNOTATION_SHOWN, AuthorityKind, CLIENT_COMMON_NAME, MemberName, OPERATOR_COMMON_NAME, PEER_COMMON_NAME,
+    Pair,
+};
 use crate::tls::bundle;
 use crate::tls::facts::{KeyDigest, SecretFacts};
 use crate::tls::request::{CertificateRequest, Use, Validity};
@@ -50,10 +55,49 @@ pub(in super::super) fn certificates(context: &Context<'_>, plan: &mut Plan) -> 
         of_clients(context, context.world.cluster.client_secret(), CLIENT_COMMON_NAME),
         of_clients(context, context.world.cluster.operator_secret(), OPERATOR_COMMON_NAME),
     ];
-    for wanted in of_members.chain(for_clients.into_iter().flatten()) {
-        keep(context, plan, wanted);
+    for wanted in for_clients.into_iter().flatten() {
+        keep(context, plan, wanted, true);
+    }
+    // One member's after the other's, each once the one before is seen to be shown: what is wrong with one is then wrong with no other.
+    let mut may_renew = true;
+    for member in context.world.members.values() {
+        let is_behind = is_behind(context, member);
+        may_renew &= !is_behind;
+        if is_behind {
+            show(context, plan, member);
+            plan.hold(Hold::Notice(Notice::CertificateNotShown { member: member.name.clone() }));
+        }
+    }
+    for wanted in of_members {
+        let name = wanted.name.clone();
+        keep(context, plan, wanted, may_renew);
+        may_renew &= !plan.actions.iter().any(|one| one.concern == Concern::Certificates(name.clone()));
     }
     Flow::Next
+}
+
+/// Whether a member was seen to show another certificate than its Secret has.
+pub(super) fn is_behind(context: &Context<'_>, member: &Member<'_>) -> bool {
+    AuthorityKind::ALL.into_iter().any(|kind| {
+        let shown = super::handshake(context, member, kind).map(|handshake| handshake.serial.as_str());
+        shown.is_some() && shown != shown_by(context, member, kind)
+    })
+}
+
+/// Has a kubelet bring the Secret to the pod now: it looks at what a pod mounts whenever the pod changes, and else every minute or so.
+fn show(context: &Context<'_>, plan: &mut Plan, member: &Member<'_>) {
+    let (Some(pod), Some(serial)) = (member.live_pod(), shown_by(context, member, AuthorityKind::Clients))
+    else {
+        return;
+    };
+    let wanted = BTreeMap::from([(ANNOTATION_SHOWN.to_owned(), serial.to_owned())]);
+    let missing = change::differing(pod.metadata.annotations.as_ref(), wanted);
+    if !missing.is_empty() {
+        let facts = missing.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let operations = change::annotate(&pod.metadata, &missing);
+        let purpose = PatchPurpose::RecordFacts { facts };
+        plan.act_on_pod(&member.name, change::patch(change::target(Kind::Pod, pod), operations, purpose));
+    }
 }
 
 /// Whether a certificate of this kind is in use that the authority with this key has signed.
@@ -109,8 +153,8 @@ fn of_member(context: &Context<'_>, member: &Member<'_>) -> Option<WantedSecret>
     member.target.as_ref()?.tls.as_ref()?;
     let live = member.stateful_set.filter(|live| live.metadata.deletion_timestamp.is_none())?;
     let cluster = &context.world.cluster;
-    let extra = context.desired.tls.iter().flat_map(|tls| tls.extra_names.iter().cloned());
-    let names: BTreeSet<String> = cluster.server_names(&member.name).into_iter().collect();
+    let names: BTreeSet<String> = cluster.server_names(&member.name);
+    let extra = extra_names(context, &member.name);
     // etcd's gateway asks its own client port, and shows what it serves with.
     let both = BTreeSet::from([Use::Server, Use::Client]);
     let wanted = |at, kind, names, uses| Wanted { at, kind, common_name: PEER_COMMON_NAME, names, uses };
@@ -135,6 +179,19 @@ fn of_member(context: &Context<'_>, member: &Member<'_>) -> Option<WantedSecret>
     })
 }
 
+/// Names that the spec adds; or those that stand in what the member shows, where the spec says nothing of TLS any more, or nothing that could be
+/// carried out: whoever calls it by one goes on to.
+fn extra_names(context: &Context<'_>, member: &MemberName) -> BTreeSet<String> {
+    match context.desired.tls.as_ref().filter(|_| context.follows_spec) {
+        Some(tls) => tls.extra_names.clone(),
+        None => {
+            let secret = context.world.observed.tls.secrets.get(&member.certificates());
+            let shown = secret.and_then(|secret| secret.certificate(SERVER.certificate));
+            shown.map(|shown| shown.names.clone()).unwrap_or_default()
+        }
+    }
+}
+
 /// For whoever asks members. Nothing as long as nobody can be trusted.
 fn of_clients(context: &Context<'_>, name: String, common_name: &'static str) -> Option<WantedSecret> {
     let present =
@@ -157,7 +214,8 @@ fn of_clients(context: &Context<'_>, name: String, common_name: &'static str) ->
     })
 }
 
-fn keep(context: &Context<'_>, plan: &mut Plan, wanted: WantedSecret) {
+/// `may_renew`: whether what counts for something is made anew, too.
+fn keep(context: &Context<'_>, plan: &mut Plan, wanted: WantedSecret, may_renew: bool) {
     let live = context.world.observed.tls.secrets.get(&wanted.name);
     if live.is_some_and(|live| !is_own(context, live)) {
         hold_name_taken(plan, &wanted.name);
@@ -170,7 +228,10 @@ fn keep(context: &Context<'_>, plan: &mut Plan, wanted: WantedSecret) {
     let is_new = live.is_none();
     let mut reasons = BTreeSet::new();
     for certificate in &wanted.certificates {
-        let Some(reason) = reason_to_make(context, live, certificate) else { continue };
+        let found = reason_to_make(context, live, certificate);
+        let Some((reason, _)) = found.filter(|(_, haste)| may_renew || *haste == Haste::Now) else {
+            continue;
+        };
         match entry(context, certificate) {
             Some(entry) => {
                 entries.push(entry);
@@ -226,35 +287,49 @@ fn trusts(live: &SecretFacts, trusted: Option<&str>) -> bool {
     trusted.is_none_or(|trusted| trusted == found)
 }
 
+/// How soon a certificate must be made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Haste {
+    /// Nobody accepts what is there.
+    Now,
+    /// What is there counts for something still.
+    InTurn,
+}
+
 /// Why a certificate is made, if it is. One that nobody could sign now is kept for as long as it counts for anything.
 fn reason_to_make(
     context: &Context<'_>,
     live: Option<&SecretFacts>,
     wanted: &Wanted,
-) -> Option<&'static str> {
+) -> Option<(&'static str, Haste)> {
     let as_of = context.world.observed.as_of;
-    let Some(live) = live else { return Some(NONE) };
+    let now = |reason| Some((reason, Haste::Now));
+    let Some(live) = live else { return now(NONE) };
     let Some(found) = live.certificate(wanted.at.certificate) else {
-        return Some("its certificate is not readable");
+        return now("its certificate is not readable");
     };
     if live.key(wanted.at.key) != Some(&found.key) {
-        return Some("its key is not that of its certificate");
+        return now("its key is not that of its certificate");
     }
     if !found.is_good_at(as_of) {
-        return Some("its certificate is not valid at this time");
+        return now("its certificate is not valid at this time");
     }
-    let signer = authorities::signer(context, wanted.kind)?;
-    let (key, authority) = signer;
+    let in_turn = |reason| Some((reason, Haste::InTurn));
+    let (key, authority) = authorities::signer(context, wanted.kind)?;
     let is_last = found.not_after >= authority.own.not_after;
     if found.signed_by.as_ref() != Some(key) {
-        Some("its certificate is not of the authority that signs now")
+        if found.signed_by.is_none() {
+            now("nobody that is trusted has signed it")
+        } else {
+            in_turn("its certificate is not of the authority that signs now")
+        }
     } else if found.common_name != wanted.common_name
         || found.names != wanted.names
         || found.uses != wanted.uses
     {
-        Some("its certificate has other names or uses")
+        in_turn("its certificate has other names or uses")
     } else if found.is_to_be_renewed(as_of) && !is_last {
-        Some("a third of its certificate's life is left")
+        in_turn("a third of its certificate's life is left")
     } else {
         None
     }

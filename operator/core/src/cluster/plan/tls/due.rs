@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::super::Context;
 use super::rotation::end_of_wait;
-use super::{State, is_concerned, state, switching};
+use super::{State, certificates, is_concerned, state, switching};
 use crate::cluster::desired::Desired;
 use crate::cluster::observed::Observed;
 use crate::cluster::world::World;
@@ -31,7 +31,9 @@ pub(crate) fn time_until_due(observed: &Observed) -> Option<SignedDuration> {
     let rotations = AuthorityKind::ALL.into_iter().filter_map(|kind| rotation(&context, kind));
     let switched = switching::end(&context).map(|end| end.duration_since(observed.as_of));
     let ahead = |due: &SignedDuration| due.is_positive();
-    renewals.chain(switched).filter(ahead).chain(rotations).chain([AT_MOST]).min()
+    let is_behind = world.listed().any(|member| certificates::is_behind(&context, member));
+    let shown = is_behind.then_some(WHILE_ROTATING);
+    renewals.chain(switched).filter(ahead).chain(rotations).chain(shown).chain([AT_MOST]).min()
 }
 
 /// After how long a rotation may go on, if one is under way.

@@ -17,12 +17,13 @@ pub(super) use certificates::certificates;
 pub(crate) use due::time_until_due;
 pub(super) use peer_urls::{of_addition, of_listed, update};
 pub(crate) use rotation::is_rotated;
-pub(super) use rotation::rotate;
+pub(super) use rotation::{rotate, say_lost};
 pub(super) use switching::note;
 
 use super::{Context, Flow, Hold, Kind, ObjectHold, Plan};
 use crate::cluster::world::Member;
-use crate::names::{AuthorityKind, CLUSTER_UID, Scheme};
+use crate::names::secrets::{PEER_CLIENT, PEER_SERVER, SERVER};
+use crate::names::{AuthorityKind, CLUSTER_UID, Pair, Scheme};
 use crate::tls::facts::SecretFacts;
 use crate::tls::{Authorities, MemberTls, Serves};
 
@@ -127,10 +128,9 @@ fn all_speak_tls(context: &Context<'_>) -> bool {
 
 fn all_serve_plain_text(context: &Context<'_>) -> bool {
     let is_plain = |tls: Option<&MemberTls>| tls.is_none_or(|tls| tls.serves == Serves::Both);
-    let serves = |member: &Member<'_>| {
-        let is_recorded = member.target.is_some() && is_plain(recorded(member));
-        is_recorded && (!member.is_voter() || runs(member).is_some_and(is_plain))
-    };
+    // Whoever does not run will, by its pod.
+    let will = |member: &Member<'_>| member.told.as_ref().is_none_or(|told| is_plain(told.tls.as_ref()));
+    let serves = |member: &Member<'_>| member.target.is_some() && is_plain(recorded(member)) && will(member);
     context.world.strangers.is_empty() && context.world.listed().all(serves)
 }
 
@@ -162,6 +162,20 @@ fn is_concerned(context: &Context<'_>) -> bool {
 fn is_own(context: &Context<'_>, secret: &SecretFacts) -> bool {
     let uid = secret.metadata.labels.as_ref().and_then(|labels| labels.get(CLUSTER_UID));
     uid == Some(&context.world.cluster.uid)
+}
+
+/// Why a member's pod is not made anew yet: it would wait for its certificates.
+pub(super) fn reason_to_wait(context: &Context<'_>, member: &Member<'_>) -> Option<String> {
+    recorded(member).filter(|_| context.world.observed.tls.is_read)?;
+    let secret = context.world.observed.tls.secrets.get(&member.name.certificates());
+    let has = |pair: &Pair| {
+        secret.is_some_and(|secret| {
+            let certificate = secret.certificate(pair.certificate);
+            certificate.is_some_and(|certificate| secret.key(pair.key) == Some(&certificate.key))
+        })
+    };
+    let is_complete = [SERVER, PEER_SERVER, PEER_CLIENT].iter().all(has);
+    (!is_complete).then(|| "its certificates are not made yet".to_owned())
 }
 
 /// Says that somebody else's Secret has a name that the cluster needs.

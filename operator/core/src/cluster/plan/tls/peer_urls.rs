@@ -6,7 +6,7 @@ use super::super::{Action, Concern, Context, Flow, Plan, Wait, safety};
 use super::{all_serve_plain_text, all_speak_tls, is_concerned};
 use crate::cluster::target::Target;
 use crate::cluster::world::Member;
-use crate::names::{MemberName, Scheme};
+use crate::names::{AuthorityKind, CLIENT_PORT, MemberName, Scheme, TLS_PEER_PORT};
 
 /// The peer URL of a member that is to be added. By TLS only where every other member can ask by TLS.
 pub(in super::super) fn of_addition(context: &Context<'_>, member: &MemberName, target: &Target) -> String {
@@ -44,13 +44,20 @@ pub(in super::super) fn update(context: &Context<'_>, plan: &mut Plan) -> Flow {
         None => (Scheme::Http, all_serve_plain_text(context)),
     };
     let next = context.world.voters().find(|member| !is_reached_by(context, member, scheme));
-    let Some(next) = next.filter(|_| can_all_follow) else { return Flow::Next };
+    let Some(next) = next else { return Flow::Next };
+    if !can_all_follow {
+        say_who_is_waited_for(context, plan);
+        return Flow::Next;
+    }
     if context.world.learner().is_some() {
         let message = "its peer URL changes once no learner is there any more".to_owned();
         plan.wait(Wait::Turn { member: next.name.clone(), message });
         return Flow::Next;
     }
-    let members = safety::unhealthy_voters(context);
+    // Who is reached by nobody may be so because of its URL: the way back is open to it.
+    let is_way_back = context.desired.tls.is_none();
+    let others = safety::unhealthy_voters(context).into_iter();
+    let members: Vec<MemberName> = others.filter(|name| !(is_way_back && *name == next.name)).collect();
     if !members.is_empty() {
         plan.wait(Wait::Health { members, what: "changing a peer URL" });
         return Flow::Next;
@@ -64,4 +71,22 @@ pub(in super::super) fn update(context: &Context<'_>, plan: &mut Plan) -> Flow {
     };
     plan.act(Concern::Membership, action);
     Flow::Stop
+}
+
+/// All members run with certificates, and the operator has not seen all of them show theirs on both ports.
+fn say_who_is_waited_for(context: &Context<'_>, plan: &mut Plan) {
+    let runs_tls = |member: &Member<'_>| super::runs(member).is_some_and(|tls| tls.is_some());
+    if !context.world.listed().all(runs_tls) {
+        return;
+    }
+    let is_unseen = |member: &&Member<'_>| {
+        AuthorityKind::ALL.into_iter().any(|kind| super::handshake(context, member, kind).is_none())
+    };
+    if let Some(member) = context.world.listed().find(is_unseen) {
+        let message = format!(
+            "the operator completed no TLS handshake on its ports {CLIENT_PORT} and {TLS_PEER_PORT}; if it lasts, see whether a NetworkPolicy keeps it, or \
+             members, from {TLS_PEER_PORT}"
+        );
+        plan.wait(Wait::Turn { member: member.name.clone(), message });
+    }
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::{Action, Concern, Context, Flow, Hold, Notice, ObjectHold, Plan};
-use super::authorities::{Authority, State, state, trusted_by};
+use super::authorities::{Authority, State, state, trusted_by, users};
+use super::switching::period;
 use super::{certificates, handshake, hold_name_taken, is_concerned, runs};
 use crate::cluster::render;
 use crate::cluster::requests::ClientsReady;
@@ -16,10 +17,11 @@ use crate::names::secrets::{NEXT, OWN, PREVIOUS};
 use crate::names::{
     ANNOTATION_ROTATION_ASKED, ANNOTATION_SHOWN_SINCE, ANNOTATION_TRUSTED_SINCE, AuthorityKind,
 };
-use crate::tls::Pem;
 use crate::tls::facts::{CertificateFacts, SecretFacts};
 use crate::tls::request::Validity;
 use crate::tls::written::{SecretEntry, SecretType, SecretWrite};
+
+const GONE: &str = "its Secret is gone";
 
 /// Makes authorities that nobody ever had, and leads each one that is there a step further.
 pub(in super::super) fn rotate(context: &Context<'_>, plan: &mut Plan) -> Flow {
@@ -29,13 +31,28 @@ pub(in super::super) fn rotate(context: &Context<'_>, plan: &mut Plan) -> Flow {
     make_missing(context, plan);
     for kind in AuthorityKind::ALL {
         match state(context, kind) {
+            // What has begun goes on when TLS is asked for again.
+            State::Sound(_) if context.desired.tls.is_none() => {}
             State::Sound(authority) => advance(context, plan, kind, authority),
             State::Damaged(secret, message) => replace_lost(context, plan, kind, Some(secret), message),
-            State::Missing if !someones(context, kind).is_empty() => {
-                replace_lost(context, plan, kind, None, "its Secret is gone".to_owned());
+            State::Missing if is_trusted(context, kind) => {
+                replace_lost(context, plan, kind, None, GONE.to_owned());
             }
             State::Missing | State::NotRead | State::NotOurs => {}
         }
+    }
+    Flow::Next
+}
+
+/// Says that an authority is lost, where nothing can be done about it.
+pub(in super::super) fn say_lost(context: &Context<'_>, plan: &mut Plan) -> Flow {
+    for kind in AuthorityKind::ALL {
+        let message = match state(context, kind) {
+            State::Damaged(_, message) => message,
+            State::Missing if is_trusted(context, kind) => GONE.to_owned(),
+            State::Missing | State::NotRead | State::NotOurs | State::Sound(_) => continue,
+        };
+        hold_lost(context, plan, kind, message);
     }
     Flow::Next
 }
@@ -46,7 +63,7 @@ pub(super) fn make_missing(context: &Context<'_>, plan: &mut Plan) {
     for kind in AuthorityKind::ALL {
         let name = context.world.cluster.authority_secret(kind);
         let live = match state(context, kind) {
-            State::Missing if !context.world.formed || someones(context, kind).is_empty() => None,
+            State::Missing if !context.world.formed || !is_trusted(context, kind) => None,
             State::Damaged(secret, _) if !context.world.formed => Some(secret),
             State::NotOurs => {
                 hold_name_taken(plan, &name);
@@ -78,10 +95,19 @@ pub(crate) fn is_rotated(world: &World<'_>, asked: &str) -> bool {
     })
 }
 
-/// Whom any member is on record to trust.
-fn someones(context: &Context<'_>, kind: AuthorityKind) -> Vec<Pem> {
-    let members = context.world.members.values();
-    members.filter_map(|member| trusted_by(member, kind)).flatten().cloned().collect()
+/// Whether any member is on record to trust somebody.
+fn is_trusted(context: &Context<'_>, kind: AuthorityKind) -> bool {
+    users(context).filter_map(|member| trusted_by(member, kind)).any(|trusted| !trusted.is_empty())
+}
+
+/// The authority that all members trust; of several the one whose certificates they show.
+fn common<'c>(context: &'c Context<'_>, kind: AuthorityKind) -> Option<&'c CertificateFacts> {
+    let is_common = |known: &&CertificateFacts| {
+        let mut bundles = users(context).filter_map(|member| trusted_by(member, kind)).peekable();
+        bundles.peek().is_some() && bundles.all(|trusted| trusted.contains(&known.pem))
+    };
+    let known = context.world.observed.tls.authorities.iter().filter(is_common);
+    known.max_by_key(|known| certificates::has_signed(context, kind, &known.key))
 }
 
 /// The word that asks for a rotation of this authority, if any does.
@@ -98,7 +124,7 @@ fn advance(context: &Context<'_>, plan: &mut Plan, kind: AuthorityKind, authorit
         (None, Some(previous)) => forget(context, plan, kind, authority, previous),
         (None, None) => {
             let asked = asked(context, Some(authority.secret));
-            if asked.is_some() || authority.own.is_to_be_renewed(as_of) || !authority.can_sign {
+            if asked.is_some() || authority.own.is_to_be_renewed(as_of) {
                 begin(context, plan, kind, (Some(authority.secret), None), asked);
             }
         }
@@ -110,13 +136,18 @@ fn begin(
     context: &Context<'_>,
     plan: &mut Plan,
     kind: AuthorityKind,
-    (secret, lost): (Option<&SecretFacts>, Option<&Pem>),
+    (secret, lost): (Option<&SecretFacts>, Option<&CertificateFacts>),
     asked: Option<String>,
 ) {
     let Some(desired) = &context.desired.tls else { return };
     let because = if asked.is_some() { "its rotation was asked for" } else { "a third of its life is left" };
-    let put_back = lost.map(|pem| SecretEntry::Text { at: OWN.certificate.to_owned(), value: pem.0.clone() });
-    let without_key = lost.map(|_| SecretEntry::Remove { at: OWN.key.to_owned() });
+    let put_back =
+        lost.map(|lost| SecretEntry::Text { at: OWN.certificate.to_owned(), value: lost.pem.0.clone() });
+    // A key that is still there of what is put back is what was missed.
+    let is_its_key =
+        |lost: &&CertificateFacts| secret.and_then(|found| found.key(OWN.key)) == Some(&lost.key);
+    let other_key = lost.filter(|lost| !is_its_key(lost));
+    let without_key = other_key.map(|_| SecretEntry::Remove { at: OWN.key.to_owned() });
     let next = authority(context, kind, NEXT, desired.authority_lifetime);
     let entries = put_back.into_iter().chain(without_key).chain([next]).collect();
     let word = asked.map(|word| (ANNOTATION_ROTATION_ASKED.to_owned(), word));
@@ -131,14 +162,15 @@ fn replace_lost(
     secret: Option<&SecretFacts>,
     message: String,
 ) {
-    let trusted = someones(context, kind);
-    match (asked(context, secret), trusted.last()) {
+    match (asked(context, secret), common(context, kind)) {
         (Some(word), Some(lost)) => begin(context, plan, kind, (secret, Some(lost)), Some(word)),
-        (Some(_) | None, _) => {
-            let secret = context.world.cluster.authority_secret(kind);
-            plan.hold(Hold::Object(ObjectHold::AuthorityLost { secret, message }));
-        }
+        (Some(_) | None, _) => hold_lost(context, plan, kind, message),
     }
+}
+
+fn hold_lost(context: &Context<'_>, plan: &mut Plan, kind: AuthorityKind, message: String) {
+    let secret = context.world.cluster.authority_secret(kind);
+    plan.hold(Hold::Object(ObjectHold::AuthorityLost { secret, message }));
 }
 
 /// Lets the next authority sign, once all members trust it and applications had time to.
@@ -149,7 +181,10 @@ fn let_it_sign(
     authority: Authority<'_>,
     next: &CertificateFacts,
 ) {
-    if let Some(member) = context.world.listed().find(|member| !trusts(context, member, kind, next)) {
+    // Who cannot start without a certificate is not waited for by who is to sign it.
+    let counts = |member: &&Member<'_>| authority.can_sign || member.etcd_container_runs();
+    let mut members = context.world.listed().filter(counts);
+    if let Some(member) = members.find(|member| !trusts(context, member, kind, next)) {
         let message = format!("{} does not accept what the next authority signs yet", member.name);
         plan.hold(Hold::Notice(Notice::AuthorityRotates { kind, message }));
         return;
@@ -224,7 +259,10 @@ fn has_waited(
     secret: &SecretFacts,
     (mark, authority, ready): (&'static str, &CertificateFacts, ClientsReady),
 ) -> bool {
-    if kind == AuthorityKind::Peers || context.requests.clients_ready == Some(ready) {
+    if kind == AuthorityKind::Peers
+        || period(context).is_zero()
+        || context.requests.clients_ready == Some(ready)
+    {
         return true;
     }
     let Some(end) = end_of_wait(context, secret, mark, authority) else {
@@ -270,8 +308,7 @@ pub(super) fn end_of_wait(
 ) -> Option<Timestamp> {
     let (key, since) = annotation(secret, mark)?.split_once(' ')?;
     let since: Timestamp = since.parse().ok().filter(|_| key == authority.key.0)?;
-    let period = context.desired.tls.as_ref().map(|tls| tls.trust_period)?;
-    since.checked_add(period).ok()
+    since.checked_add(period(context)).ok()
 }
 
 pub(super) fn annotation<'s>(secret: &'s SecretFacts, key: &str) -> Option<&'s str> {

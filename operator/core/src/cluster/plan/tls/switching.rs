@@ -9,6 +9,7 @@ use super::super::{Context, Flow, Hold, Notice, Plan};
 use super::authorities::{State, state};
 use super::rotation::{annotation, mark_because, write};
 use super::{is_any, is_concerned, may_plain_text_go, may_tls_go};
+use crate::cluster::desired::DesiredTls;
 use crate::cluster::requests::ClientsReady;
 use crate::names::{ANNOTATION_BOTH_SINCE, ANNOTATION_TRUST_PERIOD, AuthorityKind};
 use crate::tls::Serves;
@@ -57,7 +58,14 @@ pub(in super::super) fn note(context: &Context<'_>, plan: &mut Plan) -> Flow {
     if !context.follows_spec || !is_concerned(context) {
         return Flow::Next;
     }
-    let Some(secret) = secret(context) else { return Flow::Next };
+    let Some(secret) = secret(context) else {
+        if waits_for_applications(context) {
+            let ready = direction(context).as_str();
+            let message = format!("until the annotation etcd.operators.rs/clients-ready says {ready}");
+            plan.hold(Hold::Notice(Notice::BothServed { message }));
+        }
+        return Flow::Next;
+    };
     let mut annotations: BTreeMap<String, String> = BTreeMap::new();
     if let Some(tls) = &context.desired.tls {
         let seconds = tls.trust_period.as_secs().to_string();
@@ -89,12 +97,12 @@ pub(in super::super) fn note(context: &Context<'_>, plan: &mut Plan) -> Flow {
 }
 
 /// For how long applications are waited for: as the spec says, or as it said last.
-fn period(context: &Context<'_>) -> SignedDuration {
+pub(super) fn period(context: &Context<'_>) -> SignedDuration {
     let noted =
         || annotation(secret(context)?, ANNOTATION_TRUST_PERIOD)?.parse().ok().map(SignedDuration::from_secs);
     match &context.desired.tls {
         Some(tls) => tls.trust_period,
-        None => noted().unwrap_or(SignedDuration::ZERO),
+        None => noted().unwrap_or_else(|| DesiredTls::usual().trust_period),
     }
 }
 
