@@ -69,6 +69,12 @@ pub const RIGHTS: &[Right] = &[
     right("", "pods/log", &["get"], "The agent's proof; logs for the record."),
     right(
         "",
+        "pods/portforward",
+        &["create", "get"],
+        "Members' ports are asked which certificate they show. Some releases of Kubernetes ask for the one verb, some for both.",
+    ),
+    right(
+        "",
         "pods/proxy",
         &["create", "get"],
         "Load and probe are asked for their history: the harness needs no route to any pod.",
@@ -76,8 +82,8 @@ pub const RIGHTS: &[Right] = &[
     right(
         "",
         "secrets",
-        &["get"],
-        "By name: whether the certificate of the subject's clients is another one than load and probe were shown.",
+        &["delete", "get", "patch"],
+        "By name: the certificates of the subject, which are damaged, and whose authorities the harness trusts and signs damaged ones with.",
     ),
     right(
         "",

@@ -47,6 +47,7 @@ fn asked(fault: &Fault) -> Asked {
         | Fault::DirectoryWiped
         | Fault::Partition { .. }
         | Fault::Corrupt { .. }
+        | Fault::Certificate { .. }
         | Fault::DeleteObject { .. }
         | Fault::Intrude { .. }
         | Fault::Backup

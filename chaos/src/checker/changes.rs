@@ -47,6 +47,7 @@ pub(super) fn carried_out(context: &Context<'_>, story: &Story<'_>) -> Option<As
         | Fault::DirectoryWiped
         | Fault::Partition { .. }
         | Fault::Corrupt { .. }
+        | Fault::Certificate { .. }
         | Fault::DeleteObject { .. }
         | Fault::Intrude { .. }
         | Fault::OperatorKill

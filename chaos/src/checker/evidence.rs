@@ -1,6 +1,7 @@
 //! Which measurements prove that a kind of fault took effect, and which that it is over. Pure; one arm for each kind, so
 //! that a new kind cannot be forgotten.
 
+use super::certificates;
 use super::human;
 use crate::record::{Dial, Proof};
 use crate::scenario::{ChangeEffect, EtcdVersion, Fault};
@@ -28,15 +29,8 @@ pub(super) fn of_effect(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack
             Ok(format!("{emptied}; {restarted}"))
         }
         Fault::Partition { .. } => partitioned(proofs),
-        Fault::Corrupt { .. } => {
-            let changed = object_changed(proofs)?;
-            let felt = first(proofs, "corruption being felt", |proof| match proof {
-                Proof::CorruptionFelt { observation } => Some(Ok(observation.clone())),
-                _ => None,
-            })?;
-            let alone = all_stopped(proofs)?;
-            Ok(format!("{changed}; effect: {felt}; the operator was stopped: {alone}"))
-        }
+        Fault::Corrupt { .. } => unrepaired(corrupted(proofs)?, proofs),
+        Fault::Certificate { damage, .. } => unrepaired(certificates::of_effect(*damage, proofs)?, proofs),
         Fault::Intrude { .. } => object_changed(proofs),
         Fault::DeleteObject { .. } => first(proofs, "the deletion", |proof| match proof {
             Proof::ObjectDeleted { identity, .. } => {
@@ -86,9 +80,10 @@ pub(super) fn of_effect(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack
 /// What proves that the fault is over in one target.
 pub(super) fn of_end(fault: &Fault, proofs: &[&Proof]) -> Result<String, Lack> {
     match fault {
-        Fault::ProcessPause { .. } | Fault::OperatorPause { .. } | Fault::Corrupt { .. } => {
-            all_resumed(proofs)
-        }
+        Fault::ProcessPause { .. }
+        | Fault::OperatorPause { .. }
+        | Fault::Corrupt { .. }
+        | Fault::Certificate { .. } => all_resumed(proofs),
         Fault::Partition { .. } => first(proofs, "connections after the partition", |proof| match proof {
             Proof::PartitionOver { dials } if dials.is_empty() => {
                 Some(Err("no peer was dialled afterwards".to_owned()))
@@ -175,7 +170,7 @@ fn version_declared(version: &EtcdVersion, proofs: &[&Proof]) -> Result<String, 
     })
 }
 
-fn pod_replaced(proofs: &[&Proof]) -> Result<String, Lack> {
+pub(super) fn pod_replaced(proofs: &[&Proof]) -> Result<String, Lack> {
     first(proofs, "another pod", |proof| match proof {
         Proof::PodReplaced { before, after } if before.uid == after.uid => {
             Some(Err(format!("the same pod (uid {}) is there as before", after.uid)))
@@ -214,6 +209,21 @@ fn stopped(proofs: &[&Proof]) -> Result<String, Lack> {
         }
         _ => None,
     })
+}
+
+fn corrupted(proofs: &[&Proof]) -> Result<String, Lack> {
+    let changed = object_changed(proofs)?;
+    let felt = first(proofs, "corruption being felt", |proof| match proof {
+        Proof::CorruptionFelt { observation } => Some(Ok(observation.clone())),
+        _ => None,
+    })?;
+    Ok(format!("{changed}; effect: {felt}"))
+}
+
+/// What was broken stood while nobody could repair it.
+fn unrepaired(broken: String, proofs: &[&Proof]) -> Result<String, Lack> {
+    let alone = all_stopped(proofs)?;
+    Ok(format!("{broken}; the operator was stopped: {alone}"))
 }
 
 /// The operator has several processes, and while one of them works nothing is corrupted behind its back.

@@ -2,6 +2,7 @@
 //! measured.
 
 use super::calls;
+use super::certificates;
 use super::changes;
 use super::context::Context;
 use super::evidence::{self, Lack};
@@ -16,7 +17,7 @@ use crate::record::{ObjectIdentity, Proof};
 use crate::scenario::{ClusterObject, Target};
 
 /// The name under which the operator writes.
-const OPERATOR: &str = "etcd-operator";
+pub(super) const OPERATOR: &str = "etcd-operator";
 
 /// All rules about faults, fault by fault.
 pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
@@ -26,6 +27,7 @@ pub(super) fn check(context: &Context<'_>) -> Vec<Assertion> {
         assertions.push(ended(story));
         assertions.push(fidelity::as_planned(context, story));
         assertions.extend(repaired(story));
+        assertions.extend(certificates::repaired(story));
         assertions.extend(changes::carried_out(context, story));
         assertions.push(loaded(context, story));
     }
@@ -209,14 +211,25 @@ fn repaired_field(
     if !manager.contains(OPERATOR) {
         return Repair::Bad(format!("{object}: {field} was put back by {manager}, not by the operator"));
     }
-    match (seen.parse::<u128>(), later.parse::<u128>()) {
-        (Ok(seen_number), Ok(later_number)) if later_number > seen_number => Repair::Good(format!(
+    match in_order(seen, later) {
+        Ok(()) => Repair::Good(format!(
             "{object}: broken at resource version {seen}, repaired by {manager} at {later}"
         )),
-        (Ok(_), Ok(_)) => Repair::Untold(format!(
-            "{object} was seen repaired at {later}, not after it was broken at {seen}"
-        )),
-        _ => Repair::Untold(format!("resource versions {seen} and {later} cannot be put in order")),
+        Err(untold) => Repair::Untold(format!("{object}: {untold}")),
+    }
+}
+
+/// Whether one resource version is later than another one.
+///
+/// # Errors
+/// It is not, or nobody can tell.
+pub(super) fn in_order(broken: &str, repaired: &str) -> Result<(), String> {
+    match (broken.parse::<u128>(), repaired.parse::<u128>()) {
+        (Ok(before), Ok(after)) if after > before => Ok(()),
+        (Ok(_), Ok(_)) => {
+            Err(format!("it was seen repaired at {repaired}, not after it was broken at {broken}"))
+        }
+        _ => Err(format!("resource versions {broken} and {repaired} cannot be put in order")),
     }
 }
 

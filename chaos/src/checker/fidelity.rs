@@ -252,6 +252,9 @@ fn shows_effect(proof: &Proof) -> bool {
         | Proof::PartitionFelt { .. }
         | Proof::ObjectChanged { .. }
         | Proof::CorruptionFelt { .. }
+        | Proof::CertificateDamaged { .. }
+        | Proof::CertificateFelt { .. }
+        | Proof::StartHindered { .. }
         | Proof::ChangeRefused { .. }
         | Proof::VolumeHeld { .. } => true,
         Proof::ProcessReplaced { .. }
@@ -264,6 +267,8 @@ fn shows_effect(proof: &Proof) -> bool {
         | Proof::ObjectDeleted { .. }
         | Proof::ObjectRecreated { .. }
         | Proof::ObjectStillBroken { .. }
+        | Proof::CertificateRepaired { .. }
+        | Proof::CertificateStillBroken { .. }
         | Proof::SizeDeclared { .. }
         | Proof::SizeReached { .. }
         | Proof::RestartDeclared { .. }
@@ -322,6 +327,9 @@ fn contradiction(
                 .or_else(|| uncut_peer(context, story, cut, injecting))
         }
         Proof::PartitionOver { dials } => uncut_peer(context, story, dials, injecting),
+        Proof::CertificateDamaged { secret, .. }
+        | Proof::CertificateRepaired { secret, .. }
+        | Proof::CertificateStillBroken { secret, .. } => another_secret(target?, secret),
         Proof::RequestMade { value, .. } => {
             let target = target?;
             (target.member.as_deref() != Some(value))
@@ -332,6 +340,8 @@ fn contradiction(
         | Proof::Resumed { .. }
         | Proof::ObjectChanged { .. }
         | Proof::CorruptionFelt { .. }
+        | Proof::CertificateFelt { .. }
+        | Proof::StartHindered { .. }
         | Proof::ObjectRepaired { .. }
         | Proof::ObjectDeleted { .. }
         | Proof::ObjectRecreated { .. }
@@ -355,6 +365,13 @@ fn contradiction(
         | Proof::BackupRestored { .. }
         | Proof::LeadershipMoved { .. } => None,
     }
+}
+
+/// A Secret that is not the target's: the operator names each after its member.
+fn another_secret(target: &TargetedPod, measured: &ObjectIdentity) -> Option<String> {
+    let member = target.member.as_deref()?;
+    (!measured.name.starts_with(member))
+        .then(|| format!("Secret {} was measured, the target was {member}", measured.name))
 }
 
 /// A claim that is not the target's.

@@ -10,6 +10,7 @@ mod answers;
 mod asked;
 mod backups;
 mod calls;
+mod certificates;
 mod changes;
 mod clocks;
 mod context;

@@ -4,6 +4,7 @@
 mod agents;
 mod backup;
 mod case;
+mod certificate;
 mod change;
 mod corrupt;
 mod delete_object;
@@ -48,6 +49,9 @@ pub async fn carry_out(case: &Case<'_>, victims: &Victims) -> Result<()> {
         }
         Fault::Corrupt { object, lasting } => {
             corrupt::carry_out(case, victims, *object, lasting.as_duration()).await
+        }
+        Fault::Certificate { damage, lasting } => {
+            certificate::carry_out(case, victims, *damage, lasting.as_duration()).await
         }
         Fault::DeleteObject { object } => delete_object::carry_out(case, victims, *object).await,
         Fault::Intrude { object } => intrude::carry_out(case, victims, *object).await,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ObjectMeta, Patch, PatchParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 
@@ -206,8 +206,13 @@ fn written_part(object: ClusterObject) -> Option<&'static str> {
 /// equals everybody else goes before the harness: it is asked only after the harness's own value is gone.
 #[must_use]
 pub fn last_manager(object: ClusterObject, now: &DynamicObject) -> String {
-    let part = written_part(object);
-    let entries = now.metadata.managed_fields.as_deref().unwrap_or_default();
+    last_writer(&now.metadata, written_part(object))
+}
+
+/// The same for an object of any kind, or for one of its subresources.
+#[must_use]
+pub fn last_writer(metadata: &ObjectMeta, part: Option<&str>) -> String {
+    let entries = metadata.managed_fields.as_deref().unwrap_or_default();
     let writers =
         entries.iter().filter(|entry| entry.subresource.as_deref().filter(|part| !part.is_empty()) == part);
     let latest = writers.max_by_key(|entry| {

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::agents;
 use super::case::{Case, Victims};
 use crate::agent::client::AgentHandle;
 use crate::agent::protocol::{AgentFault, PauseFault};
+use crate::subject::operator;
 
 pub(super) async fn carry_out(case: &Case<'_>, victims: &Victims, lasting: Duration) -> Result<()> {
     let agents = stop(case, victims, lasting).await?;
@@ -18,6 +19,15 @@ pub(super) async fn carry_out(case: &Case<'_>, victims: &Victims, lasting: Durat
     let finished = agents::finish(case, agents).await;
     case.healed();
     finished.map(drop)
+}
+
+/// Stops the operator, so that nothing is repaired meanwhile.
+pub(super) async fn stop_operator(case: &Case<'_>, lasting: Duration) -> Result<Vec<AgentHandle>> {
+    let operators = Victims { operator: operator::pods(&case.context.client).await?, ..Victims::default() };
+    if operators.operator.is_empty() {
+        bail!("the operator has no pod that could be paused");
+    }
+    stop(case, &operators, lasting).await
 }
 
 /// Stops the processes; each is let go after `lasting` whatever happens to the harness.

@@ -31,13 +31,13 @@ pub(super) async fn delete(case: &Case<'_>, target: &Entered, grace: Duration) -
 }
 
 /// Waits for another pod in this one's place and records it.
-pub(super) async fn prove_replaced(case: &Case<'_>, target: &Entered) -> Result<()> {
+pub(super) async fn prove_replaced(case: &Case<'_>, target: &Entered) -> Result<ObjectIdentity> {
     let what = format!("another pod in the place of {}", target.pod);
     let after =
         case.wait_for(&what, case.context.repair_within, async || successor(case, target).await).await?;
     let before = ObjectIdentity { name: target.pod.clone(), uid: target.uid.clone() };
-    case.prove(Some(&target.pod), Proof::PodReplaced { before, after });
-    Ok(())
+    case.prove(Some(&target.pod), Proof::PodReplaced { before, after: after.clone() });
+    Ok(after)
 }
 
 /// A member's pod comes back under its own name, the operator's under another.

@@ -8,6 +8,7 @@
 //! | `history/load.jsonl`, `history/final.jsonl`, `history/probe.jsonl` | [`crate::history::Line`] |
 
 mod assemble;
+mod certificate;
 mod event;
 mod folder;
 mod proof;
@@ -17,6 +18,7 @@ mod sample;
 mod tests;
 
 pub use assemble::{AssembleError, Operations, Probes, Problem, ProblemKind, RunRecord};
+pub use certificate::{CertificateEntry, Handshake, Refusal};
 pub use event::{ClockReading, Event, EventLine, Phase};
 pub use folder::{OpenError, RecordFiles, open, read_folder};
 pub use proof::{Dial, ObjectIdentity, ProcessIdentity, Proof, TargetRole, TargetedPod};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ConditionSample;
+use super::{CertificateEntry, ConditionSample, Handshake};
 use crate::history::{CommittedEvent, MemberId, Revision};
 use crate::scenario::{ClusterObject, ClusterSize, EtcdVersion};
 
@@ -213,6 +213,51 @@ pub enum Proof {
         /// How long it was watched, in milliseconds.
         watched_milliseconds: u64,
     },
+    /// A member's Secret was seen with other certificates than before, or deleted.
+    CertificateDamaged {
+        /// The Secret.
+        secret: ObjectIdentity,
+        /// Where it was seen so; for a deleted one, where it was seen for the last time.
+        resource_version: String,
+        /// What it held before.
+        before: Vec<CertificateEntry>,
+        /// What it was seen to hold.
+        after: Vec<CertificateEntry>,
+    },
+    /// The member's ports showed the damage to whoever connected.
+    CertificateFelt {
+        /// Handshakes before it.
+        before: Vec<Handshake>,
+        /// Handshakes while it stood.
+        during: Vec<Handshake>,
+    },
+    /// A pod could not start without the member's Secret.
+    StartHindered {
+        /// The pod.
+        pod: ObjectIdentity,
+        /// What the kubelet says of it.
+        note: String,
+    },
+    /// The member's Secret was seen with good certificates again, and its ports show them.
+    CertificateRepaired {
+        /// The Secret.
+        secret: ObjectIdentity,
+        /// Where it was seen so.
+        resource_version: String,
+        /// Who wrote it, by `metadata.managedFields`.
+        manager: String,
+        /// What it holds.
+        certificates: Vec<CertificateEntry>,
+        /// Handshakes after it.
+        handshakes: Vec<Handshake>,
+    },
+    /// The member's Secret was watched for as long as its repair may take, and its ports did not come to show good certificates.
+    CertificateStillBroken {
+        /// The Secret that was damaged.
+        secret: ObjectIdentity,
+        /// How long it was watched, in milliseconds.
+        watched_milliseconds: u64,
+    },
     /// The declared size was changed.
     SizeDeclared {
         /// Before.
@@ -357,7 +402,16 @@ impl Proof {
     /// What is recorded when a repair was waited for in vain.
     #[must_use]
     pub fn still_broken(object: ClusterObject, identity: ObjectIdentity, watched: Duration) -> Proof {
-        let watched_milliseconds = u64::try_from(watched.as_millis()).unwrap_or(u64::MAX);
-        Proof::ObjectStillBroken { object, identity, watched_milliseconds }
+        Proof::ObjectStillBroken { object, identity, watched_milliseconds: milliseconds(watched) }
     }
+
+    /// The same for certificates.
+    #[must_use]
+    pub fn certificate_still_broken(secret: ObjectIdentity, watched: Duration) -> Proof {
+        Proof::CertificateStillBroken { secret, watched_milliseconds: milliseconds(watched) }
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -22,7 +22,8 @@ impl Schedule {
     }
 }
 
-fn encryption<'a>(subject: &Subject, faults: impl Iterator<Item = &'a Fault>) -> Encryption {
+/// What is spoken with a subject in the course of these faults.
+pub(super) fn encryption<'a>(subject: &Subject, faults: impl Iterator<Item = &'a Fault>) -> Encryption {
     let begins_with_tls = match subject {
         Subject::Cluster(cluster) => cluster.tls.is_some(),
         Subject::Selector(_) => false,
@@ -37,6 +38,7 @@ fn encryption<'a>(subject: &Subject, faults: impl Iterator<Item = &'a Fault>) ->
         | Fault::DirectoryWiped
         | Fault::Partition { .. }
         | Fault::Corrupt { .. }
+        | Fault::Certificate { .. }
         | Fault::DeleteObject { .. }
         | Fault::Intrude { .. }
         | Fault::Resize { .. }

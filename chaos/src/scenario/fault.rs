@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ClusterSize, EtcdVersion, FaultName, Period};
+use super::{CertificateDamage, ClusterSize, EtcdVersion, FaultName, Period};
 
 /// What is broken. One variant for each kind of a scenario file, with the parameters that this kind has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,14 @@ pub enum Fault {
     Corrupt {
         /// Which object.
         object: ClusterObject,
+        /// How long the operator stays paused.
+        #[serde(rename = "for")]
+        lasting: Period,
+    },
+    /// A member's certificates are damaged while the operator is paused, and the damage is shown to whoever connects.
+    Certificate {
+        /// How.
+        damage: CertificateDamage,
         /// How long the operator stays paused.
         #[serde(rename = "for")]
         lasting: Period,

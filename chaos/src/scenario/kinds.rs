@@ -29,10 +29,10 @@ pub(super) fn impossible(fault: &Fault, aim: Aim, target: &Target, subject: &Sub
     if size.members() == 1 && matches!(target, Target::Follower | Target::Minority) {
         return Some(format!("a cluster of one member has no {target}"));
     }
-    if let Fault::Request { ask } = fault
-        && aim == Aim::Members
-    {
-        return misnamed(*ask, target);
+    match fault {
+        Fault::Request { ask } if aim == Aim::Members => return misnamed(*ask, target),
+        Fault::Certificate { .. } if !is_one_member(target) => return Some(ONE_CERTIFICATE.to_owned()),
+        _ => {}
     }
     let Fault::Partition { peers, .. } = fault else { return None };
     if size.members() == 1 {
@@ -49,17 +49,23 @@ pub(super) fn impossible(fault: &Fault, aim: Aim, target: &Target, subject: &Sub
     }
 }
 
+/// Why certificates of so many members are not damaged at once.
+pub(super) const ONE_CERTIFICATE: &str =
+    "the certificates of one member are damaged at a time: write `target: leader`, `follower` or `member`";
+
 /// Why a request cannot name such a target, if so.
 fn misnamed(ask: Ask, target: &Target) -> Option<String> {
+    if !is_one_member(target) {
+        return Some("a request names one member: write leader, follower or member".to_owned());
+    }
+    (ask == Ask::MoveLeader && *target != Target::Follower)
+        .then(|| "leadership moves to another member: write follower".to_owned())
+}
+
+fn is_one_member(target: &Target) -> bool {
     match target {
-        Target::Follower => None,
-        Target::Leader | Target::Member if ask != Ask::MoveLeader => None,
-        Target::Leader | Target::Member => {
-            Some("leadership moves to another member: write follower".to_owned())
-        }
-        Target::Minority | Target::All | Target::SameAs(_) | Target::Operator | Target::Cluster => {
-            Some("a request names one member: write leader, follower or member".to_owned())
-        }
+        Target::Leader | Target::Follower | Target::Member => true,
+        Target::Minority | Target::All | Target::SameAs(_) | Target::Operator | Target::Cluster => false,
     }
 }
 
@@ -108,6 +114,7 @@ pub(super) fn grammar(kind: RawKind) -> Grammar {
                 ClusterObject::ClusterRecord,
             ],
         },
+        RawKind::Certificate => plain("certificate", &["for", "damage"]),
         RawKind::DeleteObject => Grammar {
             word: "delete-object",
             fields: &["object"],

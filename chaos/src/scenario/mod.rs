@@ -2,6 +2,7 @@
 //!
 //! [`parse`] → [`Scenario`] → [`schedule`] → [`Schedule`]. The reference of the format is `scenarios/README.md`.
 
+mod certificate;
 mod cross;
 mod duration;
 mod encryption;
@@ -24,6 +25,7 @@ mod traits;
 mod validate;
 mod validate_fault;
 
+pub use certificate::CertificateDamage;
 pub use cross::{Crossed, NotCrossed, cross};
 pub use duration::{LONGEST_PERIOD, Period, PeriodError};
 pub use encryption::Encryption;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 
-use super::{Ask, ChangeEffect, ClusterObject, Direction, Peers};
+use super::{Ask, CertificateDamage, ChangeEffect, ClusterObject, Direction, Peers};
 
 /// A value with its place in the file.
 pub(super) type At<T> = Spanned<T>;
@@ -101,6 +101,7 @@ pub(super) struct RawFault {
     pub(super) direction: Option<At<RawDirection>>,
     pub(super) peers: Option<At<Peers>>,
     pub(super) object: Option<At<ClusterObject>>,
+    pub(super) damage: Option<At<CertificateDamage>>,
     pub(super) size: Option<At<u64>>,
     pub(super) version: Option<At<String>>,
     pub(super) spec: Option<At<Map<String, Value>>>,
@@ -119,6 +120,7 @@ pub(super) enum RawKind {
     DirectoryWiped,
     Partition,
     Corrupt,
+    Certificate,
     DeleteObject,
     Intrude,
     Resize,

@@ -71,6 +71,7 @@ fn what(schedule: &Schedule, step: &Step) -> String {
         Fault::Corrupt { object, .. } | Fault::DeleteObject { object } | Fault::Intrude { object } => {
             format!(" {object}")
         }
+        Fault::Certificate { damage, .. } => format!(" {damage}"),
         Fault::Resize { size } => format!(" to {size}"),
         Fault::Change { spec, effect, .. } => {
             let fields: Vec<&str> = spec.keys().map(String::as_str).collect();

@@ -1,6 +1,6 @@
 //! What each kind of fault is like: one row for each. Everything that treats kinds alike or differently asks here.
 
-use super::{Ask, ClusterObject, EtcdVersion, Fault, Period};
+use super::{Ask, CertificateDamage, ClusterObject, EtcdVersion, Fault, Period};
 
 /// What a fault is aimed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,16 @@ impl Fault {
             Fault::Corrupt { object, lasting } => {
                 Traits { kind: "corrupt", lasting: Some(lasting), stops_operator: true, ..of_object(object) }
             }
+            // The operator stands still meanwhile. What is deleted is felt only by a pod that starts.
+            Fault::Certificate { damage, lasting } => Traits {
+                kind: "certificate",
+                aim: Aim::Members,
+                lasting: Some(lasting),
+                stops_members: true,
+                ends_pods: damage == CertificateDamage::Deleted,
+                stops_operator: true,
+                ..OURS
+            },
             Fault::DeleteObject { object } => {
                 let ends_pods = object == ClusterObject::StatefulSet;
                 Traits { kind: "delete-object", ends_pods, ..of_object(object) }

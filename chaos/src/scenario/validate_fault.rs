@@ -1,5 +1,6 @@
 //! One fault of a scenario file: which fields its kind has, which targets make sense, when it is due. Pure.
 
+mod certificate;
 mod change;
 mod upgrade;
 
@@ -7,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::error::ScenarioError;
 use super::fields::Fields;
-use super::kinds::{event_of, grammar, impossible};
+use super::kinds::{ONE_CERTIFICATE, event_of, grammar, impossible};
 use super::raw::{At, RawDirection, RawFault, RawKind, RawScenario, RawTarget, RawWhen};
 use super::{
     Aim, ClusterObject, Condition, Direction, EtcdVersion, Fault, FaultName, Peers, Period, PlannedFault,
@@ -57,6 +58,7 @@ pub(super) fn faults(
         earlier.insert(fault.name.clone(), fault.fault.clone());
         planned.push(fault);
     }
+    certificate::has_certificates(fields, raw, subject, &planned)?;
     Ok(planned)
 }
 
@@ -108,6 +110,7 @@ impl OneFault<'_> {
             ("direction", raw.direction.as_ref().map(|at| at.referenced)),
             ("peers", raw.peers.as_ref().map(|at| at.referenced)),
             ("object", raw.object.as_ref().map(|at| at.referenced)),
+            ("damage", raw.damage.as_ref().map(|at| at.referenced)),
             ("size", raw.size.as_ref().map(|at| at.referenced)),
             ("version", raw.version.as_ref().map(|at| at.referenced)),
             ("spec", raw.spec.as_ref().map(|at| at.referenced)),
@@ -145,6 +148,7 @@ impl OneFault<'_> {
                 let lasting = if self.raw.lasting.is_some() { self.lasting()? } else { DEFAULT_CORRUPTION };
                 Fault::Corrupt { object: self.object()?, lasting }
             }
+            RawKind::Certificate => self.certificate()?,
             RawKind::DeleteObject => Fault::DeleteObject { object: self.object()? },
             RawKind::Intrude => Fault::Intrude { object: self.object()? },
             RawKind::Resize => {
@@ -310,6 +314,9 @@ impl OneFault<'_> {
             if !fault.traits().hits_targets {
                 let message = "a request names one member: write `target: leader`, `follower` or `member`";
                 return Err(self.error("sameTargetAs", at, message));
+            }
+            if matches!(fault, Fault::Certificate { .. }) {
+                return Err(self.error("sameTargetAs", at, ONE_CERTIFICATE));
             }
             if aim != Aim::Members || same != Some(Aim::Members) {
                 return Err(self.error("sameTargetAs", at, "only faults of members can share their target"));

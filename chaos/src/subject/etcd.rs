@@ -22,7 +22,7 @@ pub const CLIENT_PORT: u16 = 2379;
 /// The port that members reach each other on in plain text.
 const PEER_PORT: u16 = 2380;
 /// The port that they reach each other on by TLS.
-const TLS_PEER_PORT: u16 = 2382;
+pub const TLS_PEER_PORT: u16 = 2382;
 /// The container that runs etcd in a member's pod.
 pub const CONTAINER: &str = "etcd";
 
@@ -124,6 +124,24 @@ pub fn steady_port(encryption: Encryption) -> u16 {
 #[must_use]
 pub fn client_secret(cluster: &str) -> String {
     format!("{cluster}-client-tls")
+}
+
+/// The Secret with a member's certificates, as the operator names it.
+#[must_use]
+pub fn member_secret(member: &str) -> String {
+    format!("{member}-tls")
+}
+
+/// The Secret with the authority that signs what members show to clients, and what clients show.
+#[must_use]
+pub fn client_authority(cluster: &str) -> String {
+    format!("{cluster}-client-ca")
+}
+
+/// The Secret with the authority that signs what members show to each other.
+#[must_use]
+pub fn peer_authority(cluster: &str) -> String {
+    format!("{cluster}-peer-ca")
 }
 
 /// The name of the volume claim that a member uses, as the operator names it.

@@ -2,6 +2,7 @@
 
 pub mod backups;
 pub mod etcd;
+pub mod handshake;
 pub mod manifest;
 pub mod namespace;
 pub mod operator;

@@ -1,8 +1,8 @@
 //! Tests of what each kind of fault must have measured before it is believed.
 
 use super::*;
-use crate::record::{ObjectIdentity, ProcessIdentity};
-use crate::scenario::{Ask, ClusterObject, ClusterSize, Direction, Peers, Period};
+use crate::record::{CertificateEntry, ObjectIdentity, ProcessIdentity};
+use crate::scenario::{Ask, CertificateDamage, ClusterObject, ClusterSize, Direction, Peers, Period};
 
 const LASTING: Period = Period::from_seconds(4);
 
@@ -129,6 +129,28 @@ fn requested(annotation: &str) -> Proof {
     }
 }
 
+/// The damages themselves have tests of their own.
+fn damaged_certificate() -> Row {
+    let gone = Proof::CertificateDamaged {
+        secret: identity("s"),
+        resource_version: "5".into(),
+        before: vec![CertificateEntry { entry: "server.crt".into(), port: 2379, serial: Some("01".into()) }],
+        after: Vec::new(),
+    };
+    let hindered = Proof::StartHindered { pod: identity("b"), note: "not found".into() };
+    let felt = [gone.clone(), pods("a", "b"), hindered.clone()];
+    (
+        Fault::Certificate { damage: CertificateDamage::Deleted, lasting: LASTING },
+        [&felt[..], &[stopped(3, 3)]].concat(),
+        vec![
+            felt.to_vec(),
+            vec![gone, pods("a", "b"), stopped(3, 3)],
+            vec![pods("a", "b"), hindered, stopped(3, 3)],
+            [&felt[..], &[stopped(3, 3), stopped(2, 3)]].concat(),
+        ],
+    )
+}
+
 fn other_faults() -> Vec<Row> {
     let declared =
         |from, to| Proof::SizeDeclared { from: size(from), to: size(to), resource_version: "5".into() };
@@ -145,6 +167,7 @@ fn other_faults() -> Vec<Row> {
                 vec![changed("nobody"), noticed, stopped(3, 3), stopped(2, 3)],
             ],
         ),
+        damaged_certificate(),
         (Fault::Intrude { object }, vec![changed("nobody")], vec![vec![changed("voter")]]),
         (
             Fault::DeleteObject { object: ClusterObject::ClientService },
@@ -217,6 +240,9 @@ fn a_fault_that_holds_something_up_must_be_seen_to_let_it_go() {
     assert!(released(&pause, &[Proof::Resumed { stopped: 0 }]));
     assert!(!released(&pause, &[Proof::Resumed { stopped: 1 }]));
     assert!(!released(&pause, &[]));
+    let certificate = Fault::Certificate { damage: CertificateDamage::Expired, lasting: LASTING };
+    assert!(released(&certificate, &[Proof::Resumed { stopped: 0 }]));
+    assert!(!released(&certificate, &[Proof::Resumed { stopped: 0 }, Proof::Resumed { stopped: 1 }]));
     let partition =
         Fault::Partition { direction: Direction::Inbound, peers: Peers::Leader, lasting: LASTING };
     assert!(released(&partition, &[Proof::PartitionOver { dials: vec![dial(true)] }]));

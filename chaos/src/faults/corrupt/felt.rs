@@ -24,7 +24,7 @@ pub(super) async fn make_felt(case: &Case<'_>, victims: &Victims, changed: &[Cha
             ClusterObject::StatefulSetTemplate | ClusterObject::StatefulSet => {
                 let member = victims.members.iter().find(|member| member.name == changed.located.name);
                 let member = member.context("the corrupted member is no target")?;
-                let member = spared(case, |case| spare_target(case, member)).await?;
+                let member = spared_target(case, member).await?;
                 carries_variable(&restart(case, &member).await?)?
             }
             ClusterObject::ServiceSelector | ClusterObject::ClientService => {
@@ -82,6 +82,14 @@ async fn spared(case: &Case<'_>, choose: impl Fn(&Case<'_>) -> Result<SeenMember
             Err(_) => tokio::time::sleep(POLL).await,
         }
     }
+}
+
+/// The target as it is, once a quorum can spare it.
+///
+/// # Errors
+/// If the run ends before that.
+pub(in super::super) async fn spared_target(case: &Case<'_>, target: &SeenMember) -> Result<SeenMember> {
+    spared(case, |case| spare_target(case, target)).await
 }
 
 /// The target as it is now, if the quorum can spare it now.

@@ -15,7 +15,8 @@ use super::objects::{Change, Field, Located, corruption, identity, last_manager}
 use super::{agents, pause};
 use crate::record::Proof;
 use crate::scenario::ClusterObject;
-use crate::subject::operator;
+
+pub(super) use felt::spared_target;
 
 /// An object that was changed, and what its field held before.
 pub(super) struct Changed {
@@ -34,11 +35,7 @@ pub(super) async fn carry_out(
     object: ClusterObject,
     lasting: Duration,
 ) -> Result<()> {
-    let operators = Victims { operator: operator::pods(&case.context.client).await?, ..Victims::default() };
-    if operators.operator.is_empty() {
-        bail!("the operator has no pod that could be paused");
-    }
-    let paused = pause::stop(case, &operators, lasting).await?;
+    let paused = pause::stop_operator(case, lasting).await?;
     let until = tokio::time::Instant::now() + lasting;
     let changed = change_all(case, victims, object, corruption).await?;
     case.injected();

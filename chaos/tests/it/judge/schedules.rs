@@ -60,7 +60,7 @@ fn every_fault_of_the_bundled_scenarios_can_come_in_the_middle_of_an_upgrade_and
         "operator-kill",
         "operator-pause",
     ];
-    for kind in all.iter().chain(&more).chain(&["volume-deletion-stuck"]) {
+    for kind in all.iter().chain(&more).chain(&["volume-deletion-stuck", "certificate"]) {
         assert!(kinds(kind) > 0, "{kind} is in no name of {names:?}");
     }
     for one in &up {

@@ -1,17 +1,13 @@
 //! What a member's port says to whoever knocks: in plain text, by TLS, with a certificate or without. Through the API server, so that no test
 //! needs a route to a pod.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use chaos::subject::handshake::{Dial, Shaken, dial};
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::{Api, Portforwarder};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
-use rustls::{ClientConfig, RootCertStore};
+use kube::api::Api;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio_rustls::TlsConnector;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// A port that says nothing for so long says nothing.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -26,7 +22,7 @@ pub(super) struct Shown {
 }
 
 /// An entry of a Secret.
-pub(super) async fn entry(secrets: &Api<Secret>, name: &str, entry: &str) -> Result<Vec<u8>> {
+async fn entry(secrets: &Api<Secret>, name: &str, entry: &str) -> Result<Vec<u8>> {
     let secret = secrets.get(name).await.with_context(|| format!("Secret {name}"))?;
     let data = secret.data.and_then(|mut data| data.remove(entry));
     Ok(data.with_context(|| format!("Secret {name} has no {entry}"))?.0)
@@ -36,7 +32,7 @@ pub(super) async fn entry(secrets: &Api<Secret>, name: &str, entry: &str) -> Res
 pub(super) async fn plain(pods: &Api<Pod>, pod: &str, port: u16) -> Option<String> {
     let mut forwarder = pods.portforward(pod, &[port]).await.ok()?;
     let answer = ask(forwarder.take_stream(port)?).await;
-    end(forwarder);
+    forwarder.abort();
     answer
 }
 
@@ -44,37 +40,23 @@ pub(super) async fn plain(pods: &Api<Pod>, pod: &str, port: u16) -> Option<Strin
 pub(super) async fn by_tls(
     (pods, secrets): (&Api<Pod>, &Api<Secret>),
     (pod, port): (&str, u16),
-    name: &str,
+    server_name: &str,
     authorities: (&str, &str),
     client: Option<&str>,
 ) -> Result<Shown> {
-    let mut roots = RootCertStore::empty();
-    let trusted = entry(secrets, authorities.0, authorities.1).await?;
-    for certificate in CertificateDer::pem_slice_iter(&trusted) {
-        roots.add(certificate?)?;
-    }
-    let configuration = ClientConfig::builder().with_root_certificates(roots);
-    let configuration = match client {
-        None => configuration.with_no_client_auth(),
+    let authorities = &entry(secrets, authorities.0, authorities.1).await?;
+    let identity = match client {
+        None => None,
         Some(secret) => {
-            let chain = entry(secrets, secret, "tls.crt").await?;
-            let chain = CertificateDer::pem_slice_iter(&chain).collect::<Result<Vec<_>, _>>()?;
-            let key = PrivateKeyDer::from_pem_slice(&entry(secrets, secret, "tls.key").await?)?;
-            configuration.with_client_auth_cert(chain, key)?
+            Some((entry(secrets, secret, "tls.crt").await?, entry(secrets, secret, "tls.key").await?))
         }
     };
-    let mut forwarder = pods.portforward(pod, &[port]).await?;
-    let stream = forwarder.take_stream(port).context("no stream")?;
-    let name = ServerName::try_from(name.to_owned())?;
-    let stream = TlsConnector::from(Arc::new(configuration)).connect(name, stream);
-    let stream = tokio::time::timeout(SILENCE, stream).await.context("no handshake in time")??;
-    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).cloned();
-    let shown = shown.context("no certificate")?;
-    let (_, certificate) = X509Certificate::from_der(&shown).context("no certificate")?;
-    let serial = certificate.raw_serial_as_string();
-    let answer = ask(stream).await;
-    end(forwarder);
-    Ok(Shown { serial, answer })
+    let identity = identity.as_ref().map(|(chain, key)| (chain.as_slice(), key.as_slice()));
+    let Shaken { told, connection } =
+        dial(&Dial { pods, pod, port, server_name, authorities, identity }).await?;
+    let Some(mut connection) = connection else { bail!("{told:?}") };
+    let answer = ask(&mut connection.stream).await;
+    Ok(Shown { serial: told.serial.context("no certificate")?, answer })
 }
 
 async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Option<String> {
@@ -88,8 +70,4 @@ async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Option<String> 
     };
     let _in_time = tokio::time::timeout(SILENCE, exchange).await;
     (!said.is_empty()).then(|| String::from_utf8_lossy(&said).into_owned())
-}
-
-fn end(forwarder: Portforwarder) {
-    forwarder.abort();
 }

@@ -1,7 +1,8 @@
-//! Runs in which a change of the spec or a request asks for something: what it asks for passes, and whatever else becomes of members
-//! is judged.
+//! Runs in which a change of the spec, a request or a damaged certificate asks the operator for something: what it asks for passes, and
+//! whatever else becomes of members is judged.
 
 mod backups;
+mod certificates;
 mod changes;
 mod requests;
 mod tale;
@@ -39,7 +40,8 @@ const fn case(
 }
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    changes::CASES.iter().chain(backups::CASES).chain(requests::CASES).chain(upgrades::CASES)
+    let asked = changes::CASES.iter().chain(backups::CASES).chain(requests::CASES).chain(upgrades::CASES);
+    asked.chain(certificates::CASES)
 }
 
 /// The rules that some case breaks.

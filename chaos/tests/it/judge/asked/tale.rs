@@ -40,6 +40,10 @@ impl Tale {
         // The first fault of the model killed a pod.
         let pods = [(MEMBERS[0].0, format!("uid-{}-second", MEMBERS[0].0))].into();
         let mut tale = Tale { record: run(SEED, USUAL), fault: "asked".parse().expect("a name"), pods };
+        // Only where TLS is spoken there are certificates to damage.
+        if fields.contains("kind: certificate") {
+            tale.rewrite_scenario("{size: 3}", "{size: 3, tls: {}}");
+        }
         let line = format!("  - {{name: asked, at: 23s, jitter: 0s, {fields}}}\nexpect:");
         tale.rewrite_scenario("expect:", &line);
         tale
