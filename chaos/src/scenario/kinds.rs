@@ -1,7 +1,7 @@
 //! What may be said about each kind of fault: its word, its fields, its objects, whom it can hit. Tables, exhaustively matched.
 
 use super::raw::{RawEvent, RawKind};
-use super::{Aim, Ask, ClusterObject, Condition, Fault, Peers, Subject, Target};
+use super::{Aim, Ask, CertificateDamage, ClusterObject, Condition, Fault, Peers, Subject, Target};
 
 /// Why a target cannot be hit, if so.
 pub(super) fn impossible(fault: &Fault, aim: Aim, target: &Target, subject: &Subject) -> Option<String> {
@@ -32,6 +32,9 @@ pub(super) fn impossible(fault: &Fault, aim: Aim, target: &Target, subject: &Sub
     match fault {
         Fault::Request { ask } if aim == Aim::Members => return misnamed(*ask, target),
         Fault::Certificate { .. } if !is_one_member(target) => return Some(ONE_CERTIFICATE.to_owned()),
+        Fault::Certificate { damage: CertificateDamage::Swapped, .. } if size.members() == 1 => {
+            return Some("a cluster of one member has no other certificates to be swapped".to_owned());
+        }
         _ => {}
     }
     let Fault::Partition { peers, .. } = fault else { return None };

@@ -187,3 +187,32 @@ fn serial(certificate: &CertificateDer<'_>) -> Option<String> {
 pub fn serial_in(text: &[u8]) -> Option<String> {
     serial(&CertificateDer::pem_slice_iter(text).next()?.ok()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_tls_says_is_a_refusal_and_a_broken_connection_says_nothing() {
+        let refused = |error: Error| refusal(io::Error::new(io::ErrorKind::InvalidData, error)).unwrap();
+        let certificate = |error| refused(Error::InvalidCertificate(error));
+        assert_eq!(certificate(CertificateError::Expired), Refusal::Expired);
+        assert_eq!(certificate(CertificateError::UnknownIssuer), Refusal::UnknownAuthority);
+        assert_eq!(certificate(CertificateError::NotValidForName), Refusal::OtherName);
+        let said = Error::AlertReceived(rustls::AlertDescription::InternalError);
+        assert_eq!(refused(said.clone()), Refusal::Other { said: said.to_string() });
+        assert!(refusal(io::ErrorKind::ConnectionReset.into()).is_err());
+        assert!(refusal(io::ErrorKind::UnexpectedEof.into()).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_read_has_no_serial_number() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.serial_number = Some(vec![0x0a, 0xff].into());
+        let text = parameters.self_signed(&key).unwrap().pem();
+        assert_eq!(serial_in(text.as_bytes()).as_deref(), Some("0a:ff"));
+        assert_eq!(serial_in(&text.as_bytes()[..text.len() / 2]), None);
+        assert_eq!(serial_in(b""), None);
+    }
+}

@@ -70,6 +70,14 @@ mod tests {
     }
 
     #[test]
+    fn where_nobody_else_is_nothing_is_swapped() {
+        let swapped = "  - {at: 1s, kind: certificate, damage: swapped, target: leader}\n";
+        let text = format!("name: x\nsubject:\n  cluster: {{size: 1, tls: {{}}}}\nfaults:\n{swapped}");
+        let error = parse("x.yaml", text.as_bytes()).expect_err("it is wrong").to_string();
+        assert!(error.contains("no other certificates to be swapped"), "{error}");
+    }
+
+    #[test]
     fn without_tls_all_the_time_there_are_no_certificates_to_damage() {
         assert!(refused("", &[EXPIRED]).contains(NO_TLS));
         let off = "kind: change, spec: {tls: null}, effect: carried-out";
