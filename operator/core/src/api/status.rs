@@ -76,6 +76,9 @@ pub struct Acknowledged {
     /// `etcd.operators.rs/rotate-authorities`: both authorities are others, and those before are trusted no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotate_authorities: Option<String>,
+    /// `etcd.operators.rs/clients-ready`: nothing waits for that any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clients_ready: Option<String>,
 }
 
 impl Acknowledged {

@@ -21,7 +21,7 @@ pub struct Requests {
     pub move_leader: Option<String>,
     /// The authorities are rotated. The word tells one request from the next.
     pub rotate_authorities: Option<String>,
-    /// What applications are ready for. It is never acknowledged: it says how things are.
+    /// What applications are ready for. What was said before that was waited for says nothing of it.
     pub clients_ready: Option<ClientsReady>,
 }
 
@@ -57,8 +57,10 @@ impl ClientsReady {
         }
     }
 
-    fn parse(text: &str) -> Option<ClientsReady> {
-        ClientsReady::ALL.into_iter().find(|ready| ready.as_str() == text)
+    /// The first word of an annotation; whatever follows tells one time from the next.
+    pub fn parse(text: &str) -> Option<ClientsReady> {
+        let word = text.split_whitespace().next()?;
+        ClientsReady::ALL.into_iter().find(|ready| ready.as_str() == word)
     }
 }
 
@@ -76,7 +78,8 @@ impl Requests {
             replace: asked(ANNOTATION_REPLACE, acknowledged.replace),
             move_leader: asked(ANNOTATION_MOVE_LEADER, acknowledged.move_leader),
             rotate_authorities: asked(ANNOTATION_ROTATE, acknowledged.rotate_authorities),
-            clients_ready: asked(ANNOTATION_CLIENTS_READY, None).and_then(|text| ClientsReady::parse(&text)),
+            clients_ready: asked(ANNOTATION_CLIENTS_READY, acknowledged.clients_ready)
+                .and_then(|text| ClientsReady::parse(&text)),
         }
     }
 

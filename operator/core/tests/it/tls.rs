@@ -1,7 +1,7 @@
 //! TLS on, off and rotated, on the modelled cluster: at every moment every member that runs understands every other one, and the operator may stop
 //! after any write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use etcd_operator_core::api::StorageMedium;
 use etcd_operator_core::cluster::plan::{HoldReason, Plan};
@@ -369,4 +369,127 @@ fn a_single_member_comes_to_tls_and_back() {
     model.settle(LIMIT);
     assert_as_specified(&model);
     assert!(model.has_arrived());
+}
+
+/// Passes so often, and says whether an authority was ever called lost.
+fn was_called_lost(model: &mut Model, passes: usize) -> bool {
+    let is_lost = |plan: &Plan| plan.holds.iter().any(|hold| hold.reason() == HoldReason::AuthorityLost);
+    let mut was_lost = false;
+    for _ in 0..passes {
+        was_lost |= is_lost(&model.pass());
+        model.advance(4);
+    }
+    was_lost
+}
+
+#[test]
+fn a_member_that_is_lost_in_the_middle_of_a_rotation_makes_no_authority_look_lost() {
+    for passes in (0..60).step_by(6) {
+        let mut model = with_tls();
+        annotate(&mut model, ANNOTATION_ROTATE, "once");
+        assert!(!was_called_lost(&mut model, passes));
+        let lost = model.resolve("leader");
+        model.lose_disk(&lost);
+        assert!(!was_called_lost(&mut model, 100), "lost after {passes} passes");
+        model.settle(LIMIT);
+        assert_as_specified(&model);
+    }
+}
+
+#[test]
+fn an_authority_that_is_lost_in_the_middle_of_a_rotation_is_rotated_by_request_all_the_same() {
+    for passes in (0..40).step_by(4) {
+        for secret in ["demo-peer-ca", "demo-client-ca"] {
+            let mut model = with_tls();
+            annotate(&mut model, ANNOTATION_ROTATE, "once");
+            was_called_lost(&mut model, passes);
+            model.secrets.remove(secret);
+            was_called_lost(&mut model, 20);
+            annotate(&mut model, ANNOTATION_ROTATE, "again");
+            settle(&mut model);
+            assert_as_specified(&model);
+        }
+    }
+}
+
+#[test]
+fn a_cluster_that_is_still_forming_when_tls_is_asked_for_forms_with_it() {
+    for passes in 0..12 {
+        let mut spec = super::spec_of("3.6.16");
+        spec.rollout.soak_seconds = 10;
+        let mut model = Model::new(spec);
+        (0..passes).for_each(|_| drop(model.pass_at_once()));
+        switch_on(&mut model);
+        model.settle(LIMIT);
+        assert!(model.has_arrived(), "asked for after {passes} passes");
+        model.change_spec(|spec| spec.tls = None);
+        model.settle(LIMIT);
+        assert!(model.has_arrived());
+    }
+}
+
+#[test]
+fn a_rotation_restarts_each_member_twice() {
+    let mut model = with_tls();
+    annotate(&mut model, ANNOTATION_ROTATE, "once");
+    let mut seen: BTreeSet<String> = pods(&model).into_values().collect();
+    for _ in 0..200 {
+        model.pass();
+        seen.extend(pods(&model).into_values());
+        model.advance(4);
+    }
+    assert_as_specified(&model);
+    assert_eq!(seen.len(), 3 + 2 * 3);
+}
+
+#[test]
+fn what_applications_were_ready_for_once_ends_no_wait_of_the_next_rotation() {
+    let mut model = of_version("3.6.16");
+    model.switch_tls_on(3 * YEAR, 10 * YEAR, 7 * 24 * 3600);
+    annotate(&mut model, ANNOTATION_CLIENTS_READY, "tls");
+    settle(&mut model);
+    annotate(&mut model, ANNOTATION_ROTATE, "once");
+    was_called_lost(&mut model, 60);
+    annotate(&mut model, ANNOTATION_CLIENTS_READY, "new-authority");
+    was_called_lost(&mut model, 60);
+    annotate(&mut model, ANNOTATION_CLIENTS_READY, "new-certificates");
+    settle(&mut model);
+    annotate(&mut model, ANNOTATION_ROTATE, "twice");
+    was_called_lost(&mut model, 60);
+    model.advance(8 * 24 * 3600);
+    was_called_lost(&mut model, 60);
+    let kept = |model: &Model| model.secrets["demo-client-ca"].entries.contains_key("previous.crt");
+    assert!(kept(&model), "applications have their time again");
+    annotate(&mut model, ANNOTATION_CLIENTS_READY, "new-certificates 2");
+    settle(&mut model);
+    assert!(!kept(&model));
+}
+
+#[test]
+fn further_names_of_members_stay_for_as_long_as_they_serve_tls() {
+    let mut model = of_version("3.6.16");
+    model.switch_tls_on(3 * YEAR, 10 * YEAR, 7 * 24 * 3600);
+    model.change_spec(|spec| {
+        spec.tls.as_mut().expect("tls").extra_names = vec!["etcd.example.com".to_owned()];
+    });
+    annotate(&mut model, ANNOTATION_CLIENTS_READY, "tls");
+    settle(&mut model);
+    model.change_spec(|spec| spec.tls = None);
+    was_called_lost(&mut model, 100);
+    let shown = model.secrets.values().filter_map(|secret| secret.certificate(SERVER.certificate));
+    assert!(shown.into_iter().all(|shown| shown.names.contains("etcd.example.com")));
+}
+
+#[test]
+fn nothing_is_written_again_and_again_when_tls_is_switched_off_in_the_middle_of_a_rotation() {
+    let mut model = of_version("3.6.16");
+    model.switch_tls_on(3 * YEAR, 10 * YEAR, 7 * 24 * 3600);
+    annotate(&mut model, ANNOTATION_CLIENTS_READY, "tls");
+    settle(&mut model);
+    annotate(&mut model, ANNOTATION_ROTATE, "once");
+    was_called_lost(&mut model, 60);
+    model.change_spec(|spec| spec.tls = None);
+    was_called_lost(&mut model, 100);
+    let written = (0..20).map(|_| model.pass().actions.len()).sum::<usize>();
+    assert_eq!(written, 0);
 }

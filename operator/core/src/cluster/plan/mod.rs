@@ -39,7 +39,7 @@ pub use action::{
 pub use hold::{Hold, HoldReason, Notice, ObjectHold, QuorumHold, SpecHold, Wait};
 pub(crate) use rollout::time_until_proven;
 pub use setback::{Setback, SetbackKind};
-pub(crate) use tls::{is_rotated, time_until_due};
+pub(crate) use tls::{is_rotated, may_wait_for, time_until_due};
 pub use unchanged::of_invalid;
 
 use crate::cluster::desired::{Course, Desired};

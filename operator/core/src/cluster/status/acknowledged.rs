@@ -3,9 +3,12 @@
 use crate::api::{Acknowledged, EtcdClusterStatus};
 use crate::cluster::desired::Desired;
 use crate::cluster::plan;
-use crate::cluster::requests::annotation;
+use crate::cluster::requests::{ClientsReady, annotation};
 use crate::cluster::world::{Health, Member, World};
-use crate::names::{ANNOTATION_MOVE_LEADER, ANNOTATION_REPLACE, ANNOTATION_RESTART, ANNOTATION_ROTATE};
+use crate::names::{
+    ANNOTATION_CLIENTS_READY, ANNOTATION_MOVE_LEADER, ANNOTATION_REPLACE, ANNOTATION_RESTART,
+    ANNOTATION_ROTATE,
+};
 
 /// What is acknowledged now: what was and is still asked for, and what this observation shows to be done. While the members are not
 /// known, nothing is done anew.
@@ -34,10 +37,21 @@ pub(super) fn acknowledged(
         voters.find(|member| member.name.as_str() == name).is_none_or(|member| world.leads(member))
     };
     let is_rotated = |word: &str| plan::is_rotated(world, word) && world.listed().all(runs_well);
+    let rotate_authorities = done(asked(ANNOTATION_ROTATE), &before.rotate_authorities, &is_rotated);
+    // One that has just been carried out is asked for no more.
+    let is_rotation_asked = asked(ANNOTATION_ROTATE).is_some() && rotate_authorities.is_none();
+    let waits_for_nothing = |text: &str| {
+        let waits = |desired| {
+            ClientsReady::parse(text)
+                .is_some_and(|word| plan::may_wait_for(world, desired, word, is_rotation_asked))
+        };
+        desired.is_some_and(|desired| !waits(desired))
+    };
     Acknowledged {
         restart: done(asked(ANNOTATION_RESTART), &before.restart, &is_restarted),
         replace: done(asked(ANNOTATION_REPLACE), &before.replace, &is_gone),
         move_leader: done(asked(ANNOTATION_MOVE_LEADER), &before.move_leader, &leads),
-        rotate_authorities: done(asked(ANNOTATION_ROTATE), &before.rotate_authorities, &is_rotated),
+        rotate_authorities,
+        clients_ready: done(asked(ANNOTATION_CLIENTS_READY), &before.clients_ready, &waits_for_nothing),
     }
 }

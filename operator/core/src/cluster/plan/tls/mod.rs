@@ -18,6 +18,7 @@ pub(crate) use due::time_until_due;
 pub(super) use peer_urls::{of_addition, of_listed, update};
 pub(crate) use rotation::is_rotated;
 pub(super) use rotation::{rotate, say_lost};
+pub(crate) use switching::may_wait_for;
 pub(super) use switching::note;
 
 use super::{Context, Flow, Hold, Kind, ObjectHold, Plan};

@@ -9,15 +9,38 @@ use super::super::{Context, Flow, Hold, Notice, Plan};
 use super::authorities::{State, state};
 use super::rotation::{annotation, mark_because, write};
 use super::{is_any, is_concerned, may_plain_text_go, may_tls_go};
-use crate::cluster::desired::DesiredTls;
+use crate::cluster::desired::{Desired, DesiredTls};
 use crate::cluster::requests::ClientsReady;
-use crate::names::{ANNOTATION_BOTH_SINCE, ANNOTATION_TRUST_PERIOD, AuthorityKind};
+use crate::cluster::world::World;
+use crate::names::secrets::{NEXT, PREVIOUS};
+use crate::names::{ANNOTATION_BOTH_SINCE, ANNOTATION_TRUST_PERIOD, AuthorityKind, Pair};
 use crate::tls::Serves;
 use crate::tls::facts::SecretFacts;
 
 /// To what applications are to come.
 fn direction(context: &Context<'_>) -> ClientsReady {
     if context.desired.tls.is_some() { ClientsReady::Tls } else { ClientsReady::PlainText }
+}
+
+/// Whether applications are waited for, or are going to be, to be ready for something.
+pub(crate) fn may_wait_for(
+    world: &World<'_>,
+    desired: &Desired,
+    ready: ClientsReady,
+    is_rotation_asked: bool,
+) -> bool {
+    let context = Context::following(world, desired);
+    let entries =
+        |pair: Pair| secret(&context).is_some_and(|found| found.entries.contains_key(pair.certificate));
+    let serves_both = |serves: Option<Serves>| serves == Some(Serves::Both);
+    match ready {
+        ClientsReady::NewAuthority => is_rotation_asked && !entries(PREVIOUS) || entries(NEXT),
+        ClientsReady::NewCertificates => is_rotation_asked || entries(NEXT) || entries(PREVIOUS),
+        ClientsReady::Tls => {
+            desired.tls.is_some() && is_any(&context, |serves| serves.is_none() || serves_both(serves))
+        }
+        ClientsReady::PlainText => desired.tls.is_none() && is_any(&context, |serves| serves.is_some()),
+    }
 }
 
 /// Whether the wait is over, or there is none.
