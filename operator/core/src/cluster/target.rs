@@ -231,6 +231,13 @@ fn etcd_container(pod: &PodSpec) -> Option<&Container> {
     pod.containers.iter().find(|container| container.name == ETCD_CONTAINER)
 }
 
+/// What the gate of a member's pod is told of TLS: nothing of it, if `Some(None)`. A text without the field is not read any further: that is what
+/// every look at every pod of a cluster without TLS comes to.
+pub fn told_of_tls(pod: &PodSpec) -> Option<Option<MemberTls>> {
+    let argument = etcd_container(pod)?.args.as_ref()?.first()?;
+    if argument.contains("\"tls\":") { Some(gate_configuration(pod)?.tls) } else { Some(None) }
+}
+
 /// What the gate of a member's pod is told.
 pub fn gate_configuration(pod: &PodSpec) -> Option<GateConfiguration> {
     serde_json::from_str(etcd_container(pod)?.args.as_ref()?.first()?).ok()

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use super::{ClaimFacts, Keeper, Member, Ownership, is_fresh};
 use crate::cluster::observed::{AlarmKind, Answer, KnownMembers, ListedMember, Observed};
-use crate::cluster::target::gate_configuration;
+use crate::cluster::target::told_of_tls;
 use crate::names::{ClusterIdentity, MemberName};
 
 /// What was found.
@@ -31,7 +31,7 @@ pub(super) fn arrange<'a>(
     for (name, member) in &mut arranged.members {
         member.facts = member.keeper().map(ClaimFacts::read);
         member.silent_for = observed.silence.get(name).copied();
-        member.told = member.live_pod().and_then(|pod| gate_configuration(pod.spec.as_ref()?));
+        member.told = member.live_pod().and_then(|pod| told_of_tls(pod.spec.as_ref()?));
     }
     arranged.taken.extend(arranged.members.keys().cloned());
     arranged

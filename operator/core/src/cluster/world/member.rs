@@ -7,8 +7,9 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use super::{ClaimFacts, trouble};
 use crate::cluster::observed::{Answer, EtcdAnswer, LinearizableRead, ListedMember};
 use crate::cluster::target::Target;
-use crate::gate::{GateConfiguration, GateHoldReason, GateReport};
+use crate::gate::{GateHoldReason, GateReport};
 use crate::names::{MemberId, MemberName};
+use crate::tls::MemberTls;
 
 /// One member incarnation.
 #[derive(Clone, Debug)]
@@ -31,8 +32,8 @@ pub struct Member<'a> {
     pub is_corrupt: bool,
     /// What it should run, by its own record.
     pub target: Option<Target>,
-    /// What the gate of its live pod was told.
-    pub told: Option<GateConfiguration>,
+    /// What the gate of its live pod was told of TLS.
+    pub told: Option<Option<MemberTls>>,
     /// For how long it has been seen to be silent without a break.
     pub silent_for: Option<SignedDuration>,
 }

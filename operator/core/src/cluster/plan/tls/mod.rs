@@ -130,7 +130,7 @@ fn all_speak_tls(context: &Context<'_>) -> bool {
 fn all_serve_plain_text(context: &Context<'_>) -> bool {
     let is_plain = |tls: Option<&MemberTls>| tls.is_none_or(|tls| tls.serves == Serves::Both);
     // Whoever does not run will, by its pod.
-    let will = |member: &Member<'_>| member.told.as_ref().is_none_or(|told| is_plain(told.tls.as_ref()));
+    let will = |member: &Member<'_>| member.told.as_ref().is_none_or(|told| is_plain(told.as_ref()));
     let serves = |member: &Member<'_>| member.target.is_some() && is_plain(recorded(member)) && will(member);
     context.world.strangers.is_empty() && context.world.listed().all(serves)
 }
@@ -142,7 +142,7 @@ fn are_peer_urls(context: &Context<'_>, scheme: Scheme) -> bool {
 /// How the member's etcd uses TLS that answers now, as its pod says; nothing is known of one that does not answer.
 fn runs<'m>(member: &'m Member<'_>) -> Option<Option<&'m MemberTls>> {
     member.etcd()?;
-    Some(member.told.as_ref()?.tls.as_ref())
+    Some(member.told.as_ref()?.as_ref())
 }
 
 /// What came of the handshake with a port of the member's pod.
